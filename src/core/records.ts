@@ -1,0 +1,245 @@
+import { CID } from 'multiformats/cid'
+import type { RecordType, Signed } from './envelope.ts'
+import { NodeDaemonError } from './errors.ts'
+import * as proto from './generated/records.ts'
+import {
+  isPeerIdText,
+  isServiceName,
+  isUserId,
+  isWorkspaceId,
+  type PeerIdText,
+  type ServiceName,
+  type UserId,
+  type WorkspaceId
+} from './ids.ts'
+
+/** The state of a workspace at one moment, said by its home. Signed by the writer. */
+export interface Head {
+  readonly workspace: WorkspaceId
+  readonly epoch: number
+  /** Rises by one with each head of the workspace, across epochs. The first is 1. */
+  readonly sequence: number
+  /** The snapshot: the root of a UnixFS folder. */
+  readonly root: CID
+  /** The head before this one; the base for the first head of an epoch; null for the first of all. */
+  readonly previous: CID | null
+  readonly createdAtMs: number
+  readonly files: number
+  readonly bytes: number
+  /** Paths that could not be taken exactly: they kept changing, or cannot be named. At most 100. */
+  readonly unsettled: readonly string[]
+}
+
+/** What a recipient says once it holds a head's whole closure durably. Signed by the recipient. */
+export interface Receipt {
+  readonly workspace: WorkspaceId
+  readonly epoch: number
+  readonly sequence: number
+  readonly head: CID
+  readonly root: CID
+  readonly blocks: number
+  readonly bytes: number
+  readonly durability: 'fsynced'
+  readonly role: 'repository' | 'instance'
+  readonly issuedAtMs: number
+  readonly recipient: PeerIdText
+}
+
+/** The repository's promise to accept no more heads of this epoch. `head` is the base of the next one, null where there is none. */
+export interface Seal {
+  readonly workspace: WorkspaceId
+  readonly epoch: number
+  readonly head: CID | null
+  readonly sealedAtMs: number
+}
+
+/** Who may write a workspace. Signed by the coordinator; a lower number than one already seen is refused. */
+export interface Ownership {
+  readonly federation: PeerIdText
+  readonly workspace: WorkspaceId
+  readonly service: ServiceName
+  readonly user: UserId
+  readonly epoch: number
+  readonly base: CID | null
+  /** Null while nobody serves the workspace. */
+  readonly home: PeerIdText | null
+  readonly standbys: readonly PeerIdText[]
+  readonly number: number
+}
+
+/** A peer's membership, as it proves it to other members. Signed by the coordinator. */
+export interface Certificate {
+  readonly federation: PeerIdText
+  readonly peer: PeerIdText
+  readonly name: string
+  readonly number: number
+  readonly issuedAtMs: number
+}
+
+/** All members. Signed by the coordinator; a lower number than one already seen is refused. */
+export interface MemberList {
+  readonly federation: PeerIdText
+  readonly number: number
+  readonly issuedAtMs: number
+  readonly members: readonly { readonly peer: PeerIdText; readonly name: string; readonly state: string }[]
+}
+
+/** The last state of everything that an instance was home of, and who holds it now. Signed by the coordinator. */
+export interface ExitStatement {
+  readonly federation: PeerIdText
+  readonly instance: PeerIdText
+  readonly issuedAtMs: number
+  readonly heads: readonly {
+    readonly workspace: WorkspaceId
+    readonly epoch: number
+    readonly sequence: number
+    readonly head: CID
+    readonly recipient: PeerIdText
+  }[]
+}
+
+const bad = (what: string): NodeDaemonError => new NodeDaemonError('BAD_REQUEST', `a signed record has a bad ${what}`)
+const EMPTY = new Uint8Array(0)
+
+function cid(bytes: Uint8Array, what: string): CID {
+  try {
+    return CID.decode(bytes)
+  } catch {
+    throw bad(what)
+  }
+}
+
+const cidOrNull = (bytes: Uint8Array, what: string): CID | null => (bytes.length === 0 ? null : cid(bytes, what))
+const cidBytes = (value: CID | null): Uint8Array<ArrayBuffer> => new Uint8Array(value?.bytes ?? EMPTY)
+
+function checked<T extends string>(text: string, is: (text: string) => text is T, what: string): T {
+  if (!is(text)) throw bad(what)
+  return text
+}
+
+const peer = (text: string): PeerIdText => checked(text, isPeerIdText, 'peer id')
+const workspace = (text: string): WorkspaceId => checked(text, isWorkspaceId, 'workspace id')
+
+export const headRecord: RecordType<Head> = {
+  domain: 'node-daemon-head/1',
+  encode: (head) =>
+    proto.Head.encode({
+      ...head,
+      root: cidBytes(head.root),
+      previous: cidBytes(head.previous),
+      unsettled: [...head.unsettled]
+    }),
+  decode(payload) {
+    const raw = proto.Head.decode(payload)
+    if (raw.sequence < 1 || raw.epoch < 1) throw bad('sequence')
+    return {
+      ...raw,
+      workspace: workspace(raw.workspace),
+      root: cid(raw.root, 'root'),
+      previous: cidOrNull(raw.previous, 'previous head')
+    }
+  }
+}
+
+export const receiptRecord: RecordType<Receipt> = {
+  domain: 'node-daemon-receipt/1',
+  encode: (receipt) => proto.Receipt.encode({ ...receipt, head: cidBytes(receipt.head), root: cidBytes(receipt.root) }),
+  decode(payload) {
+    const raw = proto.Receipt.decode(payload)
+    if (raw.durability !== 'fsynced') throw bad('durability')
+    if (raw.role !== 'repository' && raw.role !== 'instance') throw bad('role')
+    return {
+      ...raw,
+      workspace: workspace(raw.workspace),
+      head: cid(raw.head, 'head'),
+      root: cid(raw.root, 'root'),
+      recipient: peer(raw.recipient),
+      durability: raw.durability,
+      role: raw.role
+    }
+  }
+}
+
+export const sealRecord: RecordType<Seal> = {
+  domain: 'node-daemon-seal/1',
+  encode: (value) => proto.Seal.encode({ ...value, head: cidBytes(value.head) }),
+  decode(payload) {
+    const raw = proto.Seal.decode(payload)
+    return { ...raw, workspace: workspace(raw.workspace), head: cidOrNull(raw.head, 'head') }
+  }
+}
+
+export const ownershipRecord: RecordType<Ownership> = {
+  domain: 'node-daemon-ownership/1',
+  encode: (value) =>
+    proto.Ownership.encode({
+      ...value,
+      base: cidBytes(value.base),
+      home: value.home ?? '',
+      standbys: [...value.standbys]
+    }),
+  decode(payload) {
+    const raw = proto.Ownership.decode(payload)
+    return {
+      federation: peer(raw.federation),
+      workspace: workspace(raw.workspace),
+      service: checked(raw.service, isServiceName, 'service'),
+      user: checked(raw.user, isUserId, 'user'),
+      epoch: raw.epoch,
+      base: cidOrNull(raw.base, 'base'),
+      home: raw.home === '' ? null : peer(raw.home),
+      standbys: raw.standbys.map(peer),
+      number: raw.number
+    }
+  }
+}
+
+export const certificateRecord: RecordType<Certificate> = {
+  domain: 'node-daemon-certificate/1',
+  encode: (value) => proto.Certificate.encode(value),
+  decode(payload) {
+    const raw = proto.Certificate.decode(payload)
+    return { ...raw, federation: peer(raw.federation), peer: peer(raw.peer) }
+  }
+}
+
+export const memberListRecord: RecordType<MemberList> = {
+  domain: 'node-daemon-members/1',
+  encode: (value) => proto.MemberList.encode({ ...value, members: [...value.members] }),
+  decode(payload) {
+    const raw = proto.MemberList.decode(payload)
+    return {
+      federation: peer(raw.federation),
+      number: raw.number,
+      issuedAtMs: raw.issuedAtMs,
+      members: raw.members.map((member) => ({ ...member, peer: peer(member.peer) }))
+    }
+  }
+}
+
+export const exitRecord: RecordType<ExitStatement> = {
+  domain: 'node-daemon-exit/1',
+  encode: (value) =>
+    proto.ExitStatement.encode({
+      ...value,
+      heads: value.heads.map((head) => ({ ...head, head: cidBytes(head.head) }))
+    }),
+  decode(payload) {
+    const raw = proto.ExitStatement.decode(payload)
+    return {
+      federation: peer(raw.federation),
+      instance: peer(raw.instance),
+      issuedAtMs: raw.issuedAtMs,
+      heads: raw.heads.map((head) => ({
+        ...head,
+        workspace: workspace(head.workspace),
+        head: cid(head.head, 'head'),
+        recipient: peer(head.recipient)
+      }))
+    }
+  }
+}
+
+export type SignedHead = Signed<Head>
+export type SignedReceipt = Signed<Receipt>
+export type SignedOwnership = Signed<Ownership>
