@@ -79,7 +79,7 @@ export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replaceAll(/\s*\n\s*/g, ' ')
 }
 
-/** Is this one of ours, with this code? */
-export function hasCode(error: unknown, ...codes: ErrorCode[]): boolean {
+/** Is this one of ours, with one of these codes? */
+export function hasCode(error: unknown, ...codes: readonly ErrorCode[]): error is NodeDaemonError {
   return error instanceof NodeDaemonError && codes.includes(error.code)
 }

@@ -1,17 +1,9 @@
-import { CID } from 'multiformats/cid'
+import type { CID } from 'multiformats/cid'
 import type { RecordType, Signed } from './envelope.ts'
 import { NodeDaemonError } from './errors.ts'
 import * as proto from './generated/records.ts'
-import {
-  isPeerIdText,
-  isServiceName,
-  isUserId,
-  isWorkspaceId,
-  type PeerIdText,
-  type ServiceName,
-  type UserId,
-  type WorkspaceId
-} from './ids.ts'
+import type { PeerIdText, ServiceName, UserId, WorkspaceId } from './ids.ts'
+import { cidBytes, parse } from './parse.ts'
 
 /** The state of a workspace at one moment, said by its home. Signed by the writer. */
 export interface Head {
@@ -98,28 +90,6 @@ export interface ExitStatement {
   }[]
 }
 
-const bad = (what: string): NodeDaemonError => new NodeDaemonError('BAD_REQUEST', `a signed record has a bad ${what}`)
-const EMPTY = new Uint8Array(0)
-
-function cid(bytes: Uint8Array, what: string): CID {
-  try {
-    return CID.decode(bytes)
-  } catch {
-    throw bad(what)
-  }
-}
-
-const cidOrNull = (bytes: Uint8Array, what: string): CID | null => (bytes.length === 0 ? null : cid(bytes, what))
-const cidBytes = (value: CID | null): Uint8Array<ArrayBuffer> => new Uint8Array(value?.bytes ?? EMPTY)
-
-function checked<T extends string>(text: string, is: (text: string) => text is T, what: string): T {
-  if (!is(text)) throw bad(what)
-  return text
-}
-
-const peer = (text: string): PeerIdText => checked(text, isPeerIdText, 'peer id')
-const workspace = (text: string): WorkspaceId => checked(text, isWorkspaceId, 'workspace id')
-
 export const headRecord: RecordType<Head> = {
   domain: 'node-daemon-head/1',
   encode: (head) =>
@@ -131,12 +101,13 @@ export const headRecord: RecordType<Head> = {
     }),
   decode(payload) {
     const raw = proto.Head.decode(payload)
-    if (raw.sequence < 1 || raw.epoch < 1) throw bad('sequence')
+    if (raw.sequence < 1 || raw.epoch < 1)
+      throw new NodeDaemonError('BAD_REQUEST', 'a head counts epochs and sequences from 1')
     return {
       ...raw,
-      workspace: workspace(raw.workspace),
-      root: cid(raw.root, 'root'),
-      previous: cidOrNull(raw.previous, 'previous head')
+      workspace: parse.workspace(raw.workspace),
+      root: parse.cid(raw.root),
+      previous: parse.cidOrNull(raw.previous)
     }
   }
 }
@@ -146,16 +117,14 @@ export const receiptRecord: RecordType<Receipt> = {
   encode: (receipt) => proto.Receipt.encode({ ...receipt, head: cidBytes(receipt.head), root: cidBytes(receipt.root) }),
   decode(payload) {
     const raw = proto.Receipt.decode(payload)
-    if (raw.durability !== 'fsynced') throw bad('durability')
-    if (raw.role !== 'repository' && raw.role !== 'instance') throw bad('role')
     return {
       ...raw,
-      workspace: workspace(raw.workspace),
-      head: cid(raw.head, 'head'),
-      root: cid(raw.root, 'root'),
-      recipient: peer(raw.recipient),
-      durability: raw.durability,
-      role: raw.role
+      workspace: parse.workspace(raw.workspace),
+      head: parse.cid(raw.head),
+      root: parse.cid(raw.root),
+      recipient: parse.peer(raw.recipient),
+      durability: parse.word(raw.durability, ['fsynced'], 'durability'),
+      role: parse.word(raw.role, ['repository', 'instance'], 'role')
     }
   }
 }
@@ -165,7 +134,7 @@ export const sealRecord: RecordType<Seal> = {
   encode: (value) => proto.Seal.encode({ ...value, head: cidBytes(value.head) }),
   decode(payload) {
     const raw = proto.Seal.decode(payload)
-    return { ...raw, workspace: workspace(raw.workspace), head: cidOrNull(raw.head, 'head') }
+    return { ...raw, workspace: parse.workspace(raw.workspace), head: parse.cidOrNull(raw.head) }
   }
 }
 
@@ -181,14 +150,14 @@ export const ownershipRecord: RecordType<Ownership> = {
   decode(payload) {
     const raw = proto.Ownership.decode(payload)
     return {
-      federation: peer(raw.federation),
-      workspace: workspace(raw.workspace),
-      service: checked(raw.service, isServiceName, 'service'),
-      user: checked(raw.user, isUserId, 'user'),
+      federation: parse.peer(raw.federation),
+      workspace: parse.workspace(raw.workspace),
+      service: parse.service(raw.service),
+      user: parse.user(raw.user),
       epoch: raw.epoch,
-      base: cidOrNull(raw.base, 'base'),
-      home: raw.home === '' ? null : peer(raw.home),
-      standbys: raw.standbys.map(peer),
+      base: parse.cidOrNull(raw.base),
+      home: raw.home === '' ? null : parse.peer(raw.home),
+      standbys: raw.standbys.map(parse.peer),
       number: raw.number
     }
   }
@@ -199,7 +168,7 @@ export const certificateRecord: RecordType<Certificate> = {
   encode: (value) => proto.Certificate.encode(value),
   decode(payload) {
     const raw = proto.Certificate.decode(payload)
-    return { ...raw, federation: peer(raw.federation), peer: peer(raw.peer) }
+    return { ...raw, federation: parse.peer(raw.federation), peer: parse.peer(raw.peer) }
   }
 }
 
@@ -209,10 +178,10 @@ export const memberListRecord: RecordType<MemberList> = {
   decode(payload) {
     const raw = proto.MemberList.decode(payload)
     return {
-      federation: peer(raw.federation),
+      federation: parse.peer(raw.federation),
       number: raw.number,
       issuedAtMs: raw.issuedAtMs,
-      members: raw.members.map((member) => ({ ...member, peer: peer(member.peer) }))
+      members: raw.members.map((member) => ({ ...member, peer: parse.peer(member.peer) }))
     }
   }
 }
@@ -227,14 +196,14 @@ export const exitRecord: RecordType<ExitStatement> = {
   decode(payload) {
     const raw = proto.ExitStatement.decode(payload)
     return {
-      federation: peer(raw.federation),
-      instance: peer(raw.instance),
+      federation: parse.peer(raw.federation),
+      instance: parse.peer(raw.instance),
       issuedAtMs: raw.issuedAtMs,
       heads: raw.heads.map((head) => ({
         ...head,
-        workspace: workspace(head.workspace),
-        head: cid(head.head, 'head'),
-        recipient: peer(head.recipient)
+        workspace: parse.workspace(head.workspace),
+        head: parse.cid(head.head),
+        recipient: parse.peer(head.recipient)
       }))
     }
   }

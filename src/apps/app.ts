@@ -1,0 +1,40 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { WorkspaceId } from '../core/ids.ts'
+
+/** One user's workspace as an app sees it during one request. */
+export interface AppRequestContext {
+  /** Null: a newcomer's workspace that does not exist yet. Everything reads as an empty folder; changes never get here. */
+  readonly workspace: WorkspaceId | null
+  /** Absolute path of the user's files. The folder itself is the daemon's; what lies in it is the user's. */
+  readonly folder: string
+  /** A folder on the same file system, outside the workspace, for what is on its way in or out. The daemon empties it when it starts. */
+  readonly staging: string
+  /** Who asks: `user:alice` or `guest:…`. */
+  readonly user: string
+  /** The same for people: `alice` or `guest`. */
+  readonly userLabel: string
+  /** Name of the instance, for people. */
+  readonly served: string
+  /** Path prefix under which the app is mounted: `''` or `/files`. */
+  readonly base: string
+  /** The client waits for `100 Continue` and has not got it: the app sends it once it wants the body. */
+  readonly expectsContinue?: boolean
+  /**
+   * Tells which paths (relative to the workspace, separated by `/`) were changed. Resolves once the change is
+   * acknowledged at the service's level; the answer to a change is sent only after that.
+   *
+   * @throws NodeDaemonError the change cannot be acknowledged now. It stays, and is synced later.
+   */
+  readonly wrote: (paths: readonly string[]) => Promise<void>
+}
+
+/** How an instance runs a service. */
+export interface App {
+  /**
+   * Answers one request. Resolves once the answer was handed to the connection, or the connection is gone; after that
+   * this request changes nothing any more. Never rejects: errors become answers.
+   */
+  handle(request: IncomingMessage, response: ServerResponse, context: AppRequestContext): Promise<void>
+  /** Resolves once nothing of the app is at work any more. Requests that come later are refused. */
+  close(): Promise<void>
+}

@@ -1,0 +1,152 @@
+import type { CoordinatorOptions, RunningCoordinator } from '../../daemon/options.ts'
+import { command } from '../command.ts'
+import { type Context, folderOf } from '../context.ts'
+import { clean } from '../format.ts'
+import { list, maybe, type ValuesOf, value } from '../settings.ts'
+import { facts } from '../table.ts'
+import { cidr, duration, hostPort, line, multiaddr, oneOf, webUrl, whole, yesNo } from '../values.ts'
+
+const SETTINGS = {
+  name: maybe('<name>', "the federation's name", line(100), 'the host name'),
+  listen: list(
+    '<multiaddr>',
+    'where members are awaited',
+    multiaddr,
+    ['/ip4/0.0.0.0/tcp/9470'],
+    '/ip4/0.0.0.0/tcp/9470'
+  ),
+  announce: maybe('<host>', 'the name or address that others use to reach this machine', line(253), 'found'),
+  http: value('<host:port>', 'the front door for users', hostPort, { host: '127.0.0.1', port: 9480 }, '127.0.0.1:9480'),
+  admin: value(
+    '<host:port>',
+    'console, API and metrics',
+    hostPort,
+    { host: '127.0.0.1', port: 9481 },
+    '127.0.0.1:9481'
+  ),
+  'public-url': maybe(
+    '<url>',
+    "the front door's address as others see it, for the join line and invites",
+    webUrl,
+    'as it listens'
+  ),
+  standbys: value('<n>', 'how many instances keep a ready copy of each workspace', whole(0, 10), 1, '1'),
+  ack: value(
+    '<level>',
+    'when a write counts as saved: replicated or local',
+    oneOf('replicated', 'local'),
+    'replicated',
+    'replicated'
+  ),
+  'failover-after': value('<time>', 'how long an instance may be gone before others take over', duration, 2_000, '2s'),
+  lease: value('<time>', 'for how long an instance may act without hearing from here', duration, 10_000, '10s'),
+  'restart-grace': value(
+    '<time>',
+    'how long workspaces wait for an instance that said it comes back',
+    duration,
+    120_000,
+    '2m'
+  ),
+  hold: value('<time>', 'how long requests wait while their workspace moves', duration, 30_000, '30s'),
+  anonymous: maybe(
+    '<yes|no>',
+    'may people without a token save things?',
+    yesNo,
+    'yes while --http is on loopback, else it must be said'
+  ),
+  'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
+  terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
+} as const
+
+function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>): CoordinatorOptions {
+  return {
+    data: folderOf(context, 'coordinator'),
+    name: values.name,
+    listen: values.listen,
+    announce: values.announce,
+    http: values.http,
+    admin: values.admin,
+    webAddress: values['public-url'],
+    standbys: values.standbys,
+    acknowledge: values.ack,
+    failoverAfterMs: values['failover-after'],
+    leaseMs: values.lease,
+    restartGraceMs: values['restart-grace'],
+    holdMs: values.hold,
+    anonymous: values.anonymous,
+    trustProxy: values['trust-proxy'],
+    terms: values.terms,
+    pid: context.terminal.pid
+  }
+}
+
+function showReady({ print }: Context, running: RunningCoordinator): void {
+  const { ready, reachability } = running
+  print.machine({ event: 'ready', ...ready })
+  print.say(`The federation ${print.styled('bold', clean(running.federation))} is open.\n`)
+  print.say(
+    facts([
+      ['Users go to', ready.http],
+      ['Members reach', ready.addresses.join('  ')],
+      ['Data folder', ready.data]
+    ])
+  )
+  print.say(
+    reachability.othersCanReach
+      ? 'Other machines can reach these addresses.'
+      : print.styled('yellow', 'Only this machine can reach these addresses.')
+  )
+  if (reachability.advice !== null) print.say(`  ${clean(reachability.advice)}`)
+  print.say(`\nThe console, signed in once by this link:\n  ${print.styled('bold', clean(running.consoleLink))}`)
+  print.say(`\nVolunteers run:\n  ${print.styled('bold', clean(running.joinLine))}\n`)
+}
+
+export const coordinatorCommand = command({
+  name: 'coordinator',
+  about: 'run a coordinator; its data folder is made on the first start',
+  settings: SETTINGS,
+  configOf: 'coordinator',
+  examples: [
+    'node-daemon coordinator',
+    'node-daemon coordinator --http 0.0.0.0:80 --public-url http://main.example.org --announce main.example.org --anonymous no'
+  ],
+  exits: {
+    0: 'stopped cleanly',
+    2: 'wrong usage or configuration; a port or the folder is in use',
+    130: 'interrupted twice, or while it started'
+  },
+  async run(context, values) {
+    const stopping = new AbortController()
+    const stopListening = listenForStop(context, stopping)
+    try {
+      const { runCoordinator } = await import('../../daemon/coordinator.ts')
+      const running = await runCoordinator(optionsOf(context, values), { log: context.log, signal: stopping.signal })
+      showReady(context, running)
+      stopping.signal.addEventListener('abort', () => context.print.say('Stopping …'))
+      await Promise.race([running.closed, aborted(stopping.signal)])
+      await running.stop()
+      await running.closed
+      return 0
+    } finally {
+      stopListening()
+    }
+  }
+})
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+/** The first signal stops cleanly, the second ends at once. */
+function listenForStop({ terminal }: Context, stopping: AbortController): () => void {
+  const onSignal = (): void => {
+    if (stopping.signal.aborted) terminal.exit(130)
+    stopping.abort()
+  }
+  const listeners = [terminal.onSignal(onSignal), terminal.onOrphaned(() => stopping.abort())]
+  return () => {
+    for (const stop of listeners) stop()
+  }
+}

@@ -1,0 +1,127 @@
+import { type ErrorCode, NodeDaemonError } from '../../core/errors.ts'
+import type { InstanceOptions } from '../../daemon/options.ts'
+import { command } from '../command.ts'
+import { askedYes, type Context, folderOf } from '../context.ts'
+import { clean } from '../format.ts'
+import { InstanceStory } from '../instance-story.ts'
+import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
+import { StopRequests } from '../stop-requests.ts'
+import { duration, label, line, multiaddr, offeredService, oneOf, pairs, rate, size } from '../values.ts'
+
+const WEEK_MS = 7 * 86_400_000
+
+const SETTINGS = {
+  name: maybe('<name>', 'what this server is called', line(63), 'the host name'),
+  contact: value('<text>', 'how the admin reaches you', line(200), '', 'none'),
+  site: value('<text>', 'where the server stands', line(200), '', 'none'),
+  message: value('<text>', 'a word to the admin', line(1000), '', 'none'),
+  label: list('<key=value>', 'a label that placement can ask for', label),
+  capacity: maybe('<size>', 'how much of the disk is lent', size, 'half of the free space'),
+  'upload-limit': maybe('<rate>', 'upload at most so fast', rate, 'no limit'),
+  'download-limit': maybe('<rate>', 'download at most so fast', rate, 'no limit'),
+  service: list(
+    '<name[=how]>',
+    'a service to offer; how is a URL or command:CMD',
+    offeredService,
+    ['files'],
+    'files, built in'
+  ),
+  listen: list('<multiaddr>', 'await direct connections here', multiaddr, [], 'none: outbound only'),
+  code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
+  'accept-terms': toggle('accept the terms of the federation without being asked'),
+  'on-stop': value(
+    '<what>',
+    'what Ctrl-C, SIGTERM and SIGHUP do: drain or flush',
+    oneOf('drain', 'flush'),
+    'drain',
+    'drain'
+  ),
+  'stop-deadline': value('<time>', 'how long that may take', duration, 80_000, '80s'),
+  keep: value('<time>', 'how long the files stay on this disk after a drain', duration, WEEK_MS, '7d')
+} as const
+
+function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordinator: string | null): InstanceOptions {
+  return {
+    data: folderOf(context, 'instance'),
+    coordinator,
+    name: values.name,
+    contact: values.contact,
+    site: values.site,
+    message: values.message,
+    labels: pairs(values.label),
+    capacityBytes: values.capacity,
+    services: values.service,
+    uploadLimitBytesPerSecond: values['upload-limit'],
+    downloadLimitBytesPerSecond: values['download-limit'],
+    listen: values.listen,
+    code: values.code,
+    acceptTerms: values['accept-terms'],
+    keepMs: values.keep,
+    pid: context.terminal.pid
+  }
+}
+
+function confirmIn({ terminal }: Context): (question: string) => Promise<boolean> {
+  return async (question) => {
+    if (terminal.inIsTty) return await askedYes(terminal, question)
+    throw new NodeDaemonError('CODE_REQUIRED', `nobody can be asked here: ${question}`, {
+      advice: 'give --code CODE as the admin told you, an invite link or a multiaddr; --accept-terms accepts terms'
+    })
+  }
+}
+
+const ENDINGS: Readonly<Record<number, { readonly code: ErrorCode; readonly advice: string }>> = {
+  2: { code: 'BAD_CONFIG', advice: 'see: node-daemon join --help' },
+  4: { code: 'REFUSED_BY_POLICY', advice: "ask the federation's admin" },
+  5: { code: 'OUT_OF_REACH', advice: 'look at the connection; then start again with: node-daemon join' },
+  6: {
+    code: 'INCOMPLETE',
+    advice: 'nothing is removed: start again with: node-daemon join   and drain with more time'
+  },
+  7: { code: 'INTEGRITY', advice: "do not go on before you know why: ask the federation's admin" },
+  130: { code: 'ABORTED', advice: 'start again with: node-daemon join' }
+}
+
+/** How an instance that did not end well is told, with the same exit code. */
+function ending(exitCode: number, message: string, refusal: 'DENIED' | 'REVOKED' | null): NodeDaemonError {
+  const known = ENDINGS[exitCode] ?? { code: 'UNEXPECTED', advice: 'look at the log above' }
+  const code = exitCode === 4 && refusal !== null ? refusal : known.code
+  return new NodeDaemonError(code, message || 'the instance ended', { advice: known.advice })
+}
+
+export const joinCommand = command({
+  name: 'join',
+  takes: ['[coordinator]'],
+  about: 'run this machine as an instance of a federation; without an argument, resume',
+  settings: SETTINGS,
+  configOf: 'instance',
+  examples: [
+    'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
+    'node-daemon join',
+    'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
+  ],
+  exits: {
+    0: 'drained or stopped: every head has a verified receipt',
+    4: 'refused: denied, revoked, or the terms were not accepted',
+    5: true,
+    6: 'ended with data not yet proven elsewhere: it is kept, and the list is printed',
+    7: 'the coordinator is not the one that was pinned',
+    130: 'interrupted before it served, or three times'
+  },
+  async run(context, values, [coordinator]) {
+    const story = new InstanceStory(context.print)
+    const options = optionsOf(context, values, coordinator ?? null)
+    using requests = new StopRequests(context, { onStop: values['on-stop'], deadlineMs: values['stop-deadline'] })
+    const { runInstance } = await import('../../daemon/instance.ts')
+    const starting = runInstance(options, {
+      log: context.log,
+      report: (event) => story.tell(event),
+      confirm: confirmIn(context)
+    })
+    const running = await requests.apply(starting)
+    const { exitCode, message } = await running.finished
+    if (exitCode !== 0) throw ending(exitCode, message, story.refusal)
+    if (message !== '') context.print.say(clean(message))
+    return 0
+  }
+})

@@ -1,0 +1,90 @@
+import type { PeerDetailView, PeerView } from '../../console/views.ts'
+import { API_SETTINGS, command, group } from '../command.ts'
+import { adminApi } from '../context.ts'
+import { drainLine } from '../drain-view.ts'
+import { ago, bytes, count, labels, unsynced } from '../format.ts'
+import { facts } from '../table.ts'
+import { approve, deny, drain, label, resume, revoke } from './peers-decide.ts'
+
+const EXITS = { 4: true, 5: true } as const
+
+const ls = command({
+  name: 'ls',
+  about: 'list the instances: who asks, who serves, who is gone',
+  settings: API_SETTINGS,
+  examples: ['node-daemon peers ls', 'node-daemon peers ls --json'],
+  exits: EXITS,
+  async run(context, values) {
+    const peers = await adminApi(context, values).get<PeerView[]>('/peers')
+    context.print.machine(peers)
+    const now = context.clock.wall()
+    context.print.table(
+      [
+        { title: 'NAME', of: (peer) => peer.name },
+        { title: 'STATE', of: (peer) => peer.state, fixed: true },
+        { title: 'CODE', of: (peer) => (peer.state === 'pending' ? peer.code : ''), fixed: true },
+        { title: 'SITE', of: (peer) => peer.site },
+        { title: 'HOME OF', of: (peer) => peer.workspaces, right: true },
+        { title: 'STANDBY', of: (peer) => peer.standbyFor, right: true },
+        { title: 'FREE', of: (peer) => bytes(peer.disk?.freeBytes), right: true },
+        { title: 'UNSYNCED', of: (peer) => unsynced(peer.unsyncedBytes, peer.unsyncedAgeMs) },
+        { title: 'SEEN', of: (peer) => ago(peer.lastSeenAt, now) },
+        { title: 'LABELS', of: (peer) => labels(peer.labels) }
+      ],
+      peers,
+      'No instances yet. Volunteers run: node-daemon join COORDINATOR'
+    )
+    return 0
+  }
+})
+
+const show = command({
+  name: 'show',
+  takes: ['<peer>'],
+  about: 'one instance: who runs it, what it holds, how it is doing',
+  settings: API_SETTINGS,
+  examples: ['node-daemon peers show alpha'],
+  exits: { 3: 'no such peer, or several are called like this', ...EXITS },
+  async run(context, values, [peer = '']) {
+    const view = await adminApi(context, values).get<PeerDetailView>(`/peers/${encodeURIComponent(peer)}`)
+    context.print.machine(view)
+    const now = context.clock.wall()
+    context.print.say(
+      facts([
+        ['Name', view.name],
+        ['State', view.reason === null || view.reason === '' ? view.state : `${view.state}: ${view.reason}`],
+        ['Code', view.code],
+        ['Peer id', view.peerId],
+        ['Contact', view.contact],
+        ['Site', view.site],
+        ['Message', view.message],
+        ['Labels', labels(view.labels)],
+        ['Services', view.services.join(', ')],
+        ['Address', view.address],
+        ['Last seen', ago(view.lastSeenAt, now)],
+        ['Asked', ago(view.askedAt, now)],
+        ['Decided', ago(view.decidedAt, now)],
+        ['Home of', count(view.workspaces, 'workspace', 'workspaces')],
+        ['Standby for', count(view.standbyFor, 'workspace', 'workspaces')],
+        ['Disk', view.disk === null ? null : `${bytes(view.disk.freeBytes)} free of ${bytes(view.disk.totalBytes)}`],
+        ['Disk full', view.disk?.fullAt],
+        ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
+        ['Pending work', view.pendingWork],
+        ['Drain', view.drain === null ? null : drainLine(view.drain)],
+        ['Version', view.version]
+      ]).trimEnd()
+    )
+    return 0
+  }
+})
+
+export const peersCommand = group('peers', 'the instances of the federation', [
+  ls,
+  show,
+  approve,
+  deny,
+  revoke,
+  label,
+  drain,
+  resume
+])

@@ -1,0 +1,110 @@
+import type { InstanceStatusView, StatusView } from '../../console/views.ts'
+import { hasCode, NodeDaemonError } from '../../core/errors.ts'
+import { API_SETTINGS, command } from '../command.ts'
+import { adminApi, type Context } from '../context.ts'
+import { drainLine } from '../drain-view.ts'
+import { defaultFolder, ROLES } from '../folders.ts'
+import { ago, bytes, clean, count, duration, unsynced } from '../format.ts'
+import { connectApi, folderPlace } from '../local-client.ts'
+import type { Printer } from '../printer.ts'
+import { facts } from '../table.ts'
+
+type AnyStatus = StatusView | InstanceStatusView
+
+/** The daemons that run here: of the folder that was named, else of both default folders. */
+async function localStatus(context: Context): Promise<AnyStatus[]> {
+  const { env, home } = context.terminal
+  const folders = context.data === null ? ROLES.map((role) => defaultFolder(role, env, home)) : [context.data]
+  const found: AnyStatus[] = []
+  for (const folder of new Set(folders)) {
+    try {
+      found.push(await connectApi(folderPlace(folder, 'instance')).get<AnyStatus>('/status'))
+    } catch (error) {
+      if (!hasCode(error, 'NOT_RUNNING')) throw error
+    }
+  }
+  if (found.length === 0) {
+    throw new NodeDaemonError('NOT_RUNNING', `no daemon runs on ${[...new Set(folders)].join(' or ')}`, {
+      advice:
+        'start one with: node-daemon join COORDINATOR   or: node-daemon coordinator   (or say where it is with --data DIR)'
+    })
+  }
+  return found
+}
+
+function verdict(print: Printer, view: AnyStatus): void {
+  const why = view.reason === null || view.reason === '' ? '' : ` ${clean(view.reason)}`
+  print.say(
+    view.safeToSwitchOff
+      ? print.styled('green', `Safe to switch off.${why}`)
+      : print.styled(['bold', 'red'], `NOT safe to switch off:${why || ' not everything stands elsewhere yet.'}`)
+  )
+}
+
+function showInstance(print: Printer, view: InstanceStatusView, now: number): void {
+  const { coordinator, limits } = view
+  const speed = (limit: number | null): string => (limit === null ? 'no limit' : `${bytes(limit)}/s`)
+  print.say(
+    facts([
+      ['Instance', `${view.name}, ${view.state}, started ${ago(view.startedAt, now)}`],
+      ['Code', view.code],
+      [
+        'Federation',
+        `${coordinator.federation ?? 'not known yet'} (${coordinator.connected ? 'connected' : 'not connected'})`
+      ],
+      ['Serves', `${count(view.workspaces.home, 'workspace', 'workspaces')} of ${count(view.users, 'user', 'users')}`],
+      ['Stands by for', count(view.workspaces.standby, 'workspace', 'workspaces')],
+      ['Disk', `${bytes(view.usedBytes)} used${limits.capacity === null ? '' : ` of ${bytes(limits.capacity)} lent`}`],
+      ['Network', `up: ${speed(limits.uploadLimit)}, down: ${speed(limits.downloadLimit)}`],
+      ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
+      ...(view.drain === null ? [] : [['Drain', drainLine(view.drain)] as const]),
+      ...(Math.abs(view.clockSkewMs ?? 0) > 60_000
+        ? [['Clock', `off by ${duration(Math.abs(view.clockSkewMs ?? 0))}`] as const]
+        : []),
+      ['Version', view.version]
+    ]).trimEnd()
+  )
+}
+
+function showCoordinator(print: Printer, view: StatusView, now: number): void {
+  const { instances, workspaces, repository } = view
+  print.say(
+    facts([
+      ['Coordinator', `of ${view.name}, ${view.state}, started ${ago(view.startedAt, now)}`],
+      ['Front door', view.http],
+      ['Console', view.admin],
+      ['Addresses', view.addresses.join('  ')],
+      ['Instances', `${instances.serving} serving, ${instances.pending} pending, ${instances.total} in all`],
+      [
+        'Workspaces',
+        `${workspaces.total}${workspaces.waiting === 0 ? '' : `, ${workspaces.waiting} waiting for an instance`}`
+      ],
+      ['Users', view.users],
+      ['Repository', `${bytes(repository.storedBytes)} for ${bytes(repository.logicalBytes)} of files`],
+      ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
+      ['Data folder', view.dataFolder],
+      ['Version', view.version]
+    ]).trimEnd()
+  )
+}
+
+export const statusCommand = command({
+  name: 'status',
+  about: 'how the daemon of this machine is doing, and whether it is safe to switch off',
+  settings: API_SETTINGS,
+  examples: ['node-daemon status', 'node-daemon status --json --data /srv/instance'],
+  exits: { 4: true, 5: 'nothing runs here' },
+  async run(context, values) {
+    const views =
+      values.api === null ? await localStatus(context) : [await adminApi(context, values).get<StatusView>('/status')]
+    context.print.machine(views.length === 1 ? views[0] : views)
+    const now = context.clock.wall()
+    for (const [index, view] of views.entries()) {
+      if (index > 0) context.print.say()
+      verdict(context.print, view)
+      if (view.role === 'instance') showInstance(context.print, view, now)
+      else showCoordinator(context.print, view, now)
+    }
+    return 0
+  }
+})

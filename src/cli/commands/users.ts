@@ -1,0 +1,81 @@
+import type { NewUserView, UserView } from '../../console/views.ts'
+import { API_SETTINGS, command, group, YES } from '../command.ts'
+import { adminApi, sure } from '../context.ts'
+import { ago, clean } from '../format.ts'
+import { toggle } from '../settings.ts'
+
+const EXITS = { 4: true, 5: true } as const
+
+const add = command({
+  name: 'add',
+  takes: ['<name>'],
+  about: 'add a named user; the token is shown once',
+  settings: API_SETTINGS,
+  examples: ['node-daemon users add ada'],
+  exits: EXITS,
+  async run(context, values, [name]) {
+    const user = await adminApi(context, values).send<NewUserView>('POST', '/users', { name })
+    context.print.machine(user)
+    context.print.say(`${clean(user.name)} signs in with this token, which is not shown again:`)
+    context.print.say(`\n  ${context.print.styled('bold', clean(user.token))}\n`)
+    context.print.say('as the password in a browser, or as "Authorization: Bearer TOKEN".')
+    return 0
+  }
+})
+
+const ls = command({
+  name: 'ls',
+  about: 'list the named users',
+  settings: API_SETTINGS,
+  examples: ['node-daemon users ls'],
+  exits: EXITS,
+  async run(context, values) {
+    const users = await adminApi(context, values).get<UserView[]>('/users')
+    context.print.machine(users)
+    context.print.table(
+      [
+        { title: 'USER', of: (user) => user.name },
+        { title: 'STATE', of: (user) => (user.blocked ? 'blocked' : 'active'), fixed: true },
+        { title: 'WORKSPACES', of: (user) => user.workspaces, right: true },
+        { title: 'ADDED', of: (user) => ago(user.createdAt, context.clock.wall()), fixed: true }
+      ],
+      users,
+      'No named users yet. Add one with: node-daemon users add NAME'
+    )
+    return 0
+  }
+})
+
+const rm = command({
+  name: 'rm',
+  takes: ['<name>'],
+  about: 'remove a named user: the token stops working at once',
+  settings: { ...API_SETTINGS, ...YES },
+  examples: ['node-daemon users rm ada --yes'],
+  exits: { 3: 'no such user', ...EXITS, 130: true },
+  async run(context, values, [name = '']) {
+    await sure(context, `Remove the user ${clean(name)}?`, values.yes)
+    await adminApi(context, values).send('DELETE', `/users/${encodeURIComponent(name)}`)
+    context.print.machine({ name, removed: true })
+    context.print.say(`${clean(name)} is removed.`)
+    return 0
+  }
+})
+
+const block = command({
+  name: 'block',
+  takes: ['<name>'],
+  about: 'refuse a user for now, or let them in again; nothing of theirs is touched',
+  settings: { ...API_SETTINGS, off: toggle('let the user in again', { flagOnly: true }) },
+  examples: ['node-daemon users block ada', 'node-daemon users block ada --off'],
+  exits: { 3: 'no such user', ...EXITS },
+  async run(context, values, [name = '']) {
+    const path = `/users/${encodeURIComponent(name)}/block`
+    const user = await adminApi(context, values).send<UserView>('POST', path, { blocked: !values.off })
+    context.print.machine(user)
+    context.print.say(values.off ? `${clean(name)} may come in again.` : `${clean(name)} is blocked.`)
+    return 0
+  }
+})
+
+export const usersCommand = group('users', 'named users and their tokens', [add, ls, rm, block])

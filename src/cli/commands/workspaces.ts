@@ -1,0 +1,106 @@
+import type { MoveView, WorkspaceDetailView, WorkspaceView } from '../../console/views.ts'
+import { NodeDaemonError } from '../../core/errors.ts'
+import { API_SETTINGS, command, group, onlyNow } from '../command.ts'
+import { adminApi } from '../context.ts'
+import { ago, bytes, clean, count, duration, unsynced } from '../format.ts'
+import { maybe } from '../settings.ts'
+import { facts } from '../table.ts'
+import { line } from '../values.ts'
+
+const EXITS = { 4: true, 5: true } as const
+const SHOWN_ID = 12
+
+const ls = command({
+  name: 'ls',
+  about: 'list the workspaces: whose, where, how safe',
+  settings: API_SETTINGS,
+  examples: ['node-daemon workspaces ls'],
+  exits: EXITS,
+  async run(context, values) {
+    const now = context.clock.wall()
+    const workspaces = await adminApi(context, values).get<WorkspaceView[]>('/workspaces')
+    context.print.machine(workspaces)
+    context.print.table(
+      [
+        { title: 'WORKSPACE', of: (one) => one.id.slice(0, SHOWN_ID), fixed: true },
+        { title: 'SERVICE', of: (one) => one.service },
+        { title: 'USER', of: (one) => one.user },
+        { title: 'HOME', of: (one) => one.homeName },
+        { title: 'STATE', of: (one) => one.state, fixed: true },
+        { title: 'STANDBYS', of: (one) => one.standbys.length, right: true },
+        { title: 'FILES', of: (one) => one.files, right: true },
+        { title: 'SIZE', of: (one) => bytes(one.usedBytes), right: true },
+        { title: 'SAVED', of: (one) => ago(one.head?.createdAt, now) },
+        { title: 'UNSYNCED', of: (one) => unsynced(one.unsyncedBytes, one.unsyncedAgeMs) }
+      ],
+      workspaces,
+      'No workspaces yet: one comes into being when a user first saves something.'
+    )
+    return 0
+  }
+})
+
+const show = command({
+  name: 'show',
+  takes: ['<workspace>'],
+  about: 'one workspace: home, standbys, receipts, diverged heads',
+  settings: API_SETTINGS,
+  examples: ['node-daemon workspaces show 7f3a'],
+  exits: { 3: 'no such workspace, or several begin like this', ...EXITS },
+  async run(context, values, [id = '']) {
+    const { print } = context
+    const view = await adminApi(context, values).get<WorkspaceDetailView>(`/workspaces/${encodeURIComponent(id)}`)
+    print.machine(view)
+    const head = view.head
+    print.say(
+      facts([
+        ['Workspace', view.id],
+        ['Service', view.service],
+        ['User', view.user],
+        ['State', view.state],
+        ['Home', view.homeName],
+        ['Epoch', view.epoch],
+        ['Standbys', view.standbyNames.join(', ')],
+        ['Size', `${bytes(view.usedBytes)} in ${count(view.files, 'file', 'files')}`],
+        ['Newest head', head === null ? null : `${head.sequence}, ${ago(head.createdAt, context.clock.wall())}`],
+        ['Root', head?.root],
+        ['History', count(view.historyCount, 'snapshot', 'snapshots')],
+        ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)]
+      ]).trimEnd()
+    )
+    for (const receipt of view.receipts) {
+      print.say(
+        `${clean(receipt.name)} (${clean(receipt.role)}) holds head ${receipt.sequence}, signed at ${clean(receipt.issuedAt)}`
+      )
+    }
+    for (const head of view.diverged) {
+      print.say(print.styled('yellow', `diverged head ${clean(head.head)} of ${clean(head.createdAt)}, kept`))
+    }
+    return 0
+  }
+})
+
+const move = command({
+  name: 'move',
+  takes: ['<workspace>'],
+  about: 'move a workspace to another instance while it is in use',
+  settings: { ...API_SETTINGS, to: onlyNow(maybe('<peer>', 'the instance that takes it', line(128))) },
+  examples: ['node-daemon workspaces move 7f3a --to beta'],
+  exits: { 3: 'no such workspace or peer', ...EXITS },
+  async run(context, values, [id = '']) {
+    if (values.to === null) {
+      throw new NodeDaemonError('BAD_USAGE', 'it is not said where the workspace goes', {
+        advice: 'add --to PEER; see who is there with: node-daemon peers ls'
+      })
+    }
+    const path = `/workspaces/${encodeURIComponent(id)}/move`
+    const moved = await adminApi(context, values).send<MoveView>('POST', path, { to: values.to }, { patient: true })
+    context.print.machine(moved)
+    context.print.say(
+      `${clean(moved.id.slice(0, SHOWN_ID))} is at ${clean(values.to)} now; its requests waited ${duration(moved.pauseMs)}.`
+    )
+    return 0
+  }
+})
+
+export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move", [ls, show, move])

@@ -1,0 +1,166 @@
+import type { IncomingMessage } from 'node:http'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { parse } from '../core/parse.ts'
+import { type HttpTarget, openExchange, readBody } from './exchange.ts'
+import { type Role, socketOf } from './folders.ts'
+
+/** The API of a running daemon. Paths begin after `/api/v1`. */
+export interface Api {
+  /** Rejects with the daemon's own error, `NOT_RUNNING` or `OUT_OF_REACH` where nobody answers, `TIMED_OUT` after 30 s of silence. */
+  get<T>(path: string): Promise<T>
+  /** As `get`; `patient` waits up to ten minutes. */
+  send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object, options?: { patient?: boolean }): Promise<T>
+  /** One object a line, until the daemon ends the answer or the signal is aborted. */
+  stream<T>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<T>
+}
+
+const SILENCE_MS = 30_000
+const PATIENCE_MS = 600_000
+const DOCUMENT_BYTES_MAX = 512 * 1024 * 1024
+const LINE_BYTES_MAX = 64 * 1024 * 1024
+
+export interface ApiPlace {
+  readonly target: HttpTarget
+  readonly token: string | null
+  /** What to throw where nobody listens there. */
+  readonly absent: (cause: unknown) => NodeDaemonError
+}
+
+const STARTED_BY: Readonly<Record<Role, string>> = {
+  coordinator: 'node-daemon coordinator',
+  instance: 'node-daemon join COORDINATOR'
+}
+
+/** The daemon whose data folder this is. */
+export function folderPlace(folder: string, role: Role): ApiPlace {
+  const absent = (cause: unknown): NodeDaemonError =>
+    new NodeDaemonError('NOT_RUNNING', `no ${role} runs on ${folder}`, {
+      advice: `start it with: ${STARTED_BY[role]}   (or say where it is with --data DIR)`,
+      cause
+    })
+  return { target: { socketPath: socketOf(folder) }, token: null, absent }
+}
+
+/** A coordinator's admin listener, here or elsewhere. */
+export function remotePlace(url: string, token: string): ApiPlace {
+  const absent = (cause: unknown): NodeDaemonError =>
+    new NodeDaemonError('OUT_OF_REACH', `${url} does not answer: ${messageOf(cause)}`, {
+      advice: 'check the address given by --api, and that the coordinator runs',
+      cause
+    })
+  return { target: { url }, token, absent }
+}
+
+const systemCode = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+function translated(place: ApiPlace, error: unknown): NodeDaemonError {
+  if (error instanceof NodeDaemonError) return error
+  const code = systemCode(error)
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new NodeDaemonError('FORBIDDEN', 'the daemon belongs to another user of this machine', {
+      advice: 'run the command as the user who runs the daemon',
+      cause: error
+    })
+  }
+  if (['ENOENT', 'ECONNREFUSED', 'ENOTFOUND', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTSOCK', 'EINVAL'].includes(code)) {
+    return place.absent(error)
+  }
+  return new NodeDaemonError('OUT_OF_REACH', `the daemon did not finish its answer: ${messageOf(error)}`, {
+    advice: 'see how it is with: node-daemon status',
+    cause: error
+  })
+}
+
+function refusal(status: number, body: Uint8Array): NodeDaemonError {
+  const unclear = new NodeDaemonError('OUT_OF_REACH', `the answer ${status} is not one of node-daemon`, {
+    advice: 'check that --api is the address of the admin listener'
+  })
+  try {
+    const { error } = JSON.parse(Buffer.from(body).toString()) as { error?: Record<string, unknown> }
+    if (typeof error?.code !== 'string' || typeof error.message !== 'string') return unclear
+    const advice = typeof error.advice === 'string' ? { advice: parse.line(error.advice, 1000) } : {}
+    return new NodeDaemonError(parse.errorCode(error.code), parse.line(error.message, 1000), advice)
+  } catch {
+    return unclear
+  }
+}
+
+function jsonOf<T>(text: string): T {
+  try {
+    return JSON.parse(text) as T
+  } catch (error) {
+    throw new NodeDaemonError('PROTOCOL_VIOLATION', 'the daemon answered with something else than JSON', {
+      cause: error
+    })
+  }
+}
+
+async function* linesOf(message: IncomingMessage): AsyncGenerator<string> {
+  let rest = ''
+  message.setEncoding('utf8')
+  for await (const part of message) {
+    const lines = `${rest}${part}`.split('\n')
+    rest = lines.pop() ?? ''
+    if (rest.length > LINE_BYTES_MAX) throw new NodeDaemonError('TOO_LARGE', 'a line of the answer is too long')
+    yield* lines.filter((line) => line.trim() !== '')
+  }
+  if (rest.trim() !== '') yield rest
+}
+
+export function connectApi(place: ApiPlace): Api {
+  async function open(
+    method: string,
+    path: string,
+    body: object | undefined,
+    silenceMs: number,
+    signal?: AbortSignal
+  ): Promise<IncomingMessage> {
+    const headers = {
+      accept: 'application/json, application/x-ndjson',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(place.token === null ? {} : { authorization: `Bearer ${place.token}` })
+    }
+    const message = await openExchange({
+      target: place.target,
+      method,
+      path: `/api/v1${path}`,
+      headers,
+      silenceMs,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal })
+    })
+    const status = message.statusCode ?? 0
+    if (status < 200 || status > 299) throw refusal(status, await readBody(message, DOCUMENT_BYTES_MAX))
+    return message
+  }
+
+  async function document<T>(method: string, path: string, body: object | undefined, silenceMs: number): Promise<T> {
+    try {
+      const message = await open(method, path, body, silenceMs)
+      const text = Buffer.from(await readBody(message, DOCUMENT_BYTES_MAX)).toString()
+      return jsonOf<T>(text === '' ? '{}' : text)
+    } catch (error) {
+      throw translated(place, error)
+    }
+  }
+
+  return {
+    get: (path) => document('GET', path, undefined, SILENCE_MS),
+    send: (method, path, body, options) =>
+      document(
+        method,
+        path,
+        body ?? (method === 'DELETE' ? undefined : {}),
+        options?.patient ? PATIENCE_MS : SILENCE_MS
+      ),
+    async *stream<T>(path: string, body: object, signal?: AbortSignal) {
+      try {
+        const message = await open('POST', path, body, 0, signal)
+        for await (const line of linesOf(message)) yield jsonOf<T>(line)
+      } catch (error) {
+        throw translated(place, error)
+      }
+    }
+  }
+}

@@ -1,0 +1,200 @@
+import { isIP } from 'node:net'
+import { NodeDaemonError } from '../core/errors.ts'
+import { isServiceName } from '../core/ids.ts'
+import type { HostPort } from '../daemon/options.ts'
+
+/** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
+export type Parser<T> = (text: string) => T
+
+const bad = (text: string, what: string, advice: string): NodeDaemonError =>
+  new NodeDaemonError('BAD_USAGE', `"${text.slice(0, 100)}" is not ${what}`, { advice })
+
+const SIZE = /^(\d{1,15}(?:\.\d{1,6})?) ?(|B|[kMGTP]B|[KMGTP]iB)$/i
+const POWERS = 'kmgtp'
+
+/** `10GB` is 10 × 10⁹ bytes, `10GiB` is 10 × 2³⁰; a number alone counts bytes. */
+export function size(text: string): number {
+  const match = SIZE.exec(text.trim())
+  const unit = match?.[2]?.toLowerCase() ?? ''
+  const power = POWERS.indexOf(unit.charAt(0) || '-') + 1
+  const bytes = Math.floor(Number(match?.[1]) * (unit.endsWith('ib') ? 1024 : 1000) ** power)
+  if (!Number.isSafeInteger(bytes)) throw bad(text, 'a size', 'write it like 500MB, 10GB or 50GiB')
+  return bytes
+}
+
+/** `10MB/s`, `1MiB/s` or `100Mbit/s`, as bytes a second; at least 1. */
+export function rate(text: string): number {
+  const advice = 'write it like 10MB/s, 500KiB/s or 100Mbit/s'
+  const bits = /^(\d{1,12}(?:\.\d{1,6})?) ?([kMG]?)bit\/s$/i.exec(text.trim())
+  const bytes = /^(.*)\/s$/i.exec(text.trim())
+  if (bytes === null) throw bad(text, 'a rate', advice)
+  const perSecond =
+    bits === null
+      ? sizeOr(bytes[1] ?? '', () => bad(text, 'a rate', advice))
+      : Math.floor(size(`${bits[1]}${bits[2]}B`) / 8)
+  if (perSecond < 1) throw bad(text, 'a rate of at least one byte a second', advice)
+  return perSecond
+}
+
+function sizeOr(text: string, failure: () => NodeDaemonError): number {
+  if (!SIZE.test(text.trim())) throw failure()
+  return size(text)
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000
+}
+const DURATION_MS_MAX = 3650 * 86_400_000
+
+/** `500ms`, `2s`, `10m`, `1h30m`, `7d`, `2w`, as milliseconds; at most ten years. */
+export function duration(text: string): number {
+  const trimmed = text.trim()
+  const advice = 'write it like 500ms, 2s, 10m, 1h30m or 7d'
+  if (!/^(\d{1,9}(\.\d{1,3})?(ms|[smhdw])){1,6}$/.test(trimmed)) throw bad(text, 'a duration', advice)
+  const parts = trimmed.matchAll(/([\d.]+)([a-z]+)/g)
+  const ms = Math.round(
+    [...parts].reduce((sum, [, count, unit]) => sum + Number(count) * (UNITS_MS[unit ?? ''] ?? 0), 0)
+  )
+  if (ms > DURATION_MS_MAX) throw bad(text, 'a duration of at most ten years', advice)
+  return ms
+}
+
+const HOST_PORT = /^(\[[0-9a-fA-F:.]{2,45}\]|[A-Za-z0-9.-]{1,253}):(\d{1,5})$/
+
+/** `127.0.0.1:9480`, `[::1]:9480`, `localhost:0`. The host comes without brackets. */
+export function hostPort(text: string): HostPort {
+  const match = HOST_PORT.exec(text.trim())
+  const host = match?.[1]?.replaceAll(/[[\]]/g, '') ?? ''
+  const port = Number(match?.[2])
+  const bracketed = text.trim().startsWith('[')
+  if (match === null || port > 65_535 || (bracketed && isIP(host) !== 6)) {
+    throw bad(text, 'a host and port', 'write it like 127.0.0.1:9480 or [::1]:9480; port 0 picks a free one')
+  }
+  return { host, port }
+}
+
+const MULTIADDR =
+  /^\/(?:(ip4|ip6)\/([0-9a-fA-F:.]+)|(?:dns|dns4|dns6|dnsaddr)\/[A-Za-z0-9.-]{1,253})\/tcp\/(\d{1,5})(?:\/(?:tls|ws|wss|http|sni\/[A-Za-z0-9.-]+))*(?:\/p2p\/[1-9A-HJ-NP-Za-km-z]{40,64})?$/
+
+/** `/ip4/0.0.0.0/tcp/9470`. Only its form is checked. */
+export function multiaddr(text: string): string {
+  const match = MULTIADDR.exec(text.trim())
+  const version = match?.[1] === undefined ? 0 : match[1] === 'ip4' ? 4 : 6
+  const hostIsRight = version === 0 || isIP(match?.[2] ?? '') === version
+  if (match === null || !hostIsRight || Number(match[3]) > 65_535) {
+    throw bad(
+      text,
+      'an address of the network',
+      'write it like /ip4/0.0.0.0/tcp/9470 or /dns/main.example.org/tcp/9470'
+    )
+  }
+  return text.trim()
+}
+
+const LABEL_KEY = /^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/i
+const LABEL_VALUE = /^[^\p{Cc}\p{Cf}]{0,63}$/u
+
+/** `key=value` as a pair. */
+export function label(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const key = text.slice(0, at)
+  const value = text.slice(at + 1)
+  if (at < 1 || !LABEL_KEY.test(key) || !LABEL_VALUE.test(value)) {
+    throw bad(
+      text,
+      'a label',
+      'write it like site=freiburg: letters, digits and . _ / - before the =, at most 63 characters'
+    )
+  }
+  return [key, value]
+}
+
+/** `key=value` sets a label, `key-` takes it away (null). */
+export function labelChange(text: string): readonly [string, string | null] {
+  return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
+}
+
+/** `NAME`, `NAME=URL` or `NAME=command:CMD`, kept as it was written. */
+export function offeredService(text: string): string {
+  const at = text.indexOf('=')
+  const how = at === -1 ? null : text.slice(at + 1)
+  const howIsRight = how === null || /^command:./.test(how) || /^https?:\/\/./.test(how)
+  if (!isServiceName(at === -1 ? text : text.slice(0, at)) || !howIsRight || text.length > 1000) {
+    throw bad(text, 'a service', 'write it like files, photos=http://127.0.0.1:8080 or notes=command:notes-server')
+  }
+  return text
+}
+
+export function yesNo(text: string): boolean {
+  if (['yes', 'true', 'on', '1'].includes(text.toLowerCase())) return true
+  if (['no', 'false', 'off', '0'].includes(text.toLowerCase())) return false
+  throw bad(text, 'yes or no', 'write yes or no')
+}
+
+/** An address or a range of them: `10.0.0.0/8`, `::1`. */
+export function cidr(text: string): string {
+  const [address = '', bits, ...rest] = text.trim().split('/')
+  const version = isIP(address)
+  const bitsAreRight = bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128))
+  if (version === 0 || !bitsAreRight || rest.length > 0) {
+    throw bad(text, 'an address or a range of addresses', 'write it like 10.0.0.0/8 or 127.0.0.1')
+  }
+  return text.trim()
+}
+
+export function webUrl(text: string): string {
+  const url = URL.parse(text)
+  if (url === null || !['http:', 'https:'].includes(url.protocol) || text.length > 2000) {
+    throw bad(text, 'a web address', 'write it like https://main.example.org')
+  }
+  return text
+}
+
+/** A line of text for people: no control characters, at most `max` characters. */
+export const line =
+  (max: number): Parser<string> =>
+  (text) => {
+    if (text.length > max || /[\p{Cc}\u2028\u2029]/u.test(text)) {
+      throw bad(text, `one line of at most ${max} characters`, 'write it shorter, on one line')
+    }
+    return text
+  }
+
+export const whole =
+  (min: number, max: number): Parser<number> =>
+  (text) => {
+    const number = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
+    if (!(number >= min && number <= max)) {
+      throw bad(text, `a whole number from ${min} to ${max}`, `write a number from ${min} to ${max}`)
+    }
+    return number
+  }
+
+export const oneOf =
+  <const T extends string>(...words: readonly T[]): Parser<T> =>
+  (text) => {
+    const word = words.find((candidate) => candidate === text)
+    if (word === undefined) throw bad(text, `one of ${words.join(', ')}`, `write one of: ${words.join(', ')}`)
+    return word
+  }
+
+/** What the parser reads, or null for the word `none`. */
+export const orNone =
+  <T>(parser: Parser<T>): Parser<T | null> =>
+  (text) =>
+    text === 'none' ? null : parser(text)
+
+/** `KEY=VALUE` words as an object; a key that stands twice is refused. */
+export function pairs<T>(entries: readonly (readonly [string, T])[]): Record<string, T> {
+  const result: Record<string, T> = Object.create(null)
+  for (const [key, value] of entries) {
+    if (key in result) throw new NodeDaemonError('BAD_USAGE', `"${key}" is given twice`, { advice: 'say it once' })
+    result[key] = value
+  }
+  return { ...result }
+}

@@ -1,0 +1,85 @@
+import { z } from 'zod'
+import { ROLES } from './views.ts'
+
+/** What the API accepts. Every text, number and list has its bound here, before anything else sees it. */
+
+const DAY_MS = 24 * 60 * 60 * 1000
+const NAME_MAX = 64
+const REASON_MAX = 500
+const LABELS_MAX = 32
+/** A path parameter: a name, an id, or the start of one. */
+const TARGET_MAX = 128
+
+const line = (max: number): z.ZodString =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .regex(/^\P{Cc}*$/u, 'must not hold control characters')
+const milliseconds = (max: number): z.ZodInt => z.int().min(0).max(max)
+const bytes = z.int().min(0).nullable()
+const labelKey = line(NAME_MAX)
+const labels = <Value extends z.ZodType>(value: Value) =>
+  z.record(labelKey, value).refine((given) => Object.keys(given).length <= LABELS_MAX, `at most ${LABELS_MAX} labels`)
+
+export const target = line(TARGET_MAX)
+export const nothing = z.strictObject({})
+
+export const approval = z.strictObject({ code: line(NAME_MAX).optional(), name: line(NAME_MAX).optional() })
+export const reason = z.strictObject({
+  reason: z
+    .string()
+    .max(REASON_MAX)
+    .regex(/^\P{Cc}*$/u, 'must not hold control characters')
+    .default('')
+})
+export const relabel = z.strictObject({ labels: labels(line(128).nullable()) })
+export const drain = z.strictObject({
+  deadlineMs: milliseconds(30 * DAY_MS).optional(),
+  toRepository: z.boolean().optional(),
+  plan: z.boolean().optional()
+})
+export const instanceDrain = drain.extend({
+  to: target.optional(),
+  keepMs: milliseconds(365 * DAY_MS).optional()
+})
+export const leave = z.strictObject({ deadlineMs: milliseconds(30 * DAY_MS).optional() })
+export const invite = z.strictObject({
+  expiresMs: z
+    .int()
+    .min(60_000)
+    .max(365 * DAY_MS)
+    .optional(),
+  uses: z.int().min(1).max(10_000).optional(),
+  labels: labels(line(128)).optional()
+})
+export const move = z.strictObject({ to: target })
+export const newUser = z.strictObject({ name: line(NAME_MAX) })
+export const block = z.strictObject({ blocked: z.boolean() })
+export const newAdmin = z.strictObject({ name: line(NAME_MAX), role: z.enum(ROLES) })
+export const settings = z.strictObject({
+  uploadLimit: bytes.optional(),
+  downloadLimit: bytes.optional(),
+  capacity: bytes.optional()
+})
+/** Of a URL's query, where everything is text. */
+export const auditRange = z.strictObject({ limit: z.coerce.number().int().min(1).max(10_000).default(100) })
+export const workspaceSearch = z.strictObject({
+  search: z.string().max(TARGET_MAX).default(''),
+  after: z.string().max(TARGET_MAX).default(''),
+  limit: z.coerce.number().int().min(1).max(100_000).default(100_000)
+})
+export const signIn = z.union([
+  z.strictObject({ token: z.string().min(1).max(256) }),
+  z.strictObject({ link: z.string().min(1).max(256) })
+])
+
+export type Approval = z.infer<typeof approval>
+export type Relabel = z.infer<typeof relabel>
+export type DrainOrder = z.infer<typeof drain>
+export type InstanceDrainOrder = z.infer<typeof instanceDrain>
+export type LeaveOrder = z.infer<typeof leave>
+export type InviteOrder = z.infer<typeof invite>
+export type NewAdmin = z.infer<typeof newAdmin>
+export type SettingsChange = z.infer<typeof settings>
+export type WorkspaceSearch = z.infer<typeof workspaceSearch>

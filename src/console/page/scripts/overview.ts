@@ -1,0 +1,65 @@
+export const OVERVIEW = String.raw`
+import { chip, h, renderList, byId } from './dom.js'
+import { bytes, duration, number, plural } from './format.js'
+
+const TROUBLED = ['stalled', 'dead', 'draining']
+
+export function overviewPage() {
+  return [
+    h('h1', { class: 'hidden' }, 'Overview'),
+    h('p', { id: 'safety', class: 'safety', role: 'status' }),
+    h('div', { id: 'figures', class: 'figures' }),
+    h('section', { id: 'attention', hidden: true },
+      h('h2', null, 'Worth a look'),
+      h('ul', { id: 'attention-list', class: 'plain-list' })),
+    h('section', null,
+      h('h2', null, 'This coordinator'),
+      h('dl', { id: 'about', class: 'about' }))
+  ]
+}
+
+export function showOverview(status, peers) {
+  const safety = byId('safety')
+  safety.dataset.safe = String(status.safeToSwitchOff)
+  const text = status.safeToSwitchOff
+    ? 'Everything is safe: nothing stands on one disk only.'
+    : 'Not everything is safe yet' + (status.reason ? ': ' + status.reason : '.')
+  if (safety.textContent !== text) safety.textContent = text
+  renderList(byId('figures'), figures(status), (figure) => figure.id, figureCard)
+  const attention = peers.filter((peer) => TROUBLED.includes(peer.state))
+  byId('attention').hidden = attention.length === 0
+  renderList(byId('attention-list'), attention, (peer) => peer.peerId, (peer) =>
+    h('li', null, chip(peer.state), ' ', h('a', { href: '#/peers' }, peer.name), h('span', { class: 'quiet' }, ' is home of ' + plural(peer.workspaces, 'workspace', 'workspaces'))))
+  renderList(byId('about'), about(status), ([term]) => term, ([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value)))
+}
+
+function figures(status) {
+  const { instances, workspaces, repository } = status
+  return [
+    { id: 'serving', value: number(instances.serving), title: instances.serving === 1 ? 'instance serves' : 'instances serve', note: 'of ' + plural(instances.total, 'member', 'members') },
+    { id: 'pending', value: number(instances.pending), title: 'pending', note: instances.pending === 0 ? 'nobody waits' : 'waiting for approval', warn: instances.pending > 0 },
+    { id: 'workspaces', value: number(workspaces.total), title: workspaces.total === 1 ? 'workspace' : 'workspaces', note: workspaces.waiting === 0 ? 'all have a home' : plural(workspaces.waiting, 'waits', 'wait') + ' for an instance', warn: workspaces.waiting > 0 },
+    { id: 'unsynced', value: bytes(status.unsyncedBytes), title: 'unsynced', note: status.unsyncedBytes === 0 ? 'all is in the repository' : 'oldest for ' + duration(status.unsyncedAgeMs), warn: status.unsyncedAgeMs > 60000 },
+    { id: 'repository', value: bytes(repository.storedBytes), title: 'main repository', note: 'holds ' + bytes(repository.logicalBytes) + ' · ' + plural(repository.heads, 'head', 'heads') },
+    { id: 'users', value: number(status.users), title: status.users === 1 ? 'named user' : 'named users', note: 'guests not counted' }
+  ]
+}
+
+function figureCard(figure) {
+  return h('div', { class: 'figure', data: { figure: figure.id, warn: String(figure.warn === true) } },
+    h('div', { class: 'figure-title' }, figure.title),
+    h('div', { class: 'figure-value' }, figure.value),
+    h('div', { class: 'figure-note' }, figure.note))
+}
+
+function about(status) {
+  return [
+    ['Front door', status.http],
+    ['Members dial', status.addresses.join('\n')],
+    ['Peer id', status.peerId],
+    ['Data folder', status.dataFolder],
+    ['Running since', new Date(status.startedAt).toLocaleString()],
+    ['Version', status.version]
+  ]
+}
+`

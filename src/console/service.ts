@@ -1,0 +1,167 @@
+import type {
+  Approval,
+  DrainOrder,
+  InstanceDrainOrder,
+  InviteOrder,
+  LeaveOrder,
+  NewAdmin,
+  Relabel,
+  SettingsChange,
+  WorkspaceSearch
+} from './inputs.ts'
+import type {
+  AdminView,
+  AuditCheckView,
+  AuditEntryView,
+  CensusView,
+  ConsoleLinkView,
+  DrainView,
+  InstanceStatusView,
+  InviteView,
+  LeaveView,
+  MoveView,
+  NewAdminView,
+  NewInviteView,
+  NewUserView,
+  PeerDetailView,
+  PeerView,
+  RepositoryView,
+  Role,
+  ServiceView,
+  SettingsView,
+  StatusView,
+  StoppedView,
+  UserView,
+  WorkspaceDetailView,
+  WorkspaceView
+} from './views.ts'
+
+/** A value, now or later. */
+export type Answer<T> = T | Promise<T>
+
+/** On whose behalf a change is made: for the audit log. On the unix socket the actor is `local`, an admin. */
+export interface Caller {
+  readonly actor: string
+  readonly role: Role
+}
+
+export const TOPICS = ['peers', 'workspaces', 'drains'] as const
+export type Topic = (typeof TOPICS)[number]
+
+/**
+ * What a coordinator offers to its admins. Roles, bounds and forms have been checked by the API when a method is called.
+ *
+ * `peer` and `workspace` are a name, an id or the unambiguous start of an id: every method that takes one throws
+ * `NOT_FOUND` or `AMBIGUOUS`. A change is durable, and stands in the audit log, when its method returns. What the state
+ * of a peer or workspace does not allow throws `ILLEGAL_TRANSITION` or `REFUSED_BY_POLICY`.
+ */
+export interface CoordinatorService {
+  /** Whether members and users are served. Cheap: anyone may ask. */
+  ready(): boolean
+  status(): Answer<StatusView>
+  /** Cheap: counted as states change, not by walking everything. */
+  census(): Answer<CensusView>
+  /** Calls back after each change, at once and often; the API gathers calls. Returns how to stop it. */
+  watch(listener: (topic: Topic) => void): () => void
+
+  peers(): Answer<readonly PeerView[]>
+  peer(peer: string): Answer<PeerDetailView>
+  /**
+   * @throws NodeDaemonError `BAD_REQUEST` the code is not this peer's
+   * @throws NodeDaemonError `NAME_TAKEN`
+   */
+  approve(caller: Caller, peer: string, order: Approval): Answer<PeerView>
+  deny(caller: Caller, peer: string, reason: string): Answer<PeerView>
+  /** Its connections are cut within 5 s, and what it was home of is promoted elsewhere. */
+  revoke(caller: Caller, peer: string, reason: string): Answer<PeerView>
+  /** Sets labels; null removes one. */
+  label(caller: Caller, peer: string, labels: Relabel['labels']): Answer<PeerView>
+  /**
+   * Starts a drain, or tells with `plan` what it would do. A second call while one runs returns that one.
+   *
+   * @throws NodeDaemonError `REFUSED_BY_POLICY` it cannot finish: the message says why
+   */
+  drain(caller: Caller, peer: string, order: DrainOrder): Answer<DrainView>
+  /** Cancels a drain; the peer serves on with what it still has. */
+  resume(caller: Caller, peer: string): Answer<PeerView>
+  /** The drain that runs or was the last one; null where there was none. */
+  drainOf(peer: string): Answer<DrainView | null>
+
+  createInvite(caller: Caller, order: InviteOrder): Answer<NewInviteView>
+  invites(): Answer<readonly InviteView[]>
+  removeInvite(caller: Caller, id: string): Answer<void>
+
+  services(): Answer<readonly ServiceView[]>
+  /**
+   * In the order of their ids: at most `limit` of those after the id `after` whose id begins with `search`, or whose
+   * user, service or home's name holds it.
+   */
+  workspaces(search: WorkspaceSearch): Answer<readonly WorkspaceView[]>
+  workspace(workspace: string): Answer<WorkspaceDetailView>
+  /** Returns once the new home serves. */
+  move(caller: Caller, workspace: string, to: string): Answer<MoveView>
+
+  users(): Answer<readonly UserView[]>
+  /** @throws NodeDaemonError `NAME_TAKEN`, `BAD_USAGE` the name has a bad form */
+  addUser(caller: Caller, name: string): Answer<NewUserView>
+  removeUser(caller: Caller, name: string): Answer<void>
+  blockUser(caller: Caller, name: string, blocked: boolean): Answer<UserView>
+
+  admins(): Answer<readonly AdminView[]>
+  addAdmin(caller: Caller, admin: NewAdmin): Answer<NewAdminView>
+  /** @throws NodeDaemonError `REFUSED_BY_POLICY` it is the last one with the role admin */
+  removeAdmin(caller: Caller, name: string): Answer<void>
+  /** A one-use link to the console, for the caller; `local` gets one for the first admin. */
+  createConsoleLink(caller: Caller): Answer<ConsoleLinkView>
+
+  repository(): Answer<RepositoryView>
+  /** The newest entries, newest first. */
+  audit(limit: number): Answer<readonly AuditEntryView[]>
+  verifyAudit(): Answer<AuditCheckView>
+
+  /** Begins a clean stop and returns at once, so that the answer still reaches who asked. Unix socket only. */
+  stop(caller: Caller): Answer<void>
+}
+
+/** What an instance offers on its unix socket. */
+export interface InstanceService {
+  status(): Answer<InstanceStatusView>
+  /**
+   * One view per change, the last with a final state. A second call joins the drain that runs. The signal ends the
+   * listening only: the drain goes on.
+   */
+  drain(order: InstanceDrainOrder, signal: AbortSignal): AsyncIterable<DrainView>
+  /** @throws NodeDaemonError `ILLEGAL_TRANSITION` no drain runs, or its last swap is done */
+  cancelDrain(): Answer<DrainView>
+  /** Flushes and begins to stop, to be back soon; returns before the socket closes. */
+  stop(): Answer<StoppedView>
+  /** Like `drain`; the last view has the state `left`. */
+  leave(order: LeaveOrder, signal: AbortSignal): AsyncIterable<LeaveView>
+  settings(): Answer<SettingsView>
+  /** What is not named stays; null lifts a limit. Durable on return. */
+  changeSettings(change: SettingsChange): Answer<SettingsView>
+}
+
+export interface Admin {
+  readonly name: string
+  readonly role: Role
+}
+
+/** A console session. `id` goes into the cookie, `csrf` only to the page that signed in. */
+export interface Session extends Admin {
+  readonly id: string
+  readonly csrf: string
+}
+
+/** Who may come in through the admin listener. */
+export interface AdminAccounts {
+  byToken(token: string): Answer<Admin | null>
+  /** The session of a one-use link. A second call with the same secret gives null. */
+  redeemLink(secret: string): Answer<Session | null>
+  createSession(admin: Admin): Answer<Session>
+  /** The session with this id, with the admin's role of now; null once it has ended or its admin is gone. */
+  session(id: string): Answer<Session | null>
+  endSession(id: string): Answer<void>
+  /** Counts one wrong secret from this address; false once there were too many of late. */
+  attempt(address: string): boolean
+}

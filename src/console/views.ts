@@ -1,0 +1,271 @@
+import { z } from 'zod'
+
+/** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
+
+type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+    : T
+type View<Schema extends z.ZodType> = Frozen<z.infer<Schema>>
+
+const count = z.int().min(0)
+const bytes = z.int().min(0)
+const durationMs = z.number().min(0)
+const time = z.string().describe('RFC 3339')
+const text = z.string()
+const labels = z.record(z.string(), z.string())
+const progress = z.object({ done: count, total: count })
+
+export const PEER_STATES = [
+  'pending',
+  'approved',
+  'serving',
+  'draining',
+  'stalled',
+  'drained',
+  'dead',
+  'left',
+  'revoked',
+  'denied'
+] as const
+export type PeerState = (typeof PEER_STATES)[number]
+
+export const WORKSPACE_STATES = ['serving', 'moving', 'restoring', 'frozen', 'orphaned'] as const
+export type WorkspaceState = (typeof WORKSPACE_STATES)[number]
+
+export const ROLES = ['metrics', 'viewer', 'operator', 'admin'] as const
+/** What an admin may do; each role may do what those before it may. */
+export type Role = (typeof ROLES)[number]
+
+export const repositoryView = z.object({
+  blocks: count,
+  storedBytes: bytes.describe('on disk'),
+  logicalBytes: bytes.describe('what all newest snapshots would take without sharing'),
+  heads: count,
+  workspaces: count,
+  packs: count,
+  dedupRatio: z.number().describe('logicalBytes / storedBytes')
+})
+export type RepositoryView = View<typeof repositoryView>
+
+export const statusView = z.object({
+  role: z.literal('coordinator'),
+  state: z.enum(['running', 'stopping']),
+  name: text.describe('of the federation'),
+  peerId: text,
+  addresses: z.array(text).describe('multiaddrs that members dial'),
+  http: text.describe('address of the front door'),
+  admin: text.describe('address of the console'),
+  version: text,
+  startedAt: time,
+  instances: z.object({ serving: count, pending: count, total: count }),
+  workspaces: z.object({ total: count, waiting: count.describe('that no instance serves now') }),
+  users: count,
+  unsyncedBytes: bytes.describe('that stand on one disk only'),
+  unsyncedAgeMs: durationMs.describe('of the oldest unsynced change; 0 where there is none'),
+  safeToSwitchOff: z.boolean(),
+  reason: text.nullable().describe('why it is not safe'),
+  repository: repositoryView,
+  dataFolder: text
+})
+export type StatusView = View<typeof statusView>
+
+export const peerView = z.object({
+  peerId: text,
+  code: text.describe('four words and two digits: compare them with the volunteer'),
+  name: text,
+  state: z.enum(PEER_STATES),
+  contact: text,
+  site: text,
+  message: text,
+  labels,
+  services: z.array(text),
+  version: text,
+  lastSeenAt: time.nullable(),
+  workspaces: count.describe('that it is home of'),
+  standbyFor: count,
+  capacityBytes: bytes.nullable().describe('what it offers'),
+  disk: z.object({ totalBytes: bytes, freeBytes: bytes, fullAt: time.nullable() }).nullable(),
+  unsyncedBytes: bytes,
+  unsyncedAgeMs: durationMs,
+  pendingWork: count.describe('tasks that it was given and has not finished')
+})
+export type PeerView = View<typeof peerView>
+
+export const drainView = z.object({
+  state: z.enum(['serving', 'preparing', 'draining', 'stalled', 'drained', 'expired', 'cancelled', 'failed', 'left']),
+  workspaces: progress,
+  bytes: progress,
+  etaMs: durationMs.nullable(),
+  reason: text.nullable(),
+  plan: z.array(
+    z.object({
+      workspace: text,
+      to: text.nullable().describe('null: the main repository'),
+      toName: text,
+      bytes,
+      etaMs: durationMs
+    })
+  ),
+  unproven: z.array(text).describe('workspaces whose newest head has no receipt from elsewhere'),
+  certificate: z
+    .unknown()
+    .describe('coordinator: the exit certificate, null before it; instance: the path of its file, null before it')
+})
+export type DrainView = View<typeof drainView>
+
+/** The last line of a leave adds what became of the files on this disk. */
+export const leaveView = drainView.extend({ removedFiles: count.optional() })
+export type LeaveView = View<typeof leaveView>
+
+export const peerDetailView = peerView.extend({
+  workspaceIds: z.array(text),
+  drain: drainView.nullable(),
+  address: text.nullable().describe('from which it was last connected'),
+  reason: text.nullable().describe('of its denial or revocation'),
+  askedAt: time.nullable(),
+  decidedAt: time.nullable()
+})
+export type PeerDetailView = View<typeof peerDetailView>
+
+export const inviteView = z.object({
+  id: text,
+  createdAt: time,
+  createdBy: text,
+  expiresAt: time,
+  uses: count.describe('how often it may be used in all'),
+  used: count,
+  labels
+})
+export type InviteView = View<typeof inviteView>
+
+export const newInviteView = z.object({
+  id: text,
+  link: text.describe('shown once'),
+  expiresAt: time,
+  uses: count
+})
+export type NewInviteView = View<typeof newInviteView>
+
+export const serviceView = z.object({
+  name: text,
+  route: text,
+  scope: text,
+  version: text,
+  workspaces: count,
+  instances: count.describe('that offer it')
+})
+export type ServiceView = View<typeof serviceView>
+
+export const workspaceView = z.object({
+  id: text,
+  service: text,
+  user: text,
+  home: text.nullable().describe('peer id'),
+  homeName: text.nullable(),
+  epoch: count,
+  standbys: z.array(text).describe('peer ids'),
+  state: z.enum(WORKSPACE_STATES),
+  head: z.object({ sequence: count, root: text, createdAt: time }).nullable(),
+  receipts: count.describe('of the newest head'),
+  unsyncedBytes: bytes,
+  unsyncedAgeMs: durationMs,
+  usedBytes: bytes,
+  files: count
+})
+export type WorkspaceView = View<typeof workspaceView>
+
+export const workspaceDetailView = workspaceView.omit({ receipts: true }).extend({
+  standbyNames: z.array(text),
+  diverged: z.array(z.object({ head: text, sequence: count, epoch: count, createdAt: time, writer: text })),
+  receipts: z.array(z.object({ recipient: text, name: text, role: text, sequence: count, issuedAt: time })),
+  historyCount: count
+})
+export type WorkspaceDetailView = View<typeof workspaceDetailView>
+
+export const moveView = z.object({ id: text, from: text, to: text, epoch: count, pauseMs: durationMs })
+export type MoveView = View<typeof moveView>
+
+export const userView = z.object({ name: text, blocked: z.boolean(), createdAt: time, workspaces: count })
+export type UserView = View<typeof userView>
+
+export const newUserView = z.object({ name: text, token: text.describe('shown once') })
+export type NewUserView = View<typeof newUserView>
+
+export const adminView = z.object({ name: text, role: z.enum(ROLES), createdAt: time })
+export type AdminView = View<typeof adminView>
+
+export const newAdminView = z.object({ name: text, role: z.enum(ROLES), token: text.describe('shown once') })
+export type NewAdminView = View<typeof newAdminView>
+
+export const consoleLinkView = z.object({ link: text.describe('good for one sign-in'), expiresAt: time })
+export type ConsoleLinkView = View<typeof consoleLinkView>
+
+export const auditEntryView = z.object({
+  number: count,
+  at: time,
+  actor: text,
+  action: text,
+  target: text,
+  details: z.unknown()
+})
+export type AuditEntryView = View<typeof auditEntryView>
+
+export const auditCheckView = z.object({
+  ok: z.boolean(),
+  entries: count,
+  brokenAt: count.nullable().describe('number of the first entry that does not fit')
+})
+export type AuditCheckView = View<typeof auditCheckView>
+
+/** Members and workspaces by state, as the metrics show them. States that nobody is in may be left out. */
+export interface CensusView {
+  readonly instances: Readonly<Partial<Record<PeerState, number>>>
+  readonly workspaces: Readonly<Partial<Record<WorkspaceState, number>>>
+}
+
+export const done = z.object({}).describe('nothing to tell')
+
+export const stoppedView = z.object({ state: z.literal('stopped') })
+export type StoppedView = View<typeof stoppedView>
+
+export const settingsView = z.object({
+  uploadLimit: bytes.nullable().describe('bytes a second; null: none'),
+  downloadLimit: bytes.nullable().describe('bytes a second; null: none'),
+  capacity: bytes.nullable().describe('bytes; null: as the disk allows')
+})
+export type SettingsView = View<typeof settingsView>
+
+export const instanceStatusView = z.object({
+  role: z.literal('instance'),
+  state: z.enum([
+    'joining',
+    'pending',
+    'approved',
+    'serving',
+    'draining',
+    'drained',
+    'stopped',
+    'denied',
+    'revoked',
+    'unreachable'
+  ]),
+  name: text,
+  peerId: text,
+  code: text,
+  coordinator: z.object({ peerId: text.nullable(), federation: text.nullable(), connected: z.boolean() }),
+  users: count,
+  workspaces: z.object({ home: count, standby: count }),
+  usedBytes: bytes,
+  unsyncedBytes: bytes,
+  unsyncedAgeMs: durationMs,
+  safeToSwitchOff: z.boolean(),
+  reason: text.nullable(),
+  version: text,
+  startedAt: time,
+  drain: drainView.nullable(),
+  limits: settingsView,
+  clockSkewMs: z.number().describe('this clock minus the coordinator’s').nullable()
+})
+export type InstanceStatusView = View<typeof instanceStatusView>

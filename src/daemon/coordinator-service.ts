@@ -1,0 +1,365 @@
+import type { Approval, DrainOrder, InviteOrder, NewAdmin, Relabel, WorkspaceSearch } from '../console/inputs.ts'
+import type { Caller, CoordinatorService, Topic } from '../console/service.ts'
+import type {
+  AdminView,
+  AuditCheckView,
+  AuditEntryView,
+  CensusView,
+  ConsoleLinkView,
+  DrainView,
+  InviteView,
+  MoveView,
+  NewAdminView,
+  NewInviteView,
+  NewUserView,
+  PeerDetailView,
+  PeerState,
+  PeerView,
+  RepositoryView,
+  ServiceView,
+  StatusView,
+  UserView,
+  WorkspaceDetailView,
+  WorkspaceState,
+  WorkspaceView
+} from '../console/views.ts'
+import type { Clock } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { Director } from '../handover/director.ts'
+import type { Holdings } from '../handover/holdings.ts'
+import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { Accounts } from '../membership/accounts.ts'
+import type { AuditLog } from '../membership/audit.ts'
+import type { MemberRegistry } from '../membership/registry.ts'
+import { inviteLink } from '../membership/target.ts'
+import type { ServiceRoute } from '../routing/neighbours.ts'
+import type { MainRepository } from '../store/repository.ts'
+import type { Changes } from './changes.ts'
+import { drainView } from './drain-view.ts'
+import type { Drains } from './drains.ts'
+import type { Fleet } from './fleet.ts'
+import type { RouteTable } from './route-table.ts'
+import {
+  adminView,
+  auditView,
+  inviteView,
+  peerDetail,
+  peerView,
+  time,
+  userView,
+  type Views,
+  workspaceDetail,
+  workspaceView
+} from './views.ts'
+
+const DEFAULT_DEADLINE_MS = 10 * 60_000
+const MOVE_DEADLINE_MS = 10 * 60_000
+const INVITE = { expiresMs: 7 * 86_400_000, uses: 1 } as const
+
+export interface Facts {
+  readonly name: string
+  readonly peerId: PeerIdText
+  readonly addresses: readonly string[]
+  readonly http: string
+  readonly admin: string
+  readonly version: string
+  readonly startedAtMs: number
+  readonly dataFolder: string
+  /** Where an invite leads: the public web address, or else a multiaddr. */
+  readonly inviteTo: { readonly web: string } | { readonly address: string }
+}
+
+export interface CoordinatorServiceDeps {
+  readonly facts: () => Facts
+  readonly registry: MemberRegistry
+  readonly accounts: Accounts
+  readonly audit: AuditLog
+  readonly table: OwnershipTable
+  readonly director: Director
+  readonly holdings: Holdings
+  readonly fleet: Fleet
+  readonly drains: Drains
+  readonly routes: RouteTable
+  readonly repository: MainRepository
+  readonly services: readonly ServiceRoute[]
+  readonly changes: Changes
+  readonly control: Views['control']
+  readonly clock: Clock
+  readonly stop: () => void
+}
+
+/** The coordinator as its admins see it. */
+export class LiveCoordinatorService implements CoordinatorService {
+  readonly #deps: CoordinatorServiceDeps
+  readonly #views: Views
+  #stopping = false
+
+  constructor(deps: CoordinatorServiceDeps) {
+    this.#deps = deps
+    this.#views = deps
+  }
+
+  ready(): boolean {
+    return !this.#stopping
+  }
+
+  async status(): Promise<StatusView> {
+    const { facts, table, accounts, repository } = this.#deps
+    const { name, peerId, addresses, http, admin, version, startedAtMs, dataFolder } = facts()
+    const census = this.census()
+    const unsynced = this.#deps.fleet.unsynced([...table.all()].map(({ signed }) => signed.value.workspace))
+    const serving = census.workspaces.serving ?? 0
+    return {
+      role: 'coordinator',
+      state: this.#stopping ? 'stopping' : 'running',
+      name,
+      peerId,
+      addresses,
+      http,
+      admin,
+      version,
+      startedAt: time(startedAtMs),
+      instances: {
+        serving: census.instances.serving ?? 0,
+        pending: census.instances.pending ?? 0,
+        total: sum(census.instances)
+      },
+      workspaces: { total: table.size, waiting: table.size - serving - (census.workspaces.moving ?? 0) },
+      users: accounts.users.count,
+      unsyncedBytes: unsynced.bytes,
+      unsyncedAgeMs: unsynced.ageMs,
+      safeToSwitchOff: table.size === 0,
+      reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
+      repository: await repository.stats(),
+      dataFolder
+    }
+  }
+
+  census(): CensusView {
+    const { registry, fleet, table, director } = this.#deps
+    const instances: Partial<Record<PeerState, number>> = {}
+    for (const member of registry.members()) count(instances, fleet.stateOf(member))
+    const workspaces: Partial<Record<WorkspaceState, number>> = {}
+    for (const { signed } of table.all()) count(workspaces, director.state(signed.value.workspace).state)
+    return { instances, workspaces }
+  }
+
+  watch(listener: (topic: Topic) => void): () => void {
+    return this.#deps.changes.watch(listener)
+  }
+
+  peers(): PeerView[] {
+    return this.#deps.registry.members().map((member) => peerView(this.#views, member))
+  }
+
+  peer(text: string): PeerDetailView {
+    return peerDetail(this.#views, this.#member(text))
+  }
+
+  async approve({ actor }: Caller, text: string, order: Approval): Promise<PeerView> {
+    const { registry } = this.#deps
+    const { code, name } = order
+    const options = { ...(code !== undefined && { code }), ...(name !== undefined && { name }), by: actor }
+    return peerView(this.#views, await registry.approve(registry.resolve(text), options))
+  }
+
+  async deny({ actor }: Caller, text: string, reason: string): Promise<PeerView> {
+    const { registry } = this.#deps
+    return peerView(this.#views, await registry.deny(registry.resolve(text), reason, actor))
+  }
+
+  async revoke({ actor }: Caller, text: string, reason: string): Promise<PeerView> {
+    const { registry } = this.#deps
+    return peerView(this.#views, await registry.revoke(registry.resolve(text), reason, actor))
+  }
+
+  async label({ actor }: Caller, text: string, labels: Relabel['labels']): Promise<PeerView> {
+    const { registry } = this.#deps
+    return peerView(this.#views, await registry.label(registry.resolve(text), labels, actor))
+  }
+
+  drain({ actor }: Caller, text: string, order: DrainOrder): DrainView {
+    const { registry, drains } = this.#deps
+    const peer = registry.resolve(text)
+    const wish = {
+      deadlineMs: order.deadlineMs ?? DEFAULT_DEADLINE_MS,
+      to: null,
+      toRepository: order.toRepository ?? false
+    }
+    const preview = drains.preview(peer, wish)
+    if (order.plan === true) return drainView(preview)
+    if (preview.state === 'failed') throw new NodeDaemonError('REFUSED_BY_POLICY', preview.reason)
+    return drainView(drains.start(peer, wish, actor))
+  }
+
+  async resume({ actor }: Caller, text: string): Promise<PeerView> {
+    const { registry, drains, audit } = this.#deps
+    const peer = registry.resolve(text)
+    await audit.append({ actor, action: 'drain.resume', target: peer, details: {} })
+    await drains.resume(peer)
+    return peerView(this.#views, this.#member(peer))
+  }
+
+  drainOf(text: string): DrainView | null {
+    const { registry, fleet } = this.#deps
+    const drain = fleet.drain(registry.resolve(text))
+    return drain === null ? null : drainView(drain.report())
+  }
+
+  async createInvite({ actor }: Caller, order: InviteOrder): Promise<NewInviteView> {
+    const { registry, facts } = this.#deps
+    const { expiresMs = INVITE.expiresMs, uses = INVITE.uses, labels = {} } = order
+    const invite = await registry.invites.create({ expiresMs, uses, labels, by: actor })
+    const link = inviteLink(invite.secret, facts().peerId, facts().inviteTo)
+    return { id: invite.id, link, expiresAt: time(invite.expiresAt), uses: invite.uses }
+  }
+
+  invites(): InviteView[] {
+    return this.#deps.registry.invites.list().map(inviteView)
+  }
+
+  async removeInvite({ actor }: Caller, id: string): Promise<void> {
+    await this.#deps.registry.invites.remove(id, actor)
+  }
+
+  services(): ServiceView[] {
+    const { services, table, fleet } = this.#deps
+    const owned = [...table.all()]
+    return services.map(({ name, route, scope }) => ({
+      name,
+      route: route.kind === 'host' ? route.host : `${route.prefix}/`,
+      scope,
+      version: '1',
+      workspaces: owned.filter(({ signed }) => signed.value.service === name).length,
+      instances: fleet.candidates().filter((one) => one.services.includes(name)).length
+    }))
+  }
+
+  async workspaces({ search, after, limit }: WorkspaceSearch): Promise<WorkspaceView[]> {
+    const ids = [...this.#deps.table.all()]
+      .map(({ signed }) => signed.value.workspace)
+      .filter((id) => id > after)
+      .sort()
+    const found: WorkspaceView[] = []
+    for (const id of ids) {
+      if (found.length >= limit) break
+      const view = await workspaceView(this.#views, id)
+      const named = [view.user, view.service, view.homeName ?? ''].some((text) => text.includes(search))
+      if (id.startsWith(search) || named) found.push(view)
+    }
+    return found
+  }
+
+  async workspace(text: string): Promise<WorkspaceDetailView> {
+    return workspaceDetail(this.#views, this.#workspace(text))
+  }
+
+  async move({ actor }: Caller, text: string, to: string): Promise<MoveView> {
+    const { registry, director, routes, audit, fleet } = this.#deps
+    const workspace = this.#workspace(text)
+    const peer = registry.resolve(to)
+    if (!fleet.candidates().some((one) => one.peer === peer)) {
+      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} does not serve now`, {
+        advice: 'see "node-daemon peers ls" for the instances that do'
+      })
+    }
+    await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
+    const signal = AbortSignal.timeout(MOVE_DEADLINE_MS)
+    const idle = routes.idle.bind(routes)
+    const moved = await director.move(workspace, peer, { idle, signal, keepAsStandby: true })
+    return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }
+  }
+
+  users(): UserView[] {
+    const { accounts, table } = this.#deps
+    const counts = new Map<string, number>()
+    for (const { signed } of table.all()) counts.set(signed.value.user, (counts.get(signed.value.user) ?? 0) + 1)
+    return accounts.users.list().map((user) => userView(user, counts.get(`user:${user.name}`) ?? 0))
+  }
+
+  addUser({ actor }: Caller, name: string): Promise<NewUserView> {
+    return this.#deps.accounts.users.add(name, actor)
+  }
+
+  removeUser({ actor }: Caller, name: string): Promise<void> {
+    return this.#deps.accounts.users.remove(name, actor)
+  }
+
+  async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
+    const { users } = this.#deps.accounts
+    await (blocked ? users.block(name, actor) : users.unblock(name, actor))
+    const view = this.users().find((user) => user.name === name)
+    if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
+    return view
+  }
+
+  admins(): AdminView[] {
+    return this.#deps.accounts.admins.list().map(adminView)
+  }
+
+  addAdmin({ actor }: Caller, { name, role }: NewAdmin): Promise<NewAdminView> {
+    return this.#deps.accounts.admins.add(name, role, actor)
+  }
+
+  removeAdmin({ actor }: Caller, name: string): Promise<void> {
+    return this.#deps.accounts.admins.remove(name, actor)
+  }
+
+  createConsoleLink({ actor }: Caller): ConsoleLinkView {
+    const { accounts, facts } = this.#deps
+    const admin = actor === 'local' ? accounts.admins.first()?.name : actor
+    if (admin === undefined) throw new NodeDaemonError('NOT_FOUND', 'there is no admin')
+    const { secret, expiresAt } = accounts.console.createLink(admin)
+    return { link: `${facts().admin}/#link=${secret}`, expiresAt: time(expiresAt) }
+  }
+
+  repository(): Promise<RepositoryView> {
+    return this.#deps.repository.stats()
+  }
+
+  async audit(limit: number): Promise<AuditEntryView[]> {
+    return (await this.#deps.audit.list({ limit })).map(auditView)
+  }
+
+  verifyAudit(): Promise<AuditCheckView> {
+    return this.#deps.audit.verify()
+  }
+
+  stop(): void {
+    this.#stopping = true
+    this.#deps.stop()
+  }
+
+  #member(text: string): NonNullable<ReturnType<MemberRegistry['get']>> {
+    const { registry } = this.#deps
+    const member = registry.get(registry.resolve(text))
+    if (member === null) throw new NodeDaemonError('NOT_FOUND', `there is no peer "${text}"`)
+    return member
+  }
+
+  #workspace(text: string): WorkspaceId {
+    const wanted = text.toLowerCase()
+    const ids = [...this.#deps.table.all()].map(({ signed }) => signed.value.workspace)
+    const found = ids.filter((id) => id.startsWith(wanted))
+    const [only] = found
+    if (only === undefined || wanted === '') {
+      throw new NodeDaemonError('NOT_FOUND', `there is no workspace "${text}"`, {
+        advice: 'see "node-daemon workspaces ls"'
+      })
+    }
+    if (found.length > 1) {
+      throw new NodeDaemonError('AMBIGUOUS', `${found.length} workspaces begin with "${text}"`, {
+        advice: 'give more of the id'
+      })
+    }
+    return only
+  }
+}
+
+const sum = (counts: Readonly<Record<string, number>>): number =>
+  Object.values(counts).reduce((all, one) => all + one, 0)
+
+function count<Key extends string>(counts: Partial<Record<Key, number>>, key: Key): void {
+  counts[key] = (counts[key] ?? 0) + 1
+}

@@ -1,0 +1,153 @@
+import type { PeerState } from '../console/views.ts'
+import type { Clock } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { DrainDriver } from '../handover/drain-driver.ts'
+import type { FailureDetector } from '../handover/failure-detector.ts'
+import type { Instances } from '../handover/neighbours.ts'
+import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { ControlServer, Session } from '../membership/control-server.ts'
+import type { Member } from '../membership/member.ts'
+import type { MemberRegistry } from '../membership/registry.ts'
+import type { Candidate } from '../placement/candidate.ts'
+import type { Order, Usage } from '../wire/control.ts'
+
+/** For how long the sum of what an instance's workspaces use is taken as it was. */
+const USED_CACHE_MS = 1000
+
+export interface FleetDeps {
+  readonly registry: MemberRegistry
+  readonly control: () => ControlServer
+  readonly table: OwnershipTable
+  readonly detector: () => FailureDetector
+  readonly clock: Clock
+}
+
+/** The instances of the federation as they are now: who is connected, who may take more, what they said last. */
+export class Fleet implements Instances {
+  readonly #deps: FleetDeps
+  readonly #usage = new Map<WorkspaceId, Usage>()
+  readonly #drains = new Map<PeerIdText, DrainDriver>()
+  readonly #drained = new Set<PeerIdText>()
+  readonly #seenAt = new Map<PeerIdText, number>()
+  #used: { at: number; bytes: ReadonlyMap<PeerIdText, number> } | null = null
+
+  constructor(deps: FleetDeps) {
+    this.#deps = deps
+  }
+
+  candidates(): Candidate[] {
+    return this.#deps
+      .control()
+      .sessions()
+      .filter(({ peer, intent }) => intent === null && this.#takesMore(peer))
+      .map((session) => this.#candidate(session))
+  }
+
+  #takesMore(peer: PeerIdText): boolean {
+    return this.#deps.registry.standing(peer) === 'member' && !this.isDraining(peer) && !this.#drained.has(peer)
+  }
+
+  #candidate({ peer, hello, heartbeat }: Session): Candidate {
+    return {
+      peer,
+      name: this.nameOf(peer),
+      services: hello.services,
+      capacityBytes: hello.capacityBytes,
+      usedBytes: this.#usedBy().get(peer) ?? 0,
+      freeBytes: heartbeat?.diskFreeBytes ?? hello.capacityBytes
+    }
+  }
+
+  isConnected(peer: PeerIdText): boolean {
+    return this.#deps.control().session(peer) !== null
+  }
+
+  nameOf(peer: PeerIdText): string {
+    return this.#deps.registry.get(peer)?.name ?? peer
+  }
+
+  async order(peer: PeerIdText, order: Order, timeoutMs: number): Promise<Uint8Array> {
+    const session = this.#deps.control().session(peer)
+    if (session === null) throw new NodeDaemonError('OUT_OF_REACH', `${this.nameOf(peer)} is not connected`)
+    return session.order(order, timeoutMs)
+  }
+
+  noteUsage(usage: readonly Usage[]): void {
+    for (const one of usage) this.#usage.set(one.workspace, one)
+  }
+
+  noteSeen(peer: PeerIdText): void {
+    this.#seenAt.set(peer, this.#deps.clock.wall())
+  }
+
+  /** Unix time at which a peer was last heard; null where it was not since the start. */
+  seenAt(peer: PeerIdText): number | null {
+    return this.#seenAt.get(peer) ?? null
+  }
+
+  usage(workspace: WorkspaceId): Usage | null {
+    return this.#usage.get(workspace) ?? null
+  }
+
+  usedBytes(workspace: WorkspaceId): number {
+    return this.#usage.get(workspace)?.usedBytes ?? 0
+  }
+
+  /** What is not proven durable elsewhere, of those workspaces. */
+  unsynced(workspaces: readonly WorkspaceId[]): { bytes: number; ageMs: number } {
+    let bytes = 0
+    let ageMs = 0
+    for (const workspace of workspaces) {
+      const usage = this.#usage.get(workspace)
+      bytes += usage?.unsyncedBytes ?? 0
+      ageMs = Math.max(ageMs, usage?.unsyncedAgeMs ?? 0)
+    }
+    return { bytes, ageMs }
+  }
+
+  drain(peer: PeerIdText): DrainDriver | null {
+    return this.#drains.get(peer) ?? null
+  }
+
+  setDrain(peer: PeerIdText, drain: DrainDriver): void {
+    this.#drains.set(peer, drain)
+  }
+
+  isDraining(peer: PeerIdText): boolean {
+    return this.#drains.get(peer)?.isUnderWay === true
+  }
+
+  /** Drained instances take nothing until they are resumed or start anew. */
+  setDrained(peer: PeerIdText, drained: boolean): void {
+    if (drained) this.#drained.add(peer)
+    else this.#drained.delete(peer)
+  }
+
+  isDrained(peer: PeerIdText): boolean {
+    return this.#drained.has(peer)
+  }
+
+  stateOf({ peerId, state }: Member): PeerState {
+    if (state !== 'approved') return state
+    if (this.#drained.has(peerId)) return 'drained'
+    const drain = this.#drains.get(peerId)
+    if (drain?.isUnderWay === true) return drain.state === 'stalled' ? 'stalled' : 'draining'
+    if (this.isConnected(peerId)) return 'serving'
+    if (this.#deps.detector().isDead(peerId)) return 'dead'
+    return this.#deps.table.homesOf(peerId).length > 0 ? 'serving' : 'approved'
+  }
+
+  #usedBy(): ReadonlyMap<PeerIdText, number> {
+    const now = this.#deps.clock.now()
+    if (this.#used !== null && now - this.#used.at < USED_CACHE_MS) return this.#used.bytes
+    const bytes = new Map<PeerIdText, number>()
+    for (const { signed } of this.#deps.table.all()) {
+      const { workspace, home, standbys } = signed.value
+      const used = this.usedBytes(workspace)
+      for (const peer of home === null ? standbys : [home, ...standbys]) bytes.set(peer, (bytes.get(peer) ?? 0) + used)
+    }
+    this.#used = { at: now, bytes }
+    return bytes
+  }
+}

@@ -1,0 +1,350 @@
+import type { InstanceStatusView } from '../console/views.ts'
+import type { Clock } from '../core/clock.ts'
+import { hasCode, NodeDaemonError } from '../core/errors.ts'
+import { pairingCode } from '../core/identity.ts'
+import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { KeyValue } from '../core/key-value.ts'
+import type { Logger } from '../core/log.ts'
+import type { Random } from '../core/random.ts'
+import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
+import type { Host } from '../network/host.ts'
+import type { DataFolder } from '../store/state-folder.ts'
+import type { RateLimit } from '../sync/rate-limit.ts'
+import type { DrainReport, DrainRequest } from '../wire/control.ts'
+import { keepCertificate } from './exit-certificate.ts'
+import { type LifeState, next } from './instance-life.ts'
+import type { InstanceSettings } from './instance-settings.ts'
+import type { InstanceEvent, RunningInstance } from './options.ts'
+import { type Pin, removePin } from './pin.ts'
+import { ServingInstance } from './serving-instance.ts'
+import type { Shutdown } from './shutdown.ts'
+import { VERSION } from './version.ts'
+
+export interface InstanceDaemonDeps {
+  readonly folder: DataFolder
+  readonly state: KeyValue
+  readonly host: Host
+  readonly settings: InstanceSettings
+  readonly upload: RateLimit
+  readonly download: RateLimit
+  readonly services: readonly ServiceName[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly keepMs: number
+  readonly name: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly report: (event: InstanceEvent) => void
+  readonly shutdown: Shutdown
+}
+
+interface Outcome {
+  readonly exitCode: number
+  readonly message: string
+}
+
+/** How an instance's drain goes on: one report for each change. */
+type DrainListener = (report: DrainReport) => void
+
+/** How the process of an instance goes through its life, and how it ends. */
+export class InstanceDaemon implements RunningInstance {
+  readonly finished: Promise<Outcome>
+  readonly startedAtMs: number
+  readonly #deps: InstanceDaemonDeps
+  readonly #stopped = new AbortController()
+  readonly #outcome = Promise.withResolvers<Outcome>()
+  readonly #drainListeners = new Set<DrainListener>()
+  #state: LifeState = 'joining'
+  #reason: string | null = null
+  #name: string
+  #pin: Pin | null = null
+  #serving: ServingInstance | null = null
+  #drain: DrainReport | null = null
+  #certificate: string | null = null
+
+  constructor(deps: InstanceDaemonDeps) {
+    this.#deps = deps
+    this.#name = deps.name
+    this.startedAtMs = deps.clock.wall()
+    this.finished = this.#outcome.promise
+    this.finished.catch(() => undefined)
+  }
+
+  /** Aborted when the instance stops. */
+  get signal(): AbortSignal {
+    return this.#stopped.signal
+  }
+
+  get ended(): boolean {
+    return this.#stopped.signal.aborted
+  }
+
+  get settings(): InstanceSettings {
+    return this.#deps.settings
+  }
+
+  /** The drain that runs or was the last one. */
+  get drainReport(): DrainReport | null {
+    return this.#drain
+  }
+
+  /** Where the exit certificate of the last drain lies. */
+  get certificatePath(): string | null {
+    return this.#certificate
+  }
+
+  noteJoining(event: InstanceEvent): void {
+    if (event.event === 'pending') this.#become('pending', 'the admin has not approved this instance yet')
+    if (event.event === 'unreachable') this.#become('unreachable', event.reason)
+  }
+
+  approved(pin: Pin, standing: OwnStanding): void {
+    this.#pin = pin
+    this.#name = standing.name
+    this.#become('approved', null)
+    this.#deps.report({ event: 'approved', name: standing.name })
+  }
+
+  /** Serves until the instance stops. Rejects when the coordinator decides that it is no member any more. */
+  async serve(pin: Pin): Promise<void> {
+    const { report, shutdown } = this.#deps
+    const serving = await ServingInstance.start(this.#deps, pin, {
+      connected: ({ name, homes }) => {
+        this.#name = name
+        if (this.#state !== 'draining') this.#become('serving', null)
+        report({ event: 'serving', name, workspaces: homes })
+      },
+      disconnected: (reason) => {
+        if (this.#state !== 'serving') return
+        this.#become('unreachable', reason)
+        report({ event: 'unreachable', reason })
+      },
+      drain: (drain) => this.#drained(drain),
+      warn: (text) => report({ event: 'warning', text })
+    })
+    this.#serving = serving
+    shutdown.later('the workspaces', () => serving.close())
+    try {
+      await serving.run(this.#stopped.signal)
+    } catch (error) {
+      if (this.ended) return
+      if (hasCode(error, 'REVOKED', 'NOT_A_MEMBER')) this.#become('revoked', error.message)
+      throw error
+    }
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    const last = await this.drainAway({ deadlineMs, to: null, toRepository: false, planOnly: false, leave: false })
+    await this.finishDrain(last)
+  }
+
+  resolvePeer(text: string): PeerIdText {
+    return this.#needServing().resolvePeer(text)
+  }
+
+  /** What a drain would do. */
+  async planDrain(request: DrainRequest): Promise<DrainReport> {
+    return this.#needServing().requestDrain({ ...request, planOnly: true })
+  }
+
+  /**
+   * Hands everything over. Resolves with the report of how it ended.
+   *
+   * @throws NodeDaemonError `REFUSED_BY_POLICY` it cannot be done in time: the instance serves on
+   */
+  async drainAway(request: DrainRequest, onReport: DrainListener = () => undefined): Promise<DrainReport> {
+    const serving = this.#serving
+    if (serving === null) return NOTHING_TO_DRAIN
+    const { promise, resolve } = Promise.withResolvers<DrainReport>()
+    const listener = (report: DrainReport): void => {
+      onReport(report)
+      if (isOver(report)) resolve(report)
+    }
+    this.#drainListeners.add(listener)
+    try {
+      const first = await serving.requestDrain(request, this.#stopped.signal)
+      if (isOver(first)) return first
+      return await promise
+    } finally {
+      this.#drainListeners.delete(listener)
+    }
+  }
+
+  /** Ends the process after a drain, as its last report says. */
+  async finishDrain(last: DrainReport): Promise<void> {
+    if (last.state === 'drained') {
+      const nobody = last.plan.length > 0 && last.plan.every(({ to }) => to === null)
+      const message = nobody
+        ? 'Drained into the main repository: the data is safe, and nobody serves it meanwhile.'
+        : 'Drained: everything that this instance was home of is proven to be elsewhere.'
+      return this.#finish({ exitCode: 0, message })
+    }
+    if (last.state === 'failed') {
+      throw new NodeDaemonError('REFUSED_BY_POLICY', last.reason, {
+        advice: 'approve another instance, give a longer --deadline, or drain with --to-repository'
+      })
+    }
+    if (last.state === 'cancelled') return
+    const message = `Not proven elsewhere yet: ${last.unproven.join(' ') || last.reason}`
+    await this.#finish({ exitCode: 6, message })
+  }
+
+  cancelDrain(): void {
+    this.#needServing().cancelDrain()
+  }
+
+  async flush(deadlineMs: number): Promise<void> {
+    const serving = this.#serving
+    if (serving === null) return this.#finish({ exitCode: 0, message: '' })
+    try {
+      await serving.flush(deadlineMs)
+    } catch (error) {
+      if (!(error instanceof NodeDaemonError)) throw error
+      const message = `Stopped with changes that are not durable elsewhere; they stay on this disk (${error.message}).`
+      return this.#finish({ exitCode: 6, message })
+    }
+    await this.#finish({
+      exitCode: 0,
+      message: 'Stopped: everything is durable elsewhere. "node-daemon join" resumes.'
+    })
+  }
+
+  /** Gives up the membership after a drain and removes the files of users. Resolves with how many there were. */
+  async leaveForGood(): Promise<number> {
+    const pin = this.#pin
+    const removed = (await this.#serving?.removeFiles()) ?? 0
+    if (pin !== null) {
+      await new MembershipClient(this.#deps).resign(pin)
+      await removePin(this.#deps.state)
+    }
+    return removed
+  }
+
+  finishLeave(removedFiles: number): Promise<void> {
+    return this.#finish({ exitCode: 0, message: `Left the federation; ${removedFiles} files of users were removed.` })
+  }
+
+  abort(): void {
+    void this.#finish({ exitCode: 130, message: '' })
+  }
+
+  /** Ends with an error. */
+  async fail(error: Error): Promise<void> {
+    if (this.ended) return
+    this.#stopped.abort(new NodeDaemonError('ABORTED', 'stopping'))
+    await this.#deps.shutdown.run()
+    this.#outcome.reject(error)
+  }
+
+  status(): InstanceStatusView {
+    const { host, settings } = this.#deps
+    const figures = this.#serving?.figures() ?? NO_FIGURES
+    const unsafe = this.#unsafeReason(figures)
+    return {
+      role: 'instance',
+      state: this.#state,
+      name: this.#name,
+      peerId: host.peerId,
+      code: this.#pin === null ? '' : pairingCode(host.peerId, this.#pin.peer),
+      coordinator: {
+        peerId: this.#pin?.peer ?? null,
+        federation: this.#pin?.federation ?? null,
+        connected: this.#serving?.connected ?? false
+      },
+      users: figures.users,
+      workspaces: { home: figures.home, standby: figures.standby },
+      usedBytes: figures.usedBytes,
+      unsyncedBytes: figures.unsyncedBytes,
+      unsyncedAgeMs: figures.unsyncedAgeMs,
+      safeToSwitchOff: unsafe === null,
+      reason: unsafe ?? this.#reason,
+      version: VERSION,
+      startedAt: new Date(this.startedAtMs).toISOString(),
+      drain: null,
+      limits: settings.view,
+      clockSkewMs: this.#serving?.clockSkewMs ?? null
+    }
+  }
+
+  #unsafeReason(figures: typeof NO_FIGURES): string | null {
+    if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
+    if (figures.home > 0) {
+      const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
+      return `it is the home of ${many}: "node-daemon drain" hands over without a pause (nothing saved would be lost either way)`
+    }
+    return null
+  }
+
+  /** A report of the coordinator about a drain of this instance, whoever began it. */
+  #drained(report: DrainReport): void {
+    this.#drain = report
+    const { state, workspaces, bytes, etaMs, reason } = report
+    if (state === 'preparing' || state === 'draining' || state === 'stalled') {
+      if (this.#state === 'serving') this.#become('draining', null)
+      this.#deps.report({ event: 'draining', state, workspaces, bytes, etaMs, reason })
+      this.#tell(report)
+      return
+    }
+    if (state === 'drained') {
+      void this.#keepProof(report)
+      return
+    }
+    if (this.#state === 'draining') this.#become('serving', reason === '' ? null : reason)
+    this.#tell(report)
+  }
+
+  async #keepProof(report: DrainReport): Promise<void> {
+    const { folder, clock, log, report: tell, host } = this.#deps
+    const kept = await keepCertificate(folder, clock, report.certificate, host.peerId)
+    if (kept.path === null) {
+      log.error({ problems: kept.problems }, 'the exit certificate does not verify')
+      this.#tell({
+        ...report,
+        state: 'expired',
+        reason: `the exit certificate does not verify: ${kept.problems.join('; ')}`
+      })
+      return
+    }
+    this.#certificate = kept.path
+    if (this.#state === 'serving' || this.#state === 'draining') this.#become('drained', null)
+    tell({ event: 'drained', certificate: kept.path, message: '' })
+    this.#tell(report)
+  }
+
+  #tell(report: DrainReport): void {
+    for (const listener of this.#drainListeners) listener(report)
+  }
+
+  #needServing(): ServingInstance {
+    if (this.#serving !== null) return this.#serving
+    throw new NodeDaemonError('ILLEGAL_TRANSITION', `this instance is ${this.#state}: there is nothing to drain`)
+  }
+
+  #become(state: LifeState, reason: string | null): void {
+    this.#state = next(this.#state, state)
+    this.#reason = reason
+  }
+
+  async #finish(outcome: Outcome): Promise<void> {
+    if (this.ended) return
+    this.#stopped.abort(new NodeDaemonError('ABORTED', 'stopping'))
+    await this.#deps.shutdown.run()
+    this.#outcome.resolve(outcome)
+  }
+}
+
+const isOver = ({ state }: DrainReport): boolean =>
+  state === 'drained' || state === 'expired' || state === 'cancelled' || state === 'failed'
+
+const NOTHING_TO_DRAIN: DrainReport = {
+  state: 'drained',
+  workspaces: { done: 0, total: 0 },
+  bytes: { done: 0, total: 0 },
+  etaMs: 0,
+  reason: '',
+  certificate: new Uint8Array(0),
+  plan: [],
+  unproven: []
+}
+
+const NO_FIGURES = { home: 0, standby: 0, users: 0, usedBytes: 0, unsyncedBytes: 0, unsyncedAgeMs: 0 }

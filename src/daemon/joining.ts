@@ -1,0 +1,177 @@
+import { type Clock, sleep } from '../core/clock.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
+import { pairingCode } from '../core/identity.ts'
+import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { KeyValue } from '../core/key-value.ts'
+import type { Logger } from '../core/log.ts'
+import { jitter, type Random } from '../core/random.ts'
+import { discover, type Found } from '../membership/discover.ts'
+import { type Coordinator, MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
+import { checkOwnCode } from '../membership/pairing.ts'
+import { checkTrust, type JoinTarget, parseTarget } from '../membership/target.ts'
+import type { Host } from '../network/host.ts'
+import type { JoinRequest } from '../wire/membership.ts'
+import type { InstanceDeps, InstanceOptions } from './options.ts'
+import { type Pin, readPin, writePin } from './pin.ts'
+
+const RETRY_MS = 2000
+
+export interface JoiningDeps {
+  readonly host: Host
+  readonly state: KeyValue
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly report: InstanceDeps['report']
+  readonly confirm: InstanceDeps['confirm']
+  readonly signal: AbortSignal
+}
+
+/** What the join tells beside who it is. */
+export type Offer = Omit<JoinRequest, 'invite' | 'acceptedTerms'>
+
+/**
+ * Finds the coordinator, pins its key, asks to become a member and waits for the decision, for as long as it takes.
+ *
+ * @throws NodeDaemonError `DENIED`, `REVOKED`; `WRONG_COORDINATOR` when another key answers than the pinned one; what is
+ *   wrong with the request; `ABORTED`
+ */
+export async function joinFederation(
+  deps: JoiningDeps,
+  options: InstanceOptions,
+  offer: Offer
+): Promise<{ readonly pin: Pin; readonly standing: OwnStanding }> {
+  const pinned = await readPin(deps.state)
+  if (pinned === null && options.coordinator === null) {
+    throw new NodeDaemonError('BAD_USAGE', 'this machine has not joined a federation yet', {
+      advice: 'say which: node-daemon join https://main.example.org'
+    })
+  }
+  const target = options.coordinator === null ? null : parseTarget(options.coordinator)
+  const found = target === null ? null : await find(deps, target, options, pinned)
+  const pin = await pinOf(deps.state, pinned, found, options, offer.name)
+  deps.report({ event: 'connecting', coordinator: pin.federation === '' ? pin.peer : pin.federation })
+  const standing = await ask(deps, pin, options, { ...offer, invite: target?.invite ?? '' })
+  return { pin, standing }
+}
+
+/** Asks the web address until it answers: a coordinator that is away at the start is waited for. */
+async function find(
+  deps: JoiningDeps,
+  target: JoinTarget,
+  options: InstanceOptions,
+  pinned: Pin | null
+): Promise<Found> {
+  checkTrust(target, { code: options.code !== null, terminal: true })
+  for (;;) {
+    try {
+      const found = await discover({ fetch, clock: deps.clock }, target, deps.signal)
+      if (pinned !== null && found.peerId !== pinned.peer) throw anotherCoordinator(found.peerId, pinned.peer)
+      return found
+    } catch (error) {
+      if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT') || deps.signal.aborted) throw error
+      deps.report({ event: 'unreachable', reason: messageOf(error) })
+      await sleep(deps.clock, jitter(deps.random, RETRY_MS), deps.signal)
+    }
+  }
+}
+
+const anotherCoordinator = (found: PeerIdText, pinned: PeerIdText): NodeDaemonError =>
+  new NodeDaemonError('WRONG_COORDINATOR', `that is coordinator ${found}, but this machine has joined ${pinned}`, {
+    advice: 'to join another federation, give another folder with --data; to move, run "node-daemon leave" first'
+  })
+
+async function pinOf(
+  state: KeyValue,
+  pinned: Pin | null,
+  found: Found | null,
+  options: InstanceOptions,
+  name: string
+): Promise<Pin> {
+  if (found === null) {
+    if (pinned === null) throw new NodeDaemonError('BAD_USAGE', 'no coordinator is known')
+    return pinned
+  }
+  const typed = options.coordinator?.split('#')[0] ?? pinned?.typed ?? ''
+  const federation = found.federation ?? pinned?.federation ?? ''
+  const pin = { peer: found.peerId, addresses: found.addresses, typed, federation, name }
+  if (pinned !== null) await writePin(state, pin)
+  return pin
+}
+
+async function ask(
+  deps: JoiningDeps,
+  pin: Pin,
+  options: InstanceOptions,
+  offer: Offer & { readonly invite: string }
+): Promise<OwnStanding> {
+  const client = new MembershipClient(deps)
+  const isNew = (await readPin(deps.state)) === null
+  if (isNew) await compareCode(deps, pin, options)
+  const terms = await described(deps, client, pin)
+  const acceptedTerms = isNew ? await accepted(deps, options, terms.terms) : terms.terms
+  const standing = await untilReached(deps, () => client.join(pin, { ...offer, acceptedTerms }, deps.signal))
+  await writePin(deps.state, { ...pin, federation: terms.name })
+  if (standing.state !== 'pending') return decided(standing)
+  deps.report({ event: 'pending', code: pairingCode(deps.host.peerId, pin.peer), name: standing.name })
+  return decided(await client.pollStanding(pin, deps.signal))
+}
+
+async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: InstanceOptions): Promise<void> {
+  if (code !== null) checkOwnCode(code, host.peerId, pin.peer)
+}
+
+async function described(
+  deps: JoiningDeps,
+  client: MembershipClient,
+  pin: Coordinator
+): Promise<{ name: string; terms: string }> {
+  const { name, terms, services } = await untilReached(deps, () => client.describe(pin, deps.signal))
+  deps.report({ event: 'described', federation: name, services, terms })
+  return { name, terms }
+}
+
+async function accepted(deps: JoiningDeps, { acceptTerms }: InstanceOptions, terms: string): Promise<string> {
+  if (terms === '' || acceptTerms) return terms
+  if (await deps.confirm(`Do you accept the terms at ${terms}?`)) return terms
+  throw new NodeDaemonError('TERMS_NOT_ACCEPTED', `the terms at ${terms} were not accepted`, {
+    advice: 'read them, and join with --accept-terms if you agree'
+  })
+}
+
+async function untilReached<T>(deps: JoiningDeps, work: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT', 'CLOSED') || deps.signal.aborted) throw error
+      deps.report({ event: 'unreachable', reason: messageOf(error) })
+      await sleep(deps.clock, jitter(deps.random, RETRY_MS), deps.signal)
+    }
+  }
+}
+
+function decided(standing: OwnStanding): OwnStanding {
+  const why = standing.reason === '' ? 'no reason was given' : standing.reason
+  switch (standing.state) {
+    case 'approved':
+      return standing
+    case 'denied':
+      throw new NodeDaemonError('DENIED', `the admin denied this instance: ${why}`)
+    case 'revoked':
+      throw new NodeDaemonError('REVOKED', `the admin revoked this instance: ${why}`)
+    default:
+      throw new NodeDaemonError(
+        'NOT_A_MEMBER',
+        `the coordinator does not count this instance as a member: ${standing.state}`
+      )
+  }
+}
+
+/** The services that an instance offers, of what the volunteer typed. Only the built-in files app can be run so far. */
+export function offeredServices(typed: readonly string[]): ServiceName[] {
+  return typed.map((text) => {
+    if (text === 'files') return text as ServiceName
+    throw new NodeDaemonError('BAD_USAGE', `this version can offer the service "files", not "${text}"`)
+  })
+}

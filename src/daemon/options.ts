@@ -1,0 +1,108 @@
+import type { Logger } from '../core/log.ts'
+import type { DrainReport } from '../wire/control.ts'
+
+export interface HostPort {
+  readonly host: string
+  readonly port: number
+}
+
+export interface CoordinatorOptions {
+  readonly data: string
+  /** Multiaddrs on which members are awaited. */
+  readonly listen: readonly string[]
+  /** The name or address that others use; null: found from the interfaces. */
+  readonly announce: string | null
+  readonly http: HostPort
+  readonly admin: HostPort
+  /** The federation's name; null: the host name. */
+  readonly name: string | null
+  readonly standbys: number
+  readonly acknowledge: 'replicated' | 'local'
+  readonly failoverAfterMs: number
+  readonly leaseMs: number
+  readonly restartGraceMs: number
+  readonly holdMs: number
+  /** Null where it was not said: yes on loopback, refused elsewhere. */
+  readonly anonymous: boolean | null
+  readonly terms: string | null
+  /** CIDRs of proxies in front whose forwarded headers are believed. */
+  readonly trustProxy: readonly string[]
+  /** The public address of the front door, for the join line and invites; null: the address it listens on. */
+  readonly webAddress: string | null
+  readonly pid: number
+}
+
+export interface RunningCoordinator {
+  readonly ready: {
+    readonly peerId: string
+    readonly addresses: readonly string[]
+    readonly http: string
+    readonly admin: string
+    readonly data: string
+  }
+  /** Signs the first admin in, once. */
+  readonly consoleLink: string
+  readonly federation: string
+  readonly reachability: { readonly othersCanReach: boolean; readonly advice: string | null }
+  /** What a volunteer types. */
+  readonly joinLine: string
+  readonly closed: Promise<void>
+  stop(): Promise<void>
+}
+
+export interface InstanceOptions {
+  readonly data: string
+  /** What the volunteer typed; null: resume. */
+  readonly coordinator: string | null
+  readonly name: string | null
+  readonly contact: string
+  readonly site: string
+  readonly message: string
+  readonly labels: Readonly<Record<string, string>>
+  /** Null: half of the free space. */
+  readonly capacityBytes: number | null
+  readonly services: readonly string[]
+  readonly uploadLimitBytesPerSecond: number | null
+  readonly downloadLimitBytesPerSecond: number | null
+  readonly listen: readonly string[]
+  /** The code that the volunteer was told by other means. */
+  readonly code: string | null
+  readonly acceptTerms: boolean
+  /** How long the files of users stay after a drain. */
+  readonly keepMs: number
+  readonly pid: number
+}
+
+export type InstanceEvent =
+  | { readonly event: 'connecting'; readonly coordinator: string }
+  | {
+      readonly event: 'described'
+      readonly federation: string
+      readonly services: readonly string[]
+      readonly terms: string
+    }
+  | { readonly event: 'pending'; readonly code: string; readonly name: string }
+  | { readonly event: 'approved'; readonly name: string }
+  | { readonly event: 'serving'; readonly name: string; readonly workspaces: number }
+  | { readonly event: 'unreachable'; readonly reason: string }
+  | ({ readonly event: 'draining' } & Pick<DrainReport, 'state' | 'workspaces' | 'bytes' | 'etaMs' | 'reason'>)
+  | { readonly event: 'drained'; readonly certificate: string; readonly message: string }
+  | { readonly event: 'denied' | 'revoked'; readonly reason: string }
+  | { readonly event: 'warning'; readonly text: string }
+
+export interface InstanceDeps {
+  readonly log: Logger
+  readonly report: (event: InstanceEvent) => void
+  /** Asks the person at the terminal. Rejects with `CODE_REQUIRED` where there is none. */
+  readonly confirm: (question: string) => Promise<boolean>
+}
+
+export interface RunningInstance {
+  readonly finished: Promise<{ readonly exitCode: number; readonly message: string }>
+  /** Hands everything over, then finishes: 0 with an exit certificate, 6 with data not yet proven elsewhere. */
+  drain(deadlineMs: number): Promise<void>
+  /** Publishes what is not yet published, says goodbye, finishes. */
+  flush(deadlineMs: number): Promise<void>
+  /** Finishes at once. */
+  abort(): void
+}

@@ -1,0 +1,95 @@
+import { type Clock, sleep } from '../core/clock.ts'
+import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import type { Director } from '../handover/director.ts'
+import type { OwnershipTable } from '../handover/ownership-table.ts'
+import { passes } from '../handover/workspace-state.ts'
+import { rank } from '../placement/rendezvous.ts'
+import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
+import type { Fleet } from './fleet.ts'
+
+export interface RouteTableDeps {
+  readonly table: OwnershipTable
+  readonly director: Director
+  readonly fleet: Fleet
+  readonly services: readonly ServiceRoute[]
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+const IDLE_POLL_MS = 5
+
+/** Where users' workspaces are served, for the front door. */
+export class RouteTable implements Workspaces {
+  readonly #deps: RouteTableDeps
+  readonly #inFlight = new Map<WorkspaceId, number>()
+
+  constructor(deps: RouteTableDeps) {
+    this.#deps = deps
+  }
+
+  services(): readonly ServiceRoute[] {
+    return this.#deps.services
+  }
+
+  find(service: ServiceName, user: UserId): Place | null {
+    const workspace = this.#deps.table.find(service, user)
+    return workspace === null ? null : this.#place(workspace)
+  }
+
+  async create(service: ServiceName, user: UserId): Promise<Place> {
+    return this.#place(await this.#deps.director.create(service, user))
+  }
+
+  changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
+    return this.#deps.director.changed(workspace, signal)
+  }
+
+  anyInstance(service: ServiceName, user: UserId | null): Home | null {
+    const candidates = this.#deps.fleet.candidates().filter(({ services }) => services.includes(service))
+    const [first] = rank(
+      user ?? service,
+      candidates,
+      ({ peer }) => peer,
+      () => 1
+    )
+    return first === undefined ? null : { home: first.peer, homeName: first.name }
+  }
+
+  suspect(home: PeerIdText): void {
+    this.#deps.log.info({ home }, 'a request to this home failed')
+  }
+
+  enter(workspace: WorkspaceId): () => void {
+    this.#inFlight.set(workspace, (this.#inFlight.get(workspace) ?? 0) + 1)
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      const count = (this.#inFlight.get(workspace) ?? 1) - 1
+      if (count > 0) this.#inFlight.set(workspace, count)
+      else this.#inFlight.delete(workspace)
+    }
+  }
+
+  isBusy(workspace: WorkspaceId): boolean {
+    return this.#inFlight.has(workspace)
+  }
+
+  /** Resolves once no request of this workspace is in flight. */
+  async idle(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
+    while (this.#inFlight.has(workspace)) await sleep(this.#deps.clock, IDLE_POLL_MS, signal)
+  }
+
+  #place(workspace: WorkspaceId): Place {
+    const { table, director, fleet } = this.#deps
+    const state = director.state(workspace)
+    const value = table.get(workspace)?.signed.value
+    const home = value?.home ?? null
+    if (value === undefined || home === null) return { state: 'waiting', workspace, reason: 'orphaned' }
+    if (!passes(state) || !fleet.isConnected(home)) {
+      return { state: 'waiting', workspace, reason: state.state === 'frozen' ? 'moving' : 'restoring' }
+    }
+    return { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) }
+  }
+}

@@ -1,0 +1,350 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { availableParallelism, loadavg } from 'node:os'
+import type { App } from '../apps/app.ts'
+import { filesApp } from '../apps/files/files.ts'
+import { withTimeout } from '../core/clock.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { PeerIdText, UserId } from '../core/ids.ts'
+import { prefixed } from '../core/key-value.ts'
+import { Later } from '../core/later.ts'
+import { Resident } from '../handover/resident.ts'
+import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
+import { discover } from '../membership/discover.ts'
+import { LeaseKeeper } from '../membership/lease.ts'
+import { parseTarget } from '../membership/target.ts'
+import { Ingress, type IngressTarget } from '../routing/ingress.ts'
+import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
+import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { HTTP_PROTOCOL } from '../wire/http.ts'
+import type { InstanceDaemonDeps } from './instance-daemon.ts'
+import { diskSpace } from './instance-settings.ts'
+import { KnownMembers } from './known-members.ts'
+import { type Pin, writePin } from './pin.ts'
+import { PremisesKeeper } from './premises.ts'
+import { VERSION } from './version.ts'
+
+const KEPT_CHECK_MS = 60 * 60_000
+const DRAIN_ANSWER_MS = 15_000
+/** A clock that is further off than this is told to the volunteer: it does no harm here, but elsewhere it may. */
+const CLOCK_SKEW_MS = 60_000
+
+export interface ServingEvents {
+  connected(what: { readonly name: string; readonly homes: number }): void
+  disconnected(reason: string): void
+  drain(report: DrainReport): void
+  warn(text: string): void
+}
+
+/** At which level writes are acknowledged, as the coordinator says. */
+interface Level {
+  acknowledge: 'replicated' | 'local'
+}
+
+interface Parts {
+  readonly premises: PremisesKeeper
+  readonly remote: Later<RemoteRepository>
+  readonly lease: LeaseKeeper
+  readonly level: Level
+  readonly resident: Resident
+  readonly members: KnownMembers
+}
+
+/** An approved instance at work: connected, syncing, answering users. */
+export class ServingInstance {
+  readonly #deps: InstanceDaemonDeps
+  readonly #events: ServingEvents
+  readonly #premises: PremisesKeeper
+  readonly #resident: Resident
+  readonly #remote: Later<RemoteRepository>
+  readonly #lease: LeaseKeeper
+  readonly #control: ControlClient
+  readonly #ingress: Ingress
+  readonly #app: App
+  readonly #told = new Map<string, string>()
+  readonly #level: Level
+  readonly #members: KnownMembers
+  #pin: Pin
+  #name: string
+  #clockSkewMs: number | null = null
+  #awaitedPlan: ((report: DrainReport) => void) | null = null
+
+  private constructor(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents, parts: Parts) {
+    const { host, clock, random, log } = deps
+    this.#deps = deps
+    this.#pin = pin
+    this.#events = events
+    this.#name = deps.name
+    this.#remote = parts.remote
+    this.#lease = parts.lease
+    this.#level = parts.level
+    this.#premises = parts.premises
+    this.#members = parts.members
+    this.#resident = parts.resident
+    this.#app = filesApp({ clock, random, log })
+    this.#ingress = new Ingress({ serve: (request, response, target) => this.#serve(request, response, target), log })
+    this.#control = new ControlClient({
+      host,
+      coordinator: pin.peer,
+      addresses: () => this.#pin.addresses,
+      handlers: this.#handlers(),
+      clock,
+      random,
+      log
+    })
+  }
+
+  static async start(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents): Promise<ServingInstance> {
+    const { folder, state, clock, random, log, host } = deps
+    const premises = await PremisesKeeper.open({ folder: folder.path, state, clock, random, log })
+    const remote = new Later<RemoteRepository>()
+    const lease = new LeaseKeeper()
+    const level: Level = { acknowledge: 'replicated' }
+    const resident = await Resident.open({
+      state: prefixed(state, 'resident/'),
+      premises: (workspace) => premises.of(workspace),
+      remote: (signal) => remote.get(signal),
+      identity: folder.identity,
+      coordinator: pin.peer,
+      clock,
+      log,
+      acknowledge: () => level.acknowledge,
+      leaseValid: () => lease.valid(clock.now()),
+      filesTrusted: folder.cleanStop || folder.sameBoot,
+      keepMs: deps.keepMs
+    })
+    const members = await KnownMembers.open(state, pin.peer)
+    const serving = new ServingInstance(deps, pin, events, { premises, remote, lease, level, resident, members })
+    await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
+      if (link.peer === pin.peer) serving.#ingress.accept(stream)
+      else stream.destroy()
+    })
+    return serving
+  }
+
+  /** A member by its name, its PeerId or the start of one. @throws NodeDaemonError `NOT_FOUND`, `AMBIGUOUS` */
+  resolvePeer(text: string): PeerIdText {
+    return this.#members.resolve(text)
+  }
+
+  get connected(): boolean {
+    return this.#control.connected
+  }
+
+  get clockSkewMs(): number | null {
+    return this.#clockSkewMs
+  }
+
+  /** Until the signal. Rejects when the coordinator decides that this is no member any more. */
+  async run(signal: AbortSignal): Promise<void> {
+    this.#removeExpired(signal)
+    await this.#control.run(signal)
+  }
+
+  figures(): {
+    home: number
+    standby: number
+    users: number
+    usedBytes: number
+    unsyncedBytes: number
+    unsyncedAgeMs: number
+  } {
+    const { bytes, ageMs } = this.#resident.unsynced()
+    return {
+      ...this.#resident.counts(),
+      usedBytes: this.#resident.usedBytes(),
+      unsyncedBytes: bytes,
+      unsyncedAgeMs: ageMs
+    }
+  }
+
+  /** Asks the coordinator to begin a drain, or for its plan. Resolves with its first answer. */
+  async requestDrain(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
+    if (!this.connected) {
+      throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now', {
+        advice: 'wait until it is back, or stop with "node-daemon stop"'
+      })
+    }
+    return withTimeout(
+      this.#deps.clock,
+      DRAIN_ANSWER_MS,
+      'the answer of the coordinator',
+      async () => {
+        const answer = Promise.withResolvers<DrainReport>()
+        this.#awaitedPlan = answer.resolve
+        this.#control.tell({ kind: 'drain', request })
+        return answer.promise
+      },
+      signal
+    )
+  }
+
+  cancelDrain(): void {
+    this.#control.tell({ kind: 'drain-cancel' })
+  }
+
+  /** Publishes what is not published, after telling that it comes back soon. */
+  async flush(deadlineMs: number): Promise<void> {
+    this.#control.tell({ kind: 'stopping', intent: 'restart' })
+    await this.#resident.flush(deadlineMs)
+  }
+
+  /** Removes all files of users here. Only for an instance that is home of nothing. */
+  async removeFiles(): Promise<number> {
+    this.#control.tell({ kind: 'stopping', intent: 'leave' })
+    return this.#resident.removeKept('all')
+  }
+
+  async close(): Promise<void> {
+    await this.#ingress.close()
+    await this.#app.close()
+    await this.#resident.close()
+  }
+
+  #handlers(): ControlHandlers {
+    return {
+      hello: () => this.#hello(),
+      heartbeat: (sequence) => this.#heartbeat(sequence),
+      connected: (connection) => this.#connected(connection),
+      disconnected: (reason) => this.#disconnected(reason),
+      lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
+      order: (order) => this.#resident.order(order),
+      members: (memberList) => {
+        this.#members.note(memberList).catch((error: unknown) => {
+          this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
+        })
+      },
+      drain: (report) => this.#drain(report)
+    }
+  }
+
+  async #hello(): Promise<Hello> {
+    const { services, labels, clock, settings, folder } = this.#deps
+    const disk = await diskSpace(folder.path)
+    return {
+      version: VERSION,
+      services,
+      labels,
+      capacityBytes: settings.capacityBytes(disk, this.#resident.usedBytes()),
+      clockMs: clock.wall(),
+      workspaces: this.#resident.held(),
+      ownershipNumber: this.#resident.ownershipNumber,
+      memberListNumber: this.#members.number
+    }
+  }
+
+  async #heartbeat(sequence: number): Promise<Heartbeat> {
+    const disk = await diskSpace(this.#deps.folder.path)
+    return {
+      sequence,
+      diskTotalBytes: disk.totalBytes,
+      diskFreeBytes: disk.freeBytes,
+      memoryBytes: 0,
+      loadPermille: Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 1000),
+      ownershipNumber: this.#resident.ownershipNumber,
+      usage: this.#changedUsage(),
+      pendingWork: 0
+    }
+  }
+
+  /** Usage that the coordinator has not been told on this connection. */
+  #changedUsage(): Usage[] {
+    return this.#resident.usage().filter((usage) => {
+      const text = JSON.stringify(usage)
+      if (this.#told.get(usage.workspace) === text) return false
+      this.#told.set(usage.workspace, text)
+      return true
+    })
+  }
+
+  async #connected({ control, data, welcome }: Connection): Promise<void> {
+    const { log, upload, download, clock } = this.#deps
+    await this.#members.note(welcome.memberList)
+    this.#level.acknowledge = welcome.acknowledge
+    this.#name = welcome.name
+    this.#told.clear()
+    this.#noteClock(clock.wall() - welcome.clockMs)
+    const remote = await connectRepository({
+      control,
+      data,
+      coordinator: this.#pin.peer,
+      upload,
+      download,
+      log,
+      onHead: (head) => this.#resident.told(head)
+    })
+    this.#remote.set(remote)
+    this.#resident.reconnected()
+    this.#events.connected({ name: welcome.name, homes: this.#resident.counts().home })
+  }
+
+  #noteClock(skewMs: number): void {
+    this.#clockSkewMs = Math.round(skewMs)
+    if (Math.abs(skewMs) < CLOCK_SKEW_MS) return
+    const off = `${Math.round(Math.abs(skewMs) / 1000)} s ${skewMs > 0 ? 'ahead of' : 'behind'}`
+    this.#events.warn(`the clock of this machine is ${off} the coordinator's: nothing is at risk, but set it right`)
+  }
+
+  #disconnected(reason: string): void {
+    this.#remote.clear()
+    this.#events.disconnected(reason)
+    void this.#findAnew()
+  }
+
+  /** The coordinator may have moved to other addresses: its web address knows, and its key must be the same. */
+  async #findAnew(): Promise<void> {
+    const { clock, state, log } = this.#deps
+    try {
+      const found = await discover({ fetch, clock }, { ...parseTarget(this.#pin.typed) })
+      if (found.peerId !== this.#pin.peer) return
+      if (JSON.stringify(found.addresses) === JSON.stringify(this.#pin.addresses)) return
+      this.#pin = { ...this.#pin, addresses: found.addresses }
+      await writePin(state, this.#pin)
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the coordinator was not found anew')
+    }
+  }
+
+  #drain(report: DrainReport): void {
+    const awaited = this.#awaitedPlan
+    this.#awaitedPlan = null
+    if (report.state !== 'serving') this.#events.drain(report)
+    awaited?.(report)
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse, target: IngressTarget): Promise<void> {
+    const { workspace, user, epoch } = target
+    if (workspace === null) {
+      const context = { ...this.#context(user), workspace, ...this.#premises.empty, wrote: refuseChange }
+      return this.#app.handle(request, response, context)
+    }
+    const admission = this.#resident.enter(workspace, epoch)
+    try {
+      const { folder, staging, wrote } = admission
+      await this.#app.handle(request, response, { ...this.#context(user), workspace, folder, staging, wrote })
+    } finally {
+      admission.leave()
+    }
+  }
+
+  #context(user: UserId | null): { user: string; userLabel: string; served: string; base: string } {
+    const name = user?.startsWith('user:') === true ? user.slice('user:'.length) : 'guest'
+    return { user: user ?? 'guest', userLabel: name, served: this.#name, base: '' }
+  }
+
+  #removeExpired(signal: AbortSignal): void {
+    const { clock, log } = this.#deps
+    const again = (): void => {
+      if (signal.aborted) return
+      this.#resident
+        .removeKept('expired')
+        .catch((error: unknown) => log.warn({ error: messageOf(error) }, 'kept files were not removed'))
+      const timer = clock.after(KEPT_CHECK_MS, again)
+      signal.addEventListener('abort', () => timer.cancel(), { once: true })
+    }
+    again()
+  }
+}
+
+const refuseChange = async (): Promise<void> => {
+  throw new NodeDaemonError('NOT_HOME', 'there is no workspace to change yet')
+}

@@ -1,0 +1,186 @@
+import type {
+  AdminView,
+  AuditEntryView,
+  InviteView,
+  PeerDetailView,
+  PeerView,
+  UserView,
+  WorkspaceDetailView,
+  WorkspaceView
+} from '../console/views.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { Director } from '../handover/director.ts'
+import type { Holdings } from '../handover/holdings.ts'
+import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { Admin } from '../membership/admins.ts'
+import type { AuditEntry } from '../membership/audit.ts'
+import type { Invite } from '../membership/invites.ts'
+import type { Member } from '../membership/member.ts'
+import type { User } from '../membership/users.ts'
+import type { MainRepository } from '../store/repository.ts'
+import type { Facts } from './coordinator-service.ts'
+import { drainView } from './drain-view.ts'
+import type { Fleet } from './fleet.ts'
+
+/** What the views are made from. */
+export interface Views {
+  readonly table: OwnershipTable
+  readonly director: Director
+  readonly holdings: Holdings
+  readonly fleet: Fleet
+  readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
+  readonly facts: () => Pick<Facts, 'peerId' | 'name'>
+  readonly control: () => {
+    session(peer: Member['peerId']): {
+      readonly heartbeat: { diskTotalBytes: number; diskFreeBytes: number; pendingWork: number } | null
+      readonly link: { readonly remoteAddress: string }
+    } | null
+  }
+}
+
+const HISTORY_MAX = 10_000
+
+export const time = (ms: number): string => new Date(ms).toISOString()
+const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
+
+export function peerView({ table, fleet, control }: Views, member: Member): PeerView {
+  const { peerId, code, name, contact, site, message, labels, services, version, capacityBytes } = member
+  const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
+  const unsynced = fleet.unsynced(homes)
+  const heartbeat = control().session(peerId)?.heartbeat ?? null
+  return {
+    peerId,
+    code,
+    name,
+    state: fleet.stateOf(member),
+    contact,
+    site,
+    message,
+    labels,
+    services,
+    version,
+    lastSeenAt: timeOrNull(fleet.seenAt(peerId)),
+    workspaces: homes.length,
+    standbyFor: table.standbysOf(peerId).length,
+    capacityBytes,
+    disk:
+      heartbeat === null
+        ? null
+        : { totalBytes: heartbeat.diskTotalBytes, freeBytes: heartbeat.diskFreeBytes, fullAt: null },
+    unsyncedBytes: unsynced.bytes,
+    unsyncedAgeMs: unsynced.ageMs,
+    pendingWork: heartbeat?.pendingWork ?? 0
+  }
+}
+
+export function peerDetail(views: Views, member: Member): PeerDetailView {
+  const { table, fleet, control } = views
+  const drain = fleet.drain(member.peerId)
+  return {
+    ...peerView(views, member),
+    workspaceIds: table.homesOf(member.peerId).map(({ signed }) => signed.value.workspace),
+    drain: drain === null ? null : drainView(drain.report()),
+    address: control().session(member.peerId)?.link.remoteAddress ?? member.address,
+    reason: member.reason === '' ? null : member.reason,
+    askedAt: time(member.askedAt),
+    decidedAt: timeOrNull(member.decidedAt)
+  }
+}
+
+export async function workspaceView(views: Views, id: WorkspaceId): Promise<WorkspaceView> {
+  const { table, director, holdings, fleet, repository } = views
+  const owned = table.get(id)
+  if (owned === null) throw new NodeDaemonError('NOT_FOUND', `there is no workspace "${id}"`)
+  const { service, user, home, epoch, standbys } = owned.signed.value
+  const tip = await repository.tip(id)
+  const usage = fleet.usage(id)
+  const held = tip === null ? 0 : holdings.of(id).filter(({ value }) => value.head.equals(tip.head.cid)).length
+  return {
+    id,
+    service,
+    user,
+    home,
+    homeName: home === null ? null : fleet.nameOf(home),
+    epoch,
+    standbys,
+    state: director.state(id).state,
+    head:
+      tip === null
+        ? null
+        : { sequence: tip.tip.sequence, root: tip.tip.root.toString(), createdAt: time(tip.head.value.createdAtMs) },
+    receipts: tip === null ? 0 : held + 1,
+    unsyncedBytes: usage?.unsyncedBytes ?? 0,
+    unsyncedAgeMs: usage?.unsyncedAgeMs ?? 0,
+    usedBytes: tip?.head.value.bytes ?? 0,
+    files: tip?.head.value.files ?? 0
+  }
+}
+
+export async function workspaceDetail(views: Views, id: WorkspaceId): Promise<WorkspaceDetailView> {
+  const { receipts: _, ...view } = await workspaceView(views, id)
+  const { holdings, fleet, repository, facts } = views
+  const tip = await repository.tip(id)
+  const repositoryReceipt =
+    tip === null
+      ? []
+      : [
+          {
+            recipient: facts().peerId,
+            name: 'main repository',
+            role: 'repository',
+            sequence: tip.tip.sequence,
+            issuedAt: time(tip.head.value.createdAtMs)
+          }
+        ]
+  return {
+    ...view,
+    standbyNames: view.standbys.map((peer) => fleet.nameOf(peer as Member['peerId'])),
+    diverged: (await repository.diverged(id)).map(({ cid, value, signer }) => ({
+      head: cid.toString(),
+      sequence: value.sequence,
+      epoch: value.epoch,
+      createdAt: time(value.createdAtMs),
+      writer: signer
+    })),
+    receipts: [
+      ...repositoryReceipt,
+      ...holdings.of(id).map(({ value }) => ({
+        recipient: value.recipient,
+        name: fleet.nameOf(value.recipient),
+        role: value.role,
+        sequence: value.sequence,
+        issuedAt: time(value.issuedAtMs)
+      }))
+    ],
+    historyCount: (await repository.history(id, { limit: HISTORY_MAX })).length
+  }
+}
+
+export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft, labels }: Invite): InviteView => ({
+  id,
+  createdAt: time(createdAt),
+  createdBy,
+  expiresAt: time(expiresAt),
+  uses,
+  used: uses - usesLeft,
+  labels
+})
+
+export const userView = ({ name, blocked, createdAt }: User, workspaces: number): UserView => ({
+  name,
+  blocked,
+  createdAt: time(createdAt),
+  workspaces
+})
+
+export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })
+
+export const auditView = ({ number, at, actor, action, target, details }: AuditEntry): AuditEntryView => ({
+  number,
+  at: time(at),
+  actor,
+  action,
+  target,
+  details
+})

@@ -1,0 +1,384 @@
+import { type Clock, withTimeout } from '../core/clock.ts'
+import { open, type Signed, seal } from '../core/envelope.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { Identity } from '../core/identity.ts'
+import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import { KeyedMutex } from '../core/mutex.ts'
+import type { Random } from '../core/random.ts'
+import { type Receipt, receiptRecord, type SignedHead, sealRecord } from '../core/records.ts'
+import { chooseHome, chooseStandbys, chooseSuccessor, type ToPlace } from '../placement/place.ts'
+import type { MainRepository } from '../store/repository.ts'
+import type { Holdings } from './holdings.ts'
+import type { Instances } from './neighbours.ts'
+import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
+import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
+
+/** The longest that an instance may take to apply a base and serve. */
+const ASSUME_MS = 10 * 60_000
+/** Handing a role over that needs no data. */
+const ORDER_MS = 15_000
+const FREEZE_MS = 15_000
+const LOOK_AGAIN_MS = 1000
+/** Targets that are tried one after another before a workspace waits for a change among the instances. */
+const ATTEMPTS_MAX = 4
+
+export interface DirectorDeps {
+  readonly repository: Pick<MainRepository, 'seal' | 'tip' | 'head'>
+  readonly table: OwnershipTable
+  readonly instances: Instances
+  readonly holdings: Holdings
+  /** What a workspace's files take, in bytes, as far as it is known. */
+  readonly usedBytes: (workspace: WorkspaceId) => number
+  readonly identity: Identity
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export interface Moved {
+  readonly workspace: WorkspaceId
+  readonly from: PeerIdText | null
+  readonly to: PeerIdText | null
+  readonly epoch: number
+  /** The head on which the new epoch begins, and the new home's receipt for it. Null where nothing was ever written. */
+  readonly base: SignedHead | null
+  readonly receipt: Signed<Receipt> | null
+  /** How long requests were held, in milliseconds. */
+  readonly pauseMs: number
+}
+
+/**
+ * Replicates, then promotes. Everything that changes the home of a workspace goes through here, one at a time for
+ * each workspace, always in the order: seal, base, swap, serve.
+ */
+export class Director {
+  readonly #deps: DirectorDeps
+  readonly #standbys: number
+  readonly #states = new Map<WorkspaceId, WorkspaceState>()
+  readonly #changed = new Map<WorkspaceId, Set<() => void>>()
+  readonly #work = new KeyedMutex<WorkspaceId>()
+
+  constructor(deps: DirectorDeps, options: { readonly standbys: number }) {
+    this.#deps = deps
+    this.#standbys = options.standbys
+    for (const { signed } of deps.table.all()) this.#states.set(signed.value.workspace, initialState(signed.value.home))
+  }
+
+  state(workspace: WorkspaceId): WorkspaceState {
+    return this.#states.get(workspace) ?? { state: 'restoring' }
+  }
+
+  /** Resolves at the next change of this workspace's state or home. Rejects by the signal. */
+  changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const waiting = this.#changed.get(workspace) ?? new Set()
+      this.#changed.set(workspace, waiting)
+      const settle = (): void => {
+        waiting.delete(settle)
+        if (waiting.size === 0 && this.#changed.get(workspace) === waiting) this.#changed.delete(workspace)
+        signal.removeEventListener('abort', settle)
+        if (signal.aborted) reject(signal.reason)
+        else resolve()
+      }
+      waiting.add(settle)
+      signal.addEventListener('abort', settle, { once: true })
+      if (signal.aborted) settle()
+    })
+  }
+
+  /** Wakes whoever waits for a workspace, without a change of its state: its home came or went. */
+  touch(workspace: WorkspaceId): void {
+    for (const wake of this.#changed.get(workspace) ?? []) wake()
+  }
+
+  /**
+   * A workspace for a user who has none. On return its first home serves it.
+   *
+   * @throws NodeDaemonError `BUSY` when no instance can take it
+   */
+  async create(service: ServiceName, user: UserId): Promise<WorkspaceId> {
+    const { table, instances, clock, random } = this.#deps
+    const existing = table.find(service, user)
+    if (existing !== null) return existing
+    const workspace = workspaceId(random.bytes(16))
+    const home = chooseHome({ workspace, service, bytes: 0 }, instances.candidates())
+    if (home === null) {
+      throw new NodeDaemonError('BUSY', `no instance that serves ${service} has room for a new workspace`)
+    }
+    const created = await table.create(workspace, { service, user, home: home.peer, createdAtMs: clock.wall() })
+    const id = created.signed.value.workspace
+    if (id !== workspace) return id
+    this.#set(id, { state: 'restoring' })
+    await this.#work.run(id, () => this.#assume(id))
+    void this.tend(id)
+    return id
+  }
+
+  /** The instance is connected: it is told again what it is home and standby of. */
+  async welcome(peer: PeerIdText): Promise<void> {
+    const { table } = this.#deps
+    const homes = table.homesOf(peer).map(({ signed }) => this.resume(signed.value.workspace))
+    const standbys = table.standbysOf(peer).map(({ signed }) => this.#order(peer, signed, 'follow'))
+    const orphans = [...table.all()].filter(({ signed }) => signed.value.home === null)
+    const adopted = orphans.map(({ signed }) => this.failover(signed.value.workspace, null))
+    await Promise.all([...homes, ...standbys, ...adopted])
+  }
+
+  /** The instance holds a workspace that is none of its own any more: it hands in what was not published, and lets go. */
+  async dismiss(peer: PeerIdText, workspace: WorkspaceId): Promise<void> {
+    const owned = this.#deps.table.get(workspace)
+    if (owned === null) return
+    const { home, standbys } = owned.signed.value
+    if (home !== peer && !standbys.includes(peer)) await this.#order(peer, owned.signed, 'release')
+  }
+
+  /** The home of before serves again, in the same epoch. */
+  resume(workspace: WorkspaceId): Promise<void> {
+    return this.#work.run(workspace, async () => {
+      const state = this.state(workspace)
+      if (state.state === 'orphaned') return
+      if (state.state !== 'serving') this.#set(workspace, promote(state))
+      await this.#assume(workspace)
+      void this.tend(workspace)
+    })
+  }
+
+  /**
+   * Hands a workspace over while its home lives: brings the target up to date, holds new requests, freezes, promotes.
+   * `to` null: into the main repository, and nobody serves it meanwhile. `idle` resolves once no request is in flight.
+   *
+   * @throws NodeDaemonError and the old home serves on, where it fails before the swap
+   */
+  move(
+    workspace: WorkspaceId,
+    to: PeerIdText | null,
+    options: {
+      readonly idle: (workspace: WorkspaceId, signal: AbortSignal) => Promise<void>
+      readonly signal: AbortSignal
+      readonly keepAsStandby: boolean
+    }
+  ): Promise<Moved> {
+    return this.#work.run(workspace, () => this.#move(workspace, to, options))
+  }
+
+  async #move(workspace: WorkspaceId, to: PeerIdText | null, options: Parameters<Director['move']>[2]): Promise<Moved> {
+    const { clock, instances } = this.#deps
+    const from = this.#owned(workspace).signed.value.home
+    if (from === null) return this.#promoteTo(workspace, () => to, clock.now(), [])
+    if (from === to) throw new NodeDaemonError('CONFLICT', `${instances.nameOf(from)} is the home already`)
+    if (to !== null) {
+      this.#set(workspace, beginMove(this.state(workspace), to))
+      try {
+        await this.#bringUpToDate(workspace, to, options.signal)
+      } catch (error) {
+        this.#set(workspace, thaw(this.state(workspace)))
+        throw error
+      }
+    }
+    const heldAt = clock.now()
+    this.#set(workspace, freeze(this.state(workspace)))
+    try {
+      await withTimeout(
+        clock,
+        FREEZE_MS,
+        'ending the requests in flight',
+        (signal) => options.idle(workspace, signal),
+        options.signal
+      )
+      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)
+    } catch (error) {
+      await this.#thaw(workspace, from)
+      throw error
+    }
+    const keep = options.keepAsStandby ? [from] : []
+    const moved = await this.#promoteTo(workspace, () => to, heldAt, keep)
+    if (!options.keepAsStandby) await this.#order(from, this.#owned(workspace).signed, 'release')
+    void this.tend(workspace)
+    return moved
+  }
+
+  async #thaw(workspace: WorkspaceId, home: PeerIdText): Promise<void> {
+    const { instances, log } = this.#deps
+    try {
+      const ownership = this.#owned(workspace).signed.bytes
+      await instances.order(home, { kind: 'thaw', ownership }, ORDER_MS)
+      this.#set(workspace, thaw(this.state(workspace)))
+    } catch (error) {
+      // A home that cannot be told to go on is resumed when it connects, or taken over when it is dead.
+      log.warn({ workspace, error: messageOf(error) }, 'a home was not thawed')
+      this.#set(workspace, promote(this.state(workspace)))
+    }
+  }
+
+  /** Makes the target a standby and waits until it holds a head that is as new as the one of when it began. */
+  async #bringUpToDate(workspace: WorkspaceId, to: PeerIdText, signal: AbortSignal): Promise<void> {
+    const { table, holdings, repository, instances } = this.#deps
+    const { standbys, epoch } = this.#owned(workspace).signed.value
+    if (!standbys.includes(to)) {
+      const owned = await table.setStandbys(workspace, epoch, [...standbys, to])
+      await this.#orderNow(to, owned.signed, 'follow')
+    }
+    const wanted = (await repository.tip(workspace))?.tip.sequence ?? 0
+    while (holdings.sequence(workspace, to) < wanted) {
+      if (!instances.isConnected(to)) throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
+      await changedOrLater(this.#deps, workspace, signal)
+    }
+  }
+
+  /**
+   * The home is gone: a standby takes over, or any other instance, which restores from the repository.
+   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now.
+   */
+  failover(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
+    return this.#work.run(workspace, async () => {
+      const { home } = this.#owned(workspace).signed.value
+      if (home !== gone) return
+      await this.#promoteTo(
+        workspace,
+        (tried) => this.#successor(workspace, [...tried, gone]),
+        this.#deps.clock.now(),
+        []
+      )
+      void this.tend(workspace)
+    })
+  }
+
+  #successor(workspace: WorkspaceId, excluded: readonly (PeerIdText | null)[]): PeerIdText | null {
+    const { instances, holdings } = this.#deps
+    const { value } = this.#owned(workspace).signed
+    const candidates = instances.candidates().filter(({ peer }) => !excluded.includes(peer))
+    return chooseSuccessor(
+      this.#toPlace(value),
+      value.standbys,
+      (peer) => holdings.sequence(workspace, peer),
+      candidates
+    )
+  }
+
+  /** Seal, base, swap, serve. Before the swap all of it may be abandoned; after it, all of it may be repeated. */
+  async #promoteTo(
+    workspace: WorkspaceId,
+    choose: (tried: readonly PeerIdText[]) => PeerIdText | null,
+    heldAt: number,
+    keep: readonly PeerIdText[]
+  ): Promise<Moved> {
+    const { table, repository, clock, log } = this.#deps
+    const from = this.#owned(workspace).signed.value.home
+    const tried: PeerIdText[] = []
+    this.#set(workspace, promote(this.state(workspace)))
+    for (;;) {
+      const { epoch, standbys } = this.#owned(workspace).signed.value
+      const { base } = await repository.seal(workspace, epoch, (tip) =>
+        seal(sealRecord, { workspace, epoch, head: tip?.cid ?? null, sealedAtMs: clock.wall() }, this.#deps.identity)
+      )
+      const to = choose(tried)
+      const next = [...new Set([...standbys, ...keep])].filter(
+        (peer) => peer !== to && (peer !== from || keep.includes(peer))
+      )
+      const owned = await table.swap(workspace, epoch, { home: to, standbys: next, base: base?.cid ?? null })
+      const head = base === null ? null : await repository.head(base.cid)
+      const moved = { workspace, from, to, epoch: owned.signed.value.epoch, base: head }
+      if (to === null) {
+        this.#set(workspace, orphan(this.state(workspace), 'no instance can serve it now'))
+        return { ...moved, receipt: null, pauseMs: clock.now() - heldAt }
+      }
+      try {
+        const receipt = await this.#assume(workspace)
+        return { ...moved, receipt, pauseMs: clock.now() - heldAt }
+      } catch (error) {
+        log.warn({ workspace, to, error: messageOf(error) }, 'a new home did not take over')
+        tried.push(to)
+        if (tried.length >= ATTEMPTS_MAX) throw error
+      }
+    }
+  }
+
+  /** Has the home of the record serve. Requests pass on return. */
+  async #assume(workspace: WorkspaceId): Promise<Signed<Receipt> | null> {
+    const { instances, holdings } = this.#deps
+    const { signed } = this.#owned(workspace)
+    const { home } = signed.value
+    if (home === null) throw new NodeDaemonError('CONFLICT', 'nobody is the home')
+    const answer = await instances.order(home, { kind: 'assume', ownership: signed.bytes }, ASSUME_MS)
+    const receipt = answer.length === 0 ? null : await open(receiptRecord, answer, home)
+    if (receipt !== null) holdings.note(receipt)
+    this.#set(workspace, assumed(this.state(workspace)))
+    return receipt
+  }
+
+  /** Sees to it that the workspace has the standbys that it should have. */
+  tend(workspace: WorkspaceId): Promise<void> {
+    return this.#work
+      .run(workspace, async () => {
+        const { table, instances, holdings } = this.#deps
+        const owned = this.#owned(workspace)
+        const { home, standbys, epoch } = owned.signed.value
+        if (home === null || !passes(this.state(workspace))) return
+        const wanted = chooseStandbys(
+          this.#toPlace(owned.signed.value),
+          home,
+          standbys,
+          instances.candidates(),
+          this.#standbys
+        )
+        if (wanted.length === standbys.length && wanted.every((peer) => standbys.includes(peer))) return
+        const changed = await table.setStandbys(workspace, epoch, wanted)
+        const dropped = standbys.filter((peer) => !wanted.includes(peer))
+        const added = wanted.filter((peer) => !standbys.includes(peer))
+        for (const peer of dropped) holdings.forget(workspace, peer)
+        await Promise.all([
+          ...added.map((peer) => this.#order(peer, changed.signed, 'follow')),
+          ...dropped.map((peer) => this.#order(peer, changed.signed, 'release'))
+        ])
+      })
+      .catch((error: unknown) => {
+        this.#deps.log.warn({ workspace, error: messageOf(error) }, 'the standbys of a workspace were not seen to')
+      })
+  }
+
+  /** Told again when the instance connects, so that a failure may be left at that. */
+  async #order(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
+    try {
+      await this.#orderNow(peer, signed, kind)
+    } catch (error) {
+      const { workspace } = signed.value
+      this.#deps.log.info({ workspace, peer, kind, error: messageOf(error) }, 'an order waits for the next connection')
+    }
+  }
+
+  async #orderNow(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
+    await this.#deps.instances.order(peer, { kind, ownership: signed.bytes }, ORDER_MS)
+  }
+
+  #owned(workspace: WorkspaceId): OwnedWorkspace {
+    const owned = this.#deps.table.get(workspace)
+    if (owned === null) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
+    return owned
+  }
+
+  #toPlace(value: { workspace: WorkspaceId; service: ServiceName }): ToPlace {
+    return { workspace: value.workspace, service: value.service, bytes: this.#deps.usedBytes(value.workspace) }
+  }
+
+  #set(workspace: WorkspaceId, state: WorkspaceState): void {
+    this.#states.set(workspace, state)
+    this.touch(workspace)
+  }
+}
+
+/** The next receipt for the workspace, or a moment later: whoever sends receipts may go away without a word. */
+async function changedOrLater(
+  { holdings, clock }: DirectorDeps,
+  workspace: WorkspaceId,
+  signal: AbortSignal
+): Promise<void> {
+  try {
+    await withTimeout(clock, LOOK_AGAIN_MS, 'a receipt', (inner) => holdings.changed(workspace, inner), signal)
+  } catch (error) {
+    if (!hasCode(error, 'TIMED_OUT') || signal.aborted) throw error
+  }
+}
+
+const initialState = (home: PeerIdText | null): WorkspaceState =>
+  home === null ? { state: 'orphaned', reason: 'no instance can serve it now' } : { state: 'restoring' }

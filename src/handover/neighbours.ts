@@ -1,0 +1,14 @@
+import type { PeerIdText } from '../core/ids.ts'
+import type { Candidate } from '../placement/candidate.ts'
+import type { Order } from '../wire/control.ts'
+
+/** The instances, as handover needs them. */
+export interface Instances {
+  /** Those that serve and may take more: connected, approved, not draining. */
+  candidates(): readonly Candidate[]
+  /** Is its control stream open? */
+  isConnected(peer: PeerIdText): boolean
+  nameOf(peer: PeerIdText): string
+  /** See `Session.order`. */
+  order(peer: PeerIdText, order: Order, timeoutMs: number): Promise<Uint8Array>
+}

@@ -1,0 +1,171 @@
+import type { CID } from 'multiformats/cid'
+import { open, seal } from '../core/envelope.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { Identity } from '../core/identity.ts'
+import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import { Mutex } from '../core/mutex.ts'
+import { type Ownership, ownershipRecord, type SignedOwnership } from '../core/records.ts'
+import type { ControlStore } from '../store/control-store.ts'
+
+/** Former homes that are remembered, so that each may still hand in what it had not published. */
+const FORMER_HOMES_MAX = 16
+const NUMBER_KEY = 'ownership-number'
+const WORKSPACE_PREFIX = 'workspace/'
+
+export interface OwnedWorkspace {
+  readonly signed: SignedOwnership
+  readonly createdAtMs: number
+  readonly formerHomes: readonly PeerIdText[]
+}
+
+interface Row extends OwnedWorkspace {
+  readonly revision: number
+}
+
+interface StoredRow {
+  readonly ownership: string
+  readonly createdAtMs: number
+  readonly formerHomes: readonly PeerIdText[]
+}
+
+/**
+ * Who may write which workspace: signed, numbered records in the control store, all of them in memory.
+ * Every change is durable before it is visible.
+ */
+export class OwnershipTable {
+  readonly #store: ControlStore
+  readonly #identity: Identity
+  readonly #rows = new Map<WorkspaceId, Row>()
+  readonly #byUser = new Map<string, WorkspaceId>()
+  readonly #writes = new Mutex()
+  #number: { value: number; revision: number }
+
+  private constructor(store: ControlStore, identity: Identity, number: { value: number; revision: number }) {
+    this.#store = store
+    this.#identity = identity
+    this.#number = number
+  }
+
+  /** @throws NodeDaemonError `BAD_SIGNATURE` when a stored record is not signed by this coordinator */
+  static async open(store: ControlStore, identity: Identity): Promise<OwnershipTable> {
+    const stored = await store.get(NUMBER_KEY)
+    const number = {
+      value: stored === null ? 0 : Number(Buffer.from(stored.value).toString()),
+      revision: stored?.revision ?? 0
+    }
+    const table = new OwnershipTable(store, identity, number)
+    for await (const { value, revision } of store.list(WORKSPACE_PREFIX)) {
+      const { ownership, ...rest } = JSON.parse(Buffer.from(value).toString()) as StoredRow
+      const signed = await open(ownershipRecord, Buffer.from(ownership, 'base64'), identity.peerId)
+      table.#keep({ ...rest, signed, revision })
+    }
+    return table
+  }
+
+  get(workspace: WorkspaceId): OwnedWorkspace | null {
+    return this.#rows.get(workspace) ?? null
+  }
+
+  find(service: ServiceName, user: UserId): WorkspaceId | null {
+    return this.#byUser.get(userKey(service, user)) ?? null
+  }
+
+  all(): IterableIterator<OwnedWorkspace> {
+    return this.#rows.values()
+  }
+
+  get size(): number {
+    return this.#rows.size
+  }
+
+  homesOf(peer: PeerIdText): OwnedWorkspace[] {
+    return [...this.#rows.values()].filter(({ signed }) => signed.value.home === peer)
+  }
+
+  standbysOf(peer: PeerIdText): OwnedWorkspace[] {
+    return [...this.#rows.values()].filter(({ signed }) => signed.value.standbys.includes(peer))
+  }
+
+  /** The first record of a workspace, epoch 1 without a base. A user who has one already gets that. */
+  create(
+    workspace: WorkspaceId,
+    what: { service: ServiceName; user: UserId; home: PeerIdText; createdAtMs: number }
+  ): Promise<OwnedWorkspace> {
+    return this.#writes.run(async () => {
+      const existing = this.find(what.service, what.user)
+      const row = existing === null ? undefined : this.#rows.get(existing)
+      if (row !== undefined) return row
+      const { service, user, home } = what
+      const first = { workspace, service, user, home, epoch: 1, base: null, standbys: [] }
+      return this.#write(first, { createdAtMs: what.createdAtMs, formerHomes: [], revision: 0 })
+    })
+  }
+
+  /**
+   * The compare-and-swap of a promotion: the next epoch, from `base`, at `home`.
+   *
+   * @throws NodeDaemonError `CONFLICT` when the epoch is not `expectedEpoch` any more; nothing changed
+   */
+  swap(
+    workspace: WorkspaceId,
+    expectedEpoch: number,
+    next: { home: PeerIdText | null; standbys: readonly PeerIdText[]; base: CID | null }
+  ): Promise<OwnedWorkspace> {
+    return this.#writes.run(async () => {
+      const row = this.#expect(workspace, expectedEpoch)
+      const before = row.signed.value
+      const formerHomes = before.home === null ? row.formerHomes : remembered(row.formerHomes, before.home)
+      return this.#write({ ...before, ...next, epoch: expectedEpoch + 1 }, { ...row, formerHomes })
+    })
+  }
+
+  /** Other standbys in the same epoch. Throws like `swap`. */
+  setStandbys(workspace: WorkspaceId, expectedEpoch: number, standbys: readonly PeerIdText[]): Promise<OwnedWorkspace> {
+    return this.#writes.run(async () => {
+      const row = this.#expect(workspace, expectedEpoch)
+      return this.#write({ ...row.signed.value, standbys }, row)
+    })
+  }
+
+  #expect(workspace: WorkspaceId, epoch: number): Row {
+    const row = this.#rows.get(workspace)
+    if (row === undefined) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
+    const found = row.signed.value.epoch
+    if (found !== epoch)
+      throw new NodeDaemonError('CONFLICT', `workspace ${workspace} is in epoch ${found}, not ${epoch}`)
+    return row
+  }
+
+  async #write(
+    fields: Omit<Ownership, 'number' | 'federation'>,
+    meta: { createdAtMs: number; formerHomes: readonly PeerIdText[]; revision: number }
+  ): Promise<OwnedWorkspace> {
+    const { createdAtMs, formerHomes } = meta
+    const number = this.#number.value + 1
+    const signed = await seal(ownershipRecord, { ...fields, number, federation: this.#identity.peerId }, this.#identity)
+    const stored: StoredRow = { ownership: Buffer.from(signed.bytes).toString('base64'), createdAtMs, formerHomes }
+    const revision = await this.#store.transact([
+      { kind: 'put', key: NUMBER_KEY, value: Buffer.from(String(number)), ifRevision: this.#number.revision },
+      {
+        kind: 'put',
+        key: WORKSPACE_PREFIX + fields.workspace,
+        value: Buffer.from(JSON.stringify(stored)),
+        ifRevision: meta.revision
+      }
+    ])
+    this.#number = { value: number, revision }
+    return this.#keep({ signed, createdAtMs, formerHomes, revision })
+  }
+
+  #keep(row: Row): Row {
+    const { workspace, service, user } = row.signed.value
+    this.#rows.set(workspace, row)
+    this.#byUser.set(userKey(service, user), workspace)
+    return row
+  }
+}
+
+const userKey = (service: ServiceName, user: UserId): string => `${service}\n${user}`
+
+const remembered = (homes: readonly PeerIdText[], home: PeerIdText): PeerIdText[] =>
+  [...homes.filter((other) => other !== home), home].slice(-FORMER_HOMES_MAX)

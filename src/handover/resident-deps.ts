@@ -1,0 +1,38 @@
+import type { Clock } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { Identity } from '../core/identity.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { KeyValue } from '../core/key-value.ts'
+import type { Logger } from '../core/log.ts'
+import type { RemoteRepository } from '../sync/repository-client.ts'
+import type { FolderWatch } from '../worktree/watch.ts'
+import type { Worktree } from '../worktree/worktree.ts'
+
+/** A workspace's directory and what surrounds it on this disk. */
+export interface Premises {
+  readonly worktree: Worktree
+  readonly folder: string
+  readonly staging: string
+  /** Watches the directory for changes that nobody reports. */
+  watch(onDirty: () => void): Promise<FolderWatch>
+}
+
+export interface ResidentDeps {
+  /** Records of the workspaces that this instance has to do with. */
+  readonly state: KeyValue
+  readonly premises: (workspace: WorkspaceId) => Promise<Premises>
+  readonly remote: (signal: AbortSignal) => Promise<RemoteRepository>
+  readonly identity: Identity
+  readonly coordinator: PeerIdText
+  readonly clock: Clock
+  readonly log: Logger
+  readonly acknowledge: () => 'replicated' | 'local'
+  readonly leaseValid: () => boolean
+  /** Were the files certainly written to the end when this instance stopped last? */
+  readonly filesTrusted: boolean
+  /** How long files stay after their workspace was handed over, in milliseconds. */
+  readonly keepMs: number
+}
+
+export const notHome = (workspace: WorkspaceId): NodeDaemonError =>
+  new NodeDaemonError('NOT_HOME', `workspace ${workspace} is not served here now`)

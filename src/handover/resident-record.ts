@@ -1,0 +1,51 @@
+import { open, type Signed } from '../core/envelope.ts'
+import type { PeerIdText } from '../core/ids.ts'
+import {
+  headRecord,
+  ownershipRecord,
+  type Receipt,
+  receiptRecord,
+  type SignedHead,
+  type SignedOwnership
+} from '../core/records.ts'
+
+/** What an instance remembers of a workspace over a restart. */
+export interface ResidentRecord {
+  readonly role: 'home' | 'standby' | 'kept' | 'new'
+  readonly ownership: SignedOwnership
+  /** The newest head that is on this disk, or was published from it. */
+  readonly head: SignedHead | null
+  /** This instance's own receipt for that head, where it applied it. */
+  readonly receipt: Signed<Receipt> | null
+  /** Unix time until which the files of a workspace that was handed over stay. */
+  readonly keptUntilMs: number | null
+}
+
+export function encodeRecord(record: ResidentRecord): Uint8Array {
+  const { role, ownership, head, receipt, keptUntilMs } = record
+  const text = (signed: Signed<unknown> | null): string | null =>
+    signed === null ? null : Buffer.from(signed.bytes).toString('base64')
+  return Buffer.from(
+    JSON.stringify({ role, keptUntilMs, ownership: text(ownership), head: text(head), receipt: text(receipt) })
+  )
+}
+
+interface Stored {
+  readonly role: ResidentRecord['role']
+  readonly keptUntilMs: number | null
+  readonly ownership: string
+  readonly head: string | null
+  readonly receipt: string | null
+}
+
+export async function decodeRecord(bytes: Uint8Array, coordinator: PeerIdText): Promise<ResidentRecord> {
+  const stored = JSON.parse(Buffer.from(bytes).toString()) as Stored
+  const raw = (text: string): Uint8Array => Buffer.from(text, 'base64')
+  return {
+    role: stored.role,
+    keptUntilMs: stored.keptUntilMs,
+    ownership: await open(ownershipRecord, raw(stored.ownership), coordinator),
+    head: stored.head === null ? null : await open(headRecord, raw(stored.head)),
+    receipt: stored.receipt === null ? null : await open(receiptRecord, raw(stored.receipt))
+  }
+}

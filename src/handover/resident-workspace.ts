@@ -1,0 +1,320 @@
+import { sleep, withTimeout } from '../core/clock.ts'
+import { type Signed, seal } from '../core/envelope.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import { headRecord, type Receipt, type SignedHead, type SignedOwnership } from '../core/records.ts'
+import { BlockSender } from '../sync/block-sender.ts'
+import { HomeSync } from '../sync/home.ts'
+import { applyHead, StandbySync } from '../sync/standby.ts'
+import type { Usage } from '../wire/control.ts'
+import { makeDurable } from '../worktree/durable.ts'
+import type { FolderWatch } from '../worktree/watch.ts'
+import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
+import type { ResidentRecord } from './resident-record.ts'
+
+/** How long a freeze waits for requests in flight. */
+const IN_FLIGHT_MS = 5000
+const IN_FLIGHT_POLL_MS = 10
+
+export interface ResidentWorkspaceDeps extends ResidentDeps {
+  readonly workspace: WorkspaceId
+  /** Durable on return. */
+  readonly save: (record: ResidentRecord) => Promise<void>
+  readonly forget: () => Promise<void>
+}
+
+interface Home {
+  readonly premises: Premises
+  readonly sync: HomeSync
+  readonly watch: FolderWatch
+  inFlight: number
+  frozen: boolean
+  fenced: boolean
+}
+
+/** One workspace on this instance: its role, and what runs for it. Its methods are called one at a time. */
+export class ResidentWorkspace {
+  readonly #deps: ResidentWorkspaceDeps
+  #record: ResidentRecord
+  #home: Home | null = null
+  #standby: StandbySync | null = null
+
+  constructor(deps: ResidentWorkspaceDeps, record: ResidentRecord) {
+    this.#deps = deps
+    this.#record = record
+  }
+
+  get record(): Omit<ResidentRecord, 'role'> & { readonly role: 'home' | 'standby' | 'kept' } {
+    const { role } = this.#record
+    return { ...this.#record, role: role === 'new' ? 'standby' : role }
+  }
+
+  /** Lets a request in, where this is the serving home in this epoch. `leave` must follow. */
+  enter(epoch: number): Premises {
+    const home = this.#home
+    const current = this.#record.ownership.value.epoch
+    if (home === null || home.frozen || home.fenced || epoch !== current) throw notHome(this.#deps.workspace)
+    home.inFlight++
+    return home.premises
+  }
+
+  leave(): void {
+    if (this.#home !== null) this.#home.inFlight--
+  }
+
+  published(paths: readonly string[]): Promise<void> {
+    return this.#serving().sync.published(paths)
+  }
+
+  /** Makes the paths durable on this disk; they are published in the background. */
+  async keepLocally(paths: readonly string[]): Promise<void> {
+    const { premises, sync } = this.#serving()
+    await makeDurable(premises.folder, paths)
+    sync.changed(paths)
+  }
+
+  /** Everything that was changed before the call is durable in the repository on return. */
+  async flush(): Promise<void> {
+    const { sync, watch } = this.#serving()
+    await watch.barrier()
+    sync.changed(watch.take())
+    await sync.published()
+  }
+
+  usage(): Omit<Usage, 'workspace'> {
+    const head = this.#home?.sync.tip ?? this.#record.head
+    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: 0 }
+    return {
+      usedBytes: head?.value.bytes ?? 0,
+      files: head?.value.files ?? 0,
+      unsyncedBytes: unsynced.bytes,
+      unsyncedAgeMs: unsynced.ageMs
+    }
+  }
+
+  told(head: SignedHead): void {
+    this.#standby?.told(head)
+  }
+
+  reconnected(): void {
+    this.#standby?.refresh().catch((error: unknown) => {
+      this.#deps.log.debug(
+        { workspace: this.#deps.workspace, error: messageOf(error) },
+        'a standby did not catch up yet'
+      )
+    })
+  }
+
+  /** Becomes the home: applies the base, then serves. Resolves with the receipt for the base. */
+  async assume(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
+    const { epoch } = this.#record.ownership.value
+    const same = this.#record.role === 'home' && epoch === ownership.value.epoch
+    if (same && this.#home !== null) {
+      await this.#save({ ownership })
+      this.#home.frozen = false
+      return null
+    }
+    return same ? this.#resume(ownership) : this.#takeOver(ownership)
+  }
+
+  /** The process was away: what it had published is in the repository, what it had not is on this disk. */
+  async #resume(ownership: SignedOwnership): Promise<null> {
+    const tip = await this.#tip()
+    await this.#save({ ownership, head: tip })
+    if (!this.#deps.filesTrusted && tip !== null) {
+      await this.#handInDiverged()
+      await this.#apply(tip)
+    }
+    await this.#serve(tip)
+    return null
+  }
+
+  async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
+    await this.#quit()
+    const base = await this.#tip()
+    if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {
+      throw new NodeDaemonError('INTEGRITY', `the newest head of ${this.#deps.workspace} is not the base of its epoch`)
+    }
+    if (base === null) await (await this.#premises()).worktree.remove()
+    const receipt = base === null ? null : await this.#receiptFor(base)
+    await this.#save({ role: 'home', ownership, head: base, receipt, keptUntilMs: null })
+    await this.#serve(base)
+    return receipt
+  }
+
+  /** A standby that is at the head already has signed for it; any other applies it first. */
+  async #receiptFor(head: SignedHead): Promise<Signed<Receipt>> {
+    const { role, receipt } = this.#record
+    if (role === 'standby' && receipt?.value.head.equals(head.cid) === true) return receipt
+    return this.#apply(head)
+  }
+
+  async #apply(head: SignedHead): Promise<Signed<Receipt>> {
+    const { worktree } = await this.#premises()
+    return applyHead({ ...this.#deps, worktree }, head, new AbortController().signal)
+  }
+
+  async #tip(): Promise<SignedHead | null> {
+    const remote = await this.#deps.remote(new AbortController().signal)
+    return remote.tip(this.#deps.workspace)
+  }
+
+  #premises(): Promise<Premises> {
+    return this.#deps.premises(this.#deps.workspace)
+  }
+
+  async #serve(tip: SignedHead | null): Promise<void> {
+    const premises = await this.#premises()
+    const { workspace, log } = this.#deps
+    const { epoch } = this.#record.ownership.value
+    const sync = new HomeSync(
+      {
+        ...this.#deps,
+        worktree: premises.worktree,
+        onPublished: (head) => this.#save({ head, receipt: null }),
+        onFenced: (error) => {
+          log.warn({ workspace, error: error.message }, 'another home took over')
+          if (this.#home !== null) this.#home.fenced = true
+        }
+      },
+      { workspace, epoch, tip }
+    )
+    const watch = await premises.watch(() => sync.changed(watch.take()))
+    this.#home = { premises, sync, watch, inFlight: 0, frozen: false, fenced: false }
+    sync.start()
+    // What was changed while nobody watched.
+    sync.changed('all')
+  }
+
+  /** Ends the requests in flight and publishes the last snapshot. Requests are refused from here until `thaw`. */
+  async freeze(): Promise<void> {
+    const home = this.#serving()
+    home.frozen = true
+    try {
+      await withTimeout(this.#deps.clock, IN_FLIGHT_MS, 'ending the requests in flight', async (signal) => {
+        while (home.inFlight > 0) await sleep(this.#deps.clock, IN_FLIGHT_POLL_MS, signal)
+      })
+      await this.flush()
+    } catch (error) {
+      home.frozen = false
+      throw error
+    }
+  }
+
+  async thaw(ownership: SignedOwnership): Promise<void> {
+    const home = this.#serving()
+    if (ownership.value.home !== this.#deps.identity.peerId) throw notHome(this.#deps.workspace)
+    await this.#save({ ownership })
+    home.frozen = false
+  }
+
+  async follow(ownership: SignedOwnership): Promise<void> {
+    if (this.#standby !== null) return this.#save({ ownership })
+    await this.#quit()
+    await this.#save({ role: 'standby', ownership, keptUntilMs: null })
+    const { worktree } = await this.#premises()
+    const { head, receipt } = this.#record
+    const applied = head === null || receipt === null ? null : { head, receipt }
+    const onApplied = (newer: SignedHead, own: Signed<Receipt>): Promise<void> =>
+      this.#save({ head: newer, receipt: own })
+    const standby = new StandbySync(
+      { ...this.#deps, worktree, onApplied },
+      { workspace: this.#deps.workspace, applied }
+    )
+    this.#standby = standby
+    standby.start()
+    await standby.refresh()
+  }
+
+  /** Has no more to do with the workspace. A former home keeps the files for a while, a standby removes them. */
+  async release(ownership: SignedOwnership): Promise<'kept' | 'gone'> {
+    const wasHome = this.#record.role === 'home'
+    await this.#quit()
+    if (wasHome) {
+      const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs
+      await this.#save({ role: 'kept', ownership, keptUntilMs })
+      return 'kept'
+    }
+    if (this.#record.role === 'kept') return 'kept'
+    await this.#remove()
+    return 'gone'
+  }
+
+  /** Removes the files where they are only kept. Resolves with how many; null where they stay. */
+  async removeKept(which: 'expired' | 'all'): Promise<number | null> {
+    const { role, keptUntilMs, head } = this.#record
+    if (role === 'home' || (role === 'standby' && which === 'expired')) return null
+    if (which === 'expired' && (keptUntilMs ?? 0) > this.#deps.clock.wall()) return null
+    await this.#quit()
+    await this.#remove()
+    return head?.value.files ?? 0
+  }
+
+  async #remove(): Promise<void> {
+    await (await this.#premises()).worktree.remove()
+    await this.#deps.forget()
+  }
+
+  async close(): Promise<void> {
+    const [home, standby] = [this.#home, this.#standby]
+    this.#home = null
+    this.#standby = null
+    home?.watch.close()
+    await home?.sync.stop()
+    await standby?.stop()
+  }
+
+  /** Leaves the role it has. What a former home had not published is handed in as a diverged head first. */
+  async #quit(): Promise<void> {
+    const wasHome = this.#record.role === 'home'
+    await this.close()
+    if (wasHome) await this.#handInDiverged()
+  }
+
+  async #handInDiverged(): Promise<void> {
+    const { workspace, identity, clock, log } = this.#deps
+    const { worktree } = await this.#premises()
+    const { signal } = new AbortController()
+    const remote = await this.#deps.remote(signal)
+    const sender = new BlockSender(remote, workspace, signal)
+    try {
+      const snapshot = await worktree.snapshot('all', (block) => sender.offer(block), { signal })
+      const last = this.#record.head
+      if (last === null ? snapshot.files === 0 : last.value.root.equals(snapshot.root)) return
+      const inline = await sender.finish()
+      const head = await seal(
+        headRecord,
+        {
+          workspace,
+          epoch: this.#record.ownership.value.epoch,
+          sequence: (last?.value.sequence ?? 0) + 1,
+          root: snapshot.root,
+          previous: last?.cid ?? null,
+          createdAtMs: clock.wall(),
+          files: snapshot.files,
+          bytes: snapshot.bytes,
+          unsettled: snapshot.unsettled
+        },
+        identity
+      )
+      await remote.publishDiverged(head, inline)
+      await snapshot.commit()
+      log.warn(
+        { workspace, head: head.cid.toString() },
+        'what was not published before another home took over is kept as a diverged head'
+      )
+    } finally {
+      await sender.close()
+    }
+  }
+
+  #serving(): Home {
+    if (this.#home === null) throw notHome(this.#deps.workspace)
+    return this.#home
+  }
+
+  async #save(changes: Partial<ResidentRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...changes }
+    await this.#deps.save(this.#record)
+  }
+}

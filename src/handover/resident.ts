@@ -1,0 +1,223 @@
+import { withTimeout } from '../core/clock.ts'
+import { open } from '../core/envelope.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import { KeyedMutex } from '../core/mutex.ts'
+import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
+import type { Held, Order, Usage } from '../wire/control.ts'
+import { notHome, type ResidentDeps } from './resident-deps.ts'
+import { decodeRecord, encodeRecord, type ResidentRecord } from './resident-record.ts'
+import { ResidentWorkspace } from './resident-workspace.ts'
+
+/** The longest that a user's change waits to be durable elsewhere before it is answered with an error. */
+const ACKNOWLEDGE_MS = 30_000
+
+/** A request's stay in a workspace. */
+export interface Admission {
+  readonly folder: string
+  readonly staging: string
+  /** Resolves once the change of these paths is acknowledged at the service's level. */
+  wrote(paths: readonly string[]): Promise<void>
+  leave(): void
+}
+
+/** The workspaces that this instance is home or standby of, and the orders that change that. */
+export class Resident {
+  readonly #deps: ResidentDeps
+  readonly #workspaces = new Map<WorkspaceId, ResidentWorkspace>()
+  readonly #work = new KeyedMutex<WorkspaceId>()
+  #highestNumber = 0
+
+  private constructor(deps: ResidentDeps) {
+    this.#deps = deps
+  }
+
+  static async open(deps: ResidentDeps): Promise<Resident> {
+    const resident = new Resident(deps)
+    for await (const [key, value] of deps.state.entries({ prefix: '' })) {
+      const record = await decodeRecord(value, deps.coordinator)
+      const workspace = key as WorkspaceId
+      resident.#workspaces.set(workspace, new ResidentWorkspace(resident.#inner(workspace), record))
+      resident.#highestNumber = Math.max(resident.#highestNumber, record.ownership.value.number)
+    }
+    return resident
+  }
+
+  get ownershipNumber(): number {
+    return this.#highestNumber
+  }
+
+  held(): Held[] {
+    return [...this.#workspaces].map(([workspace, { record }]) => ({
+      workspace,
+      epoch: record.ownership.value.epoch,
+      role: record.role,
+      number: record.ownership.value.number,
+      root: record.head?.value.root ?? null
+    }))
+  }
+
+  usage(): Usage[] {
+    return [...this.#workspaces]
+      .filter(([, one]) => one.record.role === 'home')
+      .map(([workspace, one]) => ({ workspace, ...one.usage() }))
+  }
+
+  counts(): { home: number; standby: number; users: number } {
+    const roles = [...this.#workspaces.values()].map(({ record }) => record)
+    const homes = roles.filter(({ role }) => role === 'home')
+    return {
+      home: homes.length,
+      standby: roles.filter(({ role }) => role === 'standby').length,
+      users: new Set(homes.map(({ ownership }) => ownership.value.user)).size
+    }
+  }
+
+  usedBytes(): number {
+    return [...this.#workspaces.values()].reduce((sum, { record }) => sum + (record.head?.value.bytes ?? 0), 0)
+  }
+
+  /**
+   * Lets a request in.
+   *
+   * @throws NodeDaemonError `NOT_HOME` this instance may not serve the workspace in this epoch now
+   */
+  enter(workspace: WorkspaceId, epoch: number): Admission {
+    const found = this.#workspaces.get(workspace)
+    if (found === undefined || !this.#deps.leaseValid()) throw notHome(workspace)
+    const { folder, staging } = found.enter(epoch)
+    return {
+      folder,
+      staging,
+      wrote: (paths) => this.#acknowledge(found, paths),
+      leave: () => found.leave()
+    }
+  }
+
+  async #acknowledge(workspace: ResidentWorkspace, paths: readonly string[]): Promise<void> {
+    if (this.#deps.acknowledge() === 'local') {
+      await workspace.keepLocally(paths)
+      // Asked again after the await: a lease that ended meanwhile acknowledges nothing.
+      if (!this.#deps.leaseValid()) throw notHome(workspace.record.ownership.value.workspace)
+      return
+    }
+    const what = 'making the change durable in the main repository'
+    await withTimeout(this.#deps.clock, ACKNOWLEDGE_MS, what, () => workspace.published(paths))
+  }
+
+  /** Carries out what the coordinator says. Resolves with the receipt that it leaves, empty where it leaves none. */
+  async order(order: Order): Promise<Uint8Array> {
+    if (order.kind === 'freeze') {
+      return this.#work.run(order.workspace, async () => {
+        await this.#existing(order.workspace).freeze()
+        return EMPTY
+      })
+    }
+    const ownership = await open(ownershipRecord, order.ownership, this.#deps.coordinator)
+    return this.#work.run(ownership.value.workspace, () => this.#change(order.kind, ownership))
+  }
+
+  async #change(kind: 'assume' | 'follow' | 'thaw' | 'release', ownership: SignedOwnership): Promise<Uint8Array> {
+    const { workspace, number } = ownership.value
+    const found = this.#workspaces.get(workspace)
+    const seen = found?.record.ownership.value.number ?? 0
+    if (number < seen) throw new NodeDaemonError('ROLLBACK', `ownership ${number} is older than ${seen}, already seen`)
+    this.#highestNumber = Math.max(this.#highestNumber, number)
+    switch (kind) {
+      case 'assume':
+        return (await (found ?? this.#add(ownership)).assume(ownership))?.bytes ?? EMPTY
+      case 'follow':
+        await (found ?? this.#add(ownership)).follow(ownership)
+        return EMPTY
+      case 'thaw':
+        await this.#existing(workspace).thaw(ownership)
+        return EMPTY
+      case 'release':
+        if (found !== undefined && (await found.release(ownership)) === 'gone') this.#workspaces.delete(workspace)
+        return EMPTY
+    }
+  }
+
+  #existing(workspace: WorkspaceId): ResidentWorkspace {
+    const found = this.#workspaces.get(workspace)
+    if (found === undefined) throw notHome(workspace)
+    return found
+  }
+
+  #add(ownership: SignedOwnership): ResidentWorkspace {
+    const { workspace } = ownership.value
+    const record: ResidentRecord = { role: 'new', ownership, head: null, receipt: null, keptUntilMs: null }
+    const added = new ResidentWorkspace(this.#inner(workspace), record)
+    this.#workspaces.set(workspace, added)
+    return added
+  }
+
+  #inner(workspace: WorkspaceId): ConstructorParameters<typeof ResidentWorkspace>[0] {
+    const { state } = this.#deps
+    return {
+      ...this.#deps,
+      workspace,
+      save: (record) => state.write({ put: [[workspace, encodeRecord(record)]] }, { durable: true }),
+      forget: () => state.write({ remove: [workspace] }, { durable: true })
+    }
+  }
+
+  /** A workspace that is followed has a newer head. */
+  told(head: SignedHead): void {
+    this.#workspaces.get(head.value.workspace)?.told(head)
+  }
+
+  /** The connection was made anew. */
+  reconnected(): void {
+    for (const workspace of this.#workspaces.values()) workspace.reconnected()
+  }
+
+  /**
+   * Publishes everything that is not published yet.
+   *
+   * @throws NodeDaemonError `INCOMPLETE` naming how many workspaces are not durable elsewhere
+   */
+  async flush(timeoutMs: number): Promise<void> {
+    const homes = [...this.#workspaces.values()].filter(({ record }) => record.role === 'home')
+    const flushed = await withTimeout(this.#deps.clock, timeoutMs, 'publishing what is left', () =>
+      Promise.allSettled(homes.map((home) => home.flush()))
+    )
+    const failed = flushed.filter(({ status }) => status === 'rejected').length
+    if (failed > 0) throw new NodeDaemonError('INCOMPLETE', `${failed} workspaces are not durable elsewhere`)
+  }
+
+  unsynced(): { bytes: number; ageMs: number } {
+    const all = [...this.#workspaces.values()].map((one) => one.usage())
+    return {
+      bytes: all.reduce((sum, { unsyncedBytes }) => sum + unsyncedBytes, 0),
+      ageMs: all.reduce((oldest, { unsyncedAgeMs }) => Math.max(oldest, unsyncedAgeMs), 0)
+    }
+  }
+
+  /** Removes the files of workspaces that are neither home nor standby here: those whose time is over, or all. */
+  async removeKept(which: 'expired' | 'all'): Promise<number> {
+    let files = 0
+    for (const [workspace, found] of this.#workspaces) {
+      await this.#work.run(workspace, async () => {
+        const removed = await found.removeKept(which)
+        if (removed === null) return
+        files += removed
+        this.#workspaces.delete(workspace)
+      })
+    }
+    return files
+  }
+
+  /** Stops syncing and watching. Everything stays on disk. */
+  async close(): Promise<void> {
+    for (const [workspace, found] of this.#workspaces) {
+      await this.#work
+        .run(workspace, () => found.close())
+        .catch((error: unknown) =>
+          this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a workspace was not closed')
+        )
+    }
+  }
+}
+
+const EMPTY = new Uint8Array(0)

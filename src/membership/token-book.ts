@@ -1,0 +1,149 @@
+import type { z } from 'zod'
+import type { Clock } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import { Mutex } from '../core/mutex.ts'
+import { parse } from '../core/parse.ts'
+import type { Random } from '../core/random.ts'
+import type { ControlStore } from '../store/control-store.ts'
+import type { Audit } from './audit.ts'
+import { loadDocuments, putOwn, removeOwn } from './documents.ts'
+import { newSecret, secretHash } from './secrets.ts'
+
+export interface AccountDeps {
+  readonly store: ControlStore
+  readonly clock: Clock
+  readonly random: Random
+  readonly audit: Audit
+}
+
+/** Somebody with a name and a token, of which only the hash is kept. */
+export interface TokenHolder {
+  readonly name: string
+  readonly hash: string
+  /** Unix milliseconds. */
+  readonly createdAt: number
+}
+
+interface Kind<T> {
+  /** Where they stand in the control store. */
+  readonly prefix: string
+  readonly tokenPrefix: string
+  readonly schema: z.ZodType<T>
+  /** What one of them is called in messages and in the audit log. */
+  readonly word: string
+  readonly countMax: number
+}
+
+const ACCOUNT_NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/
+
+/** Named holders of tokens. All in memory; every change is in the audit log, then durable, then visible, one at a time. */
+export class TokenBook<T extends TokenHolder> {
+  readonly #deps: AccountDeps
+  readonly #kind: Kind<T>
+  readonly #writes = new Mutex()
+  readonly #byName: Map<string, T>
+  readonly #byHash: Map<string, T>
+
+  private constructor(deps: AccountDeps, kind: Kind<T>, holders: readonly T[]) {
+    this.#deps = deps
+    this.#kind = kind
+    this.#byName = new Map(holders.map((holder) => [holder.name, holder]))
+    this.#byHash = new Map(holders.map((holder) => [holder.hash, holder]))
+  }
+
+  static async open<T extends TokenHolder>(deps: AccountDeps, kind: Kind<T>): Promise<TokenBook<T>> {
+    return new TokenBook(deps, kind, await loadDocuments(deps.store, kind.prefix, kind.schema))
+  }
+
+  /** By name. */
+  list(): readonly T[] {
+    return [...this.#byName.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  get count(): number {
+    return this.#byName.size
+  }
+
+  get(name: string): T | null {
+    return this.#byName.get(name) ?? null
+  }
+
+  byToken(token: string): T | null {
+    return this.#byHash.get(secretHash(token)) ?? null
+  }
+
+  /** @throws NodeDaemonError `BAD_USAGE` for a bad name; `NAME_TAKEN`; `REFUSED_BY_POLICY` when there are too many */
+  add(
+    name: string,
+    by: string,
+    make: (holder: TokenHolder) => T,
+    details: Readonly<Record<string, unknown>> = {}
+  ): Promise<{ name: string; token: string }> {
+    return this.#writes.run(async () => {
+      const { clock, random } = this.#deps
+      this.#checkNew(name)
+      const token = newSecret(random, this.#kind.tokenPrefix)
+      const holder = make({ name, hash: secretHash(token), createdAt: clock.wall() })
+      await this.#record(by, 'add', name, details)
+      await this.#keep(holder)
+      return { name, token }
+    })
+  }
+
+  /** `change` may throw to refuse; null leaves everything as it is. @throws NodeDaemonError `NOT_FOUND` */
+  update(name: string, by: string, action: string, change: (holder: T) => T | null): Promise<T> {
+    return this.#writes.run(async () => {
+      const before = this.#known(name)
+      const next = change(before)
+      if (next === null) return before
+      await this.#record(by, action, name, {})
+      await this.#keep(next)
+      return next
+    })
+  }
+
+  /** `check` may throw to refuse. @throws NodeDaemonError `NOT_FOUND` */
+  remove(name: string, by: string, check: (holder: T) => void = () => undefined): Promise<void> {
+    return this.#writes.run(async () => {
+      const holder = this.#known(name)
+      check(holder)
+      await this.#record(by, 'remove', name, {})
+      await this.#deps.store.transact([removeOwn(this.#kind.prefix + name)])
+      this.#byName.delete(name)
+      this.#byHash.delete(holder.hash)
+    })
+  }
+
+  async #keep(holder: T): Promise<void> {
+    await this.#deps.store.transact([putOwn(this.#kind.prefix + holder.name, holder)])
+    this.#byName.set(holder.name, holder)
+    this.#byHash.set(holder.hash, holder)
+  }
+
+  async #record(by: string, action: string, name: string, details: Readonly<Record<string, unknown>>): Promise<void> {
+    await this.#deps.audit({ actor: by, action: `${this.#kind.word}.${action}`, target: name, details })
+  }
+
+  #known(name: string): T {
+    const holder = this.get(name)
+    if (holder === null)
+      throw new NodeDaemonError('NOT_FOUND', `there is no ${this.#kind.word} "${parse.line(name, 80)}"`)
+    return holder
+  }
+
+  #checkNew(name: string): void {
+    const { word, countMax } = this.#kind
+    if (!ACCOUNT_NAME.test(name)) {
+      throw new NodeDaemonError('BAD_USAGE', `"${parse.line(name, 80)}" cannot be the name of a ${word}`, {
+        advice: 'use 1 to 64 of a-z 0-9 . _ @ - and begin with a letter or digit'
+      })
+    }
+    if (this.#byName.has(name)) throw new NodeDaemonError('NAME_TAKEN', `there is a ${word} "${name}" already`)
+    if (this.#byName.size >= countMax) {
+      throw new NodeDaemonError(
+        'REFUSED_BY_POLICY',
+        `there are ${countMax} of the kind ${word} already, the most there may be`
+      )
+    }
+  }
+}

@@ -1,0 +1,339 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Clock, Instant } from '../core/clock.ts'
+import { hasCode, messageOf } from '../core/errors.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
+import type { Hold, Release } from './hold.ts'
+import type { Visitor } from './identify.ts'
+import type { Home, Place, ServiceRoute, Workspaces } from './neighbours.ts'
+import { answer, type Page } from './pages.ts'
+import type { PooledStream, Pools } from './pool.ts'
+import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
+import { errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
+import { isRead, mayRepeat, maySendElsewhere } from './replay.ts'
+import type { Sockets } from './sockets.ts'
+
+/** What all exchanges share. */
+export interface ExchangeDeps {
+  readonly workspaces: Workspaces
+  readonly hold: Hold
+  readonly pools: Pools
+  readonly sockets: Sockets
+  readonly budget: BodyBudget
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+export interface ExchangeOptions extends ProxyOptions {
+  readonly holdMs: number
+}
+
+/** A request whose user and service are known. */
+export interface Asked {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly upgrade: Upgrade | null
+  readonly service: ServiceRoute
+  readonly visitor: Visitor
+  readonly body: Body
+  /** Does the client wait for `100 Continue`? */
+  readonly expects: boolean
+  /** The lines for an instance that do not depend on which one it is. */
+  readonly headers: readonly string[]
+  /** The connection speaks another protocol now; the response is of no more use. */
+  readonly onUpgrade: () => void
+}
+
+/** Where an attempt goes. A newcomer's has no workspace. */
+type Target = Home & { readonly workspace: WorkspaceId | null; readonly epoch: number }
+
+/** A request that killed its home this often is not sent to one more. */
+const MAX_SENT = 3
+const FIRST_PAUSE_MS = 50
+const MAX_PAUSE_MS = 1_000
+
+const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], string>> = {
+  moving: 'These files are moving to another server',
+  restoring: 'These files are being brought back',
+  starting: 'The service is starting',
+  orphaned: 'No server keeps these files at the moment'
+}
+
+/**
+ * One request on its way: find its place, wait while there is none, send it, and send it again where that is safe.
+ *
+ *   routing ─▶ waiting ─▶ routing        the workspace moves, restores, starts
+ *   routing ─▶ sending ─▶ answering      the usual way
+ *              sending ─▶ waiting        moved or lost, and safe to send again
+ */
+export class Exchange {
+  readonly #deps: ExchangeDeps
+  readonly #options: ExchangeOptions
+  readonly #asked: Asked
+  readonly #method: string
+  #body: Body
+  #gone = false
+  /** When waiting ends; set when it first begins. */
+  #deadline: Instant | null = null
+  /** How often an instance may have executed it. */
+  #sent = 0
+  #pauses = 0
+  #giveUp: () => void = () => undefined
+
+  constructor(deps: ExchangeDeps, options: ExchangeOptions, asked: Asked) {
+    this.#deps = deps
+    this.#options = options
+    this.#asked = asked
+    this.#method = asked.request.method ?? 'GET'
+    this.#body = asked.body
+  }
+
+  start(): void {
+    const { response } = this.#asked
+    response.once('close', () => {
+      if (!response.writableFinished) this.#clientGone()
+      if (this.#body.kind === 'kept') this.#deps.budget.giveBack(this.#body.bytes.length)
+    })
+    this.#route()
+  }
+
+  #clientGone(): void {
+    this.#gone = true
+    this.#giveUp()
+  }
+
+  #route(): void {
+    if (this.#gone) return
+    const { user } = this.#asked.visitor
+    const place = user === null ? null : this.#deps.workspaces.find(this.#asked.service.name, user)
+    if (place === null) this.#withoutWorkspace()
+    else this.#goTo(place)
+  }
+
+  #goTo(place: Place): void {
+    if (place.state === 'serving') this.#prepare(place)
+    else this.#holdFor(place)
+  }
+
+  /** Reads go to any instance; the first change brings the workspace into being. */
+  #withoutWorkspace(): void {
+    const { service, visitor, upgrade } = this.#asked
+    if (isRead(this.#method) && upgrade === null) {
+      const any = this.#deps.workspaces.anyInstance(service.name, visitor.user)
+      if (any === null) return this.#answer(unavailable('No server is there for this service at the moment'))
+      return this.#prepare({ ...any, workspace: null, epoch: 0 })
+    }
+    const { user } = visitor
+    if (user === null) return this.#answer(errorPage(new Error('a change without a user')))
+    this.#deps.workspaces.create(service.name, user).then(
+      (created) => {
+        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, user) ?? created)
+      },
+      (error: unknown) => this.#failed(error, 'a workspace could not be placed')
+    )
+  }
+
+  #holdFor(place: Extract<Place, { state: 'waiting' }>): void {
+    const page = unavailable(TITLES[place.reason])
+    this.#giveUp = this.#deps.hold.wait(place.workspace, {
+      until: this.#endOfWaiting(),
+      first: this.#sent > 0,
+      ready: () => this.#placeNow()?.state !== 'waiting',
+      done: (release) => {
+        if (release === 'go-on') this.#route()
+        else this.#answer(release === 'late' ? page : refusedWait(release))
+      }
+    })
+  }
+
+  #endOfWaiting(): Instant {
+    this.#deadline ??= this.#deps.clock.now() + this.#options.holdMs
+    return this.#deadline
+  }
+
+  #placeNow(): Place | null {
+    const { service, visitor } = this.#asked
+    return visitor.user === null ? null : this.#deps.workspaces.find(service.name, visitor.user)
+  }
+
+  /** Reads what must be read before anything is sent; the place may be another one afterwards. */
+  #prepare(target: Target): void {
+    const { request, expects, response } = this.#asked
+    if (this.#body.kind === 'small') {
+      const { length } = this.#body
+      if (!this.#deps.budget.take(length)) {
+        this.#body = { kind: 'stream', length, passedOn: false }
+        return this.#acquire(target)
+      }
+      if (expects) response.writeContinue()
+      readWhole(request).then(
+        (bytes) => this.#keep(bytes),
+        () => {
+          this.#deps.budget.giveBack(length)
+          this.#clientGone()
+        }
+      )
+    } else if (this.#body.kind === 'stream' && this.#body.length === null && !expects && !this.#begun()) {
+      // A chunk that is malformed from the start is found out before an instance hears of it.
+      void firstBytes(request).then(() => this.#route())
+    } else this.#acquire(target)
+  }
+
+  #begun(): boolean {
+    const { request } = this.#asked
+    return request.readableLength > 0 || request.complete || request.destroyed
+  }
+
+  #keep(bytes: Buffer): void {
+    if (this.#gone) return this.#deps.budget.giveBack(bytes.length)
+    this.#body = { kind: 'kept', bytes }
+    this.#route()
+  }
+
+  #acquire(target: Target): void {
+    const stream = this.#deps.pools.acquire(target.home)
+    if (!(stream instanceof Promise)) return this.#send(target, stream)
+    stream.then(
+      (opened) => this.#opened(target, opened),
+      (error: unknown) => {
+        if (this.#gone) return
+        if (hasCode(error, 'BUSY', 'CLOSED')) return this.#answer(errorPage(error))
+        this.#lost(target, { sent: false, reused: false, error })
+      }
+    )
+  }
+
+  /** Opening took a while: everything that was looked at before is looked at again. */
+  #opened(target: Target, opened: PooledStream): void {
+    if (this.#gone) return this.#deps.pools.release(target.home, opened.stream)
+    if (opened.stream.destroyed) {
+      return this.#lost(target, { sent: false, reused: opened.reused, error: new Error('the stream was closed') })
+    }
+    if (!this.#isStill(target)) {
+      this.#deps.pools.release(target.home, opened.stream)
+      return this.#route()
+    }
+    this.#send(target, opened)
+  }
+
+  #isStill(target: Target): boolean {
+    const place = this.#placeNow()
+    if (place === null) return target.workspace === null
+    return place.state === 'serving' && place.home === target.home && place.epoch === target.epoch
+  }
+
+  #send(target: Target, { stream, reused }: PooledStream): void {
+    const { workspaces, pools, clock } = this.#deps
+    const leave = target.workspace === null ? () => undefined : workspaces.enter(target.workspace)
+    this.#giveUp = forward(
+      clock,
+      {
+        request: this.#asked.request,
+        response: this.#asked.response,
+        upgrade: this.#asked.upgrade,
+        expects: this.#asked.expects,
+        headers: this.#headersFor(target),
+        body: this.#body,
+        stream,
+        servedBy: target.homeName,
+        setCookie: this.#asked.visitor.setCookie
+      },
+      this.#options,
+      {
+        onMoved: () => this.#moved(target),
+        onLost: (error) => this.#lost(target, { sent: true, reused, error }),
+        onUpgrade: (client, instance) => this.#joined(target, client, instance),
+        onFree: () => pools.release(target.home, stream),
+        onEnd: leave
+      }
+    )
+  }
+
+  #headersFor(target: Target): string[] {
+    const lines = [...this.#asked.headers]
+    if (target.workspace !== null) {
+      lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))
+    }
+    return lines
+  }
+
+  #joined(target: Target, client: Duplex, instance: Duplex): void {
+    this.#asked.onUpgrade()
+    this.#deps.sockets.join({
+      client,
+      instance,
+      workspace: target.workspace,
+      webSocket: this.#asked.request.headers.upgrade?.toLowerCase() === 'websocket',
+      stays: () => this.#isStill(target)
+    })
+  }
+
+  #moved(target: Target): void {
+    if (this.#gone) return
+    if (maySendElsewhere(stateOf(this.#body))) this.#pause(target, unavailable(TITLES.moving))
+    else this.#answer(movedMeanwhile)
+  }
+
+  #lost(target: Target, loss: { readonly sent: boolean; readonly reused: boolean; readonly error: unknown }): void {
+    const { workspaces, log } = this.#deps
+    log.debug({ home: target.home, sent: loss.sent, error: messageOf(loss.error) }, 'a request lost its home')
+    if (!isBreach(loss.error)) workspaces.suspect(target.home)
+    if (this.#gone) return
+    if (loss.sent) this.#sent += 1
+    const state = stateOf(this.#body)
+    if (isBreach(loss.error)) return this.#answer(lostHome('unsafe'))
+    const again = loss.sent
+      ? this.#sent < MAX_SENT && mayRepeat(this.#method, this.#asked.request.rawHeaders, state)
+      : maySendElsewhere(state)
+    const page = lostHome(this.#sent > 0 ? 'unsafe' : 'safe')
+    if (!again || this.#asked.response.headersSent) this.#answer(page)
+    else if (loss.sent && loss.reused && this.#sent === 1) this.#route()
+    else this.#pause(target, page)
+  }
+
+  /** Waits for another place than this one, or a little while, whichever comes first; then tries again. */
+  #pause(tried: Target, page: Page): void {
+    const now = this.#deps.clock.now()
+    const end = this.#endOfWaiting()
+    if (now >= end) return this.#answer(page)
+    if (!this.#isStill(tried)) return this.#route()
+    const until = Math.min(end, now + Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses))
+    this.#pauses += 1
+    if (tried.workspace === null) {
+      const timer = this.#deps.clock.after(until - now, () => this.#route())
+      this.#giveUp = () => timer.cancel()
+      return
+    }
+    this.#giveUp = this.#deps.hold.wait(tried.workspace, {
+      until,
+      first: true,
+      ready: () => !this.#isStill(tried),
+      done: (release) => {
+        if (release === 'go-on' || release === 'late') this.#route()
+        else this.#answer(refusedWait(release))
+      }
+    })
+  }
+
+  #failed(error: unknown, what: string): void {
+    const page = errorPage(error)
+    if (page.status === 500) this.#deps.log.error({ error, service: this.#asked.service.name }, what)
+    if (!this.#gone) this.#answer(page)
+  }
+
+  #answer(page: Page): void {
+    const { response, request, expects } = this.#asked
+    if (expects && !request.complete) response.shouldKeepAlive = false
+    answer(response, page)
+  }
+}
+
+/** Is the instance there, but does not speak HTTP? */
+const isBreach = (error: unknown): boolean =>
+  hasCode(error, 'PROTOCOL_VIOLATION') ||
+  (error instanceof Error && 'code' in error && String(error.code).startsWith('HPE_'))
+
+const refusedWait = (release: Exclude<Release, 'go-on' | 'late'>): Page =>
+  unavailable(release === 'full' ? 'Too many requests wait already' : 'This entrance is closing')

@@ -1,0 +1,122 @@
+import { setsSession, withoutSession } from './cookie.ts'
+
+/** Header lines as node gives and takes them: name, value, name, value … */
+export type RawHeaders = readonly string[]
+
+/** Meant for the next hop alone (RFC 9110 §7.6.1). Framing and upgrade are written anew. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'transfer-encoding',
+  'upgrade'
+])
+
+/** Read by the front door itself, or written anew by it. */
+const REQUEST_ONLY_OURS: ReadonlySet<string> = new Set([
+  'authorization',
+  'content-length',
+  'expect',
+  'forwarded',
+  'http2-settings',
+  'x-remote-user'
+])
+
+const OUR_PREFIXES: readonly string[] = ['x-workspace-', 'x-node-daemon-', 'x-forwarded-']
+
+/** May an instance believe that this name was set by the daemon? Apps may map `_` to `-`, so both count. */
+function isOurs(name: string): boolean {
+  const dashed = name.includes('_') ? name.replaceAll('_', '-') : name
+  if (dashed.charCodeAt(0) === 120 && OUR_PREFIXES.some((prefix) => dashed.startsWith(prefix))) return true
+  return REQUEST_ONLY_OURS.has(dashed)
+}
+
+/** The names that a Connection header lists, in lower case; null where there is none but `close` and `keep-alive`. */
+export function connectionNames(connection: string | undefined): ReadonlySet<string> | null {
+  if (connection === undefined) return null
+  const lower = connection.toLowerCase()
+  if (lower === 'keep-alive' || lower === 'close') return null
+  return new Set(lower.split(',').map((name) => name.trim()))
+}
+
+export interface RequestHeaderOptions {
+  /** The Connection header, if any. */
+  readonly connection: string | undefined
+  /** One more name to drop, in lower case: the header of the sign-on proxy. */
+  readonly userHeader: string | null
+}
+
+/** What of a client's header lines goes on to an instance. Null where the Host is missing or given twice. */
+export function requestHeaders(raw: RawHeaders, options: RequestHeaderOptions): string[] | null {
+  const named = connectionNames(options.connection)
+  const kept: string[] = []
+  let hosts = 0
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    const value = raw[index + 1] ?? ''
+    const lower = name.toLowerCase()
+    if (lower === 'host') {
+      hosts += 1
+      kept.push(name, value)
+    } else if (lower === 'cookie') {
+      const rest = withoutSession(value)
+      if (rest !== null) kept.push(name, rest)
+    } else if (!HOP_BY_HOP.has(lower) && !isOurs(lower) && !named?.has(lower) && !sameName(lower, options.userHeader)) {
+      kept.push(name, value)
+    }
+  }
+  return hosts === 1 ? kept : null
+}
+
+const sameName = (name: string, other: string | null): boolean => other !== null && name.replaceAll('_', '-') === other
+
+/** What of an instance's header lines goes on to the client. */
+export function responseHeaders(raw: RawHeaders, options: { readonly newCookie: boolean }): string[] {
+  const named = connectionNames(headerOf(raw, 'connection'))
+  const kept: string[] = []
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    const value = raw[index + 1] ?? ''
+    const lower = name.toLowerCase()
+    if (HOP_BY_HOP.has(lower) || lower === 'x-served-by' || lower.startsWith('x-node-daemon-')) continue
+    if (lower === 'set-cookie' && setsSession(value)) continue
+    if (options.newCookie && (lower === 'cache-control' || lower === 'expires')) continue
+    if (named?.has(lower)) continue
+    kept.push(name, value)
+  }
+  // A shared cache must not hand one guest's cookie to another.
+  if (options.newCookie) kept.push('cache-control', 'private, no-store')
+  return kept
+}
+
+/** What of a trailer section goes on: the same names as of a header section, without cookies and framing. */
+export function trailers(raw: RawHeaders): [string, string][] {
+  const kept: [string, string][] = []
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = raw[index] ?? ''
+    const lower = name.toLowerCase()
+    if (HOP_BY_HOP.has(lower) || isOurs(lower) || NEVER_IN_TRAILERS.has(lower)) continue
+    kept.push([name, raw[index + 1] ?? ''])
+  }
+  return kept
+}
+
+const NEVER_IN_TRAILERS: ReadonlySet<string> = new Set(['host', 'cookie', 'set-cookie', 'x-served-by', 'trailer'])
+
+/** The value of the only line of this name (lower case); undefined where there is none. */
+export function headerOf(raw: RawHeaders, name: string): string | undefined {
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    if (raw[index]?.toLowerCase() === name) return raw[index + 1]
+  }
+  return undefined
+}
+
+/** The lines of a header section as text, with the empty line at its end. */
+export function headText(firstLine: string, raw: RawHeaders): string {
+  let text = `${firstLine}\r\n`
+  for (let index = 0; index + 1 < raw.length; index += 2) text += `${raw[index]}: ${raw[index + 1]}\r\n`
+  return `${text}\r\n`
+}

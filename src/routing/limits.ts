@@ -1,0 +1,22 @@
+/** The bounds of the front door. */
+export const FRONT_DOOR_LIMITS = {
+  headersMs: 20_000,
+  idleMs: 120_000,
+  keepAliveMs: 65_000,
+  headerBytes: 16 * 1024,
+  urlLength: 8 * 1024,
+  connections: 20_000,
+  bodyBytes: 100e9,
+  keptBodiesBytes: 256 * 1024 * 1024,
+  held: 10_000,
+  heldPerWorkspace: 256,
+  streamsPerHome: 1_000,
+  queuePerHome: 4_096,
+  connectMs: 5_000,
+  streamIdleMs: 30_000,
+  continueMs: 1_000,
+  /** How long the rest of a body is read after its answer, so that the client gets to see that. */
+  lingerMs: 5_000,
+  /** How long `close` waits for what is under way. */
+  closeMs: 5_000
+} as const

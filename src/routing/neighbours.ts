@@ -1,0 +1,107 @@
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../core/clock.ts'
+import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import type { Random } from '../core/random.ts'
+
+/** How users reach a service. The path is not rewritten on its way: an app sees the prefix too. */
+export interface ServiceRoute {
+  readonly name: ServiceName
+  /** `prefix` is '' for the service at `/`, else begins with `/` and has no `/` at its end. */
+  readonly route: { readonly kind: 'path'; readonly prefix: string } | { readonly kind: 'host'; readonly host: string }
+  readonly scope: 'user'
+}
+
+/** An instance that answers requests. */
+export interface Home {
+  readonly home: PeerIdText
+  readonly homeName: string
+}
+
+/** Where a workspace is served now, as the front door sees it. */
+export type Place =
+  | ({ readonly state: 'serving'; readonly workspace: WorkspaceId; readonly epoch: number } & Home)
+  | {
+      readonly state: 'waiting'
+      readonly workspace: WorkspaceId
+      readonly reason: 'moving' | 'restoring' | 'starting' | 'orphaned'
+    }
+
+/** The route table, as the front door needs it. */
+export interface Workspaces {
+  services(): readonly ServiceRoute[]
+  /** Synchronous and fast (a map look-up). Null where the user has no workspace yet. */
+  find(service: ServiceName, user: UserId): Place | null
+  /**
+   * Places a new workspace. Idempotent per (service, user).
+   *
+   * @throws NodeDaemonError `BUSY` when no instance can take it
+   */
+  create(service: ServiceName, user: UserId): Promise<Place>
+  /** Resolves as soon as find() may have changed for this workspace. Listens from the moment of the call. */
+  changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void>
+  /** An instance that can answer for a newcomer without a workspace (reads only). Null when none serves. */
+  anyInstance(service: ServiceName, user: UserId | null): Home | null
+  /** The front door saw a connection to this home fail. Called at most once per failed request. */
+  suspect(home: PeerIdText): void
+  /**
+   * Called when a request is sent to the home of a workspace; the returned function when it has ended. Requests that
+   * are held, and WebSockets, do not count: a held request has not begun, a WebSocket is closed when its workspace moves.
+   */
+  enter(workspace: WorkspaceId): () => void
+}
+
+export interface Users {
+  /** Null: not a token of ours. Timing-safe. */
+  byToken(token: string): Promise<{ readonly user: UserId } | 'blocked' | null>
+  isBlocked(user: UserId): boolean
+}
+
+export interface Tunnel {
+  /**
+   * A fresh byte stream to the instance's ingress, on which HTTP/1.1 is spoken.
+   *
+   * @throws NodeDaemonError `OUT_OF_REACH` the instance cannot be reached; nothing was sent
+   */
+  connect(home: PeerIdText): Promise<Duplex>
+}
+
+/** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
+export interface CookieKeys {
+  readonly current: Uint8Array
+  readonly previous: readonly Uint8Array[]
+}
+
+export interface FrontDoorDeps {
+  readonly workspaces: Workspaces
+  readonly users: Users
+  readonly tunnel: Tunnel
+  readonly cookieKeys: CookieKeys
+  /** What `/.well-known/node-daemon` answers, as JSON. */
+  readonly wellKnown: (request: IncomingMessage) => object
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export interface FrontDoorOptions {
+  /** May people use services without an account? */
+  readonly anonymous: boolean
+  /** How long a request waits while its workspace moves or its home is out of reach. */
+  readonly holdMs: number
+  /** TLS in front: the cookie is `__Host-nd_session` and `Secure`, and only pages over https may change anything. */
+  readonly secure: boolean
+  /** CIDRs of proxies whose `X-Forwarded-*` (and `trustUserHeader`) are believed. */
+  readonly trustProxy: readonly string[]
+  /** The name in which people are asked for a token. */
+  readonly federationName: string
+  /** The header in which a trusted sign-on proxy names the user. */
+  readonly trustUserHeader?: string
+  /** Certificate and key in PEM, where the front door itself speaks TLS. */
+  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** The largest request body. */
+  readonly maxBodyBytes?: number
+  /** Streams to one home at once; requests beyond it queue. */
+  readonly maxStreamsPerHome?: number
+}

@@ -1,0 +1,83 @@
+import type { ErrorCode } from '../core/errors.ts'
+import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { Refusal } from './identify.ts'
+import type { Page } from './pages.ts'
+
+const RETRY_AFTER_S = 2
+
+const REFUSED: Readonly<Record<Refusal['why'], { title: string; text: string }>> = {
+  'unknown-credentials': {
+    title: 'These credentials are not known here',
+    text: 'Use a token of this federation: as Bearer, or as the password of Basic. Its administrators give them out.'
+  },
+  'token-needed': {
+    title: 'Please say who you are',
+    text: 'Send a token of this federation (as Bearer, or as the password of Basic), which its administrators give out. Where guests are welcome, opening the address in a browser first is enough.'
+  },
+  blocked: { title: 'This user is blocked', text: 'Ask the administrators of this federation.' },
+  'cross-site': {
+    title: 'A page of another site asked for this change',
+    text: 'Changes are taken from pages of this address alone.'
+  }
+}
+
+export function refusalPage(refusal: Refusal, federationName: string): Page {
+  const page = { status: refusal.status, ...REFUSED[refusal.why] }
+  if (refusal.status !== 401) return page
+  const realm = federationName.replaceAll(/[^\x20-\x7e]|["\\]/g, '')
+  return { ...page, headers: ['www-authenticate', `Basic realm="${realm}", charset="UTF-8"`] }
+}
+
+export const unavailable = (title: string): Page => ({
+  status: 503,
+  title,
+  text: 'Nothing is lost. Please try again in a moment.',
+  retryAfterS: RETRY_AFTER_S
+})
+
+/** The connection to the home was lost. `safe`: the request was certainly not executed. */
+export const lostHome = (retry: 'safe' | 'unsafe'): Page => ({
+  status: 502,
+  title: 'The server that keeps these files was lost on the way',
+  text:
+    retry === 'safe'
+      ? 'Your request was not carried out. Please send it again.'
+      : 'Your request was perhaps carried out. Please look before you send it again.',
+  headers: ['x-node-daemon-retry', retry],
+  ...(retry === 'safe' && { retryAfterS: RETRY_AFTER_S })
+})
+
+/** Moved, but the body has already gone by: certainly not executed. */
+export const movedMeanwhile: Page = {
+  ...unavailable('These files have just moved to another server'),
+  headers: ['x-node-daemon-retry', 'safe']
+}
+
+const TITLES: Partial<Record<ErrorCode, string>> = {
+  BUSY: 'No server has room at the moment',
+  NO_SPACE: 'There is no room left',
+  NOT_FOUND: 'There is nothing here'
+}
+
+/** The page of an error, by the table of errors. The text of an unexpected one stays in the log. */
+export function errorPage(error: unknown): Page {
+  const code = codeOf(error)
+  const status = ERRORS[code].http
+  const page: Page = {
+    status,
+    title: TITLES[code] ?? `This did not work (${code})`,
+    text: error instanceof NodeDaemonError && code !== 'UNEXPECTED' ? error.message : 'The log says more.'
+  }
+  return status === 503 ? { ...page, retryAfterS: RETRY_AFTER_S } : page
+}
+
+export const NOTHING_HERE: Page = { status: 404, title: 'There is nothing here', text: 'No service has this address.' }
+export const TOO_LARGE: Page = { status: 413, title: 'This is too large', text: 'The body is larger than allowed.' }
+export const BAD_REQUEST: Page = { status: 400, title: 'Bad request', text: 'This request is malformed or ambiguous.' }
+export const URL_TOO_LONG: Page = { status: 414, title: 'This address is too long', text: 'Use a shorter one.' }
+export const NOT_ALLOWED: Page = { status: 405, title: 'Not allowed', text: 'This method is not used here.' }
+export const EXPECTATION_FAILED: Page = {
+  status: 417,
+  title: 'Expectation failed',
+  text: 'Only 100-continue can be expected.'
+}

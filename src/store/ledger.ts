@@ -1,0 +1,165 @@
+import { CID } from 'multiformats/cid'
+import type { Tip } from '../content/heads.ts'
+import { open, type RecordType, type Signed } from '../core/envelope.ts'
+import { hasCode, NodeDaemonError } from '../core/errors.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
+import type { Location } from './car.ts'
+import * as rows from './rows.ts'
+import type { Shelf } from './shelf.ts'
+
+/** What is known of a workspace: everything follows from its heads and seals in the order in which they were written. */
+export interface WorkspaceState {
+  /** False until the first head or seal. */
+  readonly known: boolean
+  readonly tip: (Tip & { readonly counts: rows.Counts }) | null
+  readonly sealedEpoch: number
+}
+
+export const UNKNOWN: WorkspaceState = { known: false, tip: null, sealedEpoch: 0 }
+
+/** Does this head follow the tip in an epoch that is not sealed? Live and on a rebuild, by this rule alone it becomes the tip. */
+export function follows({ tip, sealedEpoch }: WorkspaceState, head: Head): boolean {
+  const previous = tip === null ? head.previous === null : head.previous?.equals(tip.cid) === true
+  return (
+    previous &&
+    head.sequence === (tip?.sequence ?? 0) + 1 &&
+    head.epoch >= (tip?.epoch ?? 1) &&
+    head.epoch > sealedEpoch
+  )
+}
+
+export function withTip(state: WorkspaceState, { cid, value }: SignedHead, counts: rows.Counts): WorkspaceState {
+  const { epoch, sequence, root } = value
+  return { ...state, known: true, tip: { cid, epoch, sequence, root, counts } }
+}
+
+const ACCEPTED = 1
+const DIVERGED = 2
+
+/** Heads and seals over the shelf's rows. `rows` sees what is staged; `settled` only what is durable. */
+export class Ledger {
+  readonly #shelf: Shelf
+
+  constructor(shelf: Shelf) {
+    this.#shelf = shelf
+  }
+
+  async settled(workspace: WorkspaceId): Promise<WorkspaceState> {
+    return decodeState(await this.#shelf.staged.level.get(rows.workspaceKey(workspace)))
+  }
+
+  async staged(workspace: WorkspaceId): Promise<WorkspaceState> {
+    return decodeState(await this.#shelf.staged.get(rows.workspaceKey(workspace)))
+  }
+
+  /** Was this head kept, and how? Null where it was not. */
+  async kindOf(cid: CID): Promise<'accepted' | 'diverged' | null> {
+    const row = await this.#shelf.staged.get(rows.headKey(cid))
+    if (row === null) return null
+    return row[0] === DIVERGED ? 'diverged' : 'accepted'
+  }
+
+  /** A durable head, its signature checked again. */
+  async head(cid: CID): Promise<SignedHead | null> {
+    const row = await this.#shelf.staged.level.get(rows.headKey(cid))
+    return row === null ? null : await open(headRecord, row.slice(1))
+  }
+
+  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Location): void {
+    this.#stageHead(head, location, ACCEPTED)
+    this.#stageState(head.value.workspace, before, after)
+    this.#shelf.counters.logicalBytes += (after.tip?.counts.bytes ?? 0) - (before.tip?.counts.bytes ?? 0)
+  }
+
+  stageDiverged(head: SignedHead, location: Location): void {
+    this.#stageHead(head, location, DIVERGED)
+    const key = rows.divergedKey(head.value.workspace, head.value.sequence, head.cid)
+    this.#shelf.staged.stage(key, head.cid.bytes)
+  }
+
+  /** Seals an epoch on the present tip. */
+  stageSeal(before: WorkspaceState, seal: Signed<Seal>, location: Location): WorkspaceState {
+    const { workspace, epoch } = seal.value
+    const after = { ...before, known: true, sealedEpoch: epoch }
+    this.#shelf.stageBlock(seal.cid, location)
+    this.#shelf.staged.stage(rows.sealKey(workspace, epoch), encodeState(after))
+    this.#stageState(workspace, before, after)
+    return after
+  }
+
+  /** The tip at the time when this epoch was sealed. */
+  async base(workspace: WorkspaceId, epoch: number): Promise<Tip | null> {
+    const prefix = rows.sealRows(workspace)
+    const after = rows.sealKey(workspace, epoch - 1)
+    for await (const [, row] of this.#shelf.staged.level.entries({ prefix, after, limit: 1 })) {
+      return tipOf(decodeState(row))
+    }
+    throw new NodeDaemonError('NOT_FOUND', `epoch ${epoch} of workspace ${workspace} is not sealed`)
+  }
+
+  async diverged(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
+    const heads: SignedHead[] = []
+    const prefix = rows.divergedRows(workspace)
+    for await (const [, row] of this.#shelf.staged.level.entries({ prefix, limit })) {
+      const head = await this.head(CID.decode(row))
+      if (head !== null) heads.push(head)
+    }
+    return heads
+  }
+
+  #stageHead({ cid, bytes }: SignedHead, location: Location, kind: number): void {
+    const row = new Uint8Array(bytes.length + 1)
+    row[0] = kind
+    row.set(bytes, 1)
+    this.#shelf.stageBlock(cid, location)
+    this.#shelf.staged.stage(rows.headKey(cid), row)
+    this.#shelf.counters.heads++
+  }
+
+  #stageState(workspace: WorkspaceId, before: WorkspaceState, after: WorkspaceState): void {
+    if (!before.known) this.#shelf.counters.workspaces++
+    this.#shelf.staged.stage(rows.workspaceKey(workspace), encodeState(after))
+  }
+}
+
+/** The tip alone, as others see it. */
+export function tipOf({ tip }: WorkspaceState): Tip | null {
+  return tip === null ? null : { cid: tip.cid, epoch: tip.epoch, sequence: tip.sequence, root: tip.root }
+}
+
+/** A record of this type; null where the bytes are a valid record of another. */
+export async function openAs<T>(type: RecordType<T>, bytes: Uint8Array): Promise<Signed<T> | null> {
+  try {
+    return await open(type, bytes)
+  } catch (error) {
+    if (hasCode(error, 'BAD_SIGNATURE', 'BAD_REQUEST')) return null
+    throw error
+  }
+}
+
+function encodeState({ tip, sealedEpoch }: WorkspaceState): Uint8Array {
+  const flat = tip === null ? null : { ...tip, cid: tip.cid.toString(), root: tip.root.toString() }
+  return rows.encodeJson({ tip: flat, sealedEpoch })
+}
+
+function decodeState(row: Uint8Array | null): WorkspaceState {
+  if (row === null) return UNKNOWN
+  const { tip, sealedEpoch } = rows.decodeJson(row) as StateRow
+  return {
+    known: true,
+    sealedEpoch,
+    tip: tip === null ? null : { ...tip, cid: CID.parse(tip.cid), root: CID.parse(tip.root) }
+  }
+}
+
+interface StateRow {
+  readonly sealedEpoch: number
+  readonly tip: {
+    readonly cid: string
+    readonly epoch: number
+    readonly sequence: number
+    readonly root: string
+    readonly counts: rows.Counts
+  } | null
+}

@@ -1,0 +1,108 @@
+import type { Clock } from '../core/clock.ts'
+import { hasCode } from '../core/errors.ts'
+import type { Logger } from '../core/log.ts'
+import type { Disk } from './disk.ts'
+import { Ledger } from './ledger.ts'
+import { destroyLevel, isDamagedRow, type LevelStore, openLevel } from './level.ts'
+import { mendPacks } from './pack-files.ts'
+import { openPacks, type Packs } from './packs.ts'
+import { replay } from './replay.ts'
+import { decodeJson, decodePosition, encodeJson, FORMAT_KEY, INDEXED_KEY } from './rows.ts'
+import { Shelf } from './shelf.ts'
+
+/** Where the index is kept, and how it is thrown away to be built anew. */
+export interface IndexPlace {
+  open(): Promise<LevelStore>
+  /** To be called while it is not open. */
+  destroy(): Promise<void>
+}
+
+/** The index as a Level folder. */
+export function levelIndex(path: string): IndexPlace {
+  return { open: () => openLevel(path), destroy: () => destroyLevel(path) }
+}
+
+export interface RepositoryDeps {
+  /** The data folder: packs lie in `repository/packs`. */
+  readonly disk: Disk
+  readonly index: IndexPlace
+  readonly log: Logger
+  readonly clock: Clock
+  /** Blocks are refused once less than this would remain free; heads and seals may use it. */
+  readonly reserveBytes?: number
+  /** A pack is not made longer than this. */
+  readonly packBytes?: number
+  /** After so many bytes in the packs the index is made durable; what came after is read again at the next start. */
+  readonly checkpointBytes?: number
+}
+
+export interface Parts {
+  readonly level: LevelStore
+  readonly packs: Packs
+  readonly shelf: Shelf
+  readonly ledger: Ledger
+}
+
+const FORMAT = 1
+const CHECKPOINT_BYTES = 64 * 1024 * 1024
+
+/** Mends the packs, opens the index and brings it up to date; builds it anew where it cannot be used or `rebuild` says so. */
+export async function openParts(deps: RepositoryDeps, rebuild: boolean): Promise<Parts> {
+  const level = await openIndex(deps, rebuild)
+  const { end, unusable } = await attemptRead(level)
+  const { lost } = await mendPacks(deps.disk, end, deps.log)
+  if (lost || unusable) {
+    deps.log.error({ lost }, 'the index of the repository does not fit its packs and is built anew')
+    await level.close()
+    return await catchUp(deps, await openIndex(deps, true))
+  }
+  try {
+    return await catchUp(deps, level)
+  } catch (error) {
+    if (!isDamagedRow(error)) throw error
+    deps.log.error({ error }, 'the index of the repository is damaged and is built anew')
+    return await catchUp(deps, await openIndex(deps, true))
+  }
+}
+
+async function openIndex({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
+  if (rebuild) await index.destroy()
+  try {
+    return await index.open()
+  } catch (error) {
+    if (rebuild || hasCode(error, 'DATA_FOLDER_IN_USE', 'NO_SPACE')) throw error
+    log.error({ error }, 'the index of the repository does not open and is built anew')
+    await index.destroy()
+    return await index.open()
+  }
+}
+
+async function attemptRead(
+  level: LevelStore
+): Promise<{ end: ReturnType<typeof decodePosition> | null; unusable: boolean }> {
+  try {
+    const [end, format] = await level.getMany([INDEXED_KEY, FORMAT_KEY])
+    const foreign = end != null && (format == null || decodeJson(format) !== FORMAT)
+    return { end: end == null ? null : decodePosition(end), unusable: foreign }
+  } catch (error) {
+    if (!isDamagedRow(error)) throw error
+    return { end: null, unusable: true }
+  }
+}
+
+async function catchUp(deps: RepositoryDeps, level: LevelStore): Promise<Parts> {
+  try {
+    const began = deps.clock.now()
+    const { disk, log, reserveBytes = 0, packBytes, checkpointBytes = CHECKPOINT_BYTES } = deps
+    const packs = await openPacks(disk, packBytes === undefined ? {} : { packBytes })
+    await level.write({ put: [[FORMAT_KEY, encodeJson(FORMAT)]] }, { durable: true })
+    const shelf = await Shelf.open({ level, packs, disk, log, reserveBytes, checkpointBytes })
+    const ledger = new Ledger(shelf)
+    await replay(shelf, ledger, log)
+    log.info({ packs: packs.count, tookMs: Math.round(deps.clock.now() - began) }, 'the repository is open')
+    return { level, packs, shelf, ledger }
+  } catch (error) {
+    await level.close()
+    throw error
+  }
+}

@@ -1,0 +1,105 @@
+import type { CID } from 'multiformats/cid'
+import type { Tip } from '../content/heads.ts'
+import type { Block } from '../core/blocks.ts'
+import type { Signed } from '../core/envelope.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { Seal, SignedHead } from '../core/records.ts'
+import type { Counts } from './rows.ts'
+
+/** What a publish is judged by: it cannot change before the head is stored. */
+export interface JudgedState {
+  readonly tip: Tip | null
+  /** The highest sealed epoch; 0 if none. */
+  readonly sealedEpoch: number
+}
+
+export interface RepositoryStats {
+  readonly blocks: number
+  readonly storedBytes: number
+  /** What the tips of all workspaces name, each counted in full. */
+  readonly logicalBytes: number
+  /** Accepted and diverged. */
+  readonly heads: number
+  readonly workspaces: number
+  readonly packs: number
+  /** `logicalBytes` over `storedBytes`; 1 while nothing is stored. */
+  readonly dedupRatio: number
+}
+
+/**
+ * The durable store of every block and head, with history. The packs are the truth: heads, seals and what a workspace
+ * holds can be rebuilt from them alone.
+ *
+ * Every call may throw `CLOSED` once it is closed. Writing calls throw `NO_SPACE` while the disk is full and `BUSY`
+ * when another write failed meanwhile: neither acknowledges anything, and both may be tried again.
+ */
+export interface MainRepository {
+  /**
+   * Which of these does the workspace not hold yet? A CID alone opens nothing: a block that is kept for another
+   * workspace counts as missing.
+   */
+  missing(workspace: WorkspaceId, cids: readonly CID[]): Promise<CID[]>
+
+  /**
+   * Keeps blocks for a workspace, durable with its next `publish` or `flush`. Bytes that are kept already are linked,
+   * not stored twice.
+   *
+   * @throws NodeDaemonError `INTEGRITY` some bytes do not match their CID; `BAD_REQUEST` not raw or dag-pb with
+   * SHA-256: nothing was kept
+   */
+  keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<void>
+
+  /** On return everything that was kept before is durable. */
+  flush(): Promise<void>
+
+  /** A block of this workspace, verified as it leaves; null where it is not held, or was found to be damaged. */
+  read(workspace: WorkspaceId, cid: CID): Promise<Uint8Array | null>
+
+  /**
+   * Takes a head, whose signature the caller has checked, with blocks that it brings along. `judge` sees the state
+   * inside the workspace's own queue, so that no seal comes between, and throws to refuse. On return the head and its
+   * whole closure are durable and visible. The same head again returns the same, without asking the judge.
+   *
+   * @returns how much the closure holds; what is named in two places counts twice
+   * @throws NodeDaemonError `INCOMPLETE` blocks are missing: `data.missing` names up to 1,000 of them, and those that
+   * came along are kept; `SEALED` or `CONFLICT` the head does not follow the tip; `INTEGRITY` a node cannot be read
+   */
+  publish(head: SignedHead, blocks: readonly Block[], judge: (state: JudgedState) => void): Promise<Counts>
+
+  /**
+   * Keeps a head that cannot become the tip. Its closure is checked in the same way.
+   *
+   * @throws NodeDaemonError `CONFLICT` it follows the tip and can be published
+   */
+  keepDiverged(head: SignedHead, blocks: readonly Block[]): Promise<Counts>
+
+  /**
+   * A durable promise to accept no more heads of this epoch and of those before it. `makeSeal` makes the record inside
+   * the workspace's queue. An epoch that is sealed already keeps the base that it had.
+   */
+  seal(
+    workspace: WorkspaceId,
+    epoch: number,
+    makeSeal: (tip: Tip | null) => Promise<Signed<Seal>>
+  ): Promise<{ base: Tip | null }>
+
+  tip(workspace: WorkspaceId): Promise<{ tip: Tip; head: SignedHead } | null>
+  /** Accepted or diverged. */
+  head(cid: CID): Promise<SignedHead | null>
+  /** Newest first. */
+  history(workspace: WorkspaceId, options: { readonly limit: number }): Promise<SignedHead[]>
+  /** By sequence; at most 1,000. */
+  diverged(workspace: WorkspaceId): Promise<SignedHead[]>
+  stats(): Promise<RepositoryStats>
+
+  /** Reads every block again. Those that are damaged are set aside and count as missing; up to 1,000 are named. */
+  verify(options?: {
+    readonly signal?: AbortSignal
+  }): Promise<{ blocks: number; bytes: number; damaged: readonly string[] }>
+
+  /** Builds the index anew from the packs. Other calls wait. */
+  reindex(): Promise<void>
+
+  /** Lets what runs end, and makes everything durable. */
+  close(): Promise<void>
+}

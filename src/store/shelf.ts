@@ -1,0 +1,303 @@
+import type { CID } from 'multiformats/cid'
+import { type Block, DAG_PB_CODEC, matches, RAW_CODEC, verifyBlock } from '../core/blocks.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import type { Location, Position } from './car.ts'
+import type { ClosureView, HeldState } from './closure.ts'
+import type { Disk } from './disk.ts'
+import type { LevelStore } from './level.ts'
+import type { Packs } from './packs.ts'
+import * as rows from './rows.ts'
+import { StagedRows } from './staged.ts'
+
+/** Sums over the whole repository. `logicalBytes` is what the tips of all workspaces name, each counted in full. */
+export interface Counters {
+  blocks: number
+  storedBytes: number
+  logicalBytes: number
+  heads: number
+  workspaces: number
+}
+
+const STAGED_ROWS = 16_384
+const UNSYNCED_BYTES = 64 * 1024 * 1024
+const CHECKPOINT_ROW_BYTES = 4 * 1024 * 1024
+const NO_COUNTERS: Counters = { blocks: 0, storedBytes: 0, logicalBytes: 0, heads: 0, workspaces: 0 }
+
+interface ShelfDeps {
+  readonly level: LevelStore
+  readonly packs: Packs
+  readonly disk: Disk
+  readonly log: Logger
+  readonly reserveBytes: number
+  readonly checkpointBytes: number
+}
+
+/**
+ * The repository's blocks: the packs, and the index over them. After a failed write it is `failed`: nothing is written
+ * any more, what was staged is forgotten, and reading goes on, until it is opened anew.
+ */
+export class Shelf {
+  readonly staged: StagedRows
+  readonly packs: Packs
+  readonly counters: Counters
+  readonly #log: Logger
+  readonly #disk: Disk
+  readonly #reserveBytes: number
+  readonly #checkpointBytes: number
+  #generation: number
+  #failure: unknown = null
+  #settling: Promise<void> = Promise.resolve()
+  #next: Promise<void> | null = null
+  #rowBytes = 0
+  #unsynced = 0
+  #checkpoint: Position | null
+
+  private constructor(deps: ShelfDeps, marks: { generation: number; counters: Counters; checkpoint: Position | null }) {
+    this.staged = new StagedRows(deps.level)
+    this.packs = deps.packs
+    this.#disk = deps.disk
+    this.#log = deps.log
+    this.#reserveBytes = deps.reserveBytes
+    this.#checkpointBytes = deps.checkpointBytes
+    this.#generation = marks.generation
+    this.counters = marks.counters
+    this.#checkpoint = marks.checkpoint
+  }
+
+  static async open(deps: ShelfDeps): Promise<Shelf> {
+    const generation = await deps.level.get(rows.GENERATION_KEY)
+    const counters = await deps.level.get(rows.COUNTERS_KEY)
+    const checkpoint = await deps.level.get(rows.CHECKPOINT_KEY)
+    return new Shelf(deps, {
+      generation: generation === null ? 1 : Number(rows.decodeJson(generation)),
+      counters: { ...NO_COUNTERS, ...(counters === null ? {} : (rows.decodeJson(counters) as Partial<Counters>)) },
+      checkpoint: checkpoint === null ? null : rows.decodePosition(checkpoint)
+    })
+  }
+
+  /** What made it fail; null while it is whole. */
+  get failure(): unknown {
+    return this.#failure
+  }
+
+  /** Up to here the index is certain to know the packs. */
+  get checkpoint(): Position | null {
+    return this.#checkpoint
+  }
+
+  async locations(cids: readonly CID[]): Promise<(Location | null)[]> {
+    const found = await this.staged.getMany(cids.map(rows.blockKey))
+    return found.map((row) => (row === null ? null : rows.decodeLocation(row)))
+  }
+
+  async links(workspace: WorkspaceId, cids: readonly CID[]): Promise<(rows.Link | null)[]> {
+    const found = await this.staged.getMany(cids.map((cid) => rows.linkKey(workspace, cid)))
+    return found.map((row) => (row === null ? null : rows.decodeLink(row)))
+  }
+
+  /** How `checkClosure` sees a workspace. With `adopt`, whatever the packs have is linked to it on the way. */
+  view(
+    workspace: WorkspaceId,
+    options: { fresh?: ReadonlyMap<string, Uint8Array>; adopt?: boolean } = {}
+  ): ClosureView {
+    const { fresh, adopt = false } = options
+    // A conclusion drawn before a block was found damaged must not outlive that.
+    const generation = this.#generation
+    return {
+      states: (cids) => this.#states(workspace, cids, generation, adopt),
+      load: async (cid) => fresh?.get(cid.toString()) ?? (await this.read(cid)),
+      closed: async (cid, counts) => {
+        this.staged.stage(rows.linkKey(workspace, cid), rows.encodeLink({ closed: { generation, counts } }))
+        await this.#settleWhenFull()
+      }
+    }
+  }
+
+  /** Keeps blocks for a workspace, once all of them are verified. They are durable after the next `settle`. */
+  async keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<void> {
+    const generation = this.#generation
+    const unique = [...new Map(blocks.map((block) => [block.cid.toString(), checked(block)])).values()]
+    const cids = unique.map(({ cid }) => cid)
+    const [locations, links] = await Promise.all([this.locations(cids), this.links(workspace, cids)])
+    const link = ({ cid, bytes }: Block): void => this.#stageLink(workspace, cid, bytes.length, generation)
+    const fresh = unique.filter((_, index) => locations[index] === null)
+    if (fresh.length > 0) {
+      await this.#refuseWithoutRoom(fresh)
+      await this.append(fresh, (places) => {
+        for (const [index, place] of places.entries()) this.stageBlock(fresh[index]?.cid, place)
+        for (const block of fresh) link(block)
+      })
+    }
+    this.refuseFailed()
+    for (const [index, block] of unique.entries()) {
+      if (locations[index] !== null && links[index] === null) link(block)
+    }
+    await this.#settleWhenFull()
+  }
+
+  /** Appends blocks of whatever kind; `onWritten` stages what follows from them. */
+  async append(blocks: readonly Block[], onWritten: (locations: readonly Location[]) => void): Promise<void> {
+    this.refuseFailed()
+    this.#unsynced += blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    await this.packs.append(blocks, onWritten)
+  }
+
+  stageBlock(cid: CID | undefined, location: Location): void {
+    if (cid === undefined) return
+    const key = rows.blockKey(cid)
+    if (!this.staged.isStaged(key)) {
+      this.counters.blocks++
+      this.counters.storedBytes += location.length
+    }
+    this.staged.stage(key, rows.encodeLocation(location))
+  }
+
+  /** The verified bytes of a block, whoever holds it. What is damaged is quarantined. */
+  async read(cid: CID): Promise<Uint8Array | null> {
+    const [location] = await this.locations([cid])
+    if (location === undefined || location === null) return null
+    const bytes = await this.packs.read(location)
+    if (matches({ cid, bytes })) return bytes
+    await this.#quarantine(cid, location)
+    return null
+  }
+
+  /** On return everything that was kept and staged before the call is durable and indexed. Calls share their syncs. */
+  settle(): Promise<void> {
+    if (this.#next === null) {
+      const turn = this.#settling.then(
+        () => this.#settleNow(),
+        () => this.#settleNow()
+      )
+      this.#next = turn
+      this.#settling = turn
+    }
+    return this.#next
+  }
+
+  /** Makes the index durable up to here, so that the next start has nothing to replay. */
+  async close(): Promise<void> {
+    await this.settle()
+    await this.#writeCheckpoint(this.packs.end)
+  }
+
+  /** @throws NodeDaemonError `BUSY` after a failed write, until the repository has recovered */
+  refuseFailed(): void {
+    if (this.#failure === null) return
+    throw new NodeDaemonError('BUSY', 'the repository is recovering from a failed write; try again', {
+      cause: this.#failure
+    })
+  }
+
+  async #settleNow(): Promise<void> {
+    this.#next = null
+    this.refuseFailed()
+    const end = this.packs.end
+    const put = this.staged.take()
+    const counters = rows.encodeJson(this.counters)
+    this.#unsynced = 0
+    try {
+      await this.packs.commit()
+      const marks = [
+        [rows.COUNTERS_KEY, counters],
+        [rows.INDEXED_KEY, rows.encodePosition(end)]
+      ] as const
+      if (put.length > 0) await this.staged.level.write({ put: [...put, ...marks] }, { durable: false })
+      this.staged.written()
+      this.#rowBytes += put.reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+      if (this.#checkpointIsDue(end)) await this.#writeCheckpoint(end)
+    } catch (error) {
+      this.#fail(error)
+      throw error
+    }
+  }
+
+  #checkpointIsDue(end: Position): boolean {
+    const since = end.pack === this.#checkpoint?.pack ? end.offset - this.#checkpoint.offset : end.offset
+    return this.#rowBytes >= CHECKPOINT_ROW_BYTES || since >= this.#checkpointBytes
+  }
+
+  async #writeCheckpoint(end: Position): Promise<void> {
+    const position = rows.encodePosition(end)
+    const put = [
+      [rows.CHECKPOINT_KEY, position],
+      [rows.INDEXED_KEY, position]
+    ] as const
+    await this.staged.level.write({ put }, { durable: true })
+    this.#checkpoint = end
+    this.#rowBytes = 0
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= error
+    this.staged.lost()
+    this.#log.error({ error }, 'the repository could not be written; it is brought in order with the next write')
+  }
+
+  async #settleWhenFull(): Promise<void> {
+    if (this.staged.size > STAGED_ROWS || this.#unsynced > UNSYNCED_BYTES) await this.settle()
+  }
+
+  async #refuseWithoutRoom(blocks: readonly Block[]): Promise<void> {
+    if (this.#reserveBytes === 0) return
+    const wanted = blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    if ((await this.#disk.freeBytes()) >= wanted + this.#reserveBytes) return
+    throw new NodeDaemonError('NO_SPACE', 'the main repository has no room for more', {
+      advice: 'free some space on the disk of the main repository; writing goes on by itself once there is room'
+    })
+  }
+
+  #closedCounts(link: rows.Link | null | undefined): rows.Counts | null {
+    return link?.closed?.generation === this.#generation ? link.closed.counts : null
+  }
+
+  async #states(
+    workspace: WorkspaceId,
+    cids: readonly CID[],
+    generation: number,
+    adopt: boolean
+  ): Promise<HeldState[]> {
+    const links = await this.links(workspace, cids)
+    const open = (index: number): boolean => this.#closedCounts(links[index]) === null
+    const asked = cids.filter((_, index) => open(index) && (adopt || links[index] !== null))
+    const found = (await this.locations(asked)).values()
+    return cids.map((cid, index) => {
+      const closed = this.#closedCounts(links[index])
+      if (closed !== null) return { held: true, bytes: 0, closed }
+      const location = adopt || links[index] !== null ? (found.next().value ?? null) : null
+      if (location === null) return { held: false, bytes: 0, closed: null }
+      if (links[index] === null) this.#stageLink(workspace, cid, location.length, generation)
+      return { held: true, bytes: location.length, closed: null }
+    })
+  }
+
+  #stageLink(workspace: WorkspaceId, cid: CID, bytes: number, generation: number): void {
+    const leaf = { closed: { generation, counts: { blocks: 1, bytes } } }
+    const link = cid.code === RAW_CODEC ? leaf : rows.HELD
+    this.staged.stage(rows.linkKey(workspace, cid), rows.encodeLink(link))
+  }
+
+  /** Forgets where a damaged block lies, and every conclusion about closures that may rest on it. */
+  async #quarantine(cid: CID, location: Location): Promise<void> {
+    const key = rows.blockKey(cid)
+    const row = await this.staged.get(key)
+    if (row === null || !Buffer.from(rows.encodeLocation(location)).equals(row)) return
+    this.#log.error({ cid: cid.toString(), ...location }, 'a block of the repository is damaged and set aside')
+    this.#generation++
+    this.counters.blocks--
+    this.counters.storedBytes -= location.length
+    this.staged.unstage(key)
+    const put = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)]] as const
+    await this.staged.level.write({ put, remove: [key] }, { durable: true })
+  }
+}
+
+function checked(block: Block): Block {
+  if (block.cid.code !== RAW_CODEC && block.cid.code !== DAG_PB_CODEC) {
+    throw new NodeDaemonError('BAD_REQUEST', `${block.cid} is neither a chunk nor a node of a tree`)
+  }
+  verifyBlock(block)
+  return block
+}

@@ -1,0 +1,57 @@
+import type { Block } from '../core/blocks.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { BlockExchange, RemoteRepository } from './repository-client.ts'
+
+/** Blocks up to this many bytes in all travel with the head itself, without asking first what is missing. */
+const INLINE_BYTES = 64 * 1024
+/** Bytes that are asked for and sent at a time. */
+const WINDOW_BYTES = 4 * 1024 * 1024
+const WINDOW_BLOCKS = 2048
+
+/** Takes the blocks of one snapshot as they are made, and sends what the repository does not hold. */
+export class BlockSender {
+  readonly #remote: RemoteRepository
+  readonly #workspace: WorkspaceId
+  readonly #signal: AbortSignal
+  #exchange: BlockExchange | null = null
+  #window: Block[] = []
+  #bytes = 0
+
+  constructor(remote: RemoteRepository, workspace: WorkspaceId, signal: AbortSignal) {
+    this.#remote = remote
+    this.#workspace = workspace
+    this.#signal = signal
+  }
+
+  /** Resolves once there is room for another block. */
+  offer(block: Block): Promise<void> | undefined {
+    this.#window.push(block)
+    this.#bytes += block.bytes.length
+    if (this.#bytes >= WINDOW_BYTES || this.#window.length >= WINDOW_BLOCKS) return this.#send()
+    return undefined
+  }
+
+  /** The blocks that are to travel with the head; everything else was sent. */
+  async finish(): Promise<readonly Block[]> {
+    if (this.#exchange !== null || this.#bytes > INLINE_BYTES) {
+      await this.#send()
+      // Asking for something waits until everything put before was taken.
+      await this.#exchange?.missing([])
+      return []
+    }
+    return this.#window
+  }
+
+  async close(): Promise<void> {
+    await this.#exchange?.close()
+  }
+
+  async #send(): Promise<void> {
+    const blocks = this.#window
+    this.#window = []
+    this.#bytes = 0
+    this.#exchange ??= await this.#remote.blocks(this.#workspace, this.#signal)
+    const missing = new Set((await this.#exchange.missing(blocks.map(({ cid }) => cid))).map(String))
+    await this.#exchange.put(blocks.filter(({ cid }) => missing.delete(cid.toString())))
+  }
+}

@@ -1,0 +1,124 @@
+import type { CID } from 'multiformats/cid'
+import { type Clock, sleep } from '../core/clock.ts'
+import { type Signed, seal } from '../core/envelope.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { Identity } from '../core/identity.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import { type Receipt, receiptRecord, type SignedHead } from '../core/records.ts'
+import type { Worktree } from '../worktree/worktree.ts'
+import { receiptOf } from './receipt.ts'
+import type { RemoteRepository } from './repository-client.ts'
+
+const RETRY_MS = 1000
+
+export interface FollowDeps {
+  readonly worktree: Worktree
+  readonly remote: (signal: AbortSignal) => Promise<RemoteRepository>
+  readonly identity: Identity
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/**
+ * Makes the workspace's directory equal to a head.
+ *
+ * On return it is durable on this disk; the receipt says so and is signed by this instance.
+ */
+export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+  const remote = await deps.remote(signal)
+  const { workspace, root } = head.value
+  const exchange = await remote.blocks(workspace, signal)
+  try {
+    const counts = await deps.worktree.apply(root, (cids: readonly CID[]) => exchange.want(cids), { signal })
+    const receipt = receiptOf(head, counts, 'instance', deps.identity.peerId, deps.clock.wall())
+    return await seal(receiptRecord, receipt, deps.identity)
+  } finally {
+    await exchange.close()
+  }
+}
+
+export interface StandbyDeps extends FollowDeps {
+  /** A head is applied and durable here: remembered before it is told. */
+  readonly onApplied: (head: SignedHead, receipt: Signed<Receipt>) => Promise<void>
+}
+
+/** What a standby has when it begins. */
+export interface Applied {
+  readonly head: SignedHead
+  readonly receipt: Signed<Receipt>
+}
+
+/** Keeps a standby at the newest head. A lower epoch or sequence than one already applied is refused. */
+export class StandbySync {
+  readonly #deps: StandbyDeps
+  readonly #workspace: WorkspaceId
+  readonly #stopped = new AbortController()
+  #applied: Applied | null
+  #newest: SignedHead | null = null
+  #wake: () => void = () => undefined
+  #loop: Promise<void> | null = null
+
+  constructor(deps: StandbyDeps, options: { readonly workspace: WorkspaceId; readonly applied: Applied | null }) {
+    this.#deps = deps
+    this.#workspace = options.workspace
+    this.#applied = options.applied
+  }
+
+  start(): void {
+    this.#loop ??= this.#run()
+  }
+
+  /** A newer head is there. */
+  told(head: SignedHead): void {
+    if (this.#newest === null || isNewer(head, this.#newest)) this.#newest = head
+    this.#wake()
+  }
+
+  /** The connection was made anew: what was missed meanwhile is asked for. */
+  async refresh(): Promise<void> {
+    const remote = await this.#deps.remote(this.#stopped.signal)
+    const head = await remote.follow(this.#workspace)
+    if (head !== null) this.told(head)
+    if (this.#applied !== null) await remote.holding(this.#applied.receipt)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort()
+    this.#wake()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopped
+    while (!signal.aborted) {
+      const head = this.#newest
+      if (head === null || (this.#applied !== null && !isNewer(head, this.#applied.head))) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+          if (signal.aborted) resolve()
+        })
+        continue
+      }
+      try {
+        const receipt = await applyHead(this.#deps, head, signal)
+        await this.#deps.onApplied(head, receipt)
+        this.#applied = { head, receipt }
+        await (await this.#deps.remote(signal)).holding(receipt)
+      } catch (error) {
+        if (signal.aborted) return
+        this.#deps.log.warn(
+          { workspace: this.#workspace, error: messageOf(error) },
+          'a standby is behind, trying again'
+        )
+        await sleep(this.#deps.clock, RETRY_MS, signal).catch(() => undefined)
+      }
+    }
+  }
+}
+
+function isNewer(head: SignedHead, than: SignedHead): boolean {
+  if (head.value.workspace !== than.value.workspace)
+    throw new NodeDaemonError('PROTOCOL_VIOLATION', 'another workspace')
+  return head.value.epoch >= than.value.epoch && head.value.sequence > than.value.sequence
+}

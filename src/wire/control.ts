@@ -1,0 +1,323 @@
+import type { CID } from 'multiformats/cid'
+import type { ErrorCode } from '../core/errors.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
+import { cidBytes, parse } from '../core/parse.ts'
+import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
+import { checkedLabels } from './membership.ts'
+import { type Protocol, unknownKind, type WireCodec, wireCodec } from './protocol.ts'
+
+export const CONTROL_PROTOCOL: Protocol = {
+  id: '/node-daemon/control/1.0.0',
+  maxFrameBytes: 16 * 1024 * 1024,
+  maxStreams: 2,
+  open: 'members'
+}
+
+/** What an instance has of a workspace when it connects. */
+export interface Held {
+  readonly workspace: WorkspaceId
+  readonly epoch: number
+  readonly role: 'home' | 'standby' | 'kept'
+  /** The number of the ownership record that it applied last. */
+  readonly number: number
+  /** The root that is applied on its disk; null before the first. */
+  readonly root: CID | null
+}
+
+export interface Hello {
+  readonly version: string
+  readonly services: readonly ServiceName[]
+  readonly labels: Readonly<Record<string, string>>
+  readonly capacityBytes: number
+  readonly clockMs: number
+  readonly workspaces: readonly Held[]
+  /** The highest ownership number that it has seen. */
+  readonly ownershipNumber: number
+  readonly memberListNumber: number
+}
+
+export interface Usage {
+  readonly workspace: WorkspaceId
+  readonly usedBytes: number
+  readonly files: number
+  readonly unsyncedBytes: number
+  readonly unsyncedAgeMs: number
+}
+
+export interface Heartbeat {
+  readonly sequence: number
+  readonly diskTotalBytes: number
+  readonly diskFreeBytes: number
+  readonly memoryBytes: number
+  /** Load average of one minute per core, in thousandths. */
+  readonly loadPermille: number
+  readonly ownershipNumber: number
+  /** Workspaces whose figures changed since the last heartbeat. */
+  readonly usage: readonly Usage[]
+  readonly pendingWork: number
+}
+
+export const INTENTS = ['restart', 'leave', 'flush'] as const
+/** `restart`: back soon. `flush`: stops without handing over. `leave`: gave up membership. */
+export type StopIntent = (typeof INTENTS)[number]
+
+export interface DrainRequest {
+  readonly deadlineMs: number
+  readonly to: PeerIdText | null
+  readonly toRepository: boolean
+  readonly planOnly: boolean
+  /** The instance gives up its membership once it is drained. */
+  readonly leave: boolean
+}
+
+export type FromInstance =
+  | { readonly kind: 'hello'; readonly hello: Hello }
+  | { readonly kind: 'heartbeat'; readonly heartbeat: Heartbeat }
+  | {
+      readonly kind: 'done'
+      readonly order: number
+      readonly failure: { readonly code: ErrorCode; readonly message: string } | null
+      /** The instance's receipt for the head that the order left it with; empty where there is none. */
+      readonly receipt: Uint8Array
+    }
+  | { readonly kind: 'stopping'; readonly intent: StopIntent }
+  | { readonly kind: 'drain'; readonly request: DrainRequest }
+  | { readonly kind: 'drain-cancel' }
+
+export interface Welcome {
+  readonly federation: string
+  /** The name under which the admin approved this instance. */
+  readonly name: string
+  readonly leaseMs: number
+  readonly heartbeatMs: number
+  readonly acknowledge: 'replicated' | 'local'
+  readonly clockMs: number
+  readonly certificate: Uint8Array
+  readonly memberList: Uint8Array
+}
+
+/** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
+export type Order =
+  /** Be the home: apply the base, then serve. */
+  | { readonly kind: 'assume'; readonly ownership: Uint8Array }
+  /** Be a standby: keep the newest head applied. */
+  | { readonly kind: 'follow'; readonly ownership: Uint8Array }
+  /** Let requests in flight end, publish the last snapshot, take no more. */
+  | { readonly kind: 'freeze'; readonly workspace: WorkspaceId }
+  /** Go on as the home after a freeze. */
+  | { readonly kind: 'thaw'; readonly ownership: Uint8Array }
+  /** Have no more to do with the workspace. Files are kept as the instance's own rule says. */
+  | { readonly kind: 'release'; readonly ownership: Uint8Array }
+
+export const DRAIN_STATES = [
+  'serving',
+  'preparing',
+  'draining',
+  'stalled',
+  'drained',
+  'expired',
+  'cancelled',
+  'failed'
+] as const
+export type DrainStateName = (typeof DRAIN_STATES)[number]
+
+export interface PlannedMove {
+  readonly workspace: WorkspaceId
+  /** Null: into the main repository. */
+  readonly to: PeerIdText | null
+  readonly toName: string
+  readonly bytes: number
+  readonly etaMs: number
+}
+
+export interface DrainReport {
+  readonly state: DrainStateName
+  readonly workspaces: { readonly done: number; readonly total: number }
+  readonly bytes: { readonly done: number; readonly total: number }
+  readonly etaMs: number
+  readonly reason: string
+  /** The exit certificate, JSON in UTF-8; empty until drained. */
+  readonly certificate: Uint8Array
+  readonly plan: readonly PlannedMove[]
+  readonly unproven: readonly WorkspaceId[]
+}
+
+export type ToInstance =
+  | { readonly kind: 'welcome'; readonly welcome: Welcome }
+  | { readonly kind: 'beat'; readonly sequence: number; readonly leaseMs: number }
+  | { readonly kind: 'order'; readonly id: number; readonly order: Order }
+  | { readonly kind: 'members'; readonly memberList: Uint8Array }
+  | { readonly kind: 'drain'; readonly report: DrainReport }
+  | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
+
+const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>
+
+export const fromInstance: WireCodec<FromInstance> = wireCodec(
+  (message) => {
+    switch (message.kind) {
+      case 'hello':
+        return RawFromInstance.encode({
+          hello: {
+            ...message.hello,
+            services: [...message.hello.services],
+            labels: new Map(Object.entries(message.hello.labels)),
+            workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
+          }
+        })
+      case 'heartbeat':
+        return RawFromInstance.encode({ heartbeat: { ...message.heartbeat, usage: [...message.heartbeat.usage] } })
+      case 'done':
+        return RawFromInstance.encode({
+          done: {
+            order: message.order,
+            code: message.failure?.code ?? '',
+            message: message.failure?.message ?? '',
+            receipt: own(message.receipt)
+          }
+        })
+      case 'stopping':
+        return RawFromInstance.encode({ stopping: { intent: message.intent } })
+      case 'drain':
+        return RawFromInstance.encode({ drain: { ...message.request, to: message.request.to ?? '' } })
+      case 'drain-cancel':
+        return RawFromInstance.encode({ drainCancel: {} })
+    }
+  },
+  (frame) => {
+    const raw = RawFromInstance.decode(frame)
+    if (raw.heartbeat !== undefined) {
+      const usage = raw.heartbeat.usage.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) }))
+      return { kind: 'heartbeat', heartbeat: { ...raw.heartbeat, usage } }
+    }
+    if (raw.done !== undefined) {
+      const { order, code, message, receipt } = raw.done
+      const failure = code === '' ? null : { code: parse.errorCode(code), message: parse.line(message, 1000) }
+      return { kind: 'done', order, failure, receipt }
+    }
+    if (raw.hello !== undefined) return { kind: 'hello', hello: decodeHello(raw.hello) }
+    if (raw.stopping !== undefined) {
+      return { kind: 'stopping', intent: parse.word(raw.stopping.intent, INTENTS, 'intent') }
+    }
+    if (raw.drain !== undefined) {
+      return { kind: 'drain', request: { ...raw.drain, to: raw.drain.to === '' ? null : parse.peer(raw.drain.to) } }
+    }
+    if (raw.drainCancel !== undefined) return { kind: 'drain-cancel' }
+    throw unknownKind()
+  }
+)
+
+function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
+  return {
+    ...raw,
+    version: parse.line(raw.version, 40),
+    services: raw.services.map(parse.service),
+    labels: checkedLabels(raw.labels),
+    workspaces: raw.workspaces.map((held) => ({
+      ...held,
+      workspace: parse.workspace(held.workspace),
+      role: parse.word(held.role, ['home', 'standby', 'kept'], 'role'),
+      root: parse.cidOrNull(held.root)
+    }))
+  }
+}
+
+function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'id'> {
+  switch (order.kind) {
+    case 'assume':
+      return { assume: own(order.ownership) }
+    case 'follow':
+      return { follow: own(order.ownership) }
+    case 'freeze':
+      return { freeze: order.workspace }
+    case 'thaw':
+      return { thaw: own(order.ownership) }
+    case 'release':
+      return { release: own(order.ownership) }
+  }
+}
+
+function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
+  if (raw.assume !== undefined) return { kind: 'assume', ownership: raw.assume }
+  if (raw.follow !== undefined) return { kind: 'follow', ownership: raw.follow }
+  if (raw.freeze !== undefined) return { kind: 'freeze', workspace: parse.workspace(raw.freeze) }
+  if (raw.thaw !== undefined) return { kind: 'thaw', ownership: raw.thaw }
+  if (raw.release !== undefined) return { kind: 'release', ownership: raw.release }
+  throw unknownKind()
+}
+
+export const toInstance: WireCodec<ToInstance> = wireCodec(
+  (message) => {
+    switch (message.kind) {
+      case 'welcome':
+        return RawToInstance.encode({
+          welcome: {
+            ...message.welcome,
+            certificate: own(message.welcome.certificate),
+            memberList: own(message.welcome.memberList)
+          }
+        })
+      case 'beat':
+        return RawToInstance.encode({ beat: { sequence: message.sequence, leaseMs: message.leaseMs } })
+      case 'order':
+        return RawToInstance.encode({ order: { id: message.id, ...encodeOrder(message.order) } })
+      case 'members':
+        return RawToInstance.encode({ members: { memberList: own(message.memberList) } })
+      case 'drain':
+        return RawToInstance.encode({ drain: encodeReport(message.report) })
+      case 'goodbye':
+        return RawToInstance.encode({ goodbye: { code: message.code, message: message.message } })
+    }
+  },
+  (frame) => {
+    const raw = RawToInstance.decode(frame)
+    if (raw.beat !== undefined) return { kind: 'beat', ...raw.beat }
+    if (raw.order !== undefined) return { kind: 'order', id: raw.order.id, order: decodeOrder(raw.order) }
+    if (raw.members !== undefined) return { kind: 'members', memberList: raw.members.memberList }
+    if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
+    if (raw.welcome !== undefined) {
+      const acknowledge = parse.word(raw.welcome.acknowledge, ['replicated', 'local'], 'acknowledgement level')
+      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge } }
+    }
+    if (raw.goodbye !== undefined) {
+      return {
+        kind: 'goodbye',
+        code: parse.errorCode(raw.goodbye.code),
+        message: parse.line(raw.goodbye.message, 1000)
+      }
+    }
+    throw unknownKind()
+  }
+)
+
+function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> {
+  return {
+    state: report.state,
+    workspacesDone: report.workspaces.done,
+    workspacesTotal: report.workspaces.total,
+    bytesDone: report.bytes.done,
+    bytesTotal: report.bytes.total,
+    etaMs: Math.round(report.etaMs),
+    reason: report.reason,
+    certificate: own(report.certificate),
+    plan: report.plan.map((move) => ({ ...move, to: move.to ?? '', etaMs: Math.round(move.etaMs) })),
+    unproven: [...report.unproven]
+  }
+}
+
+function decodeReport(raw: NonNullable<RawToInstance['drain']>): DrainReport {
+  return {
+    state: parse.word(raw.state, DRAIN_STATES, 'drain state'),
+    workspaces: { done: raw.workspacesDone, total: raw.workspacesTotal },
+    bytes: { done: raw.bytesDone, total: raw.bytesTotal },
+    etaMs: raw.etaMs,
+    reason: parse.line(raw.reason, 1000),
+    certificate: raw.certificate,
+    plan: raw.plan.map((move) => ({
+      ...move,
+      workspace: parse.workspace(move.workspace),
+      to: move.to === '' ? null : parse.peer(move.to),
+      toName: parse.line(move.toName, 100)
+    })),
+    unproven: raw.unproven.map(parse.workspace)
+  }
+}

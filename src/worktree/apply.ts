@@ -1,0 +1,133 @@
+import type { CID } from 'multiformats/cid'
+import { walkClosure } from '../content/tree.ts'
+import type { Clock } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import { freeBytes, syncFileSystem } from './disk.ts'
+import type { EntryRecord } from './entry-record.ts'
+import { isRacy } from './fingerprint.ts'
+import { type Fetch, Intake } from './intake.ts'
+import { Ledger } from './ledger.ts'
+import { forEachParallel } from './parallel.ts'
+import type { WorkspacePath } from './paths.ts'
+import { finishFolder, openFolder, type PlaceDeps, placeLink, redressFile, removeEntry } from './place.ts'
+import { type Plan, type PlannedFile, type PlannedFolder, planTree } from './plan.ts'
+import type { Staging } from './staging.ts'
+import type { TreeIndex } from './tree-index.ts'
+import type { TreeState } from './tree-state.ts'
+import { writeFiles } from './write-file.ts'
+
+export interface Applied {
+  /** Everything but folders. */
+  readonly files: number
+  /** Content of the files. */
+  readonly bytes: number
+  readonly fetchedBytes: number
+  /** Nodes and leaves that the root leads to, each counted once. */
+  readonly blocks: number
+}
+
+export interface ApplyDeps {
+  /** The workspace's folder, without links in its path. */
+  readonly folder: string
+  readonly index: TreeIndex
+  readonly staging: Staging
+  readonly clock: Clock
+  readonly fetch: Fetch
+  readonly signal: AbortSignal | undefined
+}
+
+/** Up to so many entries are fsynced one by one; for more, the whole file system at once is faster. */
+const SYNC_EACH_MAX = 16
+const WORK_AT_ONCE = 8
+/** What was placed is recorded each time it has come to this, so that an interrupted apply need not read it again. */
+const CHECKPOINT_ENTRIES = 20_000
+const CHECKPOINT_BYTES = 512 * 1024 * 1024
+
+/**
+ * Turns the folder from the tree that the index has into another one. The order makes every interruption harmless: the
+ * records of folders that will change go first, so that none stands for what is on disk only in part; records of what
+ * was placed come after it is synced; the root comes last.
+ *
+ * @param state what the index has, and the disk too
+ */
+export async function applyTree(
+  deps: ApplyDeps,
+  state: TreeState & { readonly root: CID },
+  root: CID
+): Promise<Applied> {
+  const intake = new Intake(deps)
+  const plan = await planTree(state.root, root, deps.index, (cids) => intake.nodes(cids), deps.signal)
+  await checkRoom(deps, plan, state)
+  await deps.staging.prepare()
+  const begun = { ...state, applying: true }
+  await deps.index.record({ put: new Map(), remove: changing(plan.folders) }, begun, { durable: true })
+
+  const size = plan.folders.length + plan.files.length + plan.links.length
+  const syncEach = size <= SYNC_EACH_MAX || !(await syncFileSystem(deps.folder))
+  const ledger = new Ledger(deps.index, state)
+  await carryOut({ ...deps, intake, ledger, syncEach }, deps, plan, begun)
+  if (!syncEach) await syncAll(deps.folder)
+  const { files, bytes } = ledger
+  const done = { ...begun, root, files, bytes, applying: false }
+  await deps.index.record({ put: settled(ledger.put, deps.clock), remove: ledger.remove }, done, { durable: true })
+  await deps.staging.clear()
+  return { files, bytes, fetchedBytes: intake.fetchedBytes, blocks: await countBlocks(deps.index, root) }
+}
+
+async function carryOut(place: PlaceDeps, deps: ApplyDeps, plan: Plan, begun: TreeState): Promise<void> {
+  for (const folder of plan.folders) await openFolder(place, folder)
+  const written: PlannedFile[] = []
+  for (const file of plan.files) if (!(await redressFile(place, file))) written.push(file)
+  await writeFiles(place, written, () => checkpoint(place, deps, begun))
+  await forEachParallel(plan.links, WORK_AT_ONCE, (link) => placeLink(place, link))
+  await forEachParallel(plan.removed, WORK_AT_ONCE, (path) => removeEntry(place, path))
+  for (const level of deepestFirst(plan.folders)) {
+    await forEachParallel(level, WORK_AT_ONCE, (folder) => finishFolder(place, folder))
+  }
+}
+
+async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begun: TreeState): Promise<void> {
+  if (syncEach || !ledger.isDue(CHECKPOINT_ENTRIES, CHECKPOINT_BYTES)) return
+  await syncAll(deps.folder)
+  const { put, remove, files, bytes } = ledger
+  await deps.index.record({ put: settled(put, deps.clock), remove }, { ...begun, files, bytes }, { durable: false })
+  ledger.recorded()
+}
+
+async function syncAll(folder: string): Promise<void> {
+  if (!(await syncFileSystem(folder)))
+    throw new NodeDaemonError('UNEXPECTED', `the file system of ${folder} cannot be synced`)
+}
+
+/** Nobody else writes while a tree is applied: a file is as it was placed unless it may have changed since this moment. */
+function settled(put: ReadonlyMap<WorkspacePath, EntryRecord>, clock: Clock): Map<WorkspacePath, EntryRecord> {
+  const wallMs = clock.wall()
+  const after = ([path, record]: readonly [WorkspacePath, EntryRecord]): [WorkspacePath, EntryRecord] => [
+    path,
+    { ...record, settled: record.kind === 'folder' || !isRacy(record.fingerprint, wallMs) }
+  ]
+  return new Map([...put].map(after))
+}
+
+/** Refuses what cannot fit even if it took the place of everything that is there. */
+async function checkRoom({ folder }: ApplyDeps, plan: Plan, state: TreeState): Promise<void> {
+  const needed = plan.files.reduce((sum, { size }) => sum + size, 0)
+  if (needed - state.bytes <= (await freeBytes(folder))) return
+  throw new NodeDaemonError('NO_SPACE', `the files need ${needed} bytes, and there is less room`, {
+    advice: 'free space on this disk'
+  })
+}
+
+const changing = (folders: readonly PlannedFolder[]): Set<WorkspacePath> =>
+  new Set(folders.filter(({ fresh }) => !fresh).map(({ path }) => path))
+
+function deepestFirst(folders: readonly PlannedFolder[]): PlannedFolder[][] {
+  const depthOf = ({ path }: PlannedFolder): number => (path === '' ? 0 : path.split('/').length)
+  return [...Map.groupBy(folders, depthOf)].sort(([a], [b]) => b - a).map(([, level]) => level)
+}
+
+async function countBlocks(index: TreeIndex, root: CID): Promise<number> {
+  let blocks = 0
+  for await (const _ of walkClosure(root, index.load, () => false)) blocks++
+  return blocks
+}

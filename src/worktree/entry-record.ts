@@ -1,0 +1,66 @@
+import { CID } from 'multiformats/cid'
+import type { Fingerprint } from './fingerprint.ts'
+
+export const ENTRY_KINDS = ['file', 'folder', 'link'] as const
+export type EntryKind = (typeof ENTRY_KINDS)[number]
+
+/** What the index knows of one entry on disk. */
+export interface EntryRecord {
+  readonly kind: EntryKind
+  readonly fingerprint: Fingerprint
+  /** An equal fingerprint means equal content. False for a file that may have changed right after it was read. */
+  readonly settled: boolean
+  readonly cid: CID
+  readonly totalBytes: number
+}
+
+const VERSION = 1
+const SETTLED = 0x80
+const CID_AT = 44
+const MAX_BYTES = 128
+
+/** Layout: version, kind and flag, mode (u16), size, mtime, ctime, inode, total bytes (64 bits each), CID. */
+export function encodeEntry({ kind, fingerprint, settled, cid, totalBytes }: EntryRecord): Uint8Array {
+  const bytes = Buffer.alloc(CID_AT + cid.bytes.length)
+  bytes.writeUInt8(VERSION, 0)
+  bytes.writeUInt8(ENTRY_KINDS.indexOf(kind) | (settled ? SETTLED : 0), 1)
+  bytes.writeUInt16BE(fingerprint.mode, 2)
+  bytes.writeBigUInt64BE(BigInt(fingerprint.size), 4)
+  bytes.writeBigInt64BE(fingerprint.mtimeUs, 12)
+  bytes.writeBigInt64BE(fingerprint.ctimeNs, 20)
+  bytes.writeBigUInt64BE(fingerprint.inode, 28)
+  bytes.writeBigUInt64BE(BigInt(totalBytes), 36)
+  bytes.set(cid.bytes, CID_AT)
+  return bytes
+}
+
+/** Null for what is not such a record. */
+export function decodeEntry(value: Uint8Array): EntryRecord | null {
+  if (value.length <= CID_AT || value.length > MAX_BYTES || value[0] !== VERSION) return null
+  const bytes = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  const flags = bytes.readUInt8(1)
+  const kind = ENTRY_KINDS[flags & ~SETTLED]
+  const cid = cidOrNull(bytes.subarray(CID_AT))
+  if (kind === undefined || cid === null) return null
+  return {
+    kind,
+    settled: (flags & SETTLED) !== 0,
+    fingerprint: {
+      mode: bytes.readUInt16BE(2),
+      size: Number(bytes.readBigUInt64BE(4)),
+      mtimeUs: bytes.readBigInt64BE(12),
+      ctimeNs: bytes.readBigInt64BE(20),
+      inode: bytes.readBigUInt64BE(28)
+    },
+    cid,
+    totalBytes: Number(bytes.readBigUInt64BE(36))
+  }
+}
+
+function cidOrNull(bytes: Uint8Array): CID | null {
+  try {
+    return CID.decode(bytes)
+  } catch {
+    return null
+  }
+}

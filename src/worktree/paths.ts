@@ -1,0 +1,55 @@
+import { faultOfName } from '../content/names.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+
+/** A path inside a workspace: names joined by `/`, without a leading one. The workspace's folder itself is the empty path. */
+export type WorkspacePath = string
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
+export const joinPath = (folder: WorkspacePath, name: string): WorkspacePath =>
+  folder === '' ? name : `${folder}/${name}`
+
+export const parentOf = (path: WorkspacePath): WorkspacePath => path.slice(0, Math.max(0, path.lastIndexOf('/')))
+
+export const nameOf = (path: WorkspacePath): string => path.slice(path.lastIndexOf('/') + 1)
+
+/** @throws NodeDaemonError `BAD_REQUEST` when the path would lead out of the workspace or cannot be one */
+export function checkPath(path: WorkspacePath): void {
+  if (path !== '' && path.split('/').some((name) => faultOfName(name) !== null)) {
+    throw new NodeDaemonError('BAD_REQUEST', `"${path.slice(0, 200)}" is not a path inside a workspace`)
+  }
+}
+
+/** The text of a name as the file system gives it; null when its bytes are not UTF-8. */
+export function decodeName(bytes: Uint8Array): string | null {
+  try {
+    return utf8.decode(bytes)
+  } catch {
+    return null
+  }
+}
+
+/** Touched paths, as a tree: what is below a touched path is touched with it. */
+export interface Touched {
+  /** The entry itself and all below it. */
+  whole: boolean
+  readonly below: Map<string, Touched>
+}
+
+/** @throws NodeDaemonError `BAD_REQUEST` see {@link checkPath} */
+export function touchedTree(paths: Iterable<WorkspacePath>): Touched {
+  const root: Touched = { whole: false, below: new Map() }
+  for (const path of paths) {
+    checkPath(path)
+    let at = root
+    for (const name of path === '' ? [] : path.split('/')) {
+      if (at.whole) break
+      const next = at.below.get(name) ?? { whole: false, below: new Map() }
+      at.below.set(name, next)
+      at = next
+    }
+    at.whole = true
+    at.below.clear()
+  }
+  return root
+}

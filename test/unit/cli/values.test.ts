@@ -1,0 +1,112 @@
+import { expect, test } from 'vitest'
+import * as values from '../../../src/cli/values.ts'
+import { NodeDaemonError } from '../../../src/core/errors.ts'
+
+test.each([
+  ['0', 0],
+  ['500', 500],
+  ['10kB', 10_000],
+  ['10GB', 10_000_000_000],
+  ['10 gb', 10_000_000_000],
+  ['50GiB', 50 * 2 ** 30],
+  ['1.5MiB', 1.5 * 2 ** 20],
+  ['7B', 7]
+])('the size %s', (text, bytes) => {
+  expect(values.size(text)).toBe(bytes)
+})
+
+test.each([
+  ['10MB/s', 10_000_000],
+  ['1MiB/s', 1_048_576],
+  ['100Mbit/s', 12_500_000],
+  ['8bit/s', 1]
+])('the rate %s', (text, perSecond) => {
+  expect(values.rate(text)).toBe(perSecond)
+})
+
+test.each([
+  ['500ms', 500],
+  ['2s', 2000],
+  ['1.5s', 1500],
+  ['10m', 600_000],
+  ['1h30m', 5_400_000],
+  ['7d', 604_800_000],
+  ['2w', 1_209_600_000]
+])('the duration %s', (text, ms) => {
+  expect(values.duration(text)).toBe(ms)
+})
+
+test.each([
+  ['127.0.0.1:9480', { host: '127.0.0.1', port: 9480 }],
+  ['[::1]:0', { host: '::1', port: 0 }],
+  ['main.example.org:80', { host: 'main.example.org', port: 80 }]
+])('the host and port %s', (text, hostPort) => {
+  expect(values.hostPort(text)).toEqual(hostPort)
+})
+
+test.each(['/ip4/0.0.0.0/tcp/9470', '/ip6/::/tcp/0', '/dns/main.example.org/tcp/443/tls/ws'])(
+  'the address %s',
+  (text) => {
+    expect(values.multiaddr(text)).toBe(text)
+  }
+)
+
+test.each(['files', 'photos=http://127.0.0.1:8080', 'notes=command:notes-server --port 0'])(
+  'the service %s',
+  (text) => {
+    expect(values.offeredService(text)).toBe(text)
+  }
+)
+
+test('labels are set with = and taken away with -', () => {
+  expect(values.label('site=freiburg')).toEqual(['site', 'freiburg'])
+  expect(values.label('a=b=c')).toEqual(['a', 'b=c'])
+  expect(values.labelChange('gpu-')).toEqual(['gpu', null])
+  expect(values.labelChange('note=x-')).toEqual(['note', 'x-'])
+})
+
+test('a key that is given twice is refused, and no key reaches the prototype', () => {
+  expect(() => values.pairs([values.label('a=1'), values.label('a=2')])).toThrow(/twice/)
+  expect(Object.keys(values.pairs([['__proto__', 'x']]))).toEqual(['__proto__'])
+})
+
+test('yes, no, words, whole numbers and none', () => {
+  expect(values.yesNo('Yes')).toBe(true)
+  expect(values.yesNo('off')).toBe(false)
+  expect(values.oneOf('drain', 'flush')('flush')).toBe('flush')
+  expect(values.whole(0, 10)('10')).toBe(10)
+  expect(values.orNone(values.size)('none')).toBeNull()
+  expect(values.cidr('10.0.0.0/8')).toBe('10.0.0.0/8')
+  expect(values.cidr('::1')).toBe('::1')
+})
+
+const WRONG: readonly [string, (text: string) => unknown, readonly string[]][] = [
+  ['size', values.size, ['', 'GB', '-1', '10XB', '1e9', '99999999999PB', '10 000']],
+  ['rate', values.rate, ['10MB', '0B/s', '1bit/s', '/s', 'fast/s']],
+  ['duration', values.duration, ['', '5', '-2s', '2 s', '10y', '999999999d', '1s1']],
+  ['host and port', values.hostPort, ['9480', 'host', 'a:b', '::1:80', '[x]:1', '127.0.0.1:70000', 'a b:1']],
+  [
+    'address',
+    values.multiaddr,
+    ['127.0.0.1:80', '/ip4/::1/tcp/1', '/ip4/1.2.3.4/udp/1', '/ip4/1.2.3.4/tcp/99999', '/ip4/300.0.0.1/tcp/1']
+  ],
+  ['label', values.label, ['x', '=x', 'a b=c', `k=${'v'.repeat(64)}`, 'k=a\nb']],
+  ['service', values.offeredService, ['Files', 'a=ftp://x', 'a=command:', 'a=']],
+  ['web address', values.webUrl, ['main.example.org', 'javascript:alert(1)', '']],
+  ['range', values.cidr, ['10.0.0.0/33', 'host', '1.2.3.4/5/6', '10.0.0.0/']],
+  ['line', values.line(3), ['four', 'a\nb', '\u001b']],
+  ['whole number', values.whole(1, 5), ['0', '6', '1.5', 'one', '']]
+]
+
+test.each(WRONG)('what is no %s is refused, with how to write it', (_what, parser, texts) => {
+  for (const text of texts) {
+    let error: unknown = null
+    try {
+      parser(text)
+    } catch (thrown) {
+      error = thrown
+    }
+    expect(error, JSON.stringify(text)).toBeInstanceOf(NodeDaemonError)
+    expect(error).toMatchObject({ code: 'BAD_USAGE', advice: expect.stringMatching(/^(write|say)/) })
+  }
+})

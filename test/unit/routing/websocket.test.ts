@@ -1,0 +1,123 @@
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import { NodeDaemonError } from '../../../src/core/errors.ts'
+import type { IngressDeps } from '../../../src/routing/ingress.ts'
+import { ALICE, ALICES, Federation, TOKEN, until, untilClosed } from './federation.ts'
+
+const ACCEPTED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-App: yes\r\n\r\n'
+
+const echo: NonNullable<IngressDeps['upgrade']> = async (_request, socket, head) => {
+  socket.write(ACCEPTED)
+  if (head.length > 0) socket.write(head)
+  socket.pipe(socket)
+}
+
+function ask(fed: Federation, more = ''): Socket {
+  const socket = fed.raw()
+  socket.on('error', () => undefined)
+  socket.write(
+    `GET /ws HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${TOKEN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n${more}\r\n`
+  )
+  return socket
+}
+
+/** Reads until what has come ends with `end`. */
+async function read(socket: Socket, end: string): Promise<string> {
+  let text = ''
+  const onData = (chunk: Buffer): void => {
+    text += chunk.toString('latin1')
+  }
+  socket.on('data', onData)
+  await until(() => text.endsWith(end) || socket.closed)
+  socket.removeListener('data', onData)
+  return text
+}
+
+test('a WebSocket passes through, both ways, and does not count as a request under way', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  const socket = ask(fed)
+  const head = await read(socket, '\r\n\r\n')
+  expect(head).toMatch(/^HTTP\/1\.1 101 Switching Protocols\r\n/)
+  expect(head.toLowerCase()).toContain('upgrade: websocket\r\n')
+  expect(head).toContain('X-App: yes\r\n')
+  expect(head).toContain('x-served-by: alpha\r\n')
+  socket.write('hello')
+  expect(await read(socket, 'hello')).toBe('hello')
+  expect(fed.alpha.seen[0]?.headers).toMatchObject({ upgrade: 'websocket', 'sec-websocket-key': 'k' })
+  expect(fed.door.load).toEqual({ held: 0, underWay: 0, webSockets: 1 })
+  expect(fed.table.inside).toBe(0)
+  socket.destroy()
+  await until(() => fed.door.load.webSockets === 0 && fed.alpha.connections === 0)
+})
+
+test('what the client sends right behind its request is not lost', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  const socket = ask(fed, '\r\nearly')
+  expect(await read(socket, 'early\r\n')).toMatch(/\r\n\r\nearly\r\n$/)
+  socket.destroy()
+})
+
+test('an upgrade waits like any other request while its workspace moves', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  fed.table.put(ALICE, { state: 'waiting', workspace: ALICES, reason: 'moving' })
+  const socket = ask(fed)
+  await until(() => fed.door.load.held === 1)
+  fed.table.put(ALICE, fed.beta.serving(ALICES, 2))
+  expect(await read(socket, '\r\n\r\n')).toContain('x-served-by: beta')
+  socket.destroy()
+})
+
+test('a WebSocket is closed with 1012 between two frames when its workspace moves', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  const calm = ask(fed)
+  await read(calm, '\r\n\r\n')
+  const busy = ask(fed)
+  await read(busy, '\r\n\r\n')
+  busy.write(Buffer.from([0x82, 4, 1, 2]))
+  await once(busy, 'data')
+  const endings = [untilClosed(calm), untilClosed(busy)]
+  fed.table.put(ALICE, { state: 'waiting', workspace: ALICES, reason: 'moving' })
+  await once(calm, 'end')
+  busy.write(Buffer.from([3, 4, 0x82, 4, 5, 6]))
+  expect(await endings[0]).toBe('\x88\x02\x03\xf4')
+  expect(await endings[1]).toBe('\x03\x04\x88\x02\x03\xf4')
+  await until(() => fed.door.load.webSockets === 0 && fed.alpha.connections === 0)
+})
+
+test('a refused upgrade is an answer like any other', async () => {
+  await using fed = await Federation.start({
+    upgrade: async () => {
+      throw new NodeDaemonError('FORBIDDEN', 'no sockets here')
+    }
+  })
+  expect(await untilClosed(ask(fed))).toMatch(/^HTTP\/1\.1 403 .*no sockets here\n$/s)
+})
+
+test('without an app that upgrades, the request is served as a plain one', async () => {
+  await using fed = await Federation.start()
+  expect(await untilClosed(ask(fed))).toMatch(/^HTTP\/1\.1 200 .*alpha:GET:/s)
+})
+
+test('a newcomer, and a page of another site, get no WebSocket', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  const newcomer = fed.raw()
+  newcomer.write('GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n')
+  expect(await untilClosed(newcomer)).toMatch(/^HTTP\/1\.1 401 /)
+  const [setCookie = ''] = (await fed.send('GET', '/')).headers['set-cookie'] ?? []
+  const foreign = fed.raw()
+  foreign.write(
+    `GET /ws HTTP/1.1\r\nHost: h\r\nCookie: ${setCookie.split(';')[0]}\r\nOrigin: http://evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
+  )
+  expect(await untilClosed(foreign)).toMatch(/^HTTP\/1\.1 403 /)
+  expect(fed.alpha.seen).toHaveLength(1)
+})
+
+test('when the home dies its WebSockets end', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  const socket = ask(fed)
+  await read(socket, '\r\n\r\n')
+  fed.alpha.kill()
+  expect(await untilClosed(socket)).toBe('')
+  await until(() => fed.door.load.webSockets === 0)
+})
