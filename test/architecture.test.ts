@@ -50,7 +50,7 @@ const FENCES: readonly Fence[] = [
   },
   {
     what: 'the process',
-    pattern: /\bprocess\.|from 'node:process'/,
+    pattern: /\bprocess\.\w|from 'node:process'/,
     allowed: ['daemon', 'cli'],
     reason: 'many instances live in one process in tests'
   },

@@ -13,7 +13,8 @@ export const isFinal = (view: Pick<DrainView, 'state'>): boolean => FINAL.has(vi
 /** How far a drain is, from 0 to 1: by bytes, and by workspaces where there are no bytes to move. */
 export function drainShare(view: Progress): number {
   if (view.bytes.total > 0) return view.bytes.done / view.bytes.total
-  return view.workspaces.total === 0 ? 1 : view.workspaces.done / view.workspaces.total
+  if (view.workspaces.total > 0) return view.workspaces.done / view.workspaces.total
+  return view.state === 'drained' ? 1 : 0
 }
 
 export function drainLine(view: Progress): string {
@@ -27,7 +28,7 @@ export function drainLine(view: Progress): string {
 /** Shows a change of a drain. */
 export function showDrain(print: Printer, view: DrainView): void {
   print.machine(view)
-  if (!isFinal(view)) print.progress(drainShare(view), drainLine(view))
+  if (!isFinal(view)) print.progress(drainShare(view), drainLine(view), view.state)
 }
 
 /** Who would take what. */

@@ -35,7 +35,7 @@ export class InstanceStory {
           `${print.styled('green', 'Serving')} as ${clean(event.name)}: home of ${count(event.workspaces, 'workspace', 'workspaces')}. Ctrl-C hands over and ends.`
         )
       case 'draining':
-        return print.progress(drainShare(event), drainLine(event))
+        return print.progress(drainShare(event), drainLine(event), event.state)
       case 'drained':
         return print.say(`The proof that everything stands elsewhere: ${clean(event.certificate)}`)
       case 'denied':

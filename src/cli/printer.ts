@@ -12,7 +12,7 @@ export class Printer {
   readonly json: boolean
   readonly #terminal: Terminal
   readonly #colours: boolean
-  #progress = ''
+  #step = ''
 
   constructor(terminal: Terminal, json: boolean) {
     this.#terminal = terminal
@@ -44,16 +44,23 @@ export class Printer {
     this.#terminal.err(`${text}\n`)
   }
 
-  /** A bar that is drawn again in place on a terminal; elsewhere a line for each change. `done` is from 0 to 1. */
-  progress(done: number, text: string): void {
+  /**
+   * A bar that is drawn again in place on a terminal; elsewhere a line for each tenth and each new phase.
+   *
+   * @param done from 0 to 1
+   * @param phase what is being done, in a word
+   */
+  progress(done: number, text: string, phase = ''): void {
     if (this.json) return
     const share = Number.isFinite(done) ? Math.min(1, Math.max(0, done)) : 0
+    const step = this.#terminal.outIsTty ? `${share} ${text}` : `${Math.floor(share * 10)} ${phase}`
+    if (step === this.#step) return
+    this.#step = step
     const filled = Math.round(share * BAR_WIDTH)
-    const line = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${String(Math.floor(share * 100)).padStart(3)} %  ${clean(text)}`
-    if (line === this.#progress) return
+    const percent = `${Math.floor(share * 100)} %`.padStart(5)
+    const line = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent}  ${clean(text)}`
     const room = this.#terminal.columns() - 1
     this.#terminal.out(this.#terminal.outIsTty ? `\r\u001b[2K${[...line].slice(0, room).join('')}` : `${line}\n`)
-    this.#progress = line
   }
 
   styled(style: Style, text: string): string {
@@ -61,7 +68,7 @@ export class Printer {
   }
 
   #endProgress(): void {
-    if (this.#progress !== '' && this.#terminal.outIsTty) this.#terminal.out('\n')
-    this.#progress = ''
+    if (this.#step !== '' && this.#terminal.outIsTty) this.#terminal.out('\n')
+    this.#step = ''
   }
 }

@@ -12,7 +12,7 @@ export function errorText(error: unknown): string {
   const code = codeOf(error)
   const said = error instanceof NodeDaemonError ? error.advice : undefined
   const advice = said ?? FALLBACK_ADVICE[code] ?? 'see how things are with: node-daemon status'
-  return `error ${code}: ${clean(messageOf(error))}\n  ${clean(advice)}\n`
+  return `error ${code}: ${clean(messageOf(error)) || 'no reason was given'}\n  ${clean(advice)}\n`
 }
 
 export const exitCodeOf = (error: unknown): number => ERRORS[codeOf(error)].exit

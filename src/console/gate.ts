@@ -2,11 +2,11 @@ import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 import { NodeDaemonError } from '../core/errors.ts'
+import { CONSOLE_COOKIE } from '../routing/cookie.ts'
 import type { Admin, AdminAccounts, Session } from './service.ts'
 import { ROLES, type Role } from './views.ts'
 
 /** The name of the console's cookie. Cookies know no ports: who forwards requests on the same host must drop it. */
-export const CONSOLE_COOKIE = 'nd_console'
 const CSRF_HEADER = 'x-nd-csrf'
 const SECRET_MAX = 256
 const SAFE_METHODS: readonly string[] = ['GET', 'HEAD']

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream'
 import { createAdminServer, createSocketServer } from '../console/http-api.ts'
 import { createMetrics } from '../console/metrics.ts'
 import { systemClock } from '../core/clock.ts'
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
@@ -18,7 +18,7 @@ import { openAccounts } from '../membership/accounts.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
-import { ControlServer, type Session } from '../membership/control-server.ts'
+import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
@@ -34,6 +34,7 @@ import { openDataFolder } from '../store/state-folder.ts'
 import { type Access, RepositoryService } from '../sync/repository-service.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
+import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { Drains } from './drains.ts'
@@ -48,7 +49,8 @@ export const HEARTBEAT_MS = 500
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 const COOKIE_KEY_FILE = 'cookie.key'
-const CUT_AFTER_MS = 500
+/** Streams that are closing still count against the limit of a connection. */
+const SPARE_STREAMS = 64
 
 const SERVICES: readonly ServiceRoute[] = [
   { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
@@ -88,6 +90,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const clock = systemClock()
   const random = systemRandom()
   const startedAtMs = clock.wall()
+  const federation = options.name ?? hostname()
 
   const folder = await openDataFolder(options.data, { kind: 'coordinator', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
@@ -134,9 +137,10 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     {
       failoverAfterMs: options.failoverAfterMs,
       restartGraceMs: options.restartGraceMs,
-      leaseMs: options.acknowledge === 'local' ? options.leaseMs : 0
+      leaseMustEnd: options.acknowledge === 'local',
+      leaseMs: options.leaseMs
     },
-    (peer) => void takeOver(peer)
+    (peer) => void caretaker.takeOver(peer)
   )
   shutdown.later('the failure detector', () => detector.close())
   const drains = new Drains({
@@ -160,47 +164,29 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   })
   await drains.load()
 
-  /** The instance is dead: whatever it was home or standby of is seen to. */
-  const takeOver = async (peer: PeerIdText): Promise<void> => {
-    const homes = table.homesOf(peer)
-    log.warn(
-      { peer, name: fleet.nameOf(peer), workspaces: homes.length },
-      'an instance is dead; its standbys take over'
-    )
-    changes.tell('peers')
-    await audit.append({
-      actor: 'coordinator',
-      action: 'peer.dead',
-      target: peer,
-      details: { workspaces: homes.length }
-    })
-    await Promise.all(
-      homes.map(({ signed }) =>
-        director.failover(signed.value.workspace, peer).catch((error: unknown) => {
-          log.error({ workspace: signed.value.workspace, error: messageOf(error) }, 'a failover failed')
-        })
-      )
-    )
-    await Promise.all(table.standbysOf(peer).map(({ signed }) => director.tend(signed.value.workspace)))
-  }
-
-  const welcome = async (session: Session): Promise<void> => {
-    const { peer, hello } = session
-    detector.connected(peer)
-    await drains.resume(peer)
-    await director.welcome(peer)
-    for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
-    for (const { signed } of table.all()) {
-      if (signed.value.standbys.length < options.standbys) await director.tend(signed.value.workspace)
-    }
-  }
-
+  const caretaker = new Caretaker({
+    registry,
+    table,
+    director,
+    fleet,
+    drains,
+    detector,
+    changes,
+    audit: audit.append,
+    clock,
+    log,
+    standbys: options.standbys,
+    isStopping: () => shutdown.begun,
+    control: () => control,
+    network: () => host,
+    frontDoor: () => frontDoor
+  })
   const control: ControlServer = new ControlServer(
     {
       clock,
       log,
       welcome: (peer) => ({
-        federation: federation,
+        federation,
         name: registry.get(peer)?.name ?? '',
         leaseMs: options.leaseMs,
         heartbeatMs: HEARTBEAT_MS,
@@ -209,63 +195,14 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         certificate: registry.standingOf(peer).certificate,
         memberList: registry.memberList()
       }),
-      events: {
-        opened(session) {
-          fleet.noteSeen(session.peer)
-          changes.tell('peers')
-          welcome(session).catch((error: unknown) => {
-            log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
-          })
-        },
-        closed(session, replaced) {
-          if (replaced || shutdown.begun) return
-          detector.lost(session.peer, session.heardAt, session.intent)
-          for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
-          changes.tell('peers')
-        },
-        heartbeat(session) {
-          fleet.noteSeen(session.peer)
-          fleet.noteUsage(session.heartbeat?.usage ?? [])
-        },
-        stopping(session, intent) {
-          void audit
-            .append({ actor: session.peer, action: `peer.stopping.${intent}`, target: session.peer, details: {} })
-            .catch((error: unknown) => log.error({ error: messageOf(error) }, 'the audit log was not written'))
-        },
-        drain(session, request) {
-          const { deadlineMs, to, toRepository } = request
-          const wish = { deadlineMs, to, toRepository }
-          const report = request.planOnly
-            ? drains.preview(session.peer, wish)
-            : drains.start(session.peer, wish, session.peer)
-          session.tellDrain(report)
-        },
-        drainCancel(session) {
-          const report = drains.cancel(session.peer)
-          if (report !== null) session.tellDrain(report)
-        }
-      }
+      events: caretaker
     },
     { leaseMs: options.leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, options.failoverAfterMs)) }
   )
 
-  const federation = options.name ?? hostname()
   const host = await startHost({ identity, gate: registry, clock, log }, { listen: options.listen })
   shutdown.later('the network', () => host.close())
-  registry.onChange(({ member }) => {
-    changes.tell('peers')
-    if (member.state === 'approved') {
-      for (const session of control.sessions()) session.tellMembers(registry.memberList())
-    } else if (member.state !== 'pending') {
-      expel(member.peerId, member.state === 'denied' ? 'DENIED' : 'REVOKED', member.reason)
-    }
-  })
-  /** Ends the connections of a peer that is no member any more; what it was home of goes elsewhere at once. */
-  const expel = (peer: PeerIdText, code: 'DENIED' | 'REVOKED', reason: string): void => {
-    control.session(peer)?.end(code, reason)
-    clock.after(CUT_AFTER_MS, () => host.cut(peer, reason))
-    detector.lost(peer, clock.now(), 'leave')
-  }
+  registry.onChange(({ member }) => caretaker.decided(member))
   for (const member of registry.members()) {
     if (member.state === 'approved') detector.awaited(member.peerId, Math.max(START_GRACE_MS, options.leaseMs))
   }
@@ -296,6 +233,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       holdMs: options.holdMs,
       secure: options.webAddress?.startsWith('https:') === true,
       trustProxy: options.trustProxy,
+      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation
     }
   )

@@ -111,6 +111,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
         clock,
         random,
         log,
+        interactive: deps.interactive,
         confirm: deps.confirm,
         signal: daemon.signal,
         report: (event) => {

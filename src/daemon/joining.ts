@@ -8,7 +8,7 @@ import { jitter, type Random } from '../core/random.ts'
 import { discover, type Found } from '../membership/discover.ts'
 import { type Coordinator, MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import { checkOwnCode } from '../membership/pairing.ts'
-import { checkTrust, type JoinTarget, parseTarget } from '../membership/target.ts'
+import { checkTrust, isProven, type JoinTarget, parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
 import type { JoinRequest } from '../wire/membership.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
@@ -23,6 +23,7 @@ export interface JoiningDeps {
   readonly random: Random
   readonly log: Logger
   readonly report: InstanceDeps['report']
+  readonly interactive: boolean
   readonly confirm: InstanceDeps['confirm']
   readonly signal: AbortSignal
 }
@@ -51,7 +52,8 @@ export async function joinFederation(
   const found = target === null ? null : await find(deps, target, options, pinned)
   const pin = await pinOf(deps.state, pinned, found, options, offer.name)
   deps.report({ event: 'connecting', coordinator: pin.federation === '' ? pin.peer : pin.federation })
-  const standing = await ask(deps, pin, options, { ...offer, invite: target?.invite ?? '' })
+  const unproven = pinned === null && target !== null && !isProven(target) && options.code === null
+  const standing = await ask(deps, pin, options, { ...offer, invite: target?.invite ?? '' }, unproven)
   return { pin, standing }
 }
 
@@ -62,7 +64,7 @@ async function find(
   options: InstanceOptions,
   pinned: Pin | null
 ): Promise<Found> {
-  checkTrust(target, { code: options.code !== null, terminal: true })
+  checkTrust(target, { code: options.code !== null, terminal: deps.interactive })
   for (;;) {
     try {
       const found = await discover({ fetch, clock: deps.clock }, target, deps.signal)
@@ -94,28 +96,43 @@ async function pinOf(
   }
   const typed = options.coordinator?.split('#')[0] ?? pinned?.typed ?? ''
   const federation = found.federation ?? pinned?.federation ?? ''
-  const pin = { peer: found.peerId, addresses: found.addresses, typed, federation, name }
+  const acceptedTerms = pinned?.acceptedTerms ?? ''
+  const pin = { peer: found.peerId, addresses: found.addresses, typed, federation, name, acceptedTerms }
   if (pinned !== null) await writePin(state, pin)
   return pin
 }
 
+/** `unproven`: nothing but an unencrypted answer says that this is the coordinator. The person compares the code. */
 async function ask(
   deps: JoiningDeps,
   pin: Pin,
   options: InstanceOptions,
-  offer: Offer & { readonly invite: string }
+  offer: Offer & { readonly invite: string },
+  unproven: boolean
 ): Promise<OwnStanding> {
   const client = new MembershipClient(deps)
   const isNew = (await readPin(deps.state)) === null
   if (isNew) await compareCode(deps, pin, options)
-  const terms = await described(deps, client, pin)
-  const acceptedTerms = isNew ? await accepted(deps, options, terms.terms) : terms.terms
+  const { name, terms } = await described(deps, client, pin)
+  const acceptedTerms = isNew ? await accepted(deps, options, terms) : pin.acceptedTerms
+  if (acceptedTerms !== terms)
+    deps.report({ event: 'warning', text: `the terms have changed since you joined: ${terms}` })
   const standing = await untilReached(deps, () => client.join(pin, { ...offer, acceptedTerms }, deps.signal))
-  await writePin(deps.state, { ...pin, federation: terms.name })
-  if (standing.state !== 'pending') return decided(standing)
-  deps.report({ event: 'pending', code: pairingCode(deps.host.peerId, pin.peer), name: standing.name })
-  return decided(await client.pollStanding(pin, deps.signal))
+  const code = pairingCode(deps.host.peerId, pin.peer)
+  if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
+  if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
+  await writePin(deps.state, { ...pin, federation: name, acceptedTerms })
+  return decided(standing.state === 'pending' ? await client.pollStanding(pin, deps.signal) : standing)
 }
+
+const codesDiffer = (): NodeDaemonError =>
+  new NodeDaemonError(
+    'WRONG_COORDINATOR',
+    'the codes differ: somebody may be between this machine and the coordinator',
+    {
+      advice: 'ask the admin for an invite link or a multiaddr, and join with that'
+    }
+  )
 
 async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: InstanceOptions): Promise<void> {
   if (code !== null) checkOwnCode(code, host.peerId, pin.peer)

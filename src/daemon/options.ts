@@ -93,6 +93,8 @@ export type InstanceEvent =
 export interface InstanceDeps {
   readonly log: Logger
   readonly report: (event: InstanceEvent) => void
+  /** Is there a person at a terminal who can be asked? */
+  readonly interactive: boolean
   /** Asks the person at the terminal. Rejects with `CODE_REQUIRED` where there is none. */
   readonly confirm: (question: string) => Promise<boolean>
 }

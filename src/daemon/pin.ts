@@ -12,6 +12,8 @@ export interface Pin {
   readonly federation: string
   /** The name that was asked for. */
   readonly name: string
+  /** The address of the terms that the volunteer accepted; empty where there were none. */
+  readonly acceptedTerms: string
 }
 
 const KEY = 'pin'
@@ -20,7 +22,8 @@ const schema = z.object({
   addresses: z.array(z.string()),
   typed: z.string(),
   federation: z.string(),
-  name: z.string()
+  name: z.string(),
+  acceptedTerms: z.string()
 })
 
 export async function readPin(state: KeyValue): Promise<Pin | null> {

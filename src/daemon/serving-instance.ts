@@ -238,11 +238,11 @@ export class ServingInstance {
       sequence,
       diskTotalBytes: disk.totalBytes,
       diskFreeBytes: disk.freeBytes,
-      memoryBytes: 0,
+      memoryBytes: process.memoryUsage.rss(),
       loadPermille: Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 1000),
       ownershipNumber: this.#resident.ownershipNumber,
       usage: this.#changedUsage(),
-      pendingWork: 0
+      pendingWork: this.#resident.usage().filter(({ unsyncedAgeMs }) => unsyncedAgeMs > 0).length
     }
   }
 

@@ -1,25 +1,28 @@
 import { type Clock, withTimeout } from '../core/clock.ts'
 import { open, type Signed, seal } from '../core/envelope.ts'
-import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import type { Random } from '../core/random.ts'
 import { type Receipt, receiptRecord, type SignedHead, sealRecord } from '../core/records.ts'
-import { chooseHome, chooseStandbys, chooseSuccessor, type ToPlace } from '../placement/place.ts'
+import { chooseHome, chooseSuccessor, type ToPlace } from '../placement/place.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Holdings } from './holdings.ts'
 import type { Instances } from './neighbours.ts'
 import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
+import { Standbys } from './standbys.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
 
 /** The longest that an instance may take to apply a base and serve. */
 const ASSUME_MS = 10 * 60_000
 /** Handing a role over that needs no data. */
 const ORDER_MS = 15_000
+/** How long new requests are held for those in flight to end. Where they do not, the move is tried again later. */
+const IDLE_MS = 3000
 const FREEZE_MS = 15_000
-const LOOK_AGAIN_MS = 1000
+const REPLACE_AGAIN_MS = 5000
 /** Targets that are tried one after another before a workspace waits for a change among the instances. */
 const ATTEMPTS_MAX = 4
 
@@ -54,14 +57,14 @@ export interface Moved {
  */
 export class Director {
   readonly #deps: DirectorDeps
-  readonly #standbys: number
+  readonly #standbys: Standbys
   readonly #states = new Map<WorkspaceId, WorkspaceState>()
   readonly #changed = new Map<WorkspaceId, Set<() => void>>()
   readonly #work = new KeyedMutex<WorkspaceId>()
 
   constructor(deps: DirectorDeps, options: { readonly standbys: number }) {
     this.#deps = deps
-    this.#standbys = options.standbys
+    this.#standbys = new Standbys(deps, options)
     for (const { signed } of deps.table.all()) this.#states.set(signed.value.workspace, initialState(signed.value.home))
   }
 
@@ -110,8 +113,7 @@ export class Director {
     const id = created.signed.value.workspace
     if (id !== workspace) return id
     this.#set(id, { state: 'restoring' })
-    await this.#work.run(id, () => this.#assume(id))
-    void this.tend(id)
+    await this.resume(id)
     return id
   }
 
@@ -119,7 +121,7 @@ export class Director {
   async welcome(peer: PeerIdText): Promise<void> {
     const { table } = this.#deps
     const homes = table.homesOf(peer).map(({ signed }) => this.resume(signed.value.workspace))
-    const standbys = table.standbysOf(peer).map(({ signed }) => this.#order(peer, signed, 'follow'))
+    const standbys = table.standbysOf(peer).map(({ signed }) => this.#standbys.order(peer, signed, 'follow'))
     const orphans = [...table.all()].filter(({ signed }) => signed.value.home === null)
     const adopted = orphans.map(({ signed }) => this.failover(signed.value.workspace, null))
     await Promise.all([...homes, ...standbys, ...adopted])
@@ -130,7 +132,7 @@ export class Director {
     const owned = this.#deps.table.get(workspace)
     if (owned === null) return
     const { home, standbys } = owned.signed.value
-    if (home !== peer && !standbys.includes(peer)) await this.#order(peer, owned.signed, 'release')
+    if (home !== peer && !standbys.includes(peer)) await this.#standbys.order(peer, owned.signed, 'release')
   }
 
   /** The home of before serves again, in the same epoch. */
@@ -139,7 +141,15 @@ export class Director {
       const state = this.state(workspace)
       if (state.state === 'orphaned') return
       if (state.state !== 'serving') this.#set(workspace, promote(state))
-      await this.#assume(workspace)
+      const { home } = this.#owned(workspace).signed.value
+      try {
+        await this.#assume(workspace)
+      } catch (error) {
+        // A home that is away comes back or is found dead. One that is there and cannot serve is replaced.
+        if (home === null || !this.#deps.instances.isConnected(home)) throw error
+        this.#deps.log.error({ workspace, home, error: messageOf(error) }, 'a home cannot serve and is replaced')
+        await this.#replace(workspace, home)
+      }
       void this.tend(workspace)
     })
   }
@@ -170,7 +180,7 @@ export class Director {
     if (to !== null) {
       this.#set(workspace, beginMove(this.state(workspace), to))
       try {
-        await this.#bringUpToDate(workspace, to, options.signal)
+        await this.#standbys.bringUpToDate(workspace, to, options.signal)
       } catch (error) {
         this.#set(workspace, thaw(this.state(workspace)))
         throw error
@@ -181,7 +191,7 @@ export class Director {
     try {
       await withTimeout(
         clock,
-        FREEZE_MS,
+        IDLE_MS,
         'ending the requests in flight',
         (signal) => options.idle(workspace, signal),
         options.signal
@@ -193,7 +203,7 @@ export class Director {
     }
     const keep = options.keepAsStandby ? [from] : []
     const moved = await this.#promoteTo(workspace, () => to, heldAt, keep)
-    if (!options.keepAsStandby) await this.#order(from, this.#owned(workspace).signed, 'release')
+    if (!options.keepAsStandby) await this.#standbys.order(from, this.#owned(workspace).signed, 'release')
     void this.tend(workspace)
     return moved
   }
@@ -211,36 +221,34 @@ export class Director {
     }
   }
 
-  /** Makes the target a standby and waits until it holds a head that is as new as the one of when it began. */
-  async #bringUpToDate(workspace: WorkspaceId, to: PeerIdText, signal: AbortSignal): Promise<void> {
-    const { table, holdings, repository, instances } = this.#deps
-    const { standbys, epoch } = this.#owned(workspace).signed.value
-    if (!standbys.includes(to)) {
-      const owned = await table.setStandbys(workspace, epoch, [...standbys, to])
-      await this.#orderNow(to, owned.signed, 'follow')
-    }
-    const wanted = (await repository.tip(workspace))?.tip.sequence ?? 0
-    while (holdings.sequence(workspace, to) < wanted) {
-      if (!instances.isConnected(to)) throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
-      await changedOrLater(this.#deps, workspace, signal)
-    }
-  }
-
   /**
    * The home is gone: a standby takes over, or any other instance, which restores from the repository.
    * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now.
    */
   failover(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
     return this.#work.run(workspace, async () => {
-      const { home } = this.#owned(workspace).signed.value
-      if (home !== gone) return
-      await this.#promoteTo(
-        workspace,
-        (tried) => this.#successor(workspace, [...tried, gone]),
-        this.#deps.clock.now(),
-        []
-      )
+      if (this.#owned(workspace).signed.value.home !== gone) return
+      await this.#replace(workspace, gone)
       void this.tend(workspace)
+    })
+  }
+
+  /** An orphan without a taker stays as it is: its epoch is sealed already. */
+  async #replace(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
+    const { clock } = this.#deps
+    const choose = (tried: readonly PeerIdText[]): PeerIdText | null => this.#successor(workspace, [...tried, gone])
+    if (this.#owned(workspace).signed.value.home === null && choose([]) === null) return
+    try {
+      await this.#promoteTo(workspace, choose, clock.now(), [])
+    } finally {
+      const { home } = this.#owned(workspace).signed.value
+      if (!passes(this.state(workspace))) clock.after(REPLACE_AGAIN_MS, () => this.#again(workspace, home))
+    }
+  }
+
+  #again(workspace: WorkspaceId, home: PeerIdText | null): void {
+    this.failover(workspace, home).catch((error: unknown) => {
+      this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a workspace is still without a home')
     })
   }
 
@@ -307,48 +315,11 @@ export class Director {
     return receipt
   }
 
-  /** Sees to it that the workspace has the standbys that it should have. */
+  /** Sees to it that the workspace has the standbys that it should have. Never rejects. */
   tend(workspace: WorkspaceId): Promise<void> {
-    return this.#work
-      .run(workspace, async () => {
-        const { table, instances, holdings } = this.#deps
-        const owned = this.#owned(workspace)
-        const { home, standbys, epoch } = owned.signed.value
-        if (home === null || !passes(this.state(workspace))) return
-        const wanted = chooseStandbys(
-          this.#toPlace(owned.signed.value),
-          home,
-          standbys,
-          instances.candidates(),
-          this.#standbys
-        )
-        if (wanted.length === standbys.length && wanted.every((peer) => standbys.includes(peer))) return
-        const changed = await table.setStandbys(workspace, epoch, wanted)
-        const dropped = standbys.filter((peer) => !wanted.includes(peer))
-        const added = wanted.filter((peer) => !standbys.includes(peer))
-        for (const peer of dropped) holdings.forget(workspace, peer)
-        await Promise.all([
-          ...added.map((peer) => this.#order(peer, changed.signed, 'follow')),
-          ...dropped.map((peer) => this.#order(peer, changed.signed, 'release'))
-        ])
-      })
-      .catch((error: unknown) => {
-        this.#deps.log.warn({ workspace, error: messageOf(error) }, 'the standbys of a workspace were not seen to')
-      })
-  }
-
-  /** Told again when the instance connects, so that a failure may be left at that. */
-  async #order(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
-    try {
-      await this.#orderNow(peer, signed, kind)
-    } catch (error) {
-      const { workspace } = signed.value
-      this.#deps.log.info({ workspace, peer, kind, error: messageOf(error) }, 'an order waits for the next connection')
-    }
-  }
-
-  async #orderNow(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
-    await this.#deps.instances.order(peer, { kind, ownership: signed.bytes }, ORDER_MS)
+    return this.#work.run(workspace, async () => {
+      if (passes(this.state(workspace))) await this.#standbys.tend(workspace)
+    })
   }
 
   #owned(workspace: WorkspaceId): OwnedWorkspace {
@@ -364,19 +335,6 @@ export class Director {
   #set(workspace: WorkspaceId, state: WorkspaceState): void {
     this.#states.set(workspace, state)
     this.touch(workspace)
-  }
-}
-
-/** The next receipt for the workspace, or a moment later: whoever sends receipts may go away without a word. */
-async function changedOrLater(
-  { holdings, clock }: DirectorDeps,
-  workspace: WorkspaceId,
-  signal: AbortSignal
-): Promise<void> {
-  try {
-    await withTimeout(clock, LOOK_AGAIN_MS, 'a receipt', (inner) => holdings.changed(workspace, inner), signal)
-  } catch (error) {
-    if (!hasCode(error, 'TIMED_OUT') || signal.aborted) throw error
   }
 }
 

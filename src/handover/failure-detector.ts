@@ -1,5 +1,6 @@
 import type { Clock, Instant, TimerHandle } from '../core/clock.ts'
 import type { PeerIdText } from '../core/ids.ts'
+import { grantorUntil } from '../membership/lease.ts'
 import type { StopIntent } from '../wire/control.ts'
 
 export interface FailureDetectorOptions {
@@ -7,18 +8,24 @@ export interface FailureDetectorOptions {
   readonly failoverAfterMs: number
   /** The same for one that said that it comes back soon. */
   readonly restartGraceMs: number
-  /** The lease, where it must end before another may write; 0 where the seal alone is enough. */
+  /** Must an instance's lease have ended before another may write? Not where the seal alone is enough. */
+  readonly leaseMustEnd: boolean
   readonly leaseMs: number
 }
 
-/** Clocks of members run at most this much faster or slower than the coordinator's. */
-const DRIFT = 0.01
+/** The last that is known of an instance. */
+export interface LastSeen {
+  readonly heardAt: Instant
+  readonly intent: StopIntent | null
+  readonly leaseGrantedAt: Instant
+}
 
-/** How long to wait for an instance after its last word. */
-export function patienceMs(intent: StopIntent | null, options: FailureDetectorOptions): number {
-  if (intent === 'restart') return options.restartGraceMs
-  if (intent === 'flush' || intent === 'leave') return 0
-  return Math.max(options.failoverAfterMs, options.leaseMs * (1 + DRIFT))
+/** When an instance that is not connected counts as dead. */
+export function deadAt({ heardAt, intent, leaseGrantedAt }: LastSeen, options: FailureDetectorOptions): Instant {
+  const { failoverAfterMs, restartGraceMs, leaseMustEnd, leaseMs } = options
+  const leaseEnd = leaseMustEnd ? grantorUntil(leaseGrantedAt, leaseMs) : heardAt
+  const patience = intent === 'restart' ? restartGraceMs : intent === null ? failoverAfterMs : 0
+  return Math.max(heardAt + patience, leaseEnd)
 }
 
 /** Tells which instances are dead: those that are not connected and were not heard for too long. */
@@ -39,14 +46,16 @@ export class FailureDetector {
     return this.#dead.has(peer)
   }
 
-  /** The connection is lost. `heardAt`: the last word. */
-  lost(peer: PeerIdText, heardAt: Instant, intent: StopIntent | null): void {
-    this.#watch(peer, patienceMs(intent, this.#options) - (this.#clock.now() - heardAt))
+  /** The connection is lost. */
+  lost(peer: PeerIdText, last: LastSeen): void {
+    this.#watch(peer, deadAt(last, this.#options) - this.#clock.now())
   }
 
-  /** The coordinator starts: all leases count as granted now, and members get time to come back. */
+  /** The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. */
   awaited(peer: PeerIdText, graceMs: number): void {
-    this.#watch(peer, Math.max(graceMs, patienceMs(null, this.#options)))
+    const now = this.#clock.now()
+    const last = { heardAt: now, intent: null, leaseGrantedAt: now }
+    this.#watch(peer, Math.max(graceMs, deadAt(last, this.#options) - now))
   }
 
   connected(peer: PeerIdText): void {

@@ -73,12 +73,17 @@ export function inviteLink(
  * @throws NodeDaemonError `CODE_REQUIRED`
  */
 export function checkTrust(target: JoinTarget, given: { readonly code: boolean; readonly terminal: boolean }): void {
-  if (target.kind === 'multiaddr' || target.url.protocol === 'https:' || isLoopbackHost(target.url.hostname)) return
-  if (given.code || given.terminal || target.peer !== null) return
+  if (target.kind === 'multiaddr' || isProven(target) || given.code || given.terminal) return
   throw new NodeDaemonError('CODE_REQUIRED', `${target.url.origin} is not encrypted: anybody could answer there`, {
     advice:
       'use https, or add --code with the code that the admin tells you, or join with an invite link or a multiaddr'
   })
+}
+
+/** Does the target itself, or the way to it, prove who answers there? */
+export function isProven(target: JoinTarget): boolean {
+  if (target.kind === 'multiaddr' || target.peer !== null) return true
+  return target.url.protocol === 'https:' || isLoopbackHost(target.url.hostname)
 }
 
 function inviteOf(link: URLSearchParams): string | null {

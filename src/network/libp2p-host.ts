@@ -197,7 +197,7 @@ class Libp2pHost implements Host {
       if (signal?.aborted) throw aborted(signal)
       const limit = AbortSignal.timeout(DIAL_MS)
       try {
-        const target = multiaddr(address).decapsulate('/p2p').encapsulate(`/p2p/${peer}`)
+        const target = multiaddr(`${address.replace(/\/p2p\/[^/]*$/, '')}/p2p/${peer}`)
         const connection = await this.#node.dial(target, {
           force: true,
           signal: signal === undefined ? limit : AbortSignal.any([signal, limit])

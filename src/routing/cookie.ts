@@ -6,7 +6,9 @@ import type { CookieKeys } from './neighbours.ts'
 const PLAIN_NAME = 'nd_session'
 const SECURE_NAME = '__Host-nd_session'
 /** Both names of the session cookie. Neither ever reaches an instance, nor comes from one. */
-export const SESSION_COOKIES: readonly string[] = [PLAIN_NAME, SECURE_NAME]
+/** The console's cookie. Cookies know no ports: a browser brings it to the front door of the same machine too. */
+export const CONSOLE_COOKIE = 'nd_console'
+export const SESSION_COOKIES: readonly string[] = [PLAIN_NAME, SECURE_NAME, CONSOLE_COOKIE]
 
 const MAX_AGE_S = 30 * 24 * 60 * 60
 const RENEW_AFTER_MS = 24 * 60 * 60 * 1000
@@ -101,7 +103,7 @@ const sign = (key: Uint8Array, payload: string): Buffer =>
 
 /** A Cookie header without the session cookies; null where nothing is left. */
 export function withoutSession(header: string): string | null {
-  if (!header.includes('nd_session')) return header
+  if (!header.includes('nd_')) return header
   const rest = header.split(';').filter((pair) => !SESSION_COOKIES.includes((pair.split('=', 1)[0] ?? '').trim()))
   return rest.length === 0 ? null : rest.join(';').trim()
 }

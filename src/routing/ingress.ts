@@ -51,7 +51,9 @@ export class Ingress implements AsyncDisposable {
       this.#take(request, response)
     })
     this.#server.on('clientError', (error, socket) => {
-      this.#deps.log.warn({ error: messageOf(error) }, 'a malformed request came through the tunnel')
+      if (codeOf(error) !== 'CLOSED') {
+        this.#deps.log.warn({ error: messageOf(error) }, 'a malformed request came through the tunnel')
+      }
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n')
       else socket.destroy()
     })

@@ -51,6 +51,18 @@ export function markerBlock(end: Position): Block {
   return { cid: CID.createV1(RAW_CODEC, createDigest(IDENTITY, bytes)), bytes }
 }
 
+const MARKER_HEAD_BYTES = 5
+/** How long a marker's section is. */
+export const MARKER_BYTES = MARKER_HEAD_BYTES + 2 * MARKER_PAYLOAD_BYTES
+
+/** Where in `bytes` a marker may begin. */
+export function* markersIn(bytes: Uint8Array): Generator<number> {
+  const searched = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  for (let at = searched.indexOf(MARKER_MAGIC); at >= 0; at = searched.indexOf(MARKER_MAGIC, at + 1)) {
+    if (at >= MARKER_HEAD_BYTES) yield at - MARKER_HEAD_BYTES
+  }
+}
+
 /** The position that a marker names; null where the block is none. */
 export function markerEnd({ cid, bytes }: Block): Position | null {
   if (cid.code !== RAW_CODEC || cid.multihash.code !== IDENTITY || bytes.length !== MARKER_PAYLOAD_BYTES) return null

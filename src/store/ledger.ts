@@ -29,10 +29,23 @@ export function follows({ tip, sealedEpoch }: WorkspaceState, head: Head): boole
   )
 }
 
+/**
+ * Does this head go on where the records in between were lost? Asked only on a rebuild from packs that are damaged:
+ * its previous head is lost, or it begins a later epoch on a head from before heads that the lost seal made void.
+ */
+export function goesOn({ tip, sealedEpoch }: WorkspaceState, head: Head, previous: HeadKind | null): boolean {
+  const epoch = tip?.epoch ?? 0
+  const later = head.epoch > sealedEpoch && head.epoch >= epoch && head.sequence > (tip?.sequence ?? 0)
+  const lost = head.previous !== null && previous === null
+  return later && (lost || (head.epoch > epoch && previous === 'accepted'))
+}
+
 export function withTip(state: WorkspaceState, { cid, value }: SignedHead, counts: rows.Counts): WorkspaceState {
   const { epoch, sequence, root } = value
   return { ...state, known: true, tip: { cid, epoch, sequence, root, counts } }
 }
+
+export type HeadKind = 'accepted' | 'diverged'
 
 const ACCEPTED = 1
 const DIVERGED = 2
@@ -54,7 +67,7 @@ export class Ledger {
   }
 
   /** Was this head kept, and how? Null where it was not. */
-  async kindOf(cid: CID): Promise<'accepted' | 'diverged' | null> {
+  async kindOf(cid: CID): Promise<HeadKind | null> {
     const row = await this.#shelf.staged.get(rows.headKey(cid))
     if (row === null) return null
     return row[0] === DIVERGED ? 'diverged' : 'accepted'

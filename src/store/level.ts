@@ -8,7 +8,7 @@ import { Mutex } from '../core/mutex.ts'
 import { diskError, systemCode } from './disk.ts'
 
 /**
- * An ordered map that outlives the process. Every value carries a checksum: one that fails it is told as `INTEGRITY`,
+ * An ordered map that stays over a restart. Every value carries a checksum: one that fails it is told as `INTEGRITY`,
  * never returned. A durable write makes all writes before it durable too.
  */
 export interface LevelStore extends KeyValue {

@@ -49,20 +49,34 @@ const CHECKPOINT_BYTES = 64 * 1024 * 1024
 /** Mends the packs, opens the index and brings it up to date; builds it anew where it cannot be used or `rebuild` says so. */
 export async function openParts(deps: RepositoryDeps, rebuild: boolean): Promise<Parts> {
   const level = await openIndex(deps, rebuild)
-  const { end, unusable } = await attemptRead(level)
-  const { lost } = await mendPacks(deps.disk, end, deps.log)
-  if (lost || unusable) {
-    deps.log.error({ lost }, 'the index of the repository does not fit its packs and is built anew')
-    await level.close()
-    return await catchUp(deps, await openIndex(deps, true))
-  }
   try {
-    return await catchUp(deps, level)
+    if (await fits(deps, level)) return await catchUp(deps, level)
+    deps.log.error({}, 'the index of the repository does not fit its packs and is built anew')
   } catch (error) {
+    await level.close()
     if (!isDamagedRow(error)) throw error
     deps.log.error({ error }, 'the index of the repository is damaged and is built anew')
-    return await catchUp(deps, await openIndex(deps, true))
   }
+  await level.close()
+  const anew = await openIndex(deps, true)
+  try {
+    return await catchUp(deps, anew)
+  } catch (error) {
+    await anew.close()
+    throw error
+  }
+}
+
+/** Mends the packs, and says whether the index speaks of what they hold now. */
+async function fits({ disk, log }: RepositoryDeps, level: LevelStore): Promise<boolean> {
+  const marks = await level.getMany([INDEXED_KEY, FORMAT_KEY]).catch((error: unknown) => {
+    if (isDamagedRow(error)) return null
+    throw error
+  })
+  const [indexed = null, format = null] = marks ?? []
+  const { lost } = await mendPacks(disk, indexed === null ? null : decodePosition(indexed), log)
+  if (marks === null || lost) return false
+  return indexed === null || (format !== null && decodeJson(format) === FORMAT)
 }
 
 async function openIndex({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
@@ -77,32 +91,14 @@ async function openIndex({ index, log }: RepositoryDeps, rebuild: boolean): Prom
   }
 }
 
-async function attemptRead(
-  level: LevelStore
-): Promise<{ end: ReturnType<typeof decodePosition> | null; unusable: boolean }> {
-  try {
-    const [end, format] = await level.getMany([INDEXED_KEY, FORMAT_KEY])
-    const foreign = end != null && (format == null || decodeJson(format) !== FORMAT)
-    return { end: end == null ? null : decodePosition(end), unusable: foreign }
-  } catch (error) {
-    if (!isDamagedRow(error)) throw error
-    return { end: null, unusable: true }
-  }
-}
-
 async function catchUp(deps: RepositoryDeps, level: LevelStore): Promise<Parts> {
-  try {
-    const began = deps.clock.now()
-    const { disk, log, reserveBytes = 0, packBytes, checkpointBytes = CHECKPOINT_BYTES } = deps
-    const packs = await openPacks(disk, packBytes === undefined ? {} : { packBytes })
-    await level.write({ put: [[FORMAT_KEY, encodeJson(FORMAT)]] }, { durable: true })
-    const shelf = await Shelf.open({ level, packs, disk, log, reserveBytes, checkpointBytes })
-    const ledger = new Ledger(shelf)
-    await replay(shelf, ledger, log)
-    log.info({ packs: packs.count, tookMs: Math.round(deps.clock.now() - began) }, 'the repository is open')
-    return { level, packs, shelf, ledger }
-  } catch (error) {
-    await level.close()
-    throw error
-  }
+  const began = deps.clock.now()
+  const { disk, log, reserveBytes = 0, packBytes, checkpointBytes = CHECKPOINT_BYTES } = deps
+  const packs = await openPacks(disk, packBytes === undefined ? {} : { packBytes })
+  await level.write({ put: [[FORMAT_KEY, encodeJson(FORMAT)]] }, { durable: true })
+  const shelf = await Shelf.open({ level, packs, disk, log, reserveBytes, checkpointBytes })
+  const ledger = new Ledger(shelf)
+  await replay(shelf, ledger, log)
+  log.info({ packs: packs.count, tookMs: Math.round(deps.clock.now() - began) }, 'the repository is open')
+  return { level, packs, shelf, ledger }
 }

@@ -1,6 +1,16 @@
 import { type Block, MAX_BLOCK_BYTES, matches } from '../core/blocks.ts'
 import type { Logger } from '../core/log.ts'
-import { CAR_HEADER, type Location, markerBlock, markerEnd, type Position, parseSection, sectionHead } from './car.ts'
+import {
+  CAR_HEADER,
+  type Location,
+  MARKER_BYTES,
+  markerBlock,
+  markerEnd,
+  markersIn,
+  type Position,
+  parseSection,
+  sectionHead
+} from './car.ts'
 import type { Disk } from './disk.ts'
 import { isBlockCid } from './rows.ts'
 
@@ -38,7 +48,7 @@ export type PackItem =
     }
   /** All that comes before was durable when this was written. */
   | { readonly kind: 'marker'; readonly start: number }
-  /** From here on, sections cannot be told apart. */
+  /** From here on sections cannot be told apart, up to the next marker. */
   | { readonly kind: 'broken'; readonly start: number }
 
 /** What a pack holds from the section at `from` on, in order, up to `until`. */
@@ -57,10 +67,29 @@ export async function* readPack(disk: Disk, pack: number, from: number, until: n
       offset = 0
       if (!stuck) continue
     }
-    if (parsed.kind !== 'section') return yield { kind: 'broken', start }
-    yield item(pack, base, start, parsed)
-    offset = parsed.end
+    if (parsed.kind === 'section') {
+      yield item(pack, base, start, parsed)
+      offset = parsed.end
+    } else {
+      yield { kind: 'broken', start }
+      base = await nextMarker(disk, pack, start + 1, until)
+      bytes = new Uint8Array(0)
+      offset = 0
+    }
   }
+}
+
+/** Where the next marker begins that names its own place, as no content can; `until` where there is none. */
+async function nextMarker(disk: Disk, pack: number, from: number, until: number): Promise<number> {
+  for (let base = from; base < until; base += WINDOW_BYTES) {
+    const bytes = await disk.read(packPath(pack), base, Math.min(WINDOW_BYTES + MARKER_BYTES, until - base))
+    for (const offset of markersIn(bytes)) {
+      const parsed = parseSection(bytes, offset)
+      const end = parsed.kind === 'section' ? markerEnd(parsed.block) : null
+      if (end?.pack === pack && end.offset === base + offset) return base + offset
+    }
+  }
+  return until
 }
 
 function item(pack: number, base: number, start: number, parsed: { block: Block; dataOffset: number }): PackItem {
@@ -132,8 +161,7 @@ async function tailEnd(disk: Disk, pack: number, from: number, size: number): Pr
   let damaged: number | null = null
   for await (const item of readPack(disk, pack, from, size)) {
     if (item.kind === 'marker') damaged = null
-    else if (item.kind === 'broken') return damaged ?? item.start
-    else if (!item.valid) damaged ??= item.start
+    else if (item.kind === 'broken' || !item.valid) damaged ??= item.start
   }
   return damaged ?? size
 }

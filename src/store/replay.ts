@@ -5,7 +5,7 @@ import type { Logger } from '../core/log.ts'
 import { headRecord, type Seal, type SignedHead, sealRecord } from '../core/records.ts'
 import type { Location } from './car.ts'
 import { checkClosure } from './closure.ts'
-import { follows, type Ledger, openAs, withTip } from './ledger.ts'
+import { follows, goesOn, type Ledger, openAs, withTip } from './ledger.ts'
 import type { Counts } from './rows.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -26,20 +26,28 @@ export async function replay(shelf: Shelf, ledger: Ledger, log: Logger): Promise
   const end = shelf.packs.end
   if (from?.pack === end.pack && from.offset === end.offset) return
   let blocks: Found[] = []
+  let damaged = false
+  let pack = from?.pack ?? 1
   const flush = async (): Promise<void> => {
     const found = blocks
     blocks = []
     await stageUnknown(shelf, found)
   }
   for await (const item of shelf.packs.sections(from)) {
+    if (item.pack > pack + 1) {
+      damaged = true
+      log.error({ before: item.pack, after: pack }, 'packs are missing')
+    }
+    pack = item.pack
     if (item.kind === 'marker') continue
     if (item.kind === 'broken' || !item.valid) {
+      damaged = true
       log.error({ pack: item.pack, offset: item.start }, 'a part of a pack is damaged and is left out')
       continue
     }
     if (item.block.cid.code !== RECORD_CODEC) blocks.push(item)
     if (item.block.cid.code === RECORD_CODEC || blocks.length >= LOOKUP_BLOCKS) await flush()
-    if (item.block.cid.code === RECORD_CODEC) await replayRecord(shelf, ledger, item, log)
+    if (item.block.cid.code === RECORD_CODEC) await replayRecord(shelf, ledger, item, damaged, log)
     if (shelf.staged.size >= LOOKUP_BLOCKS * 8) await shelf.settle()
   }
   await flush()
@@ -53,9 +61,15 @@ async function stageUnknown(shelf: Shelf, found: readonly Found[]): Promise<void
   }
 }
 
-async function replayRecord(shelf: Shelf, ledger: Ledger, { block, location }: Found, log: Logger): Promise<void> {
+async function replayRecord(
+  shelf: Shelf,
+  ledger: Ledger,
+  { block, location }: Found,
+  damaged: boolean,
+  log: Logger
+): Promise<void> {
   const head = await openAs(headRecord, block.bytes)
-  if (head !== null) return await replayHead(shelf, ledger, head, location, log)
+  if (head !== null) return await replayHead(shelf, ledger, head, location, damaged, log)
   const seal = await openAs(sealRecord, block.bytes)
   if (seal !== null) return await replaySeal(ledger, seal, location)
   log.error({ ...location }, 'a record in a pack is neither a head nor a seal and is left out')
@@ -66,12 +80,15 @@ async function replayHead(
   ledger: Ledger,
   head: SignedHead,
   location: Location,
+  damaged: boolean,
   log: Logger
 ): Promise<void> {
   if ((await ledger.kindOf(head.cid)) !== null) return
   const counts = await adopt(shelf, head, log)
   const state = await ledger.staged(head.value.workspace)
-  if (follows(state, head.value)) ledger.stageTip(state, withTip(state, head, counts), head, location)
+  const previous = head.value.previous === null ? null : await ledger.kindOf(head.value.previous)
+  const isTip = follows(state, head.value) || (damaged && goesOn(state, head.value, previous))
+  if (isTip) ledger.stageTip(state, withTip(state, head, counts), head, location)
   else ledger.stageDiverged(head, location)
 }
 

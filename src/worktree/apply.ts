@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
-import { walkClosure } from '../content/tree.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
+import { BlockCounter, countBlocks } from './count-blocks.ts'
 import { freeBytes, syncFileSystem } from './disk.ts'
 import type { EntryRecord } from './entry-record.ts'
 import { isRacy } from './fingerprint.ts'
@@ -22,7 +22,7 @@ export interface Applied {
   /** Content of the files. */
   readonly bytes: number
   readonly fetchedBytes: number
-  /** Nodes and leaves that the root leads to, each counted once. */
+  /** Nodes and leaves at and below the root, each counted as often as it is linked. */
   readonly blocks: number
 }
 
@@ -55,23 +55,25 @@ export async function applyTree(
   state: TreeState & { readonly root: CID },
   root: CID
 ): Promise<Applied> {
-  const intake = new Intake(deps)
+  const intake = new Intake({ ...deps, nothingHere: state.bytes === 0 })
   const plan = await planTree(state.root, root, deps.index, (cids) => intake.nodes(cids), deps.signal)
   await checkRoom(deps, plan, state)
   await deps.staging.prepare()
-  const begun = { ...state, applying: true }
+  const begun: TreeState = { ...state, applying: true }
   await deps.index.record({ put: new Map(), remove: changing(plan.folders) }, begun, { durable: true })
 
   const size = plan.folders.length + plan.files.length + plan.links.length
   const syncEach = size <= SYNC_EACH_MAX || !(await syncFileSystem(deps.folder))
   const ledger = new Ledger(deps.index, state)
-  await carryOut({ ...deps, intake, ledger, syncEach }, deps, plan, begun)
+  const counter = new BlockCounter(deps.index.load)
+  await carryOut({ ...deps, intake, ledger, counter, syncEach }, deps, plan, begun)
   if (!syncEach) await syncAll(deps.folder)
   const { files, bytes } = ledger
-  const done = { ...begun, root, files, bytes, applying: false }
+  const blocks = await countBlocks(root, plan, state.blocks, counter)
+  const done = { root, files, bytes, blocks, applying: false }
   await deps.index.record({ put: settled(ledger.put, deps.clock), remove: ledger.remove }, done, { durable: true })
   await deps.staging.clear()
-  return { files, bytes, fetchedBytes: intake.fetchedBytes, blocks: await countBlocks(deps.index, root) }
+  return { files, bytes, fetchedBytes: intake.fetchedBytes, blocks }
 }
 
 async function carryOut(place: PlaceDeps, deps: ApplyDeps, plan: Plan, begun: TreeState): Promise<void> {
@@ -80,7 +82,7 @@ async function carryOut(place: PlaceDeps, deps: ApplyDeps, plan: Plan, begun: Tr
   for (const file of plan.files) if (!(await redressFile(place, file))) written.push(file)
   await writeFiles(place, written, () => checkpoint(place, deps, begun))
   await forEachParallel(plan.links, WORK_AT_ONCE, (link) => placeLink(place, link))
-  await forEachParallel(plan.removed, WORK_AT_ONCE, (path) => removeEntry(place, path))
+  await forEachParallel(plan.removed, WORK_AT_ONCE, ({ path }) => removeEntry(place, path))
   for (const level of deepestFirst(plan.folders)) {
     await forEachParallel(level, WORK_AT_ONCE, (folder) => finishFolder(place, folder))
   }
@@ -124,10 +126,4 @@ const changing = (folders: readonly PlannedFolder[]): Set<WorkspacePath> =>
 function deepestFirst(folders: readonly PlannedFolder[]): PlannedFolder[][] {
   const depthOf = ({ path }: PlannedFolder): number => (path === '' ? 0 : path.split('/').length)
   return [...Map.groupBy(folders, depthOf)].sort(([a], [b]) => b - a).map(([, level]) => level)
-}
-
-async function countBlocks(index: TreeIndex, root: CID): Promise<number> {
-  let blocks = 0
-  for await (const _ of walkClosure(root, index.load, () => false)) blocks++
-  return blocks
 }

@@ -13,7 +13,7 @@ export type Fetch = (cids: readonly CID[]) => Promise<Block[]>
 
 /** How many blocks one call of `fetch` asks for at most. */
 const NODES_AT_ONCE = 256
-const LOCAL_READS_AT_ONCE = 8
+const READS_AT_ONCE = 8
 /** More levels than any file has that was made here. */
 const MAX_LEVELS = 14
 
@@ -24,25 +24,30 @@ export class Intake {
   readonly #index: TreeIndex
   readonly #fetch: Fetch
   readonly #signal: AbortSignal | undefined
+  readonly #nothingHere: boolean
 
   constructor(deps: {
     readonly folder: string
     readonly index: TreeIndex
     readonly fetch: Fetch
     readonly signal: AbortSignal | undefined
+    /** No file on disk has content: looking for what is there already is not worth it. */
+    readonly nothingHere: boolean
   }) {
     this.#folder = deps.folder
     this.#index = deps.index
     this.#fetch = deps.fetch
     this.#signal = deps.signal
+    this.#nothingHere = deps.nothingHere
   }
 
   /** Sees to it that the index has these tree nodes. */
   async nodes(cids: Iterable<CID>): Promise<void> {
     const missing = new Map<string, CID>()
-    for (const [key, cid] of new Map([...cids].map((cid) => [cid.toString(), cid]))) {
-      if ((await this.#index.node(cid)) === null) missing.set(key, cid)
-    }
+    const unique = new Map([...cids].map((cid) => [cid.toString(), cid]))
+    await forEachParallel(unique, READS_AT_ONCE, async ([key, cid]) => {
+      if (this.#nothingHere || (await this.#index.node(cid)) === null) missing.set(key, cid)
+    })
     for (const batch of batches(missing.values(), NODES_AT_ONCE)) {
       for (const block of await this.#fetched(batch)) await this.#index.keepNode(block)
     }
@@ -68,7 +73,7 @@ export class Intake {
   async leaves(wanted: readonly FileLink[]): Promise<Map<string, Uint8Array>> {
     const unique = new Map(wanted.map((leaf) => [leaf.cid.toString(), leaf]))
     const found = new Map<string, Uint8Array>()
-    await forEachParallel(unique, LOCAL_READS_AT_ONCE, async ([key, { cid }]) => {
+    await forEachParallel(this.#nothingHere ? [] : unique, READS_AT_ONCE, async ([key, { cid }]) => {
       const bytes = await leafOnDisk(this.#folder, this.#index, cid)
       if (bytes !== null) found.set(key, bytes)
     })

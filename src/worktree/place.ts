@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { type Metadata, type Node, readNode } from '../content/nodes.ts'
 import { NodeDaemonError } from '../core/errors.ts'
+import type { BlockCounter } from './count-blocks.ts'
 import { isDenied, look, makeFolder, removeTree } from './disk.ts'
 import type { EntryKind } from './entry-record.ts'
 import { type Fingerprint, fingerprintOf, utimesText } from './fingerprint.ts'
@@ -22,6 +23,7 @@ export interface PlaceDeps {
   readonly staging: Staging
   readonly intake: Intake
   readonly ledger: Ledger
+  readonly counter: BlockCounter
   /** Every file and folder is fsynced by itself; else the whole file system is, later. */
   readonly syncEach: boolean
 }

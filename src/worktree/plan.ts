@@ -35,11 +35,13 @@ export interface Plan {
   readonly folders: PlannedFolder[]
   readonly files: PlannedFile[]
   readonly links: Planned[]
-  readonly removed: WorkspacePath[]
+  readonly removed: { readonly path: WorkspacePath; readonly cid: CID }[]
+  /** How many more nodes of folders the new tree has. */
+  folderNodes: number
 }
 
 /** A small set of blocks can describe an endless number of entries. */
-const MAX_ENTRIES = 2_000_000
+export const MAX_ENTRIES = 1_000_000
 const MAX_DEPTH = 1_000
 const SMALL_BYTES = 1024 * 1024
 const SMALL_LEAVES = 64
@@ -91,9 +93,10 @@ export async function planTree(
   root: CID,
   index: TreeIndex,
   ensure: (cids: Iterable<CID>) => Promise<void>,
-  signal: AbortSignal | undefined
+  signal: AbortSignal | undefined,
+  maxEntries = MAX_ENTRIES
 ): Promise<Plan> {
-  const planner = new Planner(index)
+  const planner = new Planner(index, maxEntries)
   let steps: Step[] = [{ kind: 'entry', path: '', before, now: root, totalBytes: 0 }]
   for (let depth = 0; steps.length > 0; depth++) {
     if (depth > MAX_DEPTH) throw new NodeDaemonError('TOO_LARGE', 'the tree is too deep')
@@ -111,12 +114,13 @@ export async function planTree(
 }
 
 class Planner {
-  readonly plan: Plan = { folders: [], files: [], links: [], removed: [] }
+  readonly plan: Plan = { folders: [], files: [], links: [], removed: [], folderNodes: 0 }
   readonly #index: TreeIndex
-  #entries = 0
+  #entriesLeft: number
 
-  constructor(index: TreeIndex) {
+  constructor(index: TreeIndex, maxEntries: number) {
     this.#index = index
+    this.#entriesLeft = maxEntries
   }
 
   take(step: Step): Promise<Step[]> {
@@ -145,6 +149,7 @@ class Planner {
   async #shards({ folder, before, now, prefix }: Step & { kind: 'shards' }): Promise<Step[]> {
     const old = await this.#listed(before, prefix, folder.before)
     const fresh = await this.#listed(now, prefix, folder.now)
+    this.plan.folderNodes += Number(now !== null) - Number(before !== null)
     const next: Step[] = []
     for (const index of new Set([...old.keys(), ...fresh.keys()])) {
       const pair = { before: old.get(index) ?? null, now: fresh.get(index) ?? null }
@@ -173,7 +178,7 @@ class Planner {
   }
 
   #list(entry: Entry, into: Map<string, Entry>): void {
-    if (++this.#entries > MAX_ENTRIES) throw new NodeDaemonError('TOO_LARGE', 'the trees have too many entries')
+    if (this.#entriesLeft-- === 0) throw new NodeDaemonError('TOO_LARGE', 'the trees have too many entries')
     into.set(entry.name, entry)
   }
 
@@ -184,7 +189,9 @@ class Planner {
       if (was?.equals(cid) === true) continue
       steps.push({ kind: 'entry', path: joinPath(path, name), before: was, now: cid, totalBytes })
     }
-    for (const name of before.keys()) if (!now.has(name)) this.plan.removed.push(joinPath(path, name))
+    for (const { name, cid } of before.values()) {
+      if (!now.has(name)) this.plan.removed.push({ path: joinPath(path, name), cid })
+    }
     return steps
   }
 

@@ -42,5 +42,6 @@ async function readAll(deps: ScanDeps, state: TreeState | null): Promise<Survey>
 
 function result(scan: Scan, root: CID, changes: EntryChanges, before: TreeState): Survey {
   const { files, bytes } = scan.ledger
-  return { root, unsettled: scan.unsettled, changes, state: { ...before, root, files, bytes, applying: false } }
+  const blocks = before.root?.equals(root) === true ? before.blocks : null
+  return { root, unsettled: scan.unsettled, changes, state: { root, files, bytes, blocks, applying: false } }
 }

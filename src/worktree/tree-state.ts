@@ -8,11 +8,13 @@ export interface TreeState {
   readonly files: number
   /** Content of the files. */
   readonly bytes: number
+  /** At and below the root, each counted as often as it is linked; null where nobody counted them. */
+  readonly blocks: number | null
   /** The files are being replaced: what is on disk is between two roots. */
   readonly applying: boolean
 }
 
-export const NEW_STATE: TreeState = { root: null, files: 0, bytes: 0, applying: false }
+export const NEW_STATE: TreeState = { root: null, files: 0, bytes: 0, blocks: null, applying: false }
 
 export function encodeState(state: TreeState): Uint8Array {
   return Buffer.from(JSON.stringify({ ...state, root: state.root?.toString() ?? null }))
@@ -26,8 +28,9 @@ export function decodeState(value: Uint8Array): TreeState | null {
     const { root, files, bytes } = raw
     if (!isCount(files) || !isCount(bytes)) return null
     const applying = 'applying' in raw && raw.applying === true
-    if (root === null) return { root, files, bytes, applying }
-    return typeof root === 'string' ? { root: CID.parse(root), files, bytes, applying } : null
+    const blocks = 'blocks' in raw && isCount(raw.blocks) ? raw.blocks : null
+    if (root === null) return { root, files, bytes, blocks, applying }
+    return typeof root === 'string' ? { root: CID.parse(root), files, bytes, blocks, applying } : null
   } catch {
     return null
   }

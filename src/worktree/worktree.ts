@@ -146,7 +146,7 @@ export class Worktree {
    * and until the next snapshot, this object takes it that nobody did.
    *
    * @throws NodeDaemonError `INTEGRITY` for a tree or bytes that are not what their names say, `NOT_FOUND` when a block was not sent,
-   *   `TOO_LARGE` above 2,000,000 entries, `NO_SPACE`; also what `fetch` throws
+   *   `TOO_LARGE` above 1,000,000 entries that differ, `NO_SPACE`; also what `fetch` throws
    */
   apply(root: CID, fetch: Fetch, options: { readonly signal?: AbortSignal } = {}): Promise<Applied> {
     return this.#alone(async () => {

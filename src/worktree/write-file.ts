@@ -59,8 +59,12 @@ async function* groups(deps: PlaceDeps, files: readonly PlannedFile[]): AsyncGen
 }
 
 async function filled(deps: PlaceDeps, group: readonly PlannedFile[]): Promise<Group> {
-  const files = []
-  for (const file of group) files.push({ file, pieces: await piecesOf(deps, file) })
+  const files: { file: PlannedFile; pieces: readonly Piece[] }[] = []
+  await forEachParallel(group, FILES_AT_ONCE, async (file) => {
+    const pieces = await piecesOf(deps, file)
+    deps.counter.note(file.cid, 1 + pieces.length)
+    files.push({ file, pieces })
+  })
   return { files, bytes: await deps.intake.leaves(files.flatMap(({ pieces }) => pieces)) }
 }
 

@@ -116,6 +116,7 @@ export const joinCommand = command({
     const starting = runInstance(options, {
       log: context.log,
       report: (event) => story.tell(event),
+      interactive: context.terminal.inIsTty,
       confirm: confirmIn(context)
     })
     const running = await requests.apply(starting)

@@ -50,7 +50,7 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
       ['Code', view.code],
       [
         'Federation',
-        `${coordinator.federation ?? 'not known yet'} (${coordinator.connected ? 'connected' : 'not connected'})`
+        `${coordinator.federation || 'not known yet'} (${coordinator.connected ? 'connected' : 'not connected'})`
       ],
       ['Serves', `${count(view.workspaces.home, 'workspace', 'workspaces')} of ${count(view.users, 'user', 'users')}`],
       ['Stands by for', count(view.workspaces.standby, 'workspace', 'workspaces')],

@@ -126,7 +126,7 @@ export async function drainOne(
   try {
     for await (const view of member.api.stream<DrainView>('/drain', {}, signal)) {
       last = view
-      print.progress(drainShare(view), drainLine(view))
+      print.progress(drainShare(view), drainLine(view), view.state)
       if (isFinal(view)) break
     }
   } finally {

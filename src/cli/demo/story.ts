@@ -113,7 +113,7 @@ async function acts(
   const repository = await repositoryOf(federation)
   print.say(
     `  ${count(users.length, 'user has', 'users have')} saved ${count(written.files, 'file', 'files')}, ${bytes(written.bytes)}, in ${duration(written.tookMs)}. ` +
-      `The repository takes ${bytes(repository.storedBytes)}: equal bytes are kept once.`
+      `The repository holds them in ${bytes(repository.storedBytes)}, with the history of every save.`
   )
   await settle(context, federation)
 
@@ -124,7 +124,7 @@ async function acts(
     heading(
       context,
       `4  ${leaver.name} goes home`,
-      'It hands over everything while its users go on working: about 20 requests a second, and each of them watches.'
+      'It hands over everything while its users go on working: about 20 requests a second, and those who are moved read all the time.'
     )
     const drained = await drainOne(context, leaver, users, signal)
     sayPauses(context, drained)
@@ -161,10 +161,13 @@ async function acts(
       failed: tally.failed,
       files: back.files,
       lost: back.lost,
-      bytes: written.bytes,
+      bytes: tally.savedBytes,
       storedBytes,
-      handoverPauseMs: { p50: percentile(drained.pausesMs, 0.5), p99: percentile(drained.pausesMs, 0.99) },
-      failoverMs,
+      handoverPauseMs: {
+        p50: Math.round(percentile(drained.pausesMs, 0.5)),
+        p99: Math.round(percentile(drained.pausesMs, 0.99))
+      },
+      failoverMs: Math.round(failoverMs),
       certificates: drained.certificates
     }
     return { summary, door, users, console: admin }

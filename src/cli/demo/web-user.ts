@@ -27,6 +27,8 @@ export class Tally {
   repeated = 0
   /** Requests that a careful client could not bring to a good end, or whose answer was wrong. */
   failed = 0
+  /** Of the files that were acknowledged as saved. */
+  savedBytes = 0
   /** Why, for the first of them. */
   readonly reasons: string[] = []
 
@@ -88,8 +90,10 @@ export class WebUser {
       this.#folders.add(folder)
     }
     const served = await this.#send('PUT', encoded(file.path), file.bytes)
-    if (served !== null) this.saved.set(file.path, file.sha256)
-    return served !== null
+    if (served === null) return false
+    this.saved.set(file.path, file.sha256)
+    this.#door.tally.savedBytes += file.bytes.length
+    return true
   }
 
   /** Reads a file; null where that failed for good. */

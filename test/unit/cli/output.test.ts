@@ -76,7 +76,7 @@ test('with --json only machine output is on stdout; without it none', () => {
   expect(people.stdout()).toBe('')
 })
 
-test('a bar is drawn again in place on a terminal, and is one line per change elsewhere', () => {
+test('a bar is drawn again in place on a terminal, and a line for each tenth and phase elsewhere', () => {
   const tty = fakeTerminal({ tty: true, columns: 60 })
   const onTerminal = new Printer(tty, false)
   onTerminal.progress(0.5, 'half')
@@ -87,10 +87,11 @@ test('a bar is drawn again in place on a terminal, and is one line per change el
 
   const pipe = fakeTerminal()
   const toPipe = new Printer(pipe, false)
-  toPipe.progress(0.5, 'half')
-  toPipe.progress(0.5, 'half')
+  for (let done = 0; done <= 100; done += 1) toPipe.progress(done / 100, `${done} of 100`)
+  expect(pipe.stdout().trimEnd().split('\n')).toHaveLength(11)
+  toPipe.progress(1, 'again', 'stalled')
   toPipe.progress(Number.NaN, 'unknown')
-  expect(pipe.stdout().trimEnd().split('\n')).toHaveLength(2)
+  expect(pipe.stdout().trimEnd().split('\n')).toHaveLength(13)
   expect(pipe.stdout()).not.toContain('\u001b')
 })
 

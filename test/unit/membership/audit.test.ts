@@ -80,7 +80,21 @@ test.each(CHANGES)('%s is found, before a restart, after it, and after more deci
   expect(verdict.ok).toBe(false)
 })
 
-test('a removed or rolled-back head is found for ever', async () => {
+test('a head that is removed while the log is open is found', async () => {
+  const { store, log } = await logOf(5)
+  await store.remove('audit-head', ANY)
+  expect(await log.verify()).toMatchObject({ ok: false })
+})
+
+test('a head that is set back behind entries that are there is found', async () => {
+  const { store, reopened } = await logOf(3)
+  const head = await store.get('audit-head')
+  await (await reopened()).append({ actor: 'ada', action: 'later', target: '', details: {} })
+  await store.put('audit-head', head?.value ?? new Uint8Array(), ANY)
+  expect(await (await reopened()).verify()).toMatchObject({ ok: false, entries: 4 })
+})
+
+test('a removed head is found for ever', async () => {
   const { store, reopened } = await logOf(5)
   await store.remove('audit-head', ANY)
   await store.remove(key(5), ANY)

@@ -7,6 +7,8 @@ import { createIdentity } from '../../../src/core/identity.ts'
 import { discover, type Fetch, type Found } from '../../../src/membership/discover.ts'
 import { inviteLink, parseTarget } from '../../../src/membership/target.ts'
 
+const PATIENT = { timeout: 10_000 }
+
 const PEER = (await createIdentity()).peerId
 const OTHER = (await createIdentity()).peerId
 const SECRET = 'a'.repeat(43)
@@ -97,7 +99,7 @@ test('an answer without end is not read to its end', async () => {
     more()
   })
   await expect(find(base)).rejects.toMatchObject({ code: 'BAD_USAGE' })
-  await expect.poll(() => stopped).toBe(true)
+  await expect.poll(() => stopped, PATIENT).toBe(true)
 })
 
 test('a coordinator without addresses, and one that is down behind its proxy, are out of reach', async () => {

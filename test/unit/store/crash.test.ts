@@ -143,7 +143,9 @@ const CALLS = await callsOfAWholeRun()
 const FAULTS: readonly Fault[] = ['before', 'after', 'torn']
 
 describe.each(FAULTS)('power is lost at any call (%s)', (fault) => {
-  test('what was acknowledged is there, whole, after the next start, and after a rebuild', async () => {
+  test('what was acknowledged is there, whole, after the next start, and after a rebuild', {
+    timeout: 120_000
+  }, async () => {
     for (let call = 1; call <= CALLS; call++) {
       for (const seed of [1, 2]) {
         const world = newWorld()
@@ -168,7 +170,7 @@ describe.each(FAULTS)('power is lost at any call (%s)', (fault) => {
 })
 
 describe.each(FAULTS)('one call fails, and the process goes on (%s)', (fault) => {
-  test('nothing that was acknowledged is lost, and the work can be ended', async () => {
+  test('nothing that was acknowledged is lost, and the work can be ended', { timeout: 120_000 }, async () => {
     for (let call = 1; call <= CALLS; call++) {
       const world = newWorld()
       Object.assign(world.faults, { at: call, times: 1, fault })

@@ -45,11 +45,11 @@ export class Faults {
 
   index(inner: IndexPlace): IndexPlace {
     return {
-      open: () =>
-        this.#run(async () => {
-          const level = await inner.open()
-          return { ...level, write: (changes, options) => this.#run(() => level.write(changes, options)) }
-        }),
+      open: async () => {
+        await this.#run(async () => undefined)
+        const level = await inner.open()
+        return { ...level, write: (changes, options) => this.#run(() => level.write(changes, options)) }
+      },
       destroy: () => this.#run(() => inner.destroy())
     }
   }

@@ -2,9 +2,13 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
+import { fileNode, sizeOf } from '../../../src/content/encode.ts'
 import { buildFile, buildLink } from '../../../src/content/file.ts'
 import { buildFolder, type Entry } from '../../../src/content/folder.ts'
 import { type Block, blockOf, DAG_PB_CODEC, RAW_CODEC } from '../../../src/core/blocks.ts'
+import { memoryKeyValue } from '../../../src/core/key-value.ts'
+import { planTree } from '../../../src/worktree/plan.ts'
+import { TreeIndex } from '../../../src/worktree/tree-index.ts'
 import { contents, place, temporaryFolder } from './support.ts'
 
 const METADATA = { mode: 0o755, mtime: { secs: 0n, nsecs: 0 } }
@@ -28,6 +32,22 @@ class Forge {
       yield Buffer.from(text)
     }
     return (await buildFile(source(), METADATA, this.add)).cid
+  }
+
+  /** A file of petabytes that is made of a few blocks. */
+  async huge(): Promise<CID> {
+    const leaf = blockOf(RAW_CODEC, Buffer.alloc(1_000_000))
+    this.add(leaf)
+    let links = Array.from({ length: 100 }, () => ({ cid: leaf.cid, size: 1_000_000, totalBytes: 1_000_000 }))
+    for (let level = 0; level < 3; level++) {
+      const { block, totalBytes } = fileNode(links, null)
+      this.add(block)
+      const size = sizeOf(links)
+      links = Array.from({ length: 100 }, () => ({ cid: block.cid, size, totalBytes }))
+    }
+    const { block } = fileNode(links, METADATA)
+    this.add(block)
+    return block.cid
   }
 
   link(target: string): CID {
@@ -100,11 +120,19 @@ test('what is no entry of a folder is refused', async () => {
 
 test('a few blocks that describe endlessly many folders are refused', async () => {
   const forge = new Forge()
-  let cid = await forge.folder({})
-  for (let level = 0; level < 24; level++) {
-    cid = await forge.folder(Object.fromEntries(Array.from({ length: 16 }, (_, index) => [`${index}`, cid])))
-  }
+  const empty = await forge.folder({})
+  let cid = empty
+  for (let level = 0; level < 40; level++) cid = await forge.folder({ left: cid, right: cid })
+  const index = new TreeIndex(memoryKeyValue())
+  for (const block of forge.blocks.values()) await index.keepNode(block)
+  const plan = planTree(empty, cid, index, async () => undefined, undefined, 10_000)
+  await expect(plan).rejects.toMatchObject({ code: 'TOO_LARGE' })
+})
+
+test('a file larger than the disk is refused before anything is written', async () => {
+  const forge = new Forge()
+  const root = await forge.folder({ file: await forge.huge() })
   const { tree, folder } = await place()
-  await expect(tree.apply(cid, forge.fetch)).rejects.toMatchObject({ code: 'TOO_LARGE' })
+  await expect(tree.apply(root, forge.fetch)).rejects.toMatchObject({ code: 'NO_SPACE' })
   expect(await contents(folder)).toEqual({})
-}, 60_000)
+})

@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
 import { appendFile, chmod, link, mkdir, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -89,6 +90,8 @@ test('random trees are the same elsewhere, and so are the trees that follow them
         const applied = await b.tree.apply(taken.root, supplier(a).fetch)
         expect(await contents(b.folder)).toEqual(await contents(a.folder))
         expect(applied).toMatchObject({ files: taken.files, bytes: taken.bytes })
+        const elsewhere = await (await workspace()).tree.apply(taken.root, supplier(a).fetch)
+        expect(applied.blocks).toBe(elsewhere.blocks)
         const same = await take({ ...b, tree: b.reopened() }, 'all', { forget: true })
         expect(same.root.toString()).toBe(taken.root.toString())
       }
@@ -224,20 +227,20 @@ test('a damaged index costs time, not data', async () => {
 
 test('a small write into a folder of 10,000 entries makes a few small blocks', async () => {
   const at = await workspace()
-  for (let file = 0; file < 10_000; file++) await writeFile(join(at.folder, `${file}`), '')
+  for (let file = 0; file < 10_000; file++) writeFileSync(join(at.folder, `${file}`), '')
   await takeAndCommit(at)
   await writeFile(join(at.folder, '77'), 'changed')
-  const { offered, root } = await take(at, ['77'])
+  const { offered } = await take(at, ['77'])
   expect(offered.reduce((sum, { bytes }) => sum + bytes.length, 0)).toBeLessThan(64 * 1024)
-  expect(root.equals((await take(at)).root)).toBe(true)
 }, 60_000)
 
 test('tree nodes of the past do not pile up', async () => {
   const at = await workspace()
   await writeFile(join(at.folder, 'other'), 'x')
-  for (let round = 0; round < 3_000; round++) {
-    await writeFile(join(at.folder, 'file'), `${round}`)
-    await takeAndCommit(at, ['file'])
+  for (let round = 0; round < 200; round++) {
+    const names = Array.from({ length: 20 }, (_, index) => `file ${index}`)
+    for (const name of names) await writeFile(join(at.folder, name), `${name} ${round}`)
+    await takeAndCommit(at, names)
   }
   let kept = 0
   for await (const _ of at.index.entries({ prefix: '' })) kept++

@@ -1,0 +1,108 @@
+import { type Clock, withTimeout } from '../core/clock.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import { chooseStandbys } from '../placement/place.ts'
+import type { MainRepository } from '../store/repository.ts'
+import type { Holdings } from './holdings.ts'
+import type { Instances } from './neighbours.ts'
+import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
+
+const ORDER_MS = 15_000
+const LOOK_AGAIN_MS = 1000
+
+export interface StandbysDeps {
+  readonly repository: Pick<MainRepository, 'tip'>
+  readonly table: OwnershipTable
+  readonly instances: Instances
+  readonly holdings: Holdings
+  readonly usedBytes: (workspace: WorkspaceId) => number
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** Who stands by for a workspace. Called one at a time for each workspace. */
+export class Standbys {
+  readonly #deps: StandbysDeps
+  readonly #count: number
+
+  constructor(deps: StandbysDeps, options: { readonly standbys: number }) {
+    this.#deps = deps
+    this.#count = options.standbys
+  }
+
+  /** Sees to it that the workspace has the standbys that it should have. Never rejects: it is tried again later. */
+  async tend(workspace: WorkspaceId): Promise<void> {
+    try {
+      await this.#tend(workspace)
+    } catch (error) {
+      this.#deps.log.warn({ workspace, error: messageOf(error) }, 'the standbys of a workspace were not seen to')
+    }
+  }
+
+  async #tend(workspace: WorkspaceId): Promise<void> {
+    const { table, instances, holdings, usedBytes } = this.#deps
+    const { service, home, standbys, epoch } = this.#owned(workspace).signed.value
+    if (home === null) return
+    const what = { workspace, service, bytes: usedBytes(workspace) }
+    const wanted = chooseStandbys(what, home, standbys, instances.candidates(), this.#count)
+    if (wanted.length === standbys.length && wanted.every((peer) => standbys.includes(peer))) return
+    const changed = await table.setStandbys(workspace, epoch, wanted)
+    const dropped = standbys.filter((peer) => !wanted.includes(peer))
+    const added = wanted.filter((peer) => !standbys.includes(peer))
+    for (const peer of dropped) holdings.forget(workspace, peer)
+    await Promise.all([
+      ...added.map((peer) => this.order(peer, changed.signed, 'follow')),
+      ...dropped.map((peer) => this.order(peer, changed.signed, 'release'))
+    ])
+  }
+
+  /**
+   * Makes the target a standby, and waits until it holds a head as new as the newest one of now.
+   *
+   * @throws NodeDaemonError `OUT_OF_REACH` the target went away; `ABORTED`, `TIMED_OUT` by the signal
+   */
+  async bringUpToDate(workspace: WorkspaceId, to: PeerIdText, signal: AbortSignal): Promise<void> {
+    const { table, instances, holdings, repository } = this.#deps
+    const { standbys, epoch } = this.#owned(workspace).signed.value
+    if (!standbys.includes(to)) {
+      const owned = await table.setStandbys(workspace, epoch, [...standbys, to])
+      await this.#orderNow(to, owned.signed, 'follow')
+    }
+    const wanted = (await repository.tip(workspace))?.tip.sequence ?? 0
+    while (holdings.sequence(workspace, to) < wanted) {
+      if (!instances.isConnected(to)) throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
+      await this.#receipt(workspace, signal)
+    }
+  }
+
+  /** The next receipt for the workspace, or a moment later: whoever sends receipts may go away without a word. */
+  async #receipt(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
+    const { clock, holdings } = this.#deps
+    try {
+      await withTimeout(clock, LOOK_AGAIN_MS, 'a receipt', (inner) => holdings.changed(workspace, inner), signal)
+    } catch (error) {
+      if (!hasCode(error, 'TIMED_OUT') || signal.aborted) throw error
+    }
+  }
+
+  /** Told again when the instance connects, so that a failure may be left at that. */
+  async order(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
+    try {
+      await this.#orderNow(peer, signed, kind)
+    } catch (error) {
+      const { workspace } = signed.value
+      this.#deps.log.info({ workspace, peer, kind, error: messageOf(error) }, 'an order waits for the next connection')
+    }
+  }
+
+  async #orderNow(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
+    await this.#deps.instances.order(peer, { kind, ownership: signed.bytes }, ORDER_MS)
+  }
+
+  #owned(workspace: WorkspaceId): OwnedWorkspace {
+    const owned = this.#deps.table.get(workspace)
+    if (owned === null) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
+    return owned
+  }
+}
