@@ -61,7 +61,7 @@ export function showDrainEnd(print: Printer, view: DrainView): void {
   switch (view.state) {
     case 'drained':
     case 'left':
-      print.say(print.styled('green', `Done: every head stands elsewhere, with a receipt.${why}`))
+      print.say(print.styled('green', `Done: ${why.trim() || 'every head stands elsewhere, with a receipt'}.`))
       if (typeof view.certificate === 'string') print.say(`The proof: ${clean(view.certificate)}`)
       return
     case 'failed':

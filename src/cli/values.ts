@@ -119,14 +119,8 @@ export function labelChange(text: string): readonly [string, string | null] {
   return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
 }
 
-/** `NAME`, `NAME=URL` or `NAME=command:CMD`, kept as it was written. */
-export function offeredService(text: string): string {
-  const at = text.indexOf('=')
-  const how = at === -1 ? null : text.slice(at + 1)
-  const howIsRight = how === null || /^command:./.test(how) || /^https?:\/\/./.test(how)
-  if (!isServiceName(at === -1 ? text : text.slice(0, at)) || !howIsRight || text.length > 1000) {
-    throw bad(text, 'a service', 'write it like files, photos=http://127.0.0.1:8080 or notes=command:notes-server')
-  }
+export function serviceName(text: string): string {
+  if (!isServiceName(text)) throw bad(text, 'the name of a service', 'write it like files')
   return text
 }
 

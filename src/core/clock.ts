@@ -33,11 +33,23 @@ export function systemClock(): Clock {
       return latest
     },
     wall: () => Date.now(),
-    after(ms, callback) {
-      const timer = setTimeout(callback, Math.max(0, ms))
-      return { cancel: () => clearTimeout(timer) }
-    }
+    after: timer
   }
+}
+
+/** Node calls back at once what is further away than this. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
+function timer(ms: number, callback: () => void): TimerHandle {
+  let handle: NodeJS.Timeout
+  const wait = (left: number): void => {
+    handle =
+      left > TIMER_MS_MAX
+        ? setTimeout(() => wait(left - TIMER_MS_MAX), TIMER_MS_MAX)
+        : setTimeout(callback, Math.max(0, left))
+  }
+  wait(ms)
+  return { cancel: () => clearTimeout(handle) }
 }
 
 /** Resolves after `ms`; rejects with `ABORTED` as soon as the signal says so. */

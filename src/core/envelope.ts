@@ -46,7 +46,8 @@ export async function seal<T>(type: RecordType<T>, value: T, identity: Identity)
 /**
  * Checks the signature and decodes the record.
  *
- * @throws NodeDaemonError `BAD_SIGNATURE` when the bytes are no envelope, of another domain, or wrongly signed
+ * @throws NodeDaemonError `BAD_SIGNATURE` when the bytes are no envelope, not in the form that `seal` writes, of
+ *   another domain, or wrongly signed; `BAD_REQUEST` when what was signed is no such record
  */
 export async function open<T>(type: RecordType<T>, bytes: Uint8Array, from?: PeerIdText): Promise<Signed<T>> {
   if (bytes.length > MAX_ENVELOPE_BYTES) throw new NodeDaemonError('TOO_LARGE', 'a signed record is too large')
@@ -55,12 +56,23 @@ export async function open<T>(type: RecordType<T>, bytes: Uint8Array, from?: Pee
   if (from !== undefined && signer !== from) {
     throw new NodeDaemonError('BAD_SIGNATURE', `a ${type.domain} record is signed by ${signer}, not by ${from}`)
   }
-  return { value: type.decode(payload), signer, bytes, cid: recordCid(bytes) }
+  return { value: decoded(type, payload), signer, bytes, cid: recordCid(bytes) }
+}
+
+function decoded<T>(type: RecordType<T>, payload: Uint8Array): T {
+  try {
+    return type.decode(payload)
+  } catch (error) {
+    if (error instanceof NodeDaemonError) throw error
+    throw new NodeDaemonError('BAD_REQUEST', `a ${type.domain} record cannot be read: ${messageOf(error)}`)
+  }
 }
 
 async function certified(domain: string, bytes: Uint8Array): Promise<{ payload: Uint8Array; publicKey: PublicKey }> {
   try {
     const envelope = await RecordEnvelope.openAndCertify(bytes, domain)
+    // Else one signature would have many envelopes, each with a name of its own.
+    if (!Buffer.from(envelope.marshal()).equals(bytes)) throw new Error('the envelope is not in its canonical form')
     return { payload: envelope.payload.subarray(), publicKey: envelope.publicKey }
   } catch (error) {
     throw new NodeDaemonError('BAD_SIGNATURE', `a ${domain} record does not verify: ${messageOf(error)}`)

@@ -29,7 +29,8 @@ export interface InstanceDaemonDeps {
   readonly download: RateLimit
   readonly services: readonly ServiceName[]
   readonly labels: Readonly<Record<string, string>>
-  readonly keepMs: number
+  /** How long files stay after a drain; a drain may say otherwise. */
+  readonly keep: { ms: number }
   readonly name: string
   readonly clock: Clock
   readonly random: Random
@@ -61,6 +62,7 @@ export class InstanceDaemon implements RunningInstance {
   #serving: ServingInstance | null = null
   #drain: DrainReport | null = null
   #certificate: string | null = null
+  #leaving = false
 
   constructor(deps: InstanceDaemonDeps) {
     this.#deps = deps
@@ -127,7 +129,7 @@ export class InstanceDaemon implements RunningInstance {
     try {
       await serving.run(this.#stopped.signal)
     } catch (error) {
-      if (this.ended) return
+      if (this.ended || this.#leaving) return
       if (hasCode(error, 'REVOKED', 'NOT_A_MEMBER')) this.#become('revoked', error.message)
       throw error
     }
@@ -136,6 +138,11 @@ export class InstanceDaemon implements RunningInstance {
   async drain(deadlineMs: number): Promise<void> {
     const last = await this.drainAway({ deadlineMs, to: null, toRepository: false, planOnly: false, leave: false })
     await this.finishDrain(last)
+  }
+
+  /** How long the files of users stay on this disk after the next handovers. */
+  keepFor(ms: number): void {
+    this.#deps.keep.ms = ms
   }
 
   resolvePeer(text: string): PeerIdText {
@@ -173,11 +180,7 @@ export class InstanceDaemon implements RunningInstance {
   /** Ends the process after a drain, as its last report says. */
   async finishDrain(last: DrainReport): Promise<void> {
     if (last.state === 'drained') {
-      const nobody = last.plan.length > 0 && last.plan.every(({ to }) => to === null)
-      const message = nobody
-        ? 'Drained into the main repository: the data is safe, and nobody serves it meanwhile.'
-        : 'Drained: everything that this instance was home of is proven to be elsewhere.'
-      return this.#finish({ exitCode: 0, message })
+      return this.#finish({ exitCode: 0, message: lastWord(last) })
     }
     if (last.state === 'failed') {
       throw new NodeDaemonError('REFUSED_BY_POLICY', last.reason, {
@@ -214,6 +217,8 @@ export class InstanceDaemon implements RunningInstance {
     const pin = this.#pin
     const removed = (await this.#serving?.removeFiles()) ?? 0
     if (pin !== null) {
+      // From here on the coordinator ends the connection, and that is no error.
+      this.#leaving = true
       await new MembershipClient(this.#deps).resign(pin)
       await removePin(this.#deps.state)
     }
@@ -307,7 +312,7 @@ export class InstanceDaemon implements RunningInstance {
     }
     this.#certificate = kept.path
     if (this.#state === 'serving' || this.#state === 'draining') this.#become('drained', null)
-    tell({ event: 'drained', certificate: kept.path, message: '' })
+    tell({ event: 'drained', certificate: kept.path, message: lastWord(report) })
     this.#tell(report)
   }
 
@@ -335,6 +340,11 @@ export class InstanceDaemon implements RunningInstance {
 
 const isOver = ({ state }: DrainReport): boolean =>
   state === 'drained' || state === 'expired' || state === 'cancelled' || state === 'failed'
+
+const lastWord = ({ reason }: DrainReport): string =>
+  reason === ''
+    ? 'Drained: everything that this instance was home of is proven to be elsewhere.'
+    : `Drained: ${reason}.`
 
 const NOTHING_TO_DRAIN: DrainReport = {
   state: 'drained',

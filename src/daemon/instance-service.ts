@@ -33,6 +33,7 @@ export class LiveInstanceService implements InstanceService {
       yield this.#view(await this.#daemon.planDrain(request))
       return
     }
+    if (order.keepMs !== undefined) this.#daemon.keepFor(order.keepMs)
     let last: DrainReport | null = null
     for await (const report of this.#reports(request, signal)) {
       last = report
@@ -57,7 +58,7 @@ export class LiveInstanceService implements InstanceService {
     let last: DrainReport | null = null
     for await (const report of this.#reports(this.#requestOf(order, true), signal)) {
       last = report
-      yield this.#view(report)
+      if (report.state !== 'drained') yield this.#view(report)
     }
     if (last?.state !== 'drained') {
       if (last !== null && last.state !== 'failed') this.#later(() => this.#daemon.finishDrain(last))

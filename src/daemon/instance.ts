@@ -59,10 +59,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   )
   const trusted = new Set<PeerIdText>()
   const standing = (peer: PeerIdText): 'member' | 'refused' => (trusted.has(peer) ? 'member' : 'refused')
-  const host = await startHost(
-    { identity: folder.identity, gate: { standing }, clock, log },
-    { listen: options.listen }
-  )
+  const host = await startHost({ identity: folder.identity, gate: { standing }, clock, log }, { listen: [] })
   shutdown.later('the network', () => host.close())
   const name = options.name ?? (await readPin(state))?.name ?? hostname()
   const daemon = new InstanceDaemon({
@@ -74,7 +71,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
     download,
     services,
     labels: options.labels,
-    keepMs: options.keepMs,
+    keep: { ms: options.keepMs },
     name,
     clock,
     random,

@@ -28,6 +28,12 @@ export interface JoiningDeps {
   readonly signal: AbortSignal
 }
 
+/** A coordinator that is pinned, and a membership that it has approved. */
+export interface Joined {
+  readonly pin: Pin
+  readonly standing: OwnStanding
+}
+
 /** What the join tells beside who it is. */
 export type Offer = Omit<JoinRequest, 'invite' | 'acceptedTerms'>
 
@@ -37,11 +43,7 @@ export type Offer = Omit<JoinRequest, 'invite' | 'acceptedTerms'>
  * @throws NodeDaemonError `DENIED`, `REVOKED`; `WRONG_COORDINATOR` when another key answers than the pinned one; what is
  *   wrong with the request; `ABORTED`
  */
-export async function joinFederation(
-  deps: JoiningDeps,
-  options: InstanceOptions,
-  offer: Offer
-): Promise<{ readonly pin: Pin; readonly standing: OwnStanding }> {
+export async function joinFederation(deps: JoiningDeps, options: InstanceOptions, offer: Offer): Promise<Joined> {
   const pinned = await readPin(deps.state)
   if (pinned === null && options.coordinator === null) {
     throw new NodeDaemonError('BAD_USAGE', 'this machine has not joined a federation yet', {
@@ -53,8 +55,7 @@ export async function joinFederation(
   const pin = await pinOf(deps.state, pinned, found, options, offer.name)
   deps.report({ event: 'connecting', coordinator: pin.federation === '' ? pin.peer : pin.federation })
   const unproven = pinned === null && target !== null && !isProven(target) && options.code === null
-  const standing = await ask(deps, pin, options, { ...offer, invite: target?.invite ?? '' }, unproven)
-  return { pin, standing }
+  return ask(deps, pin, options, { ...offer, invite: target?.invite ?? '' }, unproven)
 }
 
 /** Asks the web address until it answers: a coordinator that is away at the start is waited for. */
@@ -109,7 +110,7 @@ async function ask(
   options: InstanceOptions,
   offer: Offer & { readonly invite: string },
   unproven: boolean
-): Promise<OwnStanding> {
+): Promise<Joined> {
   const client = new MembershipClient(deps)
   const isNew = (await readPin(deps.state)) === null
   if (isNew) await compareCode(deps, pin, options)
@@ -121,8 +122,10 @@ async function ask(
   const code = pairingCode(deps.host.peerId, pin.peer)
   if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
-  await writePin(deps.state, { ...pin, federation: name, acceptedTerms })
-  return decided(standing.state === 'pending' ? await client.pollStanding(pin, deps.signal) : standing)
+  const known = { ...pin, federation: name, acceptedTerms }
+  await writePin(deps.state, known)
+  const last = standing.state === 'pending' ? await client.pollStanding(known, deps.signal) : standing
+  return { pin: known, standing: decided(last) }
 }
 
 const codesDiffer = (): NodeDaemonError =>

@@ -64,7 +64,6 @@ export interface InstanceOptions {
   readonly services: readonly string[]
   readonly uploadLimitBytesPerSecond: number | null
   readonly downloadLimitBytesPerSecond: number | null
-  readonly listen: readonly string[]
   /** The code that the volunteer was told by other means. */
   readonly code: string | null
   readonly acceptTerms: boolean

@@ -110,7 +110,7 @@ export class ServingInstance {
       acknowledge: () => level.acknowledge,
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: folder.cleanStop || folder.sameBoot,
-      keepMs: deps.keepMs
+      keepMs: () => deps.keep.ms
     })
     const members = await KnownMembers.open(state, pin.peer)
     const serving = new ServingInstance(deps, pin, events, { premises, remote, lease, level, resident, members })

@@ -27,6 +27,8 @@ const RETRY_MS = 1000
 /** The rate that a plan assumes before one was measured: 100 Mbit/s. */
 const ASSUMED_BYTES_PER_SECOND = 12_500_000
 
+const NOBODY_SERVES = 'the data is safe in the main repository, and nobody serves it until another instance joins'
+
 export interface DrainDriverDeps {
   readonly director: Director
   readonly table: OwnershipTable
@@ -116,7 +118,7 @@ export class DrainDriver {
     const timer = clock.after(wish.deadlineMs, () => this.#expire())
     try {
       await this.#handOverAll(wish)
-      if (this.isUnderWay) this.#become(finish(this.#drain, await this.#certify()), '')
+      if (this.isUnderWay) this.#become(finish(this.#drain, await this.#certify()), this.#lastWord())
     } catch (error) {
       if (this.isUnderWay) throw error
       this.#deps.log.info({ peer: this.peer, error: messageOf(error) }, 'a drain ended early')
@@ -202,6 +204,14 @@ export class DrainDriver {
     const receipts = receipt === null ? [own] : [receipt, own]
     this.#proven.push({ head: base, receipts })
     this.#recipients.set(workspace, receipt === null || to === null ? this.#deps.identity.peerId : to)
+  }
+
+  /** Whom the users may miss now. */
+  #lastWord(): string {
+    const orphaned = this.#proven.filter(
+      ({ head }) => this.#deps.table.get(head.value.workspace)?.signed.value.home === null
+    )
+    return orphaned.length === 0 ? '' : NOBODY_SERVES
   }
 
   async #certify(): Promise<Uint8Array> {

@@ -31,7 +31,7 @@ export interface ResidentDeps {
   /** Were the files certainly written to the end when this instance stopped last? */
   readonly filesTrusted: boolean
   /** How long files stay after their workspace was handed over, in milliseconds. */
-  readonly keepMs: number
+  readonly keepMs: () => number
 }
 
 export const notHome = (workspace: WorkspaceId): NodeDaemonError =>

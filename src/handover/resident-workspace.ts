@@ -231,7 +231,7 @@ export class ResidentWorkspace {
     const wasHome = this.#record.role === 'home'
     await this.#quit()
     if (wasHome) {
-      const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs
+      const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
       await this.#save({ role: 'kept', ownership, keptUntilMs })
       return 'kept'
     }

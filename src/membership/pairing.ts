@@ -15,7 +15,7 @@ const plain = (code: string): string =>
 /** @throws NodeDaemonError `REFUSED_BY_POLICY` when an admin gives another code than the peer has */
 export function checkCode(code: string, peer: { readonly name: string; readonly code: string }): void {
   if (plain(code) === peer.code) return
-  throw new NodeDaemonError('REFUSED_BY_POLICY', `the code of ${peer.name} is ${peer.code}, not "${plain(code)}"`, {
+  throw new NodeDaemonError('REFUSED_BY_POLICY', `"${plain(code)}" is not the code of ${peer.name}`, {
     advice: 'compare the code with the one on the volunteer’s screen; if they differ, somebody else is asking'
   })
 }
@@ -24,7 +24,7 @@ export function checkCode(code: string, peer: { readonly name: string; readonly 
 export function checkOwnCode(code: string, instance: PeerIdText, coordinator: PeerIdText): void {
   const actual = pairingCode(instance, coordinator)
   if (plain(code) === actual) return
-  throw new NodeDaemonError('WRONG_COORDINATOR', `the code with this coordinator is ${actual}, not "${plain(code)}"`, {
+  throw new NodeDaemonError('WRONG_COORDINATOR', `"${plain(code)}" is not the code with this coordinator`, {
     advice: 'somebody else may be at that address: compare the code with the admin’s before you go on'
   })
 }

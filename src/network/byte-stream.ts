@@ -49,7 +49,7 @@ export function read(stream: Stream): AsyncGenerator<Uint8ArrayList> {
   stream.addEventListener('message', (event) => {
     inbox.queue.push(event.data instanceof Uint8ArrayList ? event.data : new Uint8ArrayList(event.data))
     inbox.queued += event.data.byteLength
-    if (inbox.queued > READ_AHEAD_BYTES && stream.readStatus === 'readable') stream.pause()
+    pauseWhile(stream, () => inbox.queued > READ_AHEAD_BYTES)
     inbox.wake()
   })
   const onEnd = (event: Event): void => {
@@ -60,6 +60,17 @@ export function read(stream: Stream): AsyncGenerator<Uint8ArrayList> {
   stream.addEventListener('end', onEnd)
   stream.addEventListener('close', onEnd)
   return drain(stream, inbox)
+}
+
+/**
+ * Pauses a stream whose reader is behind, once the event that is being handled is over: a stream that is paused while
+ * it resumes goes on granting window to the other side, until its buffer is over the limit and it breaks.
+ */
+function pauseWhile(stream: Stream, isBehind: () => boolean): void {
+  if (!isBehind()) return
+  queueMicrotask(() => {
+    if (isBehind() && stream.readStatus === 'readable') stream.pause()
+  })
 }
 
 interface Inbox {
@@ -119,9 +130,8 @@ export function toDuplex(stream: Stream, rest: Uint8Array = new Uint8Array(0)): 
   let ended = false
   if (rest.byteLength > 0) duplex.push(rest)
   stream.addEventListener('message', (event) => {
-    let room = true
-    for (const part of event.data instanceof Uint8ArrayList ? event.data : [event.data]) room = duplex.push(part)
-    if (!room && stream.readStatus === 'readable') stream.pause()
+    for (const part of event.data instanceof Uint8ArrayList ? event.data : [event.data]) duplex.push(part)
+    pauseWhile(stream, () => duplex.readableLength >= duplex.readableHighWaterMark)
   })
   stream.addEventListener('end', () => {
     if (ended) return

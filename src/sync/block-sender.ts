@@ -35,8 +35,8 @@ export class BlockSender {
   async finish(): Promise<readonly Block[]> {
     if (this.#exchange !== null || this.#bytes > INLINE_BYTES) {
       await this.#send()
-      // Asking for something waits until everything put before was taken.
-      await this.#exchange?.missing([])
+      // The head goes another way, and must not overtake its blocks.
+      await this.#exchange?.flush()
       return []
     }
     return this.#window

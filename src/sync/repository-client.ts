@@ -46,6 +46,8 @@ export interface BlockExchange {
   missing(cids: readonly CID[]): Promise<CID[]>
   /** Sent, not yet durable: the head that names them makes them so. */
   put(blocks: readonly Block[]): Promise<void>
+  /** On return everything that was put before is durable. */
+  flush(): Promise<void>
   /** Those that the repository holds, verified. */
   want(cids: readonly CID[]): Promise<Block[]>
   close(): Promise<void>
@@ -191,6 +193,11 @@ async function openExchange(
         await deps.upload.take(sizeOf(batch), signal)
         await send({ kind: 'put', blocks: batch })
       }
+    },
+    async flush() {
+      await send({ kind: 'flush' })
+      const answer = await next()
+      if (answer.kind !== 'flushed') throw unexpected(answer.kind)
     },
     async want(cids) {
       const found: Block[] = []

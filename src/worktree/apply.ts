@@ -34,14 +34,19 @@ export interface ApplyDeps {
   readonly clock: Clock
   readonly fetch: Fetch
   readonly signal: AbortSignal | undefined
+  readonly checkpoint?: Checkpoint
+}
+
+/** What was placed is recorded each time it has come to this, so that an interrupted apply need not read it again. */
+export interface Checkpoint {
+  readonly entries: number
+  readonly bytes: number
 }
 
 /** Up to so many entries are fsynced one by one; for more, the whole file system at once is faster. */
 const SYNC_EACH_MAX = 16
 const WORK_AT_ONCE = 8
-/** What was placed is recorded each time it has come to this, so that an interrupted apply need not read it again. */
-const CHECKPOINT_ENTRIES = 20_000
-const CHECKPOINT_BYTES = 512 * 1024 * 1024
+const CHECKPOINT: Checkpoint = { entries: 20_000, bytes: 512 * 1024 * 1024 }
 
 /**
  * Turns the folder from the tree that the index has into another one. The order makes every interruption harmless: the
@@ -89,7 +94,7 @@ async function carryOut(place: PlaceDeps, deps: ApplyDeps, plan: Plan, begun: Tr
 }
 
 async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begun: TreeState): Promise<void> {
-  if (syncEach || !ledger.isDue(CHECKPOINT_ENTRIES, CHECKPOINT_BYTES)) return
+  if (syncEach || !ledger.isDue(deps.checkpoint ?? CHECKPOINT)) return
   await syncAll(deps.folder)
   const { put, remove, files, bytes } = ledger
   await deps.index.record({ put: settled(put, deps.clock), remove }, { ...begun, files, bytes }, { durable: false })

@@ -53,7 +53,7 @@ export class Ledger {
   }
 
   /** Has it come to this many entries or bytes of placed files? */
-  isDue(entries: number, bytes: number): boolean {
+  isDue({ entries, bytes }: { readonly entries: number; readonly bytes: number }): boolean {
     return this.put.size >= entries || this.#placedBytes >= bytes
   }
 

@@ -196,7 +196,13 @@ export class Worktree {
 
   /** The bytes of a node or leaf of the last committed or applied tree, checked. Null where they are not at hand. */
   async readBlock(cid: CID): Promise<Uint8Array | null> {
-    return cid.code === RAW_CODEC ? leafOnDisk(this.#deps.folder, this.#index, cid) : this.#index.node(cid)
+    try {
+      return cid.code === RAW_CODEC
+        ? await leafOnDisk(this.#deps.folder, this.#index, cid)
+        : await this.#index.node(cid)
+    } catch (error) {
+      throw diskFailure(error)
+    }
   }
 
   /** What the last committed or applied tree has: everything but folders, and the content of its files. */
@@ -213,7 +219,8 @@ export class Worktree {
       const state = (await this.#index.state()) ?? NEW_STATE
       await this.#index.record({ put: new Map(), remove: new Set() }, { ...state, applying: true }, { durable: true })
       await removeTree(this.#deps.folder)
-      await syncFolder(dirname(this.#deps.folder))
+      const above = dirname(this.#deps.folder)
+      if ((await look(above)) !== null) await syncFolder(above)
       await this.#staging.clear()
       await this.#index.clear()
       this.#uncommitted = new Set()

@@ -33,9 +33,14 @@ export class TestFederation implements AsyncDisposable {
     this.#settings = settings
   }
 
+  /** A folder, and nothing that runs in it. */
+  static async bare(settings: readonly string[] = []): Promise<TestFederation> {
+    return new TestFederation(await mkdtemp(join(tmpdir(), 'federation-')), settings)
+  }
+
   /** @param settings flags of the coordinator beside folder and ports */
   static async open(settings: readonly string[] = []): Promise<TestFederation> {
-    const federation = new TestFederation(await mkdtemp(join(tmpdir(), 'federation-')), settings)
+    const federation = await TestFederation.bare(settings)
     try {
       await federation.startCoordinator()
       return federation
@@ -73,11 +78,19 @@ export class TestFederation implements AsyncDisposable {
 
   /** Starts the coordinator; once more, on the ports that it had. */
   async startCoordinator(): Promise<Ready> {
-    const { listen, http, admin } = this.#ready === null ? FREE_PORTS : portsOf(this.#ready)
-    const ports = ['--listen', listen, '--http', http, '--admin', admin]
-    const program = this.start(COORDINATOR, [COORDINATOR, ...ports, ...this.#settings])
+    const program = this.start(COORDINATOR, [COORDINATOR, ...this.#ports(), ...this.#settings])
     this.#ready = (await program.event('ready')) as unknown as Ready
     return this.#ready
+  }
+
+  /** Starts another coordinator, with a key of its own, on the ports that the coordinator had. */
+  async startStranger(): Promise<void> {
+    await this.start('stranger', [COORDINATOR, ...this.#ports()]).event('ready')
+  }
+
+  #ports(): string[] {
+    const { listen, http, admin } = this.#ready === null ? FREE_PORTS : portsOf(this.#ready)
+    return ['--listen', listen, '--http', http, '--admin', admin]
   }
 
   /** Starts a process on the folder of this name. */

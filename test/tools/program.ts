@@ -42,6 +42,14 @@ export async function until<T>(
   throw new Error(`not within ${ms} ms: ${what}`, failure === null ? {} : { cause: failure })
 }
 
+function eventOf(line: string): ProgramEvent | null {
+  try {
+    return JSON.parse(line) as ProgramEvent
+  } catch {
+    return null
+  }
+}
+
 /** The compiled program as a process. It notices when this process is gone, by the channel that it holds to it. */
 export class Program {
   readonly name: string
@@ -130,14 +138,17 @@ export class Program {
     const { stdout, stderr } = this.#process
     if (stdout === null || stderr === null) throw new Error('a child without pipes')
     createInterface({ input: stdout }).on('line', (line) => {
-      const value = JSON.parse(line) as ProgramEvent
+      const value = eventOf(line)
+      if (value === null) return this.#note(`not JSON: ${line}`)
       this.events.push(value)
       if (this.events.length > EVENTS_KEPT) this.events.shift()
     })
-    createInterface({ input: stderr }).on('line', (line) => {
-      this.#log.push(line.slice(0, 2000))
-      if (this.#log.length > LOG_LINES_KEPT) this.#log.shift()
-    })
+    createInterface({ input: stderr }).on('line', (line) => this.#note(line))
+  }
+
+  #note(line: string): void {
+    this.#log.push(line.slice(0, 2000))
+    if (this.#log.length > LOG_LINES_KEPT) this.#log.shift()
   }
 }
 

@@ -91,7 +91,8 @@ export class Traffic implements AsyncDisposable {
   #note(user: WebUser, method: string, path: string, answer: Answer, good: readonly number[]): void {
     this.longestMs = Math.max(this.longestMs, answer.tookMs)
     if (answer.by !== '') this.instances.add(answer.by)
-    if (!good.includes(answer.status)) this.#failed(user, `${method} ${path}: ${answer.status} ${answer.text.slice(0, 200)}`)
+    if (!good.includes(answer.status))
+      this.#failed(user, `${method} ${path}: ${answer.status} ${answer.text.slice(0, 200)}`)
   }
 
   #failed(user: WebUser, text: string): void {

@@ -84,8 +84,6 @@ export class WebUser {
 
   #cookieHeaders(method: string): Record<string, string> {
     if (this.cookie === null) return {}
-    return method === 'GET'
-      ? { cookie: this.cookie }
-      : { cookie: this.cookie, origin: new URL(this.#url).origin }
+    return method === 'GET' ? { cookie: this.cookie } : { cookie: this.cookie, origin: new URL(this.#url).origin }
   }
 }

@@ -6,7 +6,7 @@ import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
-import { duration, label, line, multiaddr, offeredService, oneOf, pairs, rate, size } from '../values.ts'
+import { duration, label, line, oneOf, pairs, rate, serviceName, size } from '../values.ts'
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -15,18 +15,11 @@ const SETTINGS = {
   contact: value('<text>', 'how the admin reaches you', line(200), '', 'none'),
   site: value('<text>', 'where the server stands', line(200), '', 'none'),
   message: value('<text>', 'a word to the admin', line(1000), '', 'none'),
-  label: list('<key=value>', 'a label that placement can ask for', label),
+  label: list('<key=value>', 'a label for the admin to see', label),
   capacity: maybe('<size>', 'how much of the disk is lent', size, 'half of the free space'),
   'upload-limit': maybe('<rate>', 'upload at most so fast', rate, 'no limit'),
   'download-limit': maybe('<rate>', 'download at most so fast', rate, 'no limit'),
-  service: list(
-    '<name[=how]>',
-    'a service to offer; how is a URL or command:CMD',
-    offeredService,
-    ['files'],
-    'files, built in'
-  ),
-  listen: list('<multiaddr>', 'await direct connections here', multiaddr, [], 'none: outbound only'),
+  service: list('<name>', 'a service of the federation to offer', serviceName, ['files'], 'files, built in'),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
   'on-stop': value(
@@ -53,7 +46,6 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     services: values.service,
     uploadLimitBytesPerSecond: values['upload-limit'],
     downloadLimitBytesPerSecond: values['download-limit'],
-    listen: values.listen,
     code: values.code,
     acceptTerms: values['accept-terms'],
     keepMs: values.keep,

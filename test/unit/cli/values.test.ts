@@ -51,12 +51,9 @@ test.each(['/ip4/0.0.0.0/tcp/9470', '/ip6/::/tcp/0', '/dns/main.example.org/tcp/
   }
 )
 
-test.each(['files', 'photos=http://127.0.0.1:8080', 'notes=command:notes-server --port 0'])(
-  'the service %s',
-  (text) => {
-    expect(values.offeredService(text)).toBe(text)
-  }
-)
+test('a service is offered by its name', () => {
+  expect(values.serviceName('files')).toBe('files')
+})
 
 test('labels are set with = and taken away with -', () => {
   expect(values.label('site=freiburg')).toEqual(['site', 'freiburg'])
@@ -91,7 +88,7 @@ const WRONG: readonly [string, (text: string) => unknown, readonly string[]][] =
     ['127.0.0.1:80', '/ip4/::1/tcp/1', '/ip4/1.2.3.4/udp/1', '/ip4/1.2.3.4/tcp/99999', '/ip4/300.0.0.1/tcp/1']
   ],
   ['label', values.label, ['x', '=x', 'a b=c', `k=${'v'.repeat(64)}`, 'k=a\nb']],
-  ['service', values.offeredService, ['Files', 'a=ftp://x', 'a=command:', 'a=']],
+  ['service', values.serviceName, ['Files', 'a=http://x', '', 'a b']],
   ['web address', values.webUrl, ['main.example.org', 'javascript:alert(1)', '']],
   ['range', values.cidr, ['10.0.0.0/33', 'host', '1.2.3.4/5/6', '10.0.0.0/']],
   ['line', values.line(3), ['four', 'a\nb', '\u001b']],

@@ -1,24 +1,29 @@
 import { randomBytes } from 'node:crypto'
-import { chmod, lutimes, mkdir, readdir, readFile, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  chmod,
+  link,
+  lstat,
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  utimes,
+  writeFile
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
 import { type Block, blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
-import { contents, type Place, place, supplier, take, takeAndCommit, temporaryFolder } from './support.ts'
-
-async function workspace(files: Readonly<Record<string, string | Uint8Array>> = {}): Promise<Place> {
-  const at = await place()
-  await mkdir(at.folder)
-  await fill(at, files)
-  return at
-}
-
-async function fill(at: Place, files: Readonly<Record<string, string | Uint8Array>>): Promise<void> {
-  for (const [path, content] of Object.entries(files)) {
-    await mkdir(join(at.folder, path, '..'), { recursive: true })
-    await writeFile(join(at.folder, path), content)
-  }
-}
+import { systemClock } from '../../../src/core/clock.ts'
+import { systemRandom } from '../../../src/core/random.ts'
+import { applyTree } from '../../../src/worktree/apply.ts'
+import { Staging } from '../../../src/worktree/staging.ts'
+import { TreeIndex } from '../../../src/worktree/tree-index.ts'
+import { contents, fill, place, supplier, take, takeAndCommit, temporaryFolder, workspace } from './support.ts'
 
 test('a tree is the same elsewhere: bytes, modes, times, links, and the root', async () => {
   const a = await workspace({ 'deep/one': 'one', 'deep/er/.two words\nand a line': 'two', ['n'.repeat(255)]: '' })
@@ -71,6 +76,7 @@ test('only what differs is fetched: a renamed, copied, touched or slightly chang
   const b = await place()
   await b.tree.apply((await takeAndCommit(a)).root, supplier(a).fetch)
 
+  const { ino } = await lstat(join(b.folder, 'other'))
   await rename(join(a.folder, 'd/small'), join(a.folder, 'moved'))
   await writeFile(join(a.folder, 'copy'), large)
   await chmod(join(a.folder, 'other'), 0o600)
@@ -83,6 +89,7 @@ test('only what differs is fetched: a renamed, copied, touched or slightly chang
   expect(await contents(b.folder)).toEqual(await contents(a.folder))
   expect(applied.fetchedBytes).toBeLessThan(1_100_000)
 
+  expect((await lstat(join(b.folder, 'other'))).ino, 'only its mode was changed').toBe(ino)
   const nothing = supplier(a)
   await b.tree.apply(root, nothing.fetch)
   expect(nothing.asked).toEqual([])
@@ -99,6 +106,50 @@ test('edits made on disk since the last apply are undone', async () => {
   await mkdir(join(b.folder, 'file'))
   await b.reopened().apply(root, supplier(a).fetch)
   expect(await contents(b.folder)).toEqual(await contents(a.folder))
+})
+
+test('a file with two names on disk does not change under the other one', async () => {
+  const a = await workspace({ one: 'same', two: 'same' })
+  const b = await place()
+  await b.tree.apply((await takeAndCommit(a)).root, supplier(a).fetch)
+  await rm(join(b.folder, 'two'))
+  await link(join(b.folder, 'one'), join(b.folder, 'two'))
+  await takeAndCommit(b)
+  await chmod(join(a.folder, 'one'), 0o600)
+  await b.tree.apply((await takeAndCommit(a)).root, supplier(a).fetch)
+  expect(await contents(b.folder)).toEqual(await contents(a.folder))
+})
+
+test('an interruption after some files were recorded leaves nothing that stands for them wrongly', async () => {
+  const a = await workspace()
+  for (let index = 0; index < 40; index++) await fill(a, { [`d/${index}`]: randomBytes(300_000) })
+  const first = await takeAndCommit(a)
+  const b = await place()
+  await b.tree.apply(first.root, supplier(a).fetch)
+  const before = await lstat(join(b.folder, 'd'))
+  for (let index = 0; index < 40; index++) await fill(a, { [`d/${index}`]: randomBytes(300_000) })
+  const second = await takeAndCommit(a)
+
+  const index = new TreeIndex(b.index)
+  const state = await index.state()
+  if (state?.root == null) throw new Error('nothing was applied')
+  let leaves = 0
+  const fetch = async (cids: readonly CID[]): Promise<Block[]> => {
+    leaves += cids.filter(({ code }) => code === RAW_CODEC).length
+    if (leaves > 60) throw new Error('cut')
+    return supplier(a).fetch(cids)
+  }
+  const staging = new Staging({ ...b, random: systemRandom() })
+  const checkpoint = { entries: 1, bytes: 1 }
+  const deps = { folder: b.folder, index, staging, clock: systemClock(), fetch, signal: undefined, checkpoint }
+  await expect(applyTree(deps, { ...state, root: state.root }, second.root)).rejects.toThrow('cut')
+  await utimes(join(b.folder, 'd'), before.atime, before.mtime)
+
+  for (const { root } of [second, first]) {
+    await b.reopened().apply(root, supplier(a).fetch)
+    expect((await take({ ...b, tree: b.reopened() }, 'all', { forget: true })).root.toString()).toBe(root.toString())
+  }
+  expect(b.warnings).toEqual([])
 })
 
 test('edits that a snapshot saw but nobody committed are undone, too', async () => {
@@ -175,9 +226,28 @@ test('what an interrupted apply brought of a large file is not fetched again', a
     return blocks
   }
   await expect(b.tree.apply(root, cut)).rejects.toThrow('cut')
+  for (const name of await readdir(b.staging)) await appendFile(join(b.staging, name), Buffer.alloc(50_000_000))
   const { fetchedBytes } = await b.reopened().apply(root, supplier(a).fetch)
   expect(fetchedBytes).toBeLessThan(30_000_000)
   expect(await contents(b.folder)).toEqual(await contents(a.folder))
+})
+
+test('parts of a tree that is no longer wanted do not stay in the staging folder', async () => {
+  const a = await workspace({ small: 'small' })
+  const first = await takeAndCommit(a)
+  await fill(a, { large: randomBytes(20_000_000) })
+  const second = await takeAndCommit(a)
+  const b = await place()
+  const leaves = new Set<string>()
+  const cut = async (cids: readonly CID[]): Promise<Block[]> => {
+    for (const cid of cids) if (cid.code === RAW_CODEC) leaves.add(cid.toString())
+    if (leaves.size > 50) throw new Error('cut')
+    return supplier(a).fetch(cids)
+  }
+  await expect(b.tree.apply(second.root, cut)).rejects.toThrow('cut')
+  expect(await readdir(b.staging)).not.toEqual([])
+  await b.tree.apply(first.root, supplier(a).fetch)
+  expect(await readdir(b.staging)).toEqual([])
 })
 
 test('bytes that are not what their name says are refused', async () => {
@@ -244,6 +314,12 @@ test('a folder that nobody may write to is changed, and is so again afterwards',
   await fill(a, { 'd/e/file': 'two' })
   await b.tree.apply((await takeAndCommit(a)).root, supplier(a).fetch)
   expect(await contents(b.folder)).toEqual(await contents(a.folder))
+})
+
+test('a workspace that never had a folder can be removed', async () => {
+  const at = await place()
+  await at.tree.remove()
+  expect(await at.tree.appliedRoot()).toBeNull()
 })
 
 test('a removed workspace is a new one', async () => {

@@ -1,12 +1,12 @@
-import { lstat, mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises'
+import { lstat, mkdir, mkdtemp, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { onTestFinished } from 'vitest'
 import { type Block, sha256 } from '../../../src/core/blocks.ts'
-import { systemClock } from '../../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
-import { silent } from '../../../src/core/log.ts'
+import { type Logger, silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import { type Snapshot, type SnapshotOptions, Worktree } from '../../../src/worktree/worktree.ts'
 
@@ -23,18 +23,39 @@ export interface Place {
   readonly index: KeyValue
   readonly tree: Worktree
   readonly blocks: Map<string, Block>
+  /** What was warned of. */
+  readonly warnings: string[]
   /** The same folder and index, as after a new start of the process. */
   reopened(): Worktree
 }
 
-export async function place(): Promise<Place> {
+/** The folder is not made yet. */
+export async function place(clock: Clock = systemClock()): Promise<Place> {
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   const staging = join(base, 'staging')
   const index = memoryKeyValue()
-  const open = (): Worktree =>
-    new Worktree({ folder, staging, index, clock: systemClock(), random: systemRandom(), log: silent })
-  return { folder, staging, index, tree: open(), blocks: new Map(), reopened: open }
+  const warnings: string[] = []
+  const log: Logger = { ...silent, warn: (_fields, text) => warnings.push(text) }
+  const open = (): Worktree => new Worktree({ folder, staging, index, clock, random: systemRandom(), log })
+  return { folder, staging, index, tree: open(), blocks: new Map(), warnings, reopened: open }
+}
+
+/** A place with a folder and files in it. */
+export async function workspace(files: Files = {}, clock?: Clock): Promise<Place> {
+  const at = await place(clock)
+  await mkdir(at.folder)
+  await fill(at, files)
+  return at
+}
+
+export type Files = Readonly<Record<string, string | Uint8Array>>
+
+export async function fill(at: { readonly folder: string }, files: Files): Promise<void> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(at.folder, path)), { recursive: true })
+    await writeFile(join(at.folder, path), content)
+  }
 }
 
 export interface Taken extends Snapshot {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { mkdir, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -50,6 +51,14 @@ test('390 entries made at once in new nested folders are all seen, without a ful
   const found = await taken(watch)
   expect(found).not.toBe('all')
   expect(paths.filter((path) => !covers(found, path))).toEqual([])
+})
+
+test('a change made just before a barrier is known after it, each time', async () => {
+  const { folder, watch } = await watched()
+  for (let round = 0; round < 100; round++) {
+    writeFileSync(join(folder, `${round}`), 'x')
+    expect(await taken(watch)).toEqual(new Set([`${round}`]))
+  }
 })
 
 test('a file made later in a folder that was new is seen', async () => {

@@ -1,0 +1,88 @@
+/** What a benchmark may be told on the command line. */
+export interface BenchOptions {
+  /** The compiled product. */
+  readonly dist: string
+  /** Of the one large file, in bytes. */
+  readonly sizeBytes: number
+  /** How many small files. */
+  readonly files: number
+  /** How often everything is measured, product and peers in turn. */
+  readonly rounds: number
+  /** How long each load runs, in milliseconds. */
+  readonly loadMs: number
+  /** Where the product's processes leave a CPU profile when they end; null for none. */
+  readonly profileFolder: string | null
+  /** Says what happens now. */
+  readonly say: (text: string) => void
+}
+
+/** One line of a table: what was measured in each round. */
+export interface Row {
+  readonly what: string
+  readonly unit: string
+  /** One value a round; none where it could not be measured, as `note` says. */
+  readonly values: readonly number[]
+  readonly note?: string
+  /** How many times as fast the product is as this, side by side. Only on rows of peers that were measured. */
+  readonly timesAsFast?: number
+}
+
+export interface Section {
+  readonly title: string
+  readonly rows: readonly Row[]
+}
+
+export interface Benchmark {
+  readonly name: string
+  readonly about: string
+  /** Ends by itself and leaves nothing behind. */
+  run(options: BenchOptions): Promise<Section[]>
+}
+
+export const MIB = 1024 * 1024
+
+export function median(values: readonly number[]): number {
+  return percentile(values, 0.5)
+}
+
+/** By the nearest rank; NaN of nothing. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = Float64Array.from(values).sort()
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN
+}
+
+/** Something that was measured, or why it was not. */
+export type Measured = { readonly values: readonly number[] } | { readonly missing: string }
+
+/**
+ * The product's row, then a row for each peer with the median of the ratios of the rounds.
+ *
+ * @param better whether more or less of the unit is faster
+ */
+export function compared(
+  unit: string,
+  better: 'more' | 'less',
+  product: { readonly what: string; readonly values: readonly number[]; readonly note?: string },
+  peers: readonly (Measured & { readonly what: string; readonly note?: string })[]
+): Row[] {
+  const own = { ...product, unit }
+  return [
+    own,
+    ...peers.map((peer): Row => {
+      const { what } = peer
+      if ('missing' in peer) return { what, unit, values: [], note: peer.missing }
+      const ratios = product.values.flatMap((value, round) => {
+        const other = peer.values[round]
+        if (other === undefined) return []
+        return [better === 'more' ? value / other : other / value]
+      })
+      return {
+        what,
+        unit,
+        values: peer.values,
+        ...(peer.note !== undefined && { note: peer.note }),
+        timesAsFast: median(ratios)
+      }
+    })
+  ]
+}

@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs'
+import { availableParallelism, cpus, loadavg } from 'node:os'
+import { join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { type Benchmark, type BenchOptions, MIB } from './benchmark.ts'
+import { frontDoorBenchmark } from './front-door/benchmark.ts'
+import { syncBenchmark } from './sync/benchmark.ts'
+import { dataOf, tableOf } from './table.ts'
+
+const BENCHMARKS: readonly Benchmark[] = [syncBenchmark, frontDoorBenchmark]
+const FILES = 2_000
+const FILES_FULL = 10_000
+
+const USAGE = `npm run bench -- NAME [options]
+
+${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
+
+  --json          data instead of tables
+  --size MIB      of the large file (256; at most 1024)
+  --full          ${FILES_FULL.toLocaleString('en')} small files instead of ${FILES.toLocaleString('en')}
+  --rounds N      how often, product and peers in turn (3; at most 20)
+  --seconds N     how long each load runs (3; at most 60)
+  --dist DIR      the compiled product (dist)
+  --profile DIR   CPU profiles of the product's processes
+
+Peers (rsync, nginx, wrk) run beside where they are installed. Run "npm run build" before.
+`
+
+const SETTINGS = {
+  json: { type: 'boolean', default: false },
+  full: { type: 'boolean', default: false },
+  size: { type: 'string', default: '256' },
+  rounds: { type: 'string', default: '3' },
+  seconds: { type: 'string', default: '3' },
+  dist: { type: 'string', default: join(import.meta.dirname, '../../dist') },
+  profile: { type: 'string' },
+  help: { type: 'boolean', default: false }
+} as const
+
+function whole(name: string, text: string, max: number): number {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= max) return value
+  throw new Error(`--${name} takes a whole number from 1 to ${max}`)
+}
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({ options: SETTINGS, allowPositionals: true })
+  const [name, ...rest] = positionals
+  if (values.help || name === undefined) {
+    console.log(USAGE)
+    return 0
+  }
+  const benchmark = BENCHMARKS.find((one) => one.name === name)
+  if (benchmark === undefined || rest.length > 0) throw new Error(`there is no benchmark "${positionals.join(' ')}"`)
+  const dist = resolve(values.dist)
+  if (!existsSync(join(dist, 'cli/main.js'))) throw new Error(`${dist} is not built: run "npm run build" first`)
+  const options: BenchOptions = {
+    dist,
+    sizeBytes: whole('size', values.size, 1024) * MIB,
+    files: values.full ? FILES_FULL : FILES,
+    rounds: whole('rounds', values.rounds, 20),
+    loadMs: whole('seconds', values.seconds, 60) * 1000,
+    profileFolder: values.profile === undefined ? null : resolve(values.profile),
+    say: (text) => console.error(text)
+  }
+  const machine = {
+    node: process.version,
+    cores: availableParallelism(),
+    cpu: cpus()[0]?.model ?? '',
+    loadBefore: loadavg()[0] ?? 0
+  }
+  const sections = await benchmark.run(options)
+  if (values.json) {
+    console.log(
+      JSON.stringify({ benchmark: name, machine, rounds: options.rounds, sections: sections.map(dataOf) }, null, 2)
+    )
+  } else {
+    const { node, cores, cpu, loadBefore } = machine
+    console.log(
+      `${name}: Node ${node}, ${cores} cores (${cpu}), load before ${loadBefore.toFixed(1)}, ${options.rounds} rounds\n`
+    )
+    for (const section of sections) console.log(tableOf(section))
+  }
+  return 0
+}
+
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+try {
+  process.exitCode = await main()
+} catch (error) {
+  console.error(error instanceof Error ? error.message : String(error))
+  process.exitCode = 1
+}

@@ -1,0 +1,171 @@
+import { randomBytes } from 'node:crypto'
+import { subscribe } from 'node:diagnostics_channel'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { join } from 'node:path'
+import type { Block } from '../../../src/core/blocks.ts'
+import type * as clocks from '../../../src/core/clock.ts'
+import type * as identities from '../../../src/core/identity.ts'
+import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
+import type * as logs from '../../../src/core/log.ts'
+import type * as randoms from '../../../src/core/random.ts'
+import type { Link } from '../../../src/network/host.ts'
+import type * as hosts from '../../../src/network/libp2p-host.ts'
+import type * as levels from '../../../src/store/level.ts'
+import type * as homes from '../../../src/sync/home.ts'
+import type * as rates from '../../../src/sync/rate-limit.ts'
+import type * as clients from '../../../src/sync/repository-client.ts'
+import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
+import type * as worktrees from '../../../src/worktree/worktree.ts'
+import { productModule } from '../product.ts'
+import { answerParent } from '../worker.ts'
+import { RAW_PROTOCOL } from './raw-protocol.ts'
+
+/** The instance's side: a workspace on disk and its home, connected to the repository as an instance is. */
+export type ToHome =
+  | {
+      readonly kind: 'open'
+      readonly dist: string
+      /** The workspace's files lie in `files` below it. */
+      readonly folder: string
+      readonly repository: PeerIdText
+      readonly addresses: readonly string[]
+    }
+  /** Looks at all files, and answers once what changed has a receipt. */
+  | { readonly kind: 'sync' }
+  | { readonly kind: 'raw'; readonly bytes: number }
+
+export interface HomeOpened {
+  readonly peer: PeerIdText
+}
+
+export interface Synced {
+  readonly ms: number
+  /** On the TCP connections, both ways. */
+  readonly wireBytes: number
+  readonly chunks: number
+  readonly nodes: number
+}
+
+const RAW_CODEC = 0x55
+const RAW_PART_BYTES = 256 * 1024
+
+const sockets: Socket[] = []
+subscribe('net.client.socket', (message) => sockets.push((message as { socket: Socket }).socket))
+const wireBytes = (): number => sockets.reduce((sum, { bytesRead, bytesWritten }) => sum + bytesRead + bytesWritten, 0)
+
+const sent = { chunks: 0, nodes: 0 }
+function note(blocks: readonly Block[]): void {
+  for (const { cid } of blocks) sent[cid.code === RAW_CODEC ? 'chunks' : 'nodes']++
+}
+
+/** The same repository, with what is sent to it counted. */
+function counted(remote: RemoteRepository): RemoteRepository {
+  return {
+    ...remote,
+    publish(head, blocks) {
+      note(blocks)
+      return remote.publish(head, blocks)
+    },
+    async blocks(workspace, signal) {
+      const exchange = await remote.blocks(workspace, signal)
+      return {
+        ...exchange,
+        put(blocks) {
+          note(blocks)
+          return exchange.put(blocks)
+        }
+      }
+    }
+  }
+}
+
+let sync: homes.HomeSync
+let data: Link
+let close = async (): Promise<void> => undefined
+
+async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<HomeOpened> {
+  const { dist, folder, repository, addresses } = question
+  const { systemClock } = await productModule<typeof clocks>(dist, 'core/clock.js')
+  const { systemRandom } = await productModule<typeof randoms>(dist, 'core/random.js')
+  const { silent } = await productModule<typeof logs>(dist, 'core/log.js')
+  const { createIdentity } = await productModule<typeof identities>(dist, 'core/identity.js')
+  const { startHost } = await productModule<typeof hosts>(dist, 'network/libp2p-host.js')
+  const { openLevel } = await productModule<typeof levels>(dist, 'store/level.js')
+  const { RateLimit } = await productModule<typeof rates>(dist, 'sync/rate-limit.js')
+  const { connectRepository } = await productModule<typeof clients>(dist, 'sync/repository-client.js')
+  const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
+  const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
+  const [clock, random, log, identity] = [systemClock(), systemRandom(), silent, await createIdentity()]
+  const host = await startHost({ identity, gate: { standing: () => 'member' }, clock, log }, { listen: [] })
+  const control = await host.dial(addresses, repository)
+  data = await host.dial(addresses, repository)
+  const level = await openLevel(join(folder, 'state'))
+  const worktree = new Worktree({
+    folder: join(folder, 'files'),
+    staging: join(folder, 'staging'),
+    index: level,
+    clock,
+    random,
+    log
+  })
+  const limits = { upload: new RateLimit(clock, null), download: new RateLimit(clock, null) }
+  const remote = counted(
+    await connectRepository({ control, data, coordinator: repository, ...limits, log, onHead: () => undefined })
+  )
+  sync = new HomeSync(
+    {
+      worktree,
+      remote: async () => remote,
+      identity,
+      clock,
+      log,
+      onPublished: (head) => level.write({ put: [['head', head.bytes]] }, { durable: true }),
+      onFenced: (error) => {
+        throw error
+      }
+    },
+    { workspace: randomBytes(16).toString('hex') as WorkspaceId, epoch: 1, tip: null }
+  )
+  sync.start()
+  close = async () => {
+    await sync.stop()
+    await host.close()
+    await level.close()
+  }
+  return { peer: host.peerId }
+}
+
+async function synced(): Promise<Synced> {
+  const wireBefore = wireBytes()
+  sent.chunks = 0
+  sent.nodes = 0
+  const began = performance.now()
+  await sync.published('all')
+  return { ms: performance.now() - began, wireBytes: wireBytes() - wireBefore, ...sent }
+}
+
+async function rawStream(bytes: number): Promise<{ readonly ms: number }> {
+  const stream = await data.openBytes(RAW_PROTOCOL)
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64BE(BigInt(bytes))
+  const part = randomBytes(RAW_PART_BYTES)
+  const answered = once(stream, 'data')
+  const began = performance.now()
+  stream.write(length)
+  for (let left = bytes; left > 0; left -= part.length) {
+    if (!stream.write(part.subarray(0, Math.min(left, part.length)))) await once(stream, 'drain')
+  }
+  await answered
+  const ms = performance.now() - began
+  stream.destroy()
+  return { ms }
+}
+
+answerParent<ToHome>(
+  async (question) => {
+    if (question.kind === 'open') return opened(question)
+    return question.kind === 'sync' ? synced() : rawStream(question.bytes)
+  },
+  () => close()
+)

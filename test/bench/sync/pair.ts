@@ -1,0 +1,65 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { BenchOptions } from '../benchmark.ts'
+import type { Scratch } from '../scratch.ts'
+import { peakResidentBytes } from '../system.ts'
+import { Worker } from '../worker.ts'
+import type { HomeOpened, Synced, ToHome } from './home.ts'
+import type { RepositoryOpened, ToRepository } from './repository.ts'
+
+const REPOSITORY = new URL('./repository.ts', import.meta.url)
+const HOME = new URL('./home.ts', import.meta.url)
+
+/** A repository and a home in two processes, connected. */
+export class Pair implements AsyncDisposable {
+  /** The workspace's files. */
+  readonly files: string
+  readonly #repository: Worker
+  readonly #home: Worker
+
+  private constructor(files: string, repository: Worker, home: Worker) {
+    this.files = files
+    this.#repository = repository
+    this.#home = home
+  }
+
+  static async start(scratch: Scratch, name: string, { dist, profileFolder }: BenchOptions): Promise<Pair> {
+    const profile = (side: string): { folder: string; name: string } | null =>
+      profileFolder === null ? null : { folder: profileFolder, name: `${name}-${side}` }
+    const folder = join(scratch.folder, name)
+    await mkdir(join(folder, 'home', 'files'), { recursive: true })
+    const repository = Worker.start(scratch, REPOSITORY, profile('repository'))
+    const opening: ToRepository = { kind: 'open', dist, folder: join(folder, 'coordinator') }
+    const { peer, addresses } = await repository.ask<RepositoryOpened>(opening)
+    const home = Worker.start(scratch, HOME, profile('home'))
+    const joining: ToHome = { kind: 'open', dist, folder: join(folder, 'home'), repository: peer, addresses }
+    const joined = await home.ask<HomeOpened>(joining)
+    const welcome: ToRepository = { kind: 'home', peer: joined.peer }
+    await repository.ask(welcome)
+    return new Pair(join(folder, 'home', 'files'), repository, home)
+  }
+
+  /** Publishes what is on disk; ends with the repository's receipt. */
+  sync(): Promise<Synced> {
+    const question: ToHome = { kind: 'sync' }
+    return this.#home.ask<Synced>(question)
+  }
+
+  /** Bytes over one stream of the same kind of connection, in milliseconds. */
+  async rawStream(bytes: number): Promise<number> {
+    const question: ToHome = { kind: 'raw', bytes }
+    return (await this.#home.ask<{ ms: number }>(question)).ms
+  }
+
+  async peakBytes(): Promise<{ readonly repository: number; readonly home: number }> {
+    return {
+      repository: await peakResidentBytes(this.#repository.pid),
+      home: await peakResidentBytes(this.#home.pid)
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#home[Symbol.asyncDispose]()
+    await this.#repository[Symbol.asyncDispose]()
+  }
+}
