@@ -33,14 +33,14 @@ export function systemClock(): Clock {
       return latest
     },
     wall: () => Date.now(),
-    after: timer
+    after: startTimer
   }
 }
 
 /** Node calls back at once what is further away than this. */
 const TIMER_MS_MAX = 2 ** 31 - 1
 
-function timer(ms: number, callback: () => void): TimerHandle {
+function startTimer(ms: number, callback: () => void): TimerHandle {
   let handle: NodeJS.Timeout
   const wait = (left: number): void => {
     handle =

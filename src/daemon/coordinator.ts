@@ -323,9 +323,9 @@ function accessOf(table: OwnershipTable, peer: PeerIdText, workspace: Parameters
   const owned = table.get(workspace)
   if (owned === null) return null
   const { home, standbys } = owned.signed.value
-  if (home === peer) return 'write'
-  if (owned.formerHomes.includes(peer)) return 'rescue'
-  return standbys.includes(peer) ? 'read' : null
+  const read = home === peer || standbys.includes(peer)
+  const send = home === peer || owned.formerHomes.includes(peer)
+  return read || send ? { read, send } : null
 }
 
 /** Users' requests go over any connection but the one of the control stream. */

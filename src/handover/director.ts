@@ -203,7 +203,7 @@ export class Director {
     }
     const keep = options.keepAsStandby ? [from] : []
     const moved = await this.#promoteTo(workspace, () => to, heldAt, keep)
-    if (!options.keepAsStandby) await this.#standbys.order(from, this.#owned(workspace).signed, 'release')
+    await this.#standbys.order(from, this.#owned(workspace).signed, options.keepAsStandby ? 'follow' : 'release')
     void this.tend(workspace)
     return moved
   }

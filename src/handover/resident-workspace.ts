@@ -49,17 +49,17 @@ export class ResidentWorkspace {
     return { ...this.#record, role: role === 'new' ? 'standby' : role }
   }
 
-  /** Lets a request in, where this is the serving home in this epoch. `leave` must follow. */
-  enter(epoch: number): Premises {
+  /** Lets a request in, where this is the serving home in this epoch. `leave` must be called once. */
+  enter(epoch: number): { readonly premises: Premises; readonly leave: () => void } {
     const home = this.#home
     const current = this.#record.ownership.value.epoch
     if (home === null || home.frozen || home.fenced || epoch !== current) throw notHome(this.#deps.workspace)
     home.inFlight++
-    return home.premises
-  }
-
-  leave(): void {
-    if (this.#home !== null) this.#home.inFlight--
+    // Of the home that it entered: a later epoch counts its own requests.
+    const leave = (): void => {
+      home.inFlight--
+    }
+    return { premises: home.premises, leave }
   }
 
   published(paths: readonly string[]): Promise<void> {

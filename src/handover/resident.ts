@@ -85,12 +85,12 @@ export class Resident {
   enter(workspace: WorkspaceId, epoch: number): Admission {
     const found = this.#workspaces.get(workspace)
     if (found === undefined || !this.#deps.leaseValid()) throw notHome(workspace)
-    const { folder, staging } = found.enter(epoch)
+    const { premises, leave } = found.enter(epoch)
     return {
-      folder,
-      staging,
+      folder: premises.folder,
+      staging: premises.staging,
       wrote: (paths) => this.#acknowledge(found, paths),
-      leave: () => found.leave()
+      leave
     }
   }
 
@@ -122,6 +122,7 @@ export class Resident {
     const found = this.#workspaces.get(workspace)
     const seen = found?.record.ownership.value.number ?? 0
     if (number < seen) throw new NodeDaemonError('ROLLBACK', `ownership ${number} is older than ${seen}, already seen`)
+    if (kind === 'assume' && ownership.value.home !== this.#deps.identity.peerId) throw notHome(workspace)
     this.#highestNumber = Math.max(this.#highestNumber, number)
     switch (kind) {
       case 'assume':

@@ -4,8 +4,8 @@ import { Level } from 'level'
 import { MemoryLevel } from 'memory-level'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { KeyValue } from '../core/key-value.ts'
-import { Mutex } from '../core/mutex.ts'
 import { diskError, systemCode } from './disk.ts'
+import { type LevelOperation, LevelWrites, WRITE_BUFFER_BYTES } from './level-writes.ts'
 
 /**
  * An ordered map that stays over a restart. Every value carries a checksum: one that fails it is told as `INTEGRITY`,
@@ -21,18 +21,14 @@ export interface LevelStore extends KeyValue {
 interface Database {
   get(key: string): Promise<Uint8Array | undefined>
   getMany(keys: string[]): Promise<(Uint8Array | undefined)[]>
-  batch(operations: Operation[], options: { readonly sync?: boolean }): Promise<void>
+  batch(operations: LevelOperation[], options: { readonly sync?: boolean }): Promise<void>
   iterator(range: { gt?: string; gte?: string; lt: string; limit: number }): AsyncIterable<[string, Uint8Array]>
   close(): Promise<void>
 }
 
-type Operation = { type: 'del'; key: string } | { type: 'put'; key: string; value: Uint8Array }
-
 /** Above every key: Level keys are ordered by their UTF-8 bytes. */
 const LAST = '\u{10ffff}'
 const VIEW = { keyEncoding: 'utf8', valueEncoding: 'view' } as const
-/** LevelDB starts a new log when this much has been written; `flush` comes before that. */
-const WRITE_BUFFER_BYTES = 32 * 1024 * 1024
 
 /**
  * Opens the Level folder at `path`, which is created where it is not there.
@@ -69,18 +65,10 @@ export function openMemoryLevel(): LevelStore {
 
 /** The same over any Level database with text keys and binary values. */
 export function levelOver(database: Database, hooks: { readonly flush?: () => Promise<void> } = {}): LevelStore {
-  const writes = new Mutex()
-  let unsynced = false
-
-  const write: KeyValue['write'] = async ({ put = [], remove = [] }, { durable }) => {
-    const operations: Operation[] = [
-      ...remove.map((key) => ({ type: 'del', key }) as const),
-      ...put.map(([key, value]) => ({ type: 'put', key, value: withChecksum(value) }) as const)
-    ]
-    if (durable && unsynced) await hooks.flush?.()
-    await database.batch(operations, { sync: durable })
-    unsynced = !durable
-  }
+  const writes = new LevelWrites({
+    batch: (operations, options) => database.batch(operations, options),
+    flush: hooks.flush ?? (async () => undefined)
+  })
 
   return {
     async get(key) {
@@ -92,7 +80,10 @@ export function levelOver(database: Database, hooks: { readonly flush?: () => Pr
       const values = await attempt(() => database.getMany([...keys]))
       return values.map((value, index) => (value === undefined ? null : checked(keys[index] ?? '', value)))
     },
-    write: (changes, options) => writes.run(() => attempt(() => write(changes, options))),
+    write({ put = [], remove = [] }, options) {
+      const framed = put.map(([key, value]) => [key, withChecksum(value)] as const)
+      return attempt(() => writes.write({ put: framed, remove }, options))
+    },
     async *entries({ prefix, after, limit }) {
       const lower = after !== undefined && Buffer.compare(Buffer.from(after), Buffer.from(prefix)) >= 0
       const range = { ...(lower ? { gt: after } : { gte: prefix }), lt: prefix + LAST, limit: limit ?? -1 }

@@ -59,12 +59,14 @@ async function answer(
     case 'have':
       return reply(channel, { kind: 'missing', cids: await repository.missing(workspace, request.cids) })
     case 'put':
-      if (access === 'read') throw new NodeDaemonError('FORBIDDEN', 'only the home sends blocks')
+      if (!access.send) throw new NodeDaemonError('FORBIDDEN', 'only homes send blocks')
       return repository.keep(workspace, request.blocks)
     case 'flush':
+      if (!access.send) throw noAccess(workspace)
       await repository.flush()
       return reply(channel, { kind: 'flushed' })
     case 'want':
+      if (!access.read) throw noAccess(workspace)
       return sendBlocks(channel, deps, workspace, request.cids)
     case 'open':
       throw new NodeDaemonError('PROTOCOL_VIOLATION', 'a blocks stream is about one workspace')

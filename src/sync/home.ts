@@ -187,7 +187,7 @@ export class HomeSync {
   async #failed(error: unknown): Promise<void> {
     const { clock, log, onFenced } = this.#deps
     if (this.#stopped.signal.aborted) return
-    if (hasCode(error, 'SEALED', 'STALE_EPOCH', 'NOT_HOME', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND')) {
+    if (hasCode(error, 'SEALED', 'STALE_EPOCH', 'NOT_HOME', 'CONFLICT', 'FORBIDDEN')) {
       this.#fenced = new NodeDaemonError('NOT_HOME', `workspace ${this.#workspace} has moved: ${messageOf(error)}`)
       for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#fenced)
       onFenced(this.#fenced)
@@ -229,7 +229,7 @@ export class HomeSync {
   }
 
   async #settle(remote: RemoteRepository, attempt: Attempt): Promise<void> {
-    await remote.publish(attempt.head, attempt.inline)
+    await remote.publish(attempt.head, attempt.inline).catch(unknownThere)
     this.#tip = attempt.head
     this.#attempt = null
     this.#forget = false
@@ -256,6 +256,11 @@ export class HomeSync {
       identity
     )
   }
+}
+
+/** The repository knows no such workspace. What is not found on this disk is another matter: it may come back. */
+function unknownThere(error: unknown): never {
+  throw hasCode(error, 'NOT_FOUND') ? new NodeDaemonError('NOT_HOME', error.message, { cause: error }) : error
 }
 
 const stopping = (): NodeDaemonError => new NodeDaemonError('CLOSED', 'this instance is stopping')

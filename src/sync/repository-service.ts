@@ -22,8 +22,13 @@ import {
 import { serveBlocks } from './blocks-server.ts'
 import { receiptOf } from './receipt.ts'
 
-/** What a peer may do with a workspace: `write` as its home, `read` as a standby, `rescue` what it wrote as a former home. */
-export type Access = 'write' | 'read' | 'rescue' | null
+/** What a peer may do with a workspace; null for nothing. Who may publish is judged by the ownership. */
+export type Access = {
+  /** Heads and blocks go to it: to the home and the standbys. */
+  readonly read: boolean
+  /** Blocks and diverged heads come from it: from the home, and from former homes that had not published all. */
+  readonly send: boolean
+} | null
 
 export interface RepositoryServiceDeps {
   readonly repository: MainRepository
@@ -101,10 +106,16 @@ export class RepositoryService {
     )
     const receipt = await this.#receipt(head, counts)
     this.#deps.onHead(head)
-    for (const follower of this.#followers.get(head.value.workspace) ?? []) {
-      if (follower.peer !== peer) follower.tell(head)
-    }
+    this.#tellFollowers(head, peer)
     return receipt.bytes
+  }
+
+  /** Asked again for each head: a stream outlives the right to follow. */
+  #tellFollowers(head: SignedHead, writer: PeerIdText): void {
+    const { workspace } = head.value
+    for (const follower of this.#followers.get(workspace) ?? []) {
+      if (follower.peer !== writer && this.#deps.access(follower.peer, workspace)?.read === true) follower.tell(head)
+    }
   }
 
   #judge(head: SignedHead, tip: Tip | null, sealedEpoch: number): void {
@@ -116,7 +127,7 @@ export class RepositoryService {
 
   async #diverged(peer: PeerIdText, bytes: Uint8Array, blocks: readonly Block[]): Promise<Uint8Array> {
     const head = await open(headRecord, bytes, peer)
-    if (this.#deps.access(peer, head.value.workspace) === null) throw noAccess(head.value.workspace)
+    if (this.#deps.access(peer, head.value.workspace)?.send !== true) throw noAccess(head.value.workspace)
     return (await this.#receipt(head, await this.#deps.repository.keepDiverged(head, blocks))).bytes
   }
 
@@ -131,13 +142,13 @@ export class RepositoryService {
   }
 
   async #tip(peer: PeerIdText, workspace: WorkspaceId): Promise<HeadsAnswer> {
-    if (this.#deps.access(peer, workspace) === null) throw noAccess(workspace)
+    if (this.#deps.access(peer, workspace)?.read !== true) throw noAccess(workspace)
     const found = await this.#deps.repository.tip(workspace)
     return found === null ? { kind: 'nothing' } : { kind: 'head', head: found.head.bytes }
   }
 
   async #follow(peer: PeerIdText, workspace: WorkspaceId, follower: Follower): Promise<HeadsAnswer> {
-    if (this.#deps.access(peer, workspace) === null) throw noAccess(workspace)
+    if (this.#deps.access(peer, workspace)?.read !== true) throw noAccess(workspace)
     follower.workspaces.add(workspace)
     const followers = this.#followers.get(workspace) ?? new Set()
     this.#followers.set(workspace, followers.add(follower))
@@ -156,7 +167,7 @@ export class RepositoryService {
     const { workspace, recipient, role } = receipt.value
     if (recipient !== peer || role !== 'instance')
       throw new NodeDaemonError('BAD_SIGNATURE', 'a receipt for somebody else')
-    if (this.#deps.access(peer, workspace) === null) throw noAccess(workspace)
+    if (this.#deps.access(peer, workspace)?.read !== true) throw noAccess(workspace)
     this.#deps.onHolding(receipt)
   }
 }

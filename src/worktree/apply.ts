@@ -1,5 +1,4 @@
 import type { CID } from 'multiformats/cid'
-import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { BlockCounter, countBlocks } from './count-blocks.ts'
 import { freeBytes, syncFileSystem } from './disk.ts'
@@ -31,7 +30,6 @@ export interface ApplyDeps {
   readonly folder: string
   readonly index: TreeIndex
   readonly staging: Staging
-  readonly clock: Clock
   readonly fetch: Fetch
   readonly signal: AbortSignal | undefined
   readonly checkpoint?: Checkpoint
@@ -76,7 +74,9 @@ export async function applyTree(
   const { files, bytes } = ledger
   const blocks = await countBlocks(root, plan, state.blocks, counter)
   const done = { root, files, bytes, blocks, applying: false }
-  await deps.index.record({ put: settled(ledger.put, deps.clock), remove: ledger.remove }, done, { durable: true })
+  await deps.index.record({ put: settled(ledger.put, await deps.staging.nowNs()), remove: ledger.remove }, done, {
+    durable: true
+  })
   await deps.staging.clear()
   return { files, bytes, fetchedBytes: intake.fetchedBytes, blocks }
 }
@@ -97,7 +97,11 @@ async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begu
   if (syncEach || !ledger.isDue(deps.checkpoint ?? CHECKPOINT)) return
   await syncAll(deps.folder)
   const { put, remove, files, bytes } = ledger
-  await deps.index.record({ put: settled(put, deps.clock), remove }, { ...begun, files, bytes }, { durable: false })
+  await deps.index.record(
+    { put: settled(put, await deps.staging.nowNs()), remove },
+    { ...begun, files, bytes },
+    { durable: false }
+  )
   ledger.recorded()
 }
 
@@ -107,11 +111,10 @@ async function syncAll(folder: string): Promise<void> {
 }
 
 /** Nobody else writes while a tree is applied: a file is as it was placed unless it may have changed since this moment. */
-function settled(put: ReadonlyMap<WorkspacePath, EntryRecord>, clock: Clock): Map<WorkspacePath, EntryRecord> {
-  const wallMs = clock.wall()
+function settled(put: ReadonlyMap<WorkspacePath, EntryRecord>, nowNs: bigint): Map<WorkspacePath, EntryRecord> {
   const after = ([path, record]: readonly [WorkspacePath, EntryRecord]): [WorkspacePath, EntryRecord] => [
     path,
-    { ...record, settled: record.kind === 'folder' || !isRacy(record.fingerprint, wallMs) }
+    { ...record, settled: record.kind === 'folder' || !isRacy(record.fingerprint, nowNs) }
   ]
   return new Map([...put].map(after))
 }

@@ -15,8 +15,6 @@ export interface Fingerprint {
 /** Of the workspace's own folder, always: so that the root depends on nothing but what is in the folder. */
 export const ROOT_FINGERPRINT: Fingerprint = { mode: 0o755, size: 0, mtimeUs: 0n, ctimeNs: 0n, inode: 0n }
 
-/** A change within this time before a file was looked at may share its time stamp with a change after that. */
-const RACY_MS = 20
 const PERMISSION_BITS = 0o7777n
 const US_PER_SECOND = 1_000_000n
 /** From here on a double, which is what `utimes` takes, does not hold microseconds. */
@@ -38,9 +36,11 @@ export function sameFingerprint(a: Fingerprint, b: Fingerprint): boolean {
   )
 }
 
-/** Could the file have changed again, unseen, after it was looked at? `wallMs` is the time just before the look. */
-export const isRacy = (fingerprint: Fingerprint, wallMs: number): boolean =>
-  Number(fingerprint.ctimeNs / 1_000_000n) >= wallMs - RACY_MS
+/**
+ * Could the file have changed again, with the same time stamp, after it was looked at? `lookedNs` is the time of the file
+ * system, by its own stamps, before the look.
+ */
+export const isRacy = (fingerprint: Fingerprint, lookedNs: bigint): boolean => fingerprint.ctimeNs >= lookedNs
 
 export function metadataOf({ mode, mtimeUs }: Fingerprint): Metadata {
   const secs = floorDivide(mtimeUs, US_PER_SECOND)

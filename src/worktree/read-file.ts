@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open, readlink } from 'node:fs/promises'
 import { type BlockSink, type BuiltFile, buildFile } from '../content/file.ts'
-import type { Clock } from '../core/clock.ts'
+import { type Clock, sleep } from '../core/clock.ts'
 import { isGone, look } from './disk.ts'
 import { type Fingerprint, fingerprintOf, isRacy, metadataOf, sameFingerprint } from './fingerprint.ts'
 
@@ -13,32 +13,40 @@ export interface ReadFile {
   readonly settled: boolean
 }
 
+export interface ReadDeps {
+  /** The workspace's folder, without links in its path: a file that lies elsewhere is not read. */
+  readonly folder: string
+  /** A time of the file system, by its own stamps, before anything was read. */
+  readonly begunNs: bigint
+  readonly clock: Clock
+  readonly signal: AbortSignal | undefined
+}
+
 const ATTEMPTS = 3
+const PAUSE_MS = 20
 const SLICE_BYTES = 1024 * 1024
 /** Never through a link at the end of the path, and never waiting for the other end of a pipe. */
 const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
- * Reads a file into blocks; again, up to three times, where it changes meanwhile, and then as it is. Bytes that are added
- * while it is read are left for the next time. Null where there is no regular file.
+ * Reads a file into blocks; after a moment again, up to three times, where it changes meanwhile, and then as it is. Bytes
+ * that are added while it is read are left for the next time. Null where there is no regular file.
  *
- * @param folder the workspace's folder, without links: a file that lies elsewhere is not read
  * @param sinkOfAttempt called before each attempt: where its blocks go
  */
 export async function readSteadyFile(
-  folder: string,
+  deps: ReadDeps,
   path: string,
-  clock: Clock,
   sinkOfAttempt: () => BlockSink
 ): Promise<ReadFile | null> {
   for (let attempt = 1; ; attempt++) {
-    const read = await readOnce(folder, path, clock, sinkOfAttempt())
+    const read = await readOnce(deps, path, sinkOfAttempt())
     if (read === null || read.steady || attempt === ATTEMPTS) return read
+    await sleep(deps.clock, PAUSE_MS, deps.signal)
   }
 }
 
-async function readOnce(folder: string, path: string, clock: Clock, sink: BlockSink): Promise<ReadFile | null> {
-  const wallMs = clock.wall()
+async function readOnce({ folder, begunNs }: ReadDeps, path: string, sink: BlockSink): Promise<ReadFile | null> {
   const handle = await openInside(folder, path)
   if (handle === null) return null
   try {
@@ -49,7 +57,7 @@ async function readOnce(folder: string, path: string, clock: Clock, sink: BlockS
     const after = fingerprintOf(await handle.stat({ bigint: true }))
     const there = await look(path)
     const steady = built.size === fingerprint.size && sameFingerprint(fingerprint, after) && there?.ino === before.ino
-    return { fingerprint, built, steady, settled: steady && !isRacy(fingerprint, wallMs) }
+    return { fingerprint, built, steady, settled: steady && !isRacy(fingerprint, begunNs) }
   } finally {
     await handle.close()
   }

@@ -5,7 +5,7 @@ import { type BlockSink, buildLink } from '../content/file.ts'
 import { buildFolder, type Entry, editFolder } from '../content/folder.ts'
 import { faultOfTarget } from '../content/nodes.ts'
 import { type Block, RAW_CODEC } from '../core/blocks.ts'
-import { aborted, type Clock } from '../core/clock.ts'
+import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isDenied, isGone, look } from './disk.ts'
 import type { EntryRecord } from './entry-record.ts'
@@ -21,17 +21,13 @@ import {
 import { Ledger } from './ledger.ts'
 import { forEachParallel, Slots } from './parallel.ts'
 import { decodeName, joinPath, type Touched, type WorkspacePath } from './paths.ts'
-import { readSteadyFile } from './read-file.ts'
+import { type ReadDeps, readSteadyFile } from './read-file.ts'
 import type { TreeIndex } from './tree-index.ts'
 import type { TreeState } from './tree-state.ts'
 
-export interface ScanDeps {
-  /** The workspace's folder, without links in its path. */
-  readonly folder: string
+export interface ScanDeps extends ReadDeps {
   readonly index: TreeIndex
-  readonly clock: Clock
   readonly sink: BlockSink
-  readonly signal: AbortSignal | undefined
   /** Compares with nothing and reads everything. */
   readonly forget: boolean
 }
@@ -118,9 +114,8 @@ export class Scan {
   }
 
   #readFile(path: WorkspacePath): Promise<EntryRecord | null> {
-    const { folder, clock } = this.#deps
     return this.#reading.run(async () => {
-      const read = await readSteadyFile(folder, this.#onDisk(path), clock, () => this.#sinkOfFile(path))
+      const read = await readSteadyFile(this.#deps, this.#onDisk(path), () => this.#sinkOfFile(path))
       if (read === null) return null
       const { fingerprint, settled, steady, built } = read
       const record = { kind: 'file', fingerprint, settled, cid: built.cid, totalBytes: built.totalBytes } as const
@@ -153,7 +148,7 @@ export class Scan {
     const fingerprint = fingerprintOf(stats)
     const block = buildLink(target, linkMetadataOf(fingerprint))
     await this.#offerNode(block)
-    const settled = !isRacy(fingerprint, this.#deps.clock.wall())
+    const settled = !isRacy(fingerprint, this.#deps.begunNs)
     return { kind: 'link', fingerprint, settled, cid: block.cid, totalBytes: block.bytes.length }
   }
 

@@ -1,10 +1,10 @@
 import { constants } from 'node:fs'
-import { type FileHandle, open, readdir, rm } from 'node:fs/promises'
+import { type FileHandle, lstat, open, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { sha256 } from '../core/blocks.ts'
 import type { Random } from '../core/random.ts'
-import { makeFolder } from './disk.ts'
+import { isGone, makeFolder } from './disk.ts'
 
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 const PART_FILE = constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW
@@ -21,6 +21,19 @@ export class Staging {
     this.#folder = deps.staging
     this.#random = deps.random
     this.#prefix = `apply-${sha256(Buffer.from(deps.folder)).toString('hex').slice(0, 24)}-`
+  }
+
+  /** The time of the file system, by the stamps that it gives: what changes from now on gets this one or a later one. */
+  async nowNs(): Promise<bigint> {
+    const path = join(this.#folder, `${this.#prefix}now`)
+    try {
+      await utimes(path, 0, 0)
+    } catch (error) {
+      if (!isGone(error)) throw error
+      await makeFolder(this.#folder)
+      await writeFile(path, '', { mode: PRIVATE })
+    }
+    return (await lstat(path, { bigint: true })).ctimeNs
   }
 
   /** A path where nothing is yet. */

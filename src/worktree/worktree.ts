@@ -26,7 +26,6 @@ export interface WorktreeDeps {
   readonly staging: string
   /** Of this workspace alone. */
   readonly index: KeyValue
-  /** Its wall time is compared with the time stamps of the file system. */
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -123,7 +122,8 @@ export class Worktree {
   async #survey(touched: Touched, sink: BlockSink, { signal, forget = false }: SnapshotOptions): Promise<Survey> {
     const { clock, log } = this.#deps
     const folder = await this.#realFolder()
-    const found = await survey({ folder, index: this.#index, clock, log, sink, signal, forget }, touched)
+    const begunNs = await this.#staging.nowNs()
+    const found = await survey({ folder, begunNs, index: this.#index, clock, log, sink, signal, forget }, touched)
     await this.#index.flush()
     return found
   }
@@ -162,11 +162,11 @@ export class Worktree {
   }
 
   async #applyFrom(known: boolean, root: CID, fetch: Fetch, signal: AbortSignal | undefined): Promise<Applied> {
-    const { clock, log } = this.#deps
+    const { log } = this.#deps
     const attempt = async (trusted: boolean, forget: boolean): Promise<Applied> => {
       const state = await this.#stateOfDisk(trusted, forget, signal)
       const folder = await this.#realFolder()
-      return applyTree({ folder, index: this.#index, staging: this.#staging, clock, fetch, signal }, state, root)
+      return applyTree({ folder, index: this.#index, staging: this.#staging, fetch, signal }, state, root)
     }
     try {
       return await attempt(known, false)

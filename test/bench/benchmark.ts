@@ -54,6 +54,19 @@ export function percentile(values: readonly number[], share: number): number {
 /** Something that was measured, or why it was not. */
 export type Measured = { readonly values: readonly number[] } | { readonly missing: string }
 
+/** A peer's figures of all rounds, where it was there. */
+export function measured<Round>(rounds: readonly Round[], of: (round: Round) => number | undefined): Measured {
+  const values = rounds.map(of)
+  return values.every((value) => value !== undefined) ? { values } : { missing: 'not installed' }
+}
+
+/** A row without a comparison. */
+export function row(what: string, unit: string, figures: Measured): Row {
+  return 'missing' in figures
+    ? { what, unit, values: [], note: figures.missing }
+    : { what, unit, values: figures.values }
+}
+
 /**
  * The product's row, then a row for each peer with the median of the ratios of the rounds.
  *
@@ -62,16 +75,16 @@ export type Measured = { readonly values: readonly number[] } | { readonly missi
 export function compared(
   unit: string,
   better: 'more' | 'less',
-  product: { readonly what: string; readonly values: readonly number[]; readonly note?: string },
+  product: Measured & { readonly what: string; readonly note?: string },
   peers: readonly (Measured & { readonly what: string; readonly note?: string })[]
 ): Row[] {
-  const own = { ...product, unit }
+  const own = 'missing' in product ? [] : product.values
   return [
-    own,
+    { ...row(product.what, unit, product), ...(product.note !== undefined && { note: product.note }) },
     ...peers.map((peer): Row => {
       const { what } = peer
       if ('missing' in peer) return { what, unit, values: [], note: peer.missing }
-      const ratios = product.values.flatMap((value, round) => {
+      const ratios = own.flatMap((value, round) => {
         const other = peer.values[round]
         if (other === undefined) return []
         return [better === 'more' ? value / other : other / value]

@@ -14,8 +14,6 @@ const LISTEN_MS = 10_000
 const TICKS_PER_SECOND = 100
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
-export const NOT_INSTALLED = 'not installed'
-
 /** Where a program is; null where it is not installed. */
 export async function programPath(name: string): Promise<string | null> {
   const folders = [...(process.env.PATH ?? '').split(delimiter), ...SYSTEM_FOLDERS]

@@ -154,10 +154,12 @@ test('a drain can be cancelled; the instance serves on and can be drained again'
   expect(federation.program('alpha').hasEnded).toBe(false)
   await ada.save('/after.txt', 'after')
 
-  const again = await federation.command('alpha', 'drain', '--to-repository')
+  expect((await federation.command('beta', 'set', 'download-limit=none')).code).toBe(0)
+  const again = await federation.command('alpha', 'drain')
   expect(again.code, again.log).toBe(0)
   expect(await federation.program('alpha').ended()).toEqual({ code: 0, signal: null })
-  expect((await ada.read('/after.txt')).toString()).toBe('after')
+  const after = await ada.get('/after.txt')
+  expect([after.status, after.text, after.by]).toEqual([200, 'after', 'beta'])
 })
 
 test('the last instance drains into the repository; a new one finds everything', async () => {

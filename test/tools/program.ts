@@ -83,6 +83,10 @@ export class Program {
     return new Program(name, child)
   }
 
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
   get hasEnded(): boolean {
     return this.#ending !== null
   }

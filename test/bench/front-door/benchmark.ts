@@ -4,11 +4,12 @@ import {
   compared,
   type Measured,
   MIB,
-  type Row,
+  measured,
+  row,
   type Section
 } from '../benchmark.ts'
 import { Scratch } from '../scratch.ts'
-import { cpuSeconds, NOT_INSTALLED, programPath } from '../system.ts'
+import { cpuSeconds, programPath } from '../system.ts'
 import { Worker } from '../worker.ts'
 import type { Answered, ToClient, Transferred } from './client.ts'
 import { Federation } from './federation.ts'
@@ -99,15 +100,6 @@ const perCpuSecond = ({ answered, cpuSeconds: used }: Loaded): number =>
 const cpuMicroseconds = ({ answered, cpuSeconds: used }: Loaded, process: number): number =>
   ((used[process] ?? Number.NaN) / answered.requests) * 1e6
 
-function peerOf(rounds: readonly Round[], of: (round: Round) => number | undefined): Measured {
-  const values = rounds.map(of)
-  return values.every((value) => value !== undefined) ? { values } : { missing: NOT_INSTALLED }
-}
-
-function plainRow(what: string, unit: string, measured: Measured): Row {
-  return 'missing' in measured ? { what, unit, values: [], note: measured.missing } : { what, unit, ...measured }
-}
-
 function getSection(rounds: readonly Round[]): Section {
   const of = (value: (round: Round) => number): readonly number[] => rounds.map(value)
   const own = 'node-daemon, coordinator and instance'
@@ -115,44 +107,44 @@ function getSection(rounds: readonly Round[]): Section {
     title: `GET of ${SMALL_BODY_BYTES} bytes by token through the tunnel, ${CONNECTIONS} connections kept alive`,
     rows: [
       ...compared('requests/s', 'more', { what: own, values: of(({ gets }) => perSecond(gets)) }, [
-        { what: 'nginx → node:http', ...peerOf(rounds, ({ nginx }) => nginx && perSecond(nginx.gets)) }
+        { what: 'nginx → node:http', ...measured(rounds, ({ nginx }) => (nginx ? perSecond(nginx.gets) : undefined)) }
       ]),
       ...compared('requests/s of CPU time', 'more', { what: own, values: of(({ gets }) => perCpuSecond(gets)) }, [
-        { what: 'nginx alone', ...peerOf(rounds, ({ nginx }) => nginx && perCpuSecond(nginx.gets)) }
+        { what: 'nginx alone', ...measured(rounds, ({ nginx }) => (nginx ? perCpuSecond(nginx.gets) : undefined)) }
       ]),
-      plainRow('coordinator, CPU a request', 'µs', { values: of(({ gets }) => cpuMicroseconds(gets, 0)) }),
-      plainRow('instance, CPU a request', 'µs', { values: of(({ gets }) => cpuMicroseconds(gets, 1)) }),
-      plainRow('node-daemon, p50', 'ms', { values: of(({ gets }) => gets.answered.p50Ms) }),
-      plainRow('node-daemon, p99', 'ms', { values: of(({ gets }) => gets.answered.p99Ms) }),
-      plainRow(
+      row('coordinator, CPU a request', 'µs', { values: of(({ gets }) => cpuMicroseconds(gets, 0)) }),
+      row('instance, CPU a request', 'µs', { values: of(({ gets }) => cpuMicroseconds(gets, 1)) }),
+      row('node-daemon, p50', 'ms', { values: of(({ gets }) => gets.answered.p50Ms) }),
+      row('node-daemon, p99', 'ms', { values: of(({ gets }) => gets.answered.p99Ms) }),
+      row(
         'nginx, p50',
         'ms',
-        peerOf(rounds, ({ nginx }) => nginx?.gets.answered.p50Ms)
+        measured(rounds, ({ nginx }) => nginx?.gets.answered.p50Ms)
       ),
-      plainRow(
+      row(
         'nginx, p99',
         'ms',
-        peerOf(rounds, ({ nginx }) => nginx?.gets.answered.p99Ms)
+        measured(rounds, ({ nginx }) => nginx?.gets.answered.p99Ms)
       ),
-      plainRow(
+      row(
         'node-daemon, by wrk',
         'requests/s',
-        peerOf(rounds, ({ wrk }) => wrk?.perSecond)
+        measured(rounds, ({ wrk }) => wrk?.perSecond)
       ),
-      plainRow(
+      row(
         'node-daemon, by wrk, p99',
         'ms',
-        peerOf(rounds, ({ wrk }) => wrk?.p99Ms)
+        measured(rounds, ({ wrk }) => wrk?.p99Ms)
       ),
-      plainRow(
+      row(
         'nginx, by wrk',
         'requests/s',
-        peerOf(rounds, ({ nginx }) => nginx?.wrk?.perSecond)
+        measured(rounds, ({ nginx }) => nginx?.wrk?.perSecond)
       ),
-      plainRow(
+      row(
         'nginx, by wrk, p99',
         'ms',
-        peerOf(rounds, ({ nginx }) => nginx?.wrk?.p99Ms)
+        measured(rounds, ({ nginx }) => nginx?.wrk?.p99Ms)
       )
     ]
   }
@@ -163,32 +155,32 @@ function putSection(rounds: readonly Round[]): Section {
   return {
     title: `PUT of ${SMALL_BODY_BYTES} bytes, each durable in the main repository when answered, ${CONNECTIONS} users`,
     rows: [
-      plainRow(
+      row(
         'node-daemon',
         'requests/s',
         of(({ puts }) => perSecond(puts))
       ),
-      plainRow(
+      row(
         'node-daemon',
         'requests/s of CPU time',
         of(({ puts }) => perCpuSecond(puts))
       ),
-      plainRow(
+      row(
         'coordinator, CPU a request',
         'µs',
         of(({ puts }) => cpuMicroseconds(puts, 0))
       ),
-      plainRow(
+      row(
         'instance, CPU a request',
         'µs',
         of(({ puts }) => cpuMicroseconds(puts, 1))
       ),
-      plainRow(
+      row(
         'p50',
         'ms',
         of(({ puts }) => puts.answered.p50Ms)
       ),
-      plainRow(
+      row(
         'p99',
         'ms',
         of(({ puts }) => puts.answered.p99Ms)
@@ -205,7 +197,7 @@ function largeSection(rounds: readonly Round[], sizeBytes: number): Section {
     title: `One file of ${sizeBytes / MIB} MiB`,
     rows: [
       ...compared('MiB/s', 'more', { what: 'download', values: of(({ downloadMs }) => downloadMs) }, [
-        { what: 'download, nginx → node:http', ...peerOf(rounds, ({ nginx }) => rate(nginx?.downloadMs)) }
+        { what: 'download, nginx → node:http', ...measured(rounds, ({ nginx }) => rate(nginx?.downloadMs)) }
       ]),
       ...compared(
         'MiB/s',
@@ -214,7 +206,7 @@ function largeSection(rounds: readonly Round[], sizeBytes: number): Section {
         [
           {
             what: 'upload, nginx → node:http',
-            ...peerOf(rounds, ({ nginx }) => rate(nginx?.uploadMs)),
+            ...measured(rounds, ({ nginx }) => rate(nginx?.uploadMs)),
             note: 'thrown away'
           }
         ]

@@ -45,10 +45,10 @@ function counted(report: string, what: 'sent' | 'received'): number {
   return Number(digits.replaceAll(/[,.]/g, ''))
 }
 
-/** `cp`, and with `fsync` until the file system has it all. In milliseconds. */
-export function copyFolder(from: string, to: string, { fsync }: { readonly fsync: boolean }): Promise<number> {
+/** `cp`, and with `sync` until the file system has it all. In milliseconds. */
+export function copyFolder(from: string, to: string, { sync }: { readonly sync: boolean }): Promise<number> {
   return timed(async () => {
     await output('cp', ['-r', from, to])
-    if (fsync) await output('sync', ['--file-system', to])
+    if (sync) await output('sync', ['--file-system', to])
   })
 }

@@ -2,13 +2,17 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BenchOptions } from '../benchmark.ts'
 import type { Scratch } from '../scratch.ts'
-import { peakResidentBytes } from '../system.ts'
+import { cpuSeconds, peakResidentBytes } from '../system.ts'
 import { Worker } from '../worker.ts'
 import type { HomeOpened, Synced, ToHome } from './home.ts'
 import type { RepositoryOpened, ToRepository } from './repository.ts'
 
 const REPOSITORY = new URL('./repository.ts', import.meta.url)
 const HOME = new URL('./home.ts', import.meta.url)
+
+export interface PairSynced extends Synced {
+  readonly cpuSeconds: { readonly repository: number; readonly home: number }
+}
 
 /** A repository and a home in two processes, connected. */
 export class Pair implements AsyncDisposable {
@@ -40,15 +44,29 @@ export class Pair implements AsyncDisposable {
   }
 
   /** Publishes what is on disk; ends with the repository's receipt. */
-  sync(): Promise<Synced> {
+  async sync(): Promise<PairSynced> {
     const question: ToHome = { kind: 'sync' }
-    return this.#home.ask<Synced>(question)
+    const { answer, used } = await this.#withCpu<Synced>(question)
+    return { ...answer, cpuSeconds: used }
   }
 
-  /** Bytes over one stream of the same kind of connection, in milliseconds. */
-  async rawStream(bytes: number): Promise<number> {
+  /** Bytes over one stream of the same kind of connection. */
+  async rawStream(bytes: number): Promise<{ readonly ms: number; readonly cpuSeconds: number }> {
     const question: ToHome = { kind: 'raw', bytes }
-    return (await this.#home.ask<{ ms: number }>(question)).ms
+    const { answer, used } = await this.#withCpu<{ readonly ms: number }>(question)
+    return { ...answer, cpuSeconds: used.repository + used.home }
+  }
+
+  /** What the home answers, and the CPU time that both processes used meanwhile. */
+  async #withCpu<T>(question: ToHome): Promise<{ answer: T; used: PairSynced['cpuSeconds'] }> {
+    const before = await this.#cpuSeconds()
+    const answer = await this.#home.ask<T>(question)
+    const after = await this.#cpuSeconds()
+    return { answer, used: { repository: after.repository - before.repository, home: after.home - before.home } }
+  }
+
+  async #cpuSeconds(): Promise<PairSynced['cpuSeconds']> {
+    return { repository: await cpuSeconds(this.#repository.pid), home: await cpuSeconds(this.#home.pid) }
   }
 
   async peakBytes(): Promise<{ readonly repository: number; readonly home: number }> {

@@ -46,7 +46,7 @@ async function openedAt(dist: string, folder: string): Promise<RepositoryOpened>
     identity,
     clock,
     log,
-    access: (peer) => (peer === home ? 'write' : null),
+    access: (peer) => (peer === home ? { read: true, send: true } : null),
     ownership: () => ({ epoch: 1, home, base: null }),
     onHolding: () => undefined,
     onHead: () => undefined

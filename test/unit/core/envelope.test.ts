@@ -76,7 +76,7 @@ test('the pairing code is the same for both, four words and two digits, and diff
 test('the pairing code of two given keys never changes', () => {
   const instance = parsePeerId('12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo')
   const coordinator = parsePeerId('12D3KooWLJtG8fd2hkQzTn96MrLvThmnNQjTUFZwGEsLRz5EmSzc')
-  expect(pairingCode(instance, coordinator)).toMatchInlineSnapshot(`"comet-velvet-flint-baker-96"`)
+  expect(pairingCode(instance, coordinator)).toBe('comet-velvet-flint-baker-96')
 })
 
 function caught(work: () => unknown): unknown {

@@ -18,7 +18,6 @@ import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
 import { type Block, blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
-import { systemClock } from '../../../src/core/clock.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import { applyTree } from '../../../src/worktree/apply.ts'
 import { Staging } from '../../../src/worktree/staging.ts'
@@ -40,12 +39,12 @@ test('a tree is the same elsewhere: bytes, modes, times, links, and the root', a
 
   const b = await place()
   const applied = await b.tree.apply(taken.root, supplier(a).fetch)
+  expect(await readdir(b.staging)).toEqual([])
   expect(await contents(b.folder)).toEqual(await contents(a.folder))
   expect(applied).toMatchObject({ files: taken.files, bytes: taken.bytes, blocks: a.blocks.size })
   expect((await b.tree.appliedRoot())?.equals(taken.root)).toBe(true)
   expect(await b.tree.usage()).toEqual({ files: taken.files, bytes: taken.bytes })
   expect((await take(b, 'all', { forget: true })).root.equals(taken.root)).toBe(true)
-  expect(await readdir(b.staging)).toEqual([])
 })
 
 test('times from long ago to far ahead come back to the microsecond', async () => {
@@ -123,29 +122,28 @@ test('a file with two names on disk does not change under the other one', async 
 test('an interruption after some files were recorded leaves nothing that stands for them wrongly', async () => {
   const a = await workspace()
   for (let index = 0; index < 40; index++) await fill(a, { [`d/${index}`]: randomBytes(300_000) })
+  await utimes(join(a.folder, 'd'), 1, 1)
   const first = await takeAndCommit(a)
   const b = await place()
   await b.tree.apply(first.root, supplier(a).fetch)
-  const before = await lstat(join(b.folder, 'd'))
   for (let index = 0; index < 40; index++) await fill(a, { [`d/${index}`]: randomBytes(300_000) })
   const second = await takeAndCommit(a)
 
   const index = new TreeIndex(b.index)
   const state = await index.state()
   if (state?.root == null) throw new Error('nothing was applied')
-  let leaves = 0
+  let steps = 0
   const fetch = async (cids: readonly CID[]): Promise<Block[]> => {
-    leaves += cids.filter(({ code }) => code === RAW_CODEC).length
-    if (leaves > 60) throw new Error('cut')
+    if (cids.some(({ code }) => code === RAW_CODEC) && steps++ > 0) throw new Error('cut')
     return supplier(a).fetch(cids)
   }
   const staging = new Staging({ ...b, random: systemRandom() })
   const checkpoint = { entries: 1, bytes: 1 }
-  const deps = { folder: b.folder, index, staging, clock: systemClock(), fetch, signal: undefined, checkpoint }
+  const deps = { folder: b.folder, index, staging, fetch, signal: undefined, checkpoint }
   await expect(applyTree(deps, { ...state, root: state.root }, second.root)).rejects.toThrow('cut')
-  await utimes(join(b.folder, 'd'), before.atime, before.mtime)
+  await utimes(join(b.folder, 'd'), 1, 1)
 
-  for (const { root } of [second, first]) {
+  for (const { root } of [first, second]) {
     await b.reopened().apply(root, supplier(a).fetch)
     expect((await take({ ...b, tree: b.reopened() }, 'all', { forget: true })).root.toString()).toBe(root.toString())
   }

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { onTestFinished } from 'vitest'
 import { type Block, sha256 } from '../../../src/core/blocks.ts'
-import { type Clock, systemClock } from '../../../src/core/clock.ts'
+import { systemClock } from '../../../src/core/clock.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { type Logger, silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
@@ -30,20 +30,21 @@ export interface Place {
 }
 
 /** The folder is not made yet. */
-export async function place(clock: Clock = systemClock()): Promise<Place> {
+export async function place(): Promise<Place> {
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   const staging = join(base, 'staging')
   const index = memoryKeyValue()
   const warnings: string[] = []
   const log: Logger = { ...silent, warn: (_fields, text) => warnings.push(text) }
-  const open = (): Worktree => new Worktree({ folder, staging, index, clock, random: systemRandom(), log })
+  const open = (): Worktree =>
+    new Worktree({ folder, staging, index, clock: systemClock(), random: systemRandom(), log })
   return { folder, staging, index, tree: open(), blocks: new Map(), warnings, reopened: open }
 }
 
 /** A place with a folder and files in it. */
-export async function workspace(files: Files = {}, clock?: Clock): Promise<Place> {
-  const at = await place(clock)
+export async function workspace(files: Files = {}): Promise<Place> {
+  const at = await place()
   await mkdir(at.folder)
   await fill(at, files)
   return at
