@@ -37,7 +37,8 @@ function requestOptions(exchange: Exchange): RequestOptions {
     method: exchange.method,
     path: exchange.path,
     headers: { ...exchange.headers, ...length },
-    ...(exchange.silenceMs === 0 ? {} : { timeout: exchange.silenceMs }),
+    // Said also where it is 0: the agent has a limit of its own, of a few seconds.
+    timeout: exchange.silenceMs,
     ...(exchange.signal === undefined ? {} : { signal: exchange.signal }),
     ...(exchange.agent === undefined ? {} : { agent: exchange.agent }),
     ...('socketPath' in exchange.target ? { socketPath: exchange.target.socketPath } : {})

@@ -68,14 +68,19 @@ export class Caretaker implements ControlEvents {
   closed(session: Session, replaced: boolean): void {
     const { isStopping, fleet, detector, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
-    if (!fleet.isDrained(session.peer)) detector.lost(session.peer, session)
-    for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
+    const homes = table.homesOf(session.peer)
+    // A workspace may have come to a drained instance at the last moment.
+    if (!fleet.isDrained(session.peer) || homes.length > 0) detector.lost(session.peer, session)
+    for (const { signed } of homes) director.touch(signed.value.workspace)
     changes.tell('peers')
   }
 
   heartbeat(session: Session): void {
-    this.#deps.fleet.noteSeen(session.peer)
-    this.#deps.fleet.noteUsage(session.heartbeat?.usage ?? [])
+    const { fleet, table } = this.#deps
+    fleet.noteSeen(session.peer)
+    // Only a home knows what its workspaces use.
+    const usage = session.heartbeat?.usage ?? []
+    fleet.noteUsage(usage.filter(({ workspace }) => table.get(workspace)?.signed.value.home === session.peer))
   }
 
   stopping({ peer }: Session, intent: StopIntent): void {

@@ -203,8 +203,10 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const host = await startHost({ identity, gate: registry, clock, log }, { listen: options.listen })
   shutdown.later('the network', () => host.close())
   registry.onChange(({ member }) => caretaker.decided(member))
-  for (const member of registry.members()) {
-    if (member.state === 'approved') detector.awaited(member.peerId, Math.max(START_GRACE_MS, options.leaseMs))
+  const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
+  for (const { peerId, state } of registry.members()) {
+    if (state === 'approved') detector.awaited(peerId, Math.max(START_GRACE_MS, options.leaseMs))
+    else if (homes.has(peerId)) detector.awaited(peerId, 0)
   }
 
   const frontDoor = new FrontDoor(

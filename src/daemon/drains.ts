@@ -73,8 +73,10 @@ export class Drains {
   async #run(driver: DrainDriver, wish: DrainWish, actor: string): Promise<void> {
     const { audit, log } = this.#deps
     try {
-      await audit({ actor, action: 'drain.start', target: driver.peer, details: { deadlineMs: wish.deadlineMs } })
-      const report = await driver.run(wish)
+      // Under way at once: nothing is placed there from here on, and a second request joins this drain.
+      const ended = driver.run(wish)
+      const start = { actor, action: 'drain.start', target: driver.peer, details: { deadlineMs: wish.deadlineMs } }
+      const [report] = await Promise.all([ended, audit(start)])
       await audit({ actor, action: `drain.${report.state}`, target: driver.peer, details: { reason: report.reason } })
     } catch (error) {
       log.error({ peer: driver.peer, error: messageOf(error) }, 'a drain broke off')
@@ -86,18 +88,18 @@ export class Drains {
     const { changes, log } = this.#deps
     changes.tell('drains')
     if (report.state !== 'drained') return this.#tell(peer, report)
-    this.#keep(peer, report).then(
-      () => this.#tell(peer, report),
-      (error: unknown) => log.error({ peer, error: messageOf(error) }, 'an exit certificate was not kept')
-    )
+    // Before anything can be placed there again.
+    this.#deps.fleet.setDrained(peer, true)
+    this.#keep(peer, report)
+      .catch((error: unknown) => log.error({ peer, error: messageOf(error) }, 'an exit certificate was not kept here'))
+      .finally(() => this.#tell(peer, report))
   }
 
   async #keep(peer: PeerIdText, { certificate }: DrainReport): Promise<void> {
-    const { store, folder, clock, fleet } = this.#deps
+    const { store, folder, clock } = this.#deps
     const day = new Date(clock.wall()).toISOString().replaceAll(':', '-')
     await folder.writeAtomic(`certificates/${day}-${peer}.json`, certificate, { mode: 0o644 })
     await store.put(DRAINED_PREFIX + peer, Buffer.from(String(clock.wall())), { ifRevision: 'any' })
-    fleet.setDrained(peer, true)
   }
 
   #tell(peer: PeerIdText, report: DrainReport): void {

@@ -34,12 +34,11 @@ export class LiveInstanceService implements InstanceService {
       return
     }
     if (order.keepMs !== undefined) this.#daemon.keepFor(order.keepMs)
-    let last: DrainReport | null = null
-    for await (const report of this.#reports(request, signal)) {
-      last = report
-      yield this.#view(report)
-    }
-    if (last !== null && last.state !== 'failed') this.#later(() => this.#daemon.finishDrain(last))
+    const reports = new DrainReports(signal)
+    const ended = this.#daemon.drainAway(request, reports.add)
+    // Also where nobody listens any more: the drain goes on, and ends the process.
+    ended.then((last) => this.#finishLater(last)).catch(() => undefined)
+    for await (const report of reports.until(ended)) yield this.#view(report)
   }
 
   cancelDrain(): DrainView {
@@ -55,18 +54,26 @@ export class LiveInstanceService implements InstanceService {
   }
 
   async *leave(order: LeaveOrder, signal: AbortSignal): AsyncGenerator<LeaveView> {
-    let last: DrainReport | null = null
-    for await (const report of this.#reports(this.#requestOf(order, true), signal)) {
-      last = report
-      if (report.state !== 'drained') yield this.#view(report)
-    }
-    if (last?.state !== 'drained') {
-      if (last !== null && last.state !== 'failed') this.#later(() => this.#daemon.finishDrain(last))
-      return
+    const reports = new DrainReports(signal)
+    const ended = this.#daemon.drainAway(this.#requestOf(order, true), reports.add)
+    // Also where nobody listens any more: the leave goes on to its end.
+    const left = ended.then((last) => this.#leaveAfter(last))
+    left.catch(() => undefined)
+    for await (const report of reports.until(ended)) if (report.state !== 'drained') yield this.#view(report)
+    if (signal.aborted) return
+    const removedFiles = await left
+    if (removedFiles !== null) yield { ...this.#view(await ended), state: 'left', removedFiles }
+  }
+
+  /** How many files of users were removed; null where the drain did not end well, and nothing was. */
+  async #leaveAfter(last: DrainReport): Promise<number | null> {
+    if (last.state !== 'drained') {
+      this.#finishLater(last)
+      return null
     }
     const removedFiles = await this.#daemon.leaveForGood()
-    yield { ...this.#view(last), state: 'left', removedFiles }
     this.#later(() => this.#daemon.finishLeave(removedFiles))
+    return removedFiles
   }
 
   settings(): SettingsView {
@@ -82,43 +89,8 @@ export class LiveInstanceService implements InstanceService {
     })
   }
 
-  /** The reports of a drain as they come; the newest is never left out. */
-  async *#reports(request: DrainRequest, signal: AbortSignal): AsyncGenerator<DrainReport> {
-    const waiting: DrainReport[] = []
-    let wake: () => void = () => undefined
-    let over = false
-    let failure: unknown = null
-    const stop = (): void => wake()
-    signal.addEventListener('abort', stop, { once: true })
-    const ended = this.#daemon.drainAway(request, (report) => {
-      waiting.push(report)
-      wake()
-    })
-    ended
-      .then(
-        (last) => {
-          if (waiting.at(-1) !== last) waiting.push(last)
-        },
-        (error: unknown) => {
-          failure = error
-        }
-      )
-      .finally(() => {
-        over = true
-        wake()
-      })
-    while (!signal.aborted) {
-      const report = waiting.shift()
-      if (report !== undefined) yield report
-      else if (failure !== null) throw failure
-      else if (over) return
-      else
-        await new Promise<void>((resolve) => {
-          wake = resolve
-        })
-    }
-    // Nobody listens any more: the drain goes on, and ends the process as it would have.
-    ended.then((last) => this.#daemon.finishDrain(last)).catch(() => undefined)
+  #finishLater(last: DrainReport): void {
+    if (last.state !== 'failed') this.#later(() => this.#daemon.finishDrain(last))
   }
 
   #requestOf(order: InstanceDrainOrder, leave: boolean): DrainRequest {
@@ -143,3 +115,47 @@ export class LiveInstanceService implements InstanceService {
 
 const isUnderWay = ({ state }: DrainReport): boolean =>
   state === 'preparing' || state === 'draining' || state === 'stalled'
+
+/** The reports of a drain as they come, for as long as somebody listens. */
+class DrainReports {
+  readonly #signal: AbortSignal
+  readonly #waiting: DrainReport[] = []
+  #wake: () => void = () => undefined
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal
+  }
+
+  readonly add = (report: DrainReport): void => {
+    if (this.#signal.aborted) return
+    this.#waiting.push(report)
+    this.#wake()
+  }
+
+  /** Up to the last one, which is never left out. Rejects as `ended` does. */
+  async *until(ended: Promise<DrainReport>): AsyncGenerator<DrainReport> {
+    let over = false
+    const settle = (): void => {
+      over = true
+      this.#wake()
+    }
+    ended.then(settle, settle)
+    this.#signal.addEventListener('abort', () => this.#wake(), { once: true })
+    let told: DrainReport | null = null
+    while (!this.#signal.aborted) {
+      const report = this.#waiting.shift()
+      if (report !== undefined) {
+        told = report
+        yield report
+      } else if (over) {
+        const last = await ended
+        if (last !== told) yield last
+        return
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    }
+  }
+}

@@ -18,6 +18,7 @@ import { joinFederation, offeredServices } from './joining.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { readPin } from './pin.ts'
 import { Shutdown } from './shutdown.ts'
+import { suspectFiles } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -46,6 +47,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const level = await openLevel(join(folder.path, 'state'))
   shutdown.later('the state', () => level.close())
   const state = prefixed(level, 'instance/')
+  if (!folder.cleanStop && !folder.sameBoot) await suspectFiles(state)
   const upload = new RateLimit(clock, null)
   const download = new RateLimit(clock, null)
   const settings = await InstanceSettings.open(

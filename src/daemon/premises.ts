@@ -17,7 +17,10 @@ export interface PremisesDeps {
   readonly log: Logger
 }
 
-/** Where the workspaces of an instance lie: files in `workspaces/ID`, what is on its way in `staging/ID`. */
+/**
+ * Where the workspaces of an instance lie: files in `workspaces/ID`, uploads on their way in `staging/ID`, files that are
+ * fetched from the repository in `incoming/ID`.
+ */
 export class PremisesKeeper {
   readonly #deps: PremisesDeps
   readonly #kept = new Map<WorkspaceId, Premises>()
@@ -26,10 +29,10 @@ export class PremisesKeeper {
     this.#deps = deps
   }
 
-  /** What a killed process left on its way in is removed. */
+  /** Uploads that a killed process left are removed; what was fetched halfway is gone on with. */
   static async open(deps: PremisesDeps): Promise<PremisesKeeper> {
     await rm(join(deps.folder, 'staging'), { recursive: true, force: true })
-    for (const name of ['workspaces', 'staging', 'cookies', 'empty']) {
+    for (const name of ['workspaces', 'staging', 'incoming', 'cookies', 'empty']) {
       await mkdir(join(deps.folder, name), { recursive: true, mode: 0o700 })
     }
     return new PremisesKeeper(deps)
@@ -47,7 +50,15 @@ export class PremisesKeeper {
     const folder = join(this.#deps.folder, 'workspaces', workspace)
     const staging = join(this.#deps.folder, 'staging', workspace)
     const cookies = join(this.#deps.folder, 'cookies')
-    const worktree = new Worktree({ folder, staging, index: prefixed(state, `tree/${workspace}/`), clock, random, log })
+    const incoming = join(this.#deps.folder, 'incoming', workspace)
+    const worktree = new Worktree({
+      folder,
+      staging: incoming,
+      index: prefixed(state, `tree/${workspace}/`),
+      clock,
+      random,
+      log
+    })
     const watch: Premises['watch'] = async (onDirty) => {
       await mkdir(folder, { recursive: true, mode: 0o755 })
       await mkdir(staging, { recursive: true, mode: 0o700 })

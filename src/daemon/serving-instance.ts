@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { availableParallelism, loadavg } from 'node:os'
+import { join } from 'node:path'
 import type { App } from '../apps/app.ts'
 import { filesApp } from '../apps/files/files.ts'
 import { withTimeout } from '../core/clock.ts'
@@ -16,11 +17,13 @@ import { Ingress, type IngressTarget } from '../routing/ingress.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
+import { syncFileSystem } from '../worktree/disk.ts'
 import type { InstanceDaemonDeps } from './instance-daemon.ts'
 import { diskSpace } from './instance-settings.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { PremisesKeeper } from './premises.ts'
+import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
 const KEPT_CHECK_MS = 60 * 60_000
@@ -109,9 +112,10 @@ export class ServingInstance {
       log,
       acknowledge: () => level.acknowledge,
       leaseValid: () => lease.valid(clock.now()),
-      filesTrusted: folder.cleanStop || folder.sameBoot,
+      filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms
     })
+    await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
     const serving = new ServingInstance(deps, pin, events, { premises, remote, lease, level, resident, members })
     await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
@@ -196,8 +200,12 @@ export class ServingInstance {
 
   async close(): Promise<void> {
     await this.#ingress.close()
-    await this.#app.close()
+    // Before the app: requests that wait to be acknowledged are answered now.
     await this.#resident.close()
+    await this.#app.close()
+    // A clean stop says that the files are on the disk, whatever happens to the machine afterwards.
+    const { folder, state } = this.#deps
+    if (!(await syncFileSystem(join(folder.path, 'workspaces')))) await suspectFiles(state)
   }
 
   #handlers(): ControlHandlers {

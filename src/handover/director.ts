@@ -9,6 +9,7 @@ import type { Random } from '../core/random.ts'
 import { type Receipt, receiptRecord, type SignedHead, sealRecord } from '../core/records.ts'
 import { chooseHome, chooseSuccessor, type ToPlace } from '../placement/place.ts'
 import type { MainRepository } from '../store/repository.ts'
+import { receiptProblem } from './certificate.ts'
 import type { Holdings } from './holdings.ts'
 import type { Instances } from './neighbours.ts'
 import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
@@ -27,7 +28,7 @@ const REPLACE_AGAIN_MS = 5000
 const ATTEMPTS_MAX = 4
 
 export interface DirectorDeps {
-  readonly repository: Pick<MainRepository, 'seal' | 'tip' | 'head'>
+  readonly repository: Pick<MainRepository, 'seal' | 'sealedEpoch' | 'tip' | 'head'>
   readonly table: OwnershipTable
   readonly instances: Instances
   readonly holdings: Holdings
@@ -113,18 +114,26 @@ export class Director {
     const id = created.signed.value.workspace
     if (id !== workspace) return id
     this.#set(id, { state: 'restoring' })
-    await this.resume(id)
+    try {
+      await this.resume(id)
+    } catch (error) {
+      this.#deps.log.warn({ workspace, error: messageOf(error) }, 'the first home of a workspace went away')
+      await this.failover(id, home.peer)
+    }
     return id
   }
 
-  /** The instance is connected: it is told again what it is home and standby of. */
+  /** The instance is connected: it is told again what it is home and standby of. What fails is logged. */
   async welcome(peer: PeerIdText): Promise<void> {
     const { table } = this.#deps
     const homes = table.homesOf(peer).map(({ signed }) => this.resume(signed.value.workspace))
     const standbys = table.standbysOf(peer).map(({ signed }) => this.#standbys.order(peer, signed, 'follow'))
     const orphans = [...table.all()].filter(({ signed }) => signed.value.home === null)
     const adopted = orphans.map(({ signed }) => this.failover(signed.value.workspace, null))
-    await Promise.all([...homes, ...standbys, ...adopted])
+    for (const outcome of await Promise.allSettled([...homes, ...standbys, ...adopted])) {
+      if (outcome.status === 'fulfilled') continue
+      this.#deps.log.warn({ peer, error: messageOf(outcome.reason) }, 'an instance was not told everything')
+    }
   }
 
   /** The instance holds a workspace that is none of its own any more: it hands in what was not published, and lets go. */
@@ -135,23 +144,35 @@ export class Director {
     if (home !== peer && !standbys.includes(peer)) await this.#standbys.order(peer, owned.signed, 'release')
   }
 
-  /** The home of before serves again, in the same epoch. */
+  /** The home of before serves again, in the same epoch where that is not sealed. */
   resume(workspace: WorkspaceId): Promise<void> {
     return this.#work.run(workspace, async () => {
-      const state = this.state(workspace)
-      if (state.state === 'orphaned') return
-      if (state.state !== 'serving') this.#set(workspace, promote(state))
-      const { home } = this.#owned(workspace).signed.value
-      try {
-        await this.#assume(workspace)
-      } catch (error) {
-        // A home that is away comes back or is found dead. One that is there and cannot serve is replaced.
-        if (home === null || !this.#deps.instances.isConnected(home)) throw error
-        this.#deps.log.error({ workspace, home, error: messageOf(error) }, 'a home cannot serve and is replaced')
-        await this.#replace(workspace, home)
-      }
+      await this.#resume(workspace)
       void this.tend(workspace)
     })
+  }
+
+  async #resume(workspace: WorkspaceId): Promise<void> {
+    const { instances, repository, clock, log } = this.#deps
+    const state = this.state(workspace)
+    if (state.state === 'orphaned') return
+    if (state.state !== 'serving') this.#set(workspace, promote(state))
+    const { home, epoch } = this.#owned(workspace).signed.value
+    try {
+      if ((await repository.sealedEpoch(workspace)) < epoch) {
+        await this.#assume(workspace)
+        return
+      }
+      // A promotion broke off between seal and swap: this epoch takes no more heads, and the home needs a new one.
+      const choose = (tried: readonly PeerIdText[]): PeerIdText | null =>
+        tried.length === 0 ? home : this.#successor(workspace, tried)
+      await this.#promoteUntilServed(workspace, choose, clock.now(), [])
+    } catch (error) {
+      // A home that is away comes back or is found dead. One that is there and cannot serve is replaced.
+      if (home === null || !instances.isConnected(home)) throw error
+      log.error({ workspace, home, error: messageOf(error) }, 'a home cannot serve and is replaced')
+      await this.#replace(workspace, home)
+    }
   }
 
   /**
@@ -197,28 +218,59 @@ export class Director {
         options.signal
       )
       await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)
+      if (to !== null && !instances.isConnected(to)) {
+        throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
+      }
     } catch (error) {
       await this.#thaw(workspace, from)
       throw error
     }
     const keep = options.keepAsStandby ? [from] : []
-    const moved = await this.#promoteTo(workspace, () => to, heldAt, keep)
-    await this.#standbys.order(from, this.#owned(workspace).signed, options.keepAsStandby ? 'follow' : 'release')
+    const moved = await this.#handOver(workspace, to, heldAt, keep)
+    if (moved.to !== from) {
+      await this.#standbys.order(from, this.#owned(workspace).signed, options.keepAsStandby ? 'follow' : 'release')
+    }
     void this.tend(workspace)
     return moved
   }
 
+  /** Where it fails before the swap, the frozen home serves on. */
+  async #handOver(
+    workspace: WorkspaceId,
+    to: PeerIdText | null,
+    heldAt: number,
+    keep: readonly PeerIdText[]
+  ): Promise<Moved> {
+    const from = this.#owned(workspace).signed.value.home
+    const choose = (tried: readonly PeerIdText[]): PeerIdText | null => this.#target(workspace, to, tried)
+    try {
+      if (to === null) return await this.#promoteTo(workspace, choose, heldAt, keep)
+      return await this.#promoteUntilServed(workspace, choose, heldAt, keep)
+    } catch (error) {
+      if (this.#owned(workspace).signed.value.home === from) await this.#resume(workspace)
+      throw error
+    }
+  }
+
   async #thaw(workspace: WorkspaceId, home: PeerIdText): Promise<void> {
-    const { instances, log } = this.#deps
+    const { instances, clock, log } = this.#deps
     try {
       const ownership = this.#owned(workspace).signed.bytes
       await instances.order(home, { kind: 'thaw', ownership }, ORDER_MS)
       this.#set(workspace, thaw(this.state(workspace)))
     } catch (error) {
-      // A home that cannot be told to go on is resumed when it connects, or taken over when it is dead.
+      // A home that is away is resumed when it connects, or taken over when it is dead. One that is slow is told again.
       log.warn({ workspace, error: messageOf(error) }, 'a home was not thawed')
       this.#set(workspace, promote(this.state(workspace)))
+      clock.after(REPLACE_AGAIN_MS, () => this.#thawAgain(workspace))
     }
+  }
+
+  #thawAgain(workspace: WorkspaceId): void {
+    if (passes(this.state(workspace))) return
+    this.resume(workspace).catch((error: unknown) => {
+      this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a home is still not thawed')
+    })
   }
 
   /**
@@ -235,21 +287,46 @@ export class Director {
 
   /** An orphan without a taker stays as it is: its epoch is sealed already. */
   async #replace(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
-    const { clock } = this.#deps
+    const { clock, instances } = this.#deps
     const choose = (tried: readonly PeerIdText[]): PeerIdText | null => this.#successor(workspace, [...tried, gone])
     if (this.#owned(workspace).signed.value.home === null && choose([]) === null) return
+    await this.#promoteUntilServed(workspace, choose, clock.now(), [])
+    // One that is there after all hands in what it had not published.
+    if (gone !== null && instances.isConnected(gone)) {
+      void this.#standbys.order(gone, this.#owned(workspace).signed, 'release')
+    }
+  }
+
+  /** Promotes. Where nobody serves in the end, it is tried again a little later. */
+  async #promoteUntilServed(
+    workspace: WorkspaceId,
+    choose: (tried: readonly PeerIdText[]) => PeerIdText | null,
+    heldAt: number,
+    keep: readonly PeerIdText[]
+  ): Promise<Moved> {
     try {
-      await this.#promoteTo(workspace, choose, clock.now(), [])
+      return await this.#promoteTo(workspace, choose, heldAt, keep)
     } finally {
       const { home } = this.#owned(workspace).signed.value
-      if (!passes(this.state(workspace))) clock.after(REPLACE_AGAIN_MS, () => this.#again(workspace, home))
+      if (!passes(this.state(workspace))) {
+        this.#deps.clock.after(REPLACE_AGAIN_MS, () => this.#again(workspace, home))
+      }
     }
   }
 
   #again(workspace: WorkspaceId, home: PeerIdText | null): void {
+    if (passes(this.state(workspace))) return
     this.failover(workspace, home).catch((error: unknown) => {
       this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a workspace is still without a home')
     })
+  }
+
+  /** Where a move leads to: another instance where the target does not take over, or takes nothing any more. */
+  #target(workspace: WorkspaceId, to: PeerIdText | null, tried: readonly PeerIdText[]): PeerIdText | null {
+    const { instances } = this.#deps
+    if (to === null) return null
+    const isOpen = tried.length === 0 && instances.candidates().some(({ peer }) => peer === to)
+    return isOpen ? to : this.#successor(workspace, [...tried, to])
   }
 
   #successor(workspace: WorkspaceId, excluded: readonly (PeerIdText | null)[]): PeerIdText | null {
@@ -304,15 +381,17 @@ export class Director {
 
   /** Has the home of the record serve. Requests pass on return. */
   async #assume(workspace: WorkspaceId): Promise<Signed<Receipt> | null> {
-    const { instances, holdings } = this.#deps
+    const { instances, holdings, repository } = this.#deps
     const { signed } = this.#owned(workspace)
-    const { home } = signed.value
+    const { home, base } = signed.value
     if (home === null) throw new NodeDaemonError('CONFLICT', 'nobody is the home')
     const answer = await instances.order(home, { kind: 'assume', ownership: signed.bytes }, ASSUME_MS)
     const receipt = answer.length === 0 ? null : await open(receiptRecord, answer, home)
-    if (receipt !== null) holdings.note(receipt)
+    const head = receipt === null || base === null ? null : await repository.head(base)
+    const proves = receipt !== null && head !== null && receiptProblem(receipt, head, null) === null
+    if (proves) holdings.note(receipt)
     this.#set(workspace, assumed(this.state(workspace)))
-    return receipt
+    return proves ? receipt : null
   }
 
   /** Sees to it that the workspace has the standbys that it should have. Never rejects. */

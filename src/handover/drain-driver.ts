@@ -13,7 +13,7 @@ import {
   planDrain
 } from '../placement/plan-drain.ts'
 import type { DrainReport } from '../wire/control.ts'
-import { type ProvenHead, writeCertificate } from './certificate.ts'
+import { type ProvenHead, receiptProblem, writeCertificate } from './certificate.ts'
 import type { Director, Moved } from './director.ts'
 import { begin, cancel, type Drain, expire, figures, finish, handedOver, isUnderWay, prepare, stall } from './drain.ts'
 import type { Holdings } from './holdings.ts'
@@ -50,7 +50,11 @@ export class DrainDriver {
   readonly peer: PeerIdText
   readonly #deps: DrainDriverDeps
   readonly #onChange: (report: DrainReport) => void
-  readonly #proven: ProvenHead[] = []
+  /** The newest of each workspace. */
+  readonly #proven = new Map<WorkspaceId, ProvenHead>()
+  /** All that was ever to be handed over, and what of it is done. */
+  readonly #taken = new Map<WorkspaceId, PlannedHandover>()
+  readonly #done = new Set<WorkspaceId>()
   readonly #recipients = new Map<WorkspaceId, PeerIdText>()
   #drain: Drain = { state: 'serving' }
   #plan: readonly PlannedHandover[] = []
@@ -117,8 +121,8 @@ export class DrainDriver {
     if (plan.kind === 'refused') return this.report()
     const timer = clock.after(wish.deadlineMs, () => this.#expire())
     try {
-      await this.#handOverAll(wish)
-      if (this.isUnderWay) this.#become(finish(this.#drain, await this.#certify()), this.#lastWord())
+      const certificate = await this.#handOverAll(wish)
+      if (this.isUnderWay) this.#become(finish(this.#drain, certificate), this.#lastWord())
     } catch (error) {
       if (this.isUnderWay) throw error
       this.#deps.log.info({ peer: this.peer, error: messageOf(error) }, 'a drain ended early')
@@ -135,39 +139,59 @@ export class DrainDriver {
     this.#stopped.abort(new NodeDaemonError('TIMED_OUT', 'the deadline of the drain is over'))
   }
 
-  async #handOverAll(wish: DrainWish): Promise<void> {
+  /** Resolves with the certificate, at a moment at which nothing is left that it does not prove. */
+  async #handOverAll(wish: DrainWish): Promise<Uint8Array> {
     const { signal } = this.#stopped
-    let queue = [...this.#plan]
-    while (queue.length > 0) {
-      let failed = 0
-      const workers = Array.from({ length: PARALLEL }, async () => {
-        for (let next = queue.shift(); next !== undefined && !signal.aborted; next = queue.shift()) {
-          if (!(await this.#handOver(next))) failed++
-        }
-      })
-      await Promise.all(workers)
+    for (let queue = [...this.#plan]; ; queue = this.#remaining(wish)) {
+      const failed = await this.#handOverEach(queue)
       signal.throwIfAborted()
-      if (failed > 0) await sleep(this.#deps.clock, RETRY_MS, signal)
-      queue = this.#remaining(wish)
+      if (failed > 0 || (queue.length === 0 && !this.#isDone)) await sleep(this.#deps.clock, RETRY_MS, signal)
+      if (!this.#isDone) continue
+      const certificate = await this.#certify()
+      if (this.#isDone) return certificate
     }
+  }
+
+  /** How many of them failed. */
+  async #handOverEach(moves: readonly PlannedHandover[]): Promise<number> {
+    const { signal } = this.#stopped
+    const queue = [...moves]
+    let failed = 0
+    for (const move of moves) this.#taken.set(move.workspace.workspace, move)
+    const workers = Array.from({ length: PARALLEL }, async () => {
+      for (let next = queue.shift(); next !== undefined && !signal.aborted; next = queue.shift()) {
+        if (!(await this.#handOver(next))) failed++
+      }
+    })
+    await Promise.all(workers)
+    return failed
+  }
+
+  get #isDone(): boolean {
+    return this.#elsewhere.length === 0 && this.#deps.table.homesOf(this.peer).length === 0
+  }
+
+  /** What was to be handed over and went elsewhere by itself. */
+  get #elsewhere(): PlannedHandover[] {
+    const { table } = this.#deps
+    return [...this.#taken.values()].filter(({ workspace: { workspace } }) => {
+      return !this.#done.has(workspace) && table.get(workspace)?.signed.value.home !== this.peer
+    })
   }
 
   /** Plans what is left once more: a target may have gone, and a workspace may have come at the last moment. */
   #remaining(wish: DrainWish): PlannedHandover[] {
     const plan = this.#makePlan(wish)
-    const homes = new Set(this.#deps.table.homesOf(this.peer).map(({ signed }) => signed.value.workspace))
-    const pending = 'pending' in this.#drain ? this.#drain.pending : new Set<WorkspaceId>()
-    const elsewhere = this.#plan.filter(
-      ({ workspace }) => pending.has(workspace.workspace) && !homes.has(workspace.workspace)
-    )
-    if (plan.kind === 'planned') return [...plan.moves, ...elsewhere]
+    if (plan.kind === 'planned') return [...plan.moves, ...this.#elsewhere]
     this.#become(stall(this.#drain, plan.reasons.join('; '), this.#deps.clock.now()), plan.reasons.join('; '))
-    return [...this.#plan.filter(({ workspace }) => homes.has(workspace.workspace)), ...elsewhere]
+    const homes = new Set(this.#deps.table.homesOf(this.peer).map(({ signed }) => signed.value.workspace))
+    return [...this.#plan.filter(({ workspace }) => homes.has(workspace.workspace)), ...this.#elsewhere]
   }
 
   async #handOver({ workspace, to }: PlannedHandover): Promise<boolean> {
     const { director, table, clock, log } = this.#deps
     const id = workspace.workspace
+    this.#done.delete(id)
     try {
       const { signal } = this.#stopped
       if (table.get(id)?.signed.value.home === this.peer) {
@@ -175,6 +199,7 @@ export class DrainDriver {
       } else {
         await this.#proveElsewhere(id)
       }
+      this.#done.add(id)
       if (this.isUnderWay) this.#become(handedOver(this.#drain, id, clock.now()), '')
       return true
     } catch (error) {
@@ -200,15 +225,18 @@ export class DrainDriver {
 
   async #prove({ workspace, base, receipt, to }: Pick<Moved, 'workspace' | 'base' | 'receipt' | 'to'>): Promise<void> {
     if (base === null) return
+    const { peerId } = this.#deps.identity
     const own = await this.#deps.repository.receiptFor(base)
-    const receipts = receipt === null ? [own] : [receipt, own]
-    this.#proven.push({ head: base, receipts })
-    this.#recipients.set(workspace, receipt === null || to === null ? this.#deps.identity.peerId : to)
+    const statement = { instance: this.peer, federation: peerId }
+    // What an instance says it holds must not spoil the proof of another.
+    const counts = receipt !== null && receiptProblem(receipt, base, statement) === null
+    this.#proven.set(workspace, { head: base, receipts: counts ? [receipt, own] : [own] })
+    this.#recipients.set(workspace, counts && to !== null ? to : peerId)
   }
 
   /** Whom the users may miss now. */
   #lastWord(): string {
-    const orphaned = this.#proven.filter(
+    const orphaned = [...this.#proven.values()].filter(
       ({ head }) => this.#deps.table.get(head.value.workspace)?.signed.value.home === null
     )
     return orphaned.length === 0 ? '' : NOBODY_SERVES
@@ -222,7 +250,7 @@ export class DrainDriver {
         federation: identity.peerId,
         instance: this.peer,
         issuedAtMs: clock.wall(),
-        heads: this.#proven.map(({ head }) => ({
+        heads: [...this.#proven.values()].map(({ head }) => ({
           workspace: head.value.workspace,
           epoch: head.value.epoch,
           sequence: head.value.sequence,
@@ -232,7 +260,7 @@ export class DrainDriver {
       },
       identity
     )
-    return writeCertificate(statement, this.#proven)
+    return writeCertificate(statement, [...this.#proven.values()])
   }
 
   #recipientOf(head: SignedHead): PeerIdText {

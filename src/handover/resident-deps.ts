@@ -28,7 +28,7 @@ export interface ResidentDeps {
   readonly log: Logger
   readonly acknowledge: () => 'replicated' | 'local'
   readonly leaseValid: () => boolean
-  /** Were the files certainly written to the end when this instance stopped last? */
+  /** Are the files certainly as they were last written? Not after a power loss. */
   readonly filesTrusted: boolean
   /** How long files stay after their workspace was handed over, in milliseconds. */
   readonly keepMs: () => number

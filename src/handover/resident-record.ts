@@ -19,20 +19,23 @@ export interface ResidentRecord {
   readonly receipt: Signed<Receipt> | null
   /** Unix time until which the files of a workspace that was handed over stay. */
   readonly keptUntilMs: number | null
+  /** The files may be older than what was acknowledged: power was lost since they were written. */
+  readonly suspect: boolean
 }
 
 export function encodeRecord(record: ResidentRecord): Uint8Array {
-  const { role, ownership, head, receipt, keptUntilMs } = record
+  const { role, ownership, head, receipt, keptUntilMs, suspect } = record
   const text = (signed: Signed<unknown> | null): string | null =>
     signed === null ? null : Buffer.from(signed.bytes).toString('base64')
   return Buffer.from(
-    JSON.stringify({ role, keptUntilMs, ownership: text(ownership), head: text(head), receipt: text(receipt) })
+    JSON.stringify({ role, keptUntilMs, suspect, ownership: text(ownership), head: text(head), receipt: text(receipt) })
   )
 }
 
 interface Stored {
   readonly role: ResidentRecord['role']
   readonly keptUntilMs: number | null
+  readonly suspect: boolean
   readonly ownership: string
   readonly head: string | null
   readonly receipt: string | null
@@ -44,6 +47,7 @@ export async function decodeRecord(bytes: Uint8Array, coordinator: PeerIdText): 
   return {
     role: stored.role,
     keptUntilMs: stored.keptUntilMs,
+    suspect: stored.suspect,
     ownership: await open(ownershipRecord, raw(stored.ownership), coordinator),
     head: stored.head === null ? null : await open(headRecord, raw(stored.head)),
     receipt: stored.receipt === null ? null : await open(receiptRecord, raw(stored.receipt))

@@ -2,6 +2,7 @@ import { sleep, withTimeout } from '../core/clock.ts'
 import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
+import { Mutex } from '../core/mutex.ts'
 import { headRecord, type Receipt, type SignedHead, type SignedOwnership } from '../core/records.ts'
 import { BlockSender } from '../sync/block-sender.ts'
 import { HomeSync } from '../sync/home.ts'
@@ -35,6 +36,9 @@ interface Home {
 /** One workspace on this instance: its role, and what runs for it. Its methods are called one at a time. */
 export class ResidentWorkspace {
   readonly #deps: ResidentWorkspaceDeps
+  /** Aborted when this process ends: what waits for a repository that is away must not keep it. */
+  readonly #ending = new AbortController()
+  readonly #saves = new Mutex()
   #record: ResidentRecord
   #home: Home | null = null
   #standby: StandbySync | null = null
@@ -68,9 +72,11 @@ export class ResidentWorkspace {
 
   /** Makes the paths durable on this disk; they are published in the background. */
   async keepLocally(paths: readonly string[]): Promise<void> {
-    const { premises, sync } = this.#serving()
-    await makeDurable(premises.folder, paths)
-    sync.changed(paths)
+    const home = this.#serving()
+    home.sync.changed(paths)
+    await makeDurable(home.premises.folder, paths)
+    // Asked again after the await: who is not the home any more acknowledges nothing.
+    if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }
 
   /** Everything that was changed before the call is durable in the repository on return. */
@@ -109,21 +115,26 @@ export class ResidentWorkspace {
   async assume(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
     const { epoch } = this.#record.ownership.value
     const same = this.#record.role === 'home' && epoch === ownership.value.epoch
-    if (same && this.#home !== null) {
+    if (same && this.#home?.fenced === false) {
       await this.#save({ ownership })
       this.#home.frozen = false
       return null
     }
-    return same ? this.#resume(ownership) : this.#takeOver(ownership)
+    if (!same) return this.#takeOver(ownership)
+    await this.close()
+    return this.#resume(ownership)
   }
 
   /** The process was away: what it had published is in the repository, what it had not is on this disk. */
   async #resume(ownership: SignedOwnership): Promise<null> {
     const tip = await this.#tip()
     await this.#save({ ownership, head: tip })
-    if (!this.#deps.filesTrusted && tip !== null) {
-      await this.#handInDiverged()
-      await this.#apply(tip)
+    if (this.#record.suspect) {
+      if (tip !== null) {
+        await this.#handInDiverged('beside')
+        await this.#apply(tip)
+      }
+      await this.#save({ suspect: false })
     }
     await this.#serve(tip)
     return null
@@ -137,7 +148,7 @@ export class ResidentWorkspace {
     }
     if (base === null) await (await this.#premises()).worktree.remove()
     const receipt = base === null ? null : await this.#receiptFor(base)
-    await this.#save({ role: 'home', ownership, head: base, receipt, keptUntilMs: null })
+    await this.#save({ role: 'home', ownership, head: base, receipt, keptUntilMs: null, suspect: false })
     await this.#serve(base)
     return receipt
   }
@@ -151,11 +162,11 @@ export class ResidentWorkspace {
 
   async #apply(head: SignedHead): Promise<Signed<Receipt>> {
     const { worktree } = await this.#premises()
-    return applyHead({ ...this.#deps, worktree }, head, new AbortController().signal)
+    return applyHead({ ...this.#deps, worktree }, head, this.#ending.signal)
   }
 
   async #tip(): Promise<SignedHead | null> {
-    const remote = await this.#deps.remote(new AbortController().signal)
+    const remote = await this.#deps.remote(this.#ending.signal)
     return remote.tip(this.#deps.workspace)
   }
 
@@ -255,6 +266,12 @@ export class ResidentWorkspace {
     await this.#deps.forget()
   }
 
+  /** Ends what waits for the repository, at once. Only `close` may follow. */
+  end(): void {
+    this.#ending.abort(new NodeDaemonError('CLOSED', 'this instance is stopping'))
+    void this.#standby?.stop()
+  }
+
   async close(): Promise<void> {
     const [home, standby] = [this.#home, this.#standby]
     this.#home = null
@@ -268,17 +285,20 @@ export class ResidentWorkspace {
   async #quit(): Promise<void> {
     const wasHome = this.#record.role === 'home'
     await this.close()
-    if (wasHome) await this.#handInDiverged()
+    if (wasHome) await this.#handInDiverged('after')
   }
 
-  async #handInDiverged(): Promise<void> {
+  /** `beside` the last head where that one's epoch is not sealed: what came after it could be published. */
+  async #handInDiverged(place: 'after' | 'beside'): Promise<void> {
     const { workspace, identity, clock, log } = this.#deps
     const { worktree } = await this.#premises()
-    const { signal } = new AbortController()
+    const { signal } = this.#ending
     const remote = await this.#deps.remote(signal)
     const sender = new BlockSender(remote, workspace, signal)
+    // After a power loss a file may look as it did and hold something else.
+    const forget = this.#record.suspect
     try {
-      const snapshot = await worktree.snapshot('all', (block) => sender.offer(block), { signal })
+      const snapshot = await worktree.snapshot('all', (block) => sender.offer(block), { signal, forget })
       const last = this.#record.head
       if (last === null ? snapshot.files === 0 : last.value.root.equals(snapshot.root)) return
       const inline = await sender.finish()
@@ -287,9 +307,9 @@ export class ResidentWorkspace {
         {
           workspace,
           epoch: this.#record.ownership.value.epoch,
-          sequence: (last?.value.sequence ?? 0) + 1,
+          sequence: (last?.value.sequence ?? 0) + (place === 'after' ? 1 : 0),
           root: snapshot.root,
-          previous: last?.cid ?? null,
+          previous: (place === 'after' ? last?.cid : last?.value.previous) ?? null,
           createdAtMs: clock.wall(),
           files: snapshot.files,
           bytes: snapshot.bytes,
@@ -315,6 +335,7 @@ export class ResidentWorkspace {
 
   async #save(changes: Partial<ResidentRecord>): Promise<void> {
     this.#record = { ...this.#record, ...changes }
-    await this.#deps.save(this.#record)
+    // One at a time: what is written last is the newest.
+    await this.#saves.run(() => this.#deps.save(this.#record))
   }
 }

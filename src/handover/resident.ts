@@ -2,7 +2,7 @@ import { withTimeout } from '../core/clock.ts'
 import { open } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
-import { KeyedMutex } from '../core/mutex.ts'
+import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
 import type { Held, Order, Usage } from '../wire/control.ts'
 import { notHome, type ResidentDeps } from './resident-deps.ts'
@@ -25,6 +25,7 @@ export interface Admission {
 export class Resident {
   readonly #deps: ResidentDeps
   readonly #workspaces = new Map<WorkspaceId, ResidentWorkspace>()
+  readonly #arrivals = new Mutex()
   readonly #work = new KeyedMutex<WorkspaceId>()
   #highestNumber = 0
 
@@ -35,8 +36,11 @@ export class Resident {
   static async open(deps: ResidentDeps): Promise<Resident> {
     const resident = new Resident(deps)
     for await (const [key, value] of deps.state.entries({ prefix: '' })) {
-      const record = await decodeRecord(value, deps.coordinator)
+      const stored = await decodeRecord(value, deps.coordinator)
       const workspace = key as WorkspaceId
+      const record = { ...stored, suspect: stored.suspect || (stored.role === 'home' && !deps.filesTrusted) }
+      // Durable: the next start may find the files where a power loss left them, and know nothing of it.
+      if (!stored.suspect && record.suspect) await resident.#inner(workspace).save(record)
       resident.#workspaces.set(workspace, new ResidentWorkspace(resident.#inner(workspace), record))
       resident.#highestNumber = Math.max(resident.#highestNumber, record.ownership.value.number)
     }
@@ -108,12 +112,14 @@ export class Resident {
   /** Carries out what the coordinator says. Resolves with the receipt that it leaves, empty where it leaves none. */
   async order(order: Order): Promise<Uint8Array> {
     if (order.kind === 'freeze') {
+      await this.#arrivals.run(async () => undefined)
       return this.#work.run(order.workspace, async () => {
         await this.#existing(order.workspace).freeze()
         return EMPTY
       })
     }
-    const ownership = await open(ownershipRecord, order.ownership, this.#deps.coordinator)
+    // One after another: a signature that takes long to check must not change the order of the orders.
+    const ownership = await this.#arrivals.run(() => open(ownershipRecord, order.ownership, this.#deps.coordinator))
     return this.#work.run(ownership.value.workspace, () => this.#change(order.kind, ownership))
   }
 
@@ -147,7 +153,8 @@ export class Resident {
 
   #add(ownership: SignedOwnership): ResidentWorkspace {
     const { workspace } = ownership.value
-    const record: ResidentRecord = { role: 'new', ownership, head: null, receipt: null, keptUntilMs: null }
+    const none = { head: null, receipt: null, keptUntilMs: null, suspect: false }
+    const record: ResidentRecord = { role: 'new', ownership, ...none }
     const added = new ResidentWorkspace(this.#inner(workspace), record)
     this.#workspaces.set(workspace, added)
     return added
@@ -211,6 +218,7 @@ export class Resident {
 
   /** Stops syncing and watching. Everything stays on disk. */
   async close(): Promise<void> {
+    for (const workspace of this.#workspaces.values()) workspace.end()
     for (const [workspace, found] of this.#workspaces) {
       await this.#work
         .run(workspace, () => found.close())

@@ -60,18 +60,20 @@ export class Standbys {
   /**
    * Makes the target a standby, and waits until it holds a head as new as the newest one of now.
    *
-   * @throws NodeDaemonError `OUT_OF_REACH` the target went away; `ABORTED`, `TIMED_OUT` by the signal
+   * @throws NodeDaemonError `OUT_OF_REACH` the target or the home went away; `ABORTED`, `TIMED_OUT` by the signal
    */
   async bringUpToDate(workspace: WorkspaceId, to: PeerIdText, signal: AbortSignal): Promise<void> {
     const { table, instances, holdings, repository } = this.#deps
-    const { standbys, epoch } = this.#owned(workspace).signed.value
+    const { home, standbys, epoch } = this.#owned(workspace).signed.value
     if (!standbys.includes(to)) {
       const owned = await table.setStandbys(workspace, epoch, [...standbys, to])
       await this.#orderNow(to, owned.signed, 'follow')
     }
     const wanted = (await repository.tip(workspace))?.tip.sequence ?? 0
     while (holdings.sequence(workspace, to) < wanted) {
-      if (!instances.isConnected(to)) throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
+      // A failover waits for this move to end: it must not wait for a long copy.
+      const away = [to, home].find((peer) => peer !== null && !instances.isConnected(peer))
+      if (away) throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(away)} went away`)
       await this.#receipt(workspace, signal)
     }
   }

@@ -248,9 +248,12 @@ class LiveSession implements Session {
 
   /** Ends the stream of an instance that is not heard any more: a stopped process keeps its connections. */
   #watch(): TimerHandle {
-    const quiet = this.#deps.clock.now() - this.heardAt
-    return this.#deps.clock.after(Math.max(1, this.#silentMs - quiet), () => {
-      if (this.#deps.clock.now() - this.heardAt >= this.#silentMs) this.#channel.abort(new Error('silent for too long'))
+    const { clock } = this.#deps
+    // Before its first heartbeat it opens its other connection, which takes a while over a slow link.
+    const silentMs = this.heartbeat === null ? Math.max(HELLO_MS, this.#silentMs) : this.#silentMs
+    const quiet = clock.now() - this.heardAt
+    return clock.after(Math.max(1, Math.min(silentMs - quiet, this.#silentMs)), () => {
+      if (clock.now() - this.heardAt >= silentMs) this.#channel.abort(new Error('silent for too long'))
       else this.#watchdog = this.#watch()
     })
   }

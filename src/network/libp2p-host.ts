@@ -185,7 +185,10 @@ class Libp2pHost implements Host {
           stream.abort(new NodeDaemonError('NOT_A_MEMBER', `${link.peer} is not a member`))
           return
         }
-        void serve(stream, link)
+        serve(stream, link).catch((error: unknown) => {
+          this.#deps.log.debug({ protocol: protocol.id, peer: link.peer, error: messageOf(error) }, 'a stream failed')
+          stream.abort(error instanceof Error ? error : new Error(String(error)))
+        })
       },
       { maxInboundStreams: protocol.maxStreams, maxOutboundStreams: protocol.maxStreams }
     )

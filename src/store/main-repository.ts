@@ -121,6 +121,13 @@ class Repository implements MainRepository {
     })
   }
 
+  sealedEpoch(workspace: WorkspaceId): Promise<number> {
+    return this.#reading(async ({ ledger }) => {
+      const state = this.#states.get(workspace) ?? (await ledger.settled(workspace))
+      return state.sealedEpoch
+    })
+  }
+
   tip(workspace: WorkspaceId): Promise<{ tip: Tip; head: SignedHead } | null> {
     return this.#reading(async ({ ledger }) => {
       const tip = tipOf(this.#states.get(workspace) ?? (await ledger.settled(workspace)))

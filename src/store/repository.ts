@@ -83,6 +83,8 @@ export interface MainRepository {
     makeSeal: (tip: Tip | null) => Promise<Signed<Seal>>
   ): Promise<{ base: Tip | null }>
 
+  /** The highest sealed epoch of a workspace; 0 if none. */
+  sealedEpoch(workspace: WorkspaceId): Promise<number>
   tip(workspace: WorkspaceId): Promise<{ tip: Tip; head: SignedHead } | null>
   /** Accepted or diverged. */
   head(cid: CID): Promise<SignedHead | null>

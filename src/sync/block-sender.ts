@@ -38,8 +38,10 @@ export class BlockSender {
 
   /** The blocks that are to travel with the head; everything else was sent. */
   async finish(): Promise<readonly Block[]> {
+    await this.#sending
     if (this.#exchange !== null || this.#bytes > INLINE_BYTES) {
-      await this.#send()
+      await this.#sendWindow()
+      await this.#sending
       // The head goes another way, and must not overtake its blocks.
       await this.#exchange?.flush()
       return []

@@ -174,9 +174,15 @@ async function openExchange(
     if (message.kind === 'failure') throw new NodeDaemonError(message.code, message.message)
     return message
   }
-  await send({ kind: 'open', workspace })
-  const opened = await next()
-  if (opened.kind !== 'opened') throw unexpected(opened.kind)
+  try {
+    await send({ kind: 'open', workspace })
+    const opened = await next()
+    if (opened.kind !== 'opened') throw unexpected(opened.kind)
+  } catch (error) {
+    // A stream that is left half open counts against the few that a connection may have.
+    channel.abort(error instanceof Error ? error : new Error(String(error)))
+    throw error
+  }
   return {
     async missing(cids) {
       const missing: CID[] = []

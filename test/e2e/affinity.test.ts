@@ -92,7 +92,10 @@ test('a token that is not known, and guests where there are none, get 401; a blo
   await ada.save('/a.txt', 'a')
 
   const unknown = await federation.guest().get('/', { headers: { authorization: 'Bearer nobody' } })
-  expect([unknown.status, unknown.headers.get('www-authenticate')]).toEqual([401, expect.stringMatching(/^Basic realm=/)])
+  expect([unknown.status, unknown.headers.get('www-authenticate')]).toEqual([
+    401,
+    expect.stringMatching(/^Basic realm=/)
+  ])
   const guest = await federation.guest().get('/')
   expect([guest.status, guest.headers.getSetCookie()]).toEqual([401, []])
   expect(guest.text).toContain('token')

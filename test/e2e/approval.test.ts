@@ -63,7 +63,11 @@ describe('approval', () => {
 
     alpha.kill('SIGSTOP')
     expect((await federation.admin('peers', 'revoke', 'alpha', '--reason', 'key stolen', '--yes')).code).toBe(0)
-    await federation.until('only connections of beta are left', async () => (await connectionsTo(port)) <= before / 2, 5000)
+    await federation.until(
+      'only connections of beta are left',
+      async () => (await connectionsTo(port)) <= before / 2,
+      5000
+    )
     const answer = await ada.get('/notes.txt')
     expect([answer.status, answer.text, answer.by]).toEqual([200, 'kept', 'beta'])
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -141,7 +142,7 @@ test('a drain can be cancelled; the instance serves on and can be drained again'
   await federation.join('alpha')
   const ada = await federation.addUser('ada')
   await ada.save('/mine.txt', 'of ada')
-  await ada.save('/large.bin', Buffer.alloc(20_000_000, 'x'))
+  await ada.save('/large.bin', randomBytes(20_000_000))
   await federation.join('beta', ['--download-limit', '1MB/s'])
   const draining = federation.command('alpha', 'drain')
   await federation.program('alpha').event('draining')
@@ -169,6 +170,7 @@ test('the last instance drains into the repository; a new one finds everything',
   const drained = await federation.command('alpha', 'drain')
   expect(drained.code, drained.log).toBe(0)
   expect(await federation.program('alpha').ended()).toEqual({ code: 0, signal: null })
+  expect((await federation.program('alpha').event('drained')).message).toMatch(/nobody serves/)
   const verdict = await federation.run('receipts', 'verify', String(drained.lines.at(-1)?.certificate))
   expect(verdict.lines[0]).toMatchObject({ ok: true, heads: 5, recipients: [{ role: 'repository', heads: 5 }] })
   expect((await federation.workspaces()).map(({ state }) => state)).toEqual(Array(5).fill('orphaned'))

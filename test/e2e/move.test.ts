@@ -29,7 +29,9 @@ test('workspaces move to and fro under 20 requests a second: none fails, and the
   expect(traffic.requests).toBeGreaterThan(50)
   expect(traffic.instances).toEqual(new Set(['alpha', 'beta']))
   for (const pause of pauses) expect(pause).toBeLessThan(5000)
-  console.info(`12 moves: requests waited ${Math.max(...pauses)} ms at most; ${traffic.requests} requests, the longest took ${Math.round(traffic.longestMs)} ms`)
+  console.info(
+    `12 moves: requests waited ${Math.max(...pauses)} ms at most; ${traffic.requests} requests, the longest took ${Math.round(traffic.longestMs)} ms`
+  )
 })
 
 test('a move to an instance that does not serve, or that is the home already, is refused', async () => {

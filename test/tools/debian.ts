@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 const OUTPUT_BYTES_MAX = 16 * 1024 * 1024
+const LINES_TOLD = 40
 
 /** @throws Error that says how to get it, where a program that a test needs is not there */
 export function requireProgram(path: string, debianPackage: string): string {
@@ -11,19 +12,19 @@ export function requireProgram(path: string, debianPackage: string): string {
   throw new Error(`this test needs ${path}: apt-get update && apt-get install -y ${debianPackage}`)
 }
 
-/** What a program says on both outputs. Rejects, with what it said, where it fails or takes longer than `ms`. */
+/** What a program says on both outputs. It is ended by the signal. Rejects, with what it said, where it fails. */
 export async function runTool(
   file: string,
   args: readonly string[],
-  { ms, env = {} }: { readonly ms: number; readonly env?: Readonly<Record<string, string>> }
+  { signal, env = {} }: { readonly signal: AbortSignal; readonly env?: Readonly<Record<string, string>> }
 ): Promise<string> {
-  const options = { timeout: ms, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX } as const
+  const options = { signal, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX } as const
   try {
     const { stdout, stderr } = await run(file, args, { ...options, env: { ...process.env, ...env } })
     return stdout + stderr
   } catch (error) {
-    const { stdout, stderr, message } = error as Error & { stdout: string; stderr: string }
-    const said = `${stdout}${stderr}`.split('\n').slice(-40).join('\n')
+    const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string }
+    const said = `${stdout}${stderr}`.split('\n').slice(-LINES_TOLD).join('\n')
     throw new Error(`${message.split('\n')[0]?.slice(0, 200)}\n${said}`, { cause: error })
   }
 }

@@ -93,12 +93,12 @@ export class TestFederation implements AsyncDisposable {
     return ['--listen', listen, '--http', http, '--admin', admin]
   }
 
-  /** Starts a process on the folder of this name. */
-  start(name: string, args: readonly string[]): Program {
+  /** Starts a process on the folder of this name, or on another one. */
+  start(name: string, args: readonly string[], folder = this.folder(name)): Program {
     const before = this.#programs.get(name)
     if (before?.hasEnded === false) throw new Error(`${name} runs already`)
     if (before !== undefined) this.#ended.push(before)
-    const program = Program.start(name, [...args, '--data', this.folder(name)], this.root)
+    const program = Program.start(name, [...args, '--data', folder], this.root)
     this.#programs.set(name, program)
     return program
   }

@@ -111,7 +111,8 @@ export class FileTree {
   /** No two alike. */
   #content(bytes: number): Buffer {
     const buffer = Buffer.alloc(bytes)
-    let state = (this.#made += 1)
+    this.#made += 1
+    let state = this.#made
     for (let at = 0; at + 4 <= bytes; at += 4) {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
       buffer.writeUInt32LE(state, at)

@@ -1,0 +1,387 @@
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../../src/core/clock.ts'
+import { seal } from '../../../src/core/envelope.ts'
+import { codeOf } from '../../../src/core/errors.ts'
+import type { Identity } from '../../../src/core/identity.ts'
+import type { ServiceName, UserId } from '../../../src/core/ids.ts'
+import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
+import { silent } from '../../../src/core/log.ts'
+import { systemRandom } from '../../../src/core/random.ts'
+import { type Ownership, ownershipRecord, type SignedOwnership } from '../../../src/core/records.ts'
+import { Resident } from '../../../src/handover/resident.ts'
+import type { Premises } from '../../../src/handover/resident-deps.ts'
+import type { Order } from '../../../src/wire/control.ts'
+import { watchFolder } from '../../../src/worktree/watch.ts'
+import { Worktree } from '../../../src/worktree/worktree.ts'
+import {
+  ALPHA,
+  BETA,
+  COORDINATOR,
+  homeOf,
+  memoryRepository,
+  type NearRepository,
+  nearRepository,
+  nextEpoch,
+  temporaryFolder,
+  until,
+  WORKSPACE
+} from '../sync/support.ts'
+
+interface Place {
+  readonly near: NearRepository
+  readonly folder: string
+  readonly resident: Resident
+  readonly leased: { valid: boolean }
+  /** What the coordinator says: the record of the epoch that the repository knows. */
+  own(changes?: Partial<Ownership>, signer?: Identity): Promise<SignedOwnership>
+  order(kind: Exclude<Order['kind'], 'freeze'>, changes?: Partial<Ownership>): Promise<string>
+  freeze(): Promise<string>
+  /** A user's change, from the request to the acknowledgement. */
+  save(path: string, content: string): Promise<string>
+  /** The same instance after a restart. */
+  restarted(options?: { readonly filesTrusted: boolean }): Promise<Place>
+}
+
+interface Shared {
+  readonly near: NearRepository
+  readonly identity: Identity
+  readonly base: string
+  readonly state: KeyValue
+  readonly index: KeyValue
+  readonly number: { value: number }
+}
+
+async function place(near: NearRepository, identity = ALPHA, number = { value: 0 }): Promise<Place> {
+  const base = await temporaryFolder()
+  return opened({ near, identity, base, state: memoryKeyValue(), index: memoryKeyValue(), number }, true)
+}
+
+async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
+  const { near, identity, base, state, index, number } = shared
+  const folder = join(base, 'files')
+  const clock = systemClock()
+  const worktree = new Worktree({
+    folder,
+    staging: join(base, 'staging'),
+    index,
+    clock,
+    random: systemRandom(),
+    log: silent
+  })
+  const premises: Premises = {
+    worktree,
+    folder,
+    staging: join(base, 'staging'),
+    async watch(onDirty) {
+      await mkdir(folder, { recursive: true })
+      return watchFolder({ folder, cookies: join(base, 'cookies'), clock, log: silent }, onDirty)
+    }
+  }
+  const leased = { valid: true }
+  const resident = await Resident.open({
+    state,
+    premises: async () => premises,
+    remote: async () => near,
+    identity,
+    coordinator: COORDINATOR.peerId,
+    clock,
+    log: silent,
+    acknowledge: () => 'replicated',
+    leaseValid: () => leased.valid,
+    filesTrusted,
+    keepMs: () => 60_000
+  })
+  onTestFinished(() => resident.close())
+  const own = (changes: Partial<Ownership> = {}, signer = COORDINATOR): Promise<SignedOwnership> =>
+    seal(
+      ownershipRecord,
+      {
+        federation: COORDINATOR.peerId,
+        workspace: WORKSPACE,
+        service: 'files' as ServiceName,
+        user: 'user:ada' as UserId,
+        epoch: near.ownership.epoch,
+        base: near.ownership.base,
+        home: near.ownership.home,
+        standbys: [],
+        number: ++number.value,
+        ...changes
+      },
+      signer
+    )
+  const order = async (kind: Exclude<Order['kind'], 'freeze'>, changes: Partial<Ownership> = {}): Promise<string> =>
+    resident.order({ kind, ownership: (await own(changes)).bytes }).then(() => 'done', codeOf)
+  return {
+    near,
+    folder,
+    resident,
+    leased,
+    own,
+    order,
+    freeze: () => resident.order({ kind: 'freeze', workspace: WORKSPACE }).then(() => 'done', codeOf),
+    async save(path, content) {
+      try {
+        const admission = resident.enter(WORKSPACE, near.ownership.epoch)
+        try {
+          await writeFile(join(admission.folder, path), content)
+          await admission.wrote([path])
+          return 'saved'
+        } finally {
+          admission.leave()
+        }
+      } catch (error) {
+        return codeOf(error)
+      }
+    },
+    async restarted(options = { filesTrusted: true }) {
+      await resident.close()
+      return opened(shared, options.filesTrusted)
+    }
+  }
+}
+
+const fresh = async (): Promise<Place> => place(nearRepository(await memoryRepository(), homeOf(ALPHA)))
+const entered = (at: Place, epoch: number): string => {
+  try {
+    at.resident.enter(WORKSPACE, epoch).leave()
+    return 'entered'
+  } catch (error) {
+    return codeOf(error)
+  }
+}
+const files = async (at: Place): Promise<number | undefined> =>
+  (await at.near.repository.tip(WORKSPACE))?.head.value.files
+
+describe('a home', () => {
+  test('serves once it was told to, and what it acknowledges is in the repository', async () => {
+    const at = await fresh()
+    expect(entered(at, 1)).toBe('NOT_HOME')
+    expect(await at.order('assume')).toBe('done')
+    expect(await at.save('a.txt', 'a')).toBe('saved')
+    expect(await files(at)).toBe(1)
+    expect(at.resident.held()).toMatchObject([{ workspace: WORKSPACE, epoch: 1, role: 'home', number: 1 }])
+    expect(at.resident.counts()).toEqual({ home: 1, standby: 0, users: 1 })
+  })
+
+  test('serves in its own epoch alone, and not without a lease', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    expect([0, 1, 2].map((epoch) => entered(at, epoch))).toEqual(['NOT_HOME', 'entered', 'NOT_HOME'])
+    at.leased.valid = false
+    expect(entered(at, 1)).toBe('NOT_HOME')
+  })
+
+  test('publishes what an app writes beside it, without being told', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await writeFile(join(at.folder, 'background.txt'), 'by an app')
+    await until(async () => (await files(at)) === 1)
+  })
+
+  test('takes no request while it is frozen, has published all by then, and goes on when it is thawed', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await writeFile(join(at.folder, 'last.txt'), 'last')
+    expect(await at.freeze()).toBe('done')
+    expect(await files(at)).toBe(1)
+    expect(entered(at, 1)).toBe('NOT_HOME')
+    expect(await at.order('thaw')).toBe('done')
+    expect(await at.save('more.txt', 'more')).toBe('saved')
+  })
+
+  test('lets requests in flight end before it is frozen', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    const admission = at.resident.enter(WORKSPACE, 1)
+    let frozen = false
+    const freezing = at.freeze().then((outcome) => {
+      frozen = true
+      return outcome
+    })
+    await writeFile(join(admission.folder, 'slow.txt'), 'slow')
+    await admission.wrote(['slow.txt'])
+    expect(frozen).toBe(false)
+    admission.leave()
+    expect(await freezing).toBe('done')
+    expect(await files(at)).toBe(1)
+  })
+
+  test('counts the requests of each epoch for itself: a late end of an old one hides no new one', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    const old = at.resident.enter(WORKSPACE, 1)
+    await nextEpoch(at.near, BETA)
+    await at.order('release')
+    await nextEpoch(at.near, ALPHA)
+    await at.order('assume')
+    const current = at.resident.enter(WORKSPACE, 3)
+    old.leave()
+    let frozen = false
+    const freezing = at.freeze().then(() => {
+      frozen = true
+    })
+    await writeFile(join(current.folder, 'slow.txt'), 'slow')
+    await current.wrote(['slow.txt'])
+    expect(frozen).toBe(false)
+    current.leave()
+    await freezing
+  })
+
+  test('goes on after a restart where it stopped, with what was changed meanwhile', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'a')
+    const again = await at.restarted()
+    await writeFile(join(at.folder, 'b.txt'), 'b')
+    expect(await again.order('assume')).toBe('done')
+    await until(async () => (await files(again)) === 2)
+    expect(await again.save('c.txt', 'c')).toBe('saved')
+  })
+
+  test('whose files may be older than what was acknowledged restores that first, and keeps what differs', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'acknowledged')
+    await at.resident.close()
+    await writeFile(join(at.folder, 'a.txt'), 'torn')
+    const again = await at.restarted({ filesTrusted: false })
+    expect(await again.order('assume')).toBe('done')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('acknowledged')
+    expect(await at.near.repository.diverged(WORKSPACE)).toHaveLength(1)
+  })
+})
+
+describe('what the coordinator says', () => {
+  test('is refused when it is older than what was seen, also after a restart', async () => {
+    const at = await fresh()
+    const old = await at.own()
+    await at.order('assume')
+    const refused = (on: Place) =>
+      on.resident.order({ kind: 'assume', ownership: old.bytes }).then(() => 'done', codeOf)
+    expect(await refused(at)).toBe('ROLLBACK')
+    const again = await at.restarted()
+    expect(await refused(again)).toBe('ROLLBACK')
+    expect(again.resident.ownershipNumber).toBe(2)
+  })
+
+  test('is refused when somebody else signed it, or when it is about another home', async () => {
+    const at = await fresh()
+    const forged = await at.own({}, BETA)
+    expect(await at.resident.order({ kind: 'assume', ownership: forged.bytes }).then(() => 'done', codeOf)).toBe(
+      'BAD_SIGNATURE'
+    )
+    expect(await at.order('assume', { home: BETA.peerId })).toBe('NOT_HOME')
+    await at.order('assume')
+    expect(await at.order('thaw', { home: BETA.peerId })).toBe('NOT_HOME')
+  })
+
+  test('is refused when the repository has another base', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'a')
+    await nextEpoch(at.near, ALPHA)
+    const other = await place(at.near, ALPHA, { value: 10 })
+    expect(await other.order('assume', { base: null })).toBe('INTEGRITY')
+    expect(entered(other, 2)).toBe('NOT_HOME')
+  })
+
+  test('about a workspace that is not here is refused', async () => {
+    const at = await fresh()
+    expect([await at.freeze(), await at.order('thaw'), await at.order('release')]).toEqual([
+      'NOT_HOME',
+      'NOT_HOME',
+      'done'
+    ])
+  })
+})
+
+describe('a standby', () => {
+  test('has the files, says so by a receipt, and takes over with that receipt', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('a.txt', 'a')
+    const standby = await place(home.near, BETA, { value: 10 })
+    expect(await standby.order('follow', { standbys: [BETA.peerId] })).toBe('done')
+    await until(() => home.near.held.length === 1)
+    expect(await readFile(join(standby.folder, 'a.txt'), 'utf8')).toBe('a')
+    expect(entered(standby, 1)).toBe('NOT_HOME')
+    await nextEpoch(home.near, BETA)
+    const ownership = await standby.own()
+    const receipt = await standby.resident.order({ kind: 'assume', ownership: ownership.bytes })
+    expect(Buffer.from(receipt).equals(home.near.held[0]?.bytes ?? new Uint8Array(0))).toBe(true)
+    expect(await standby.save('b.txt', 'b')).toBe('saved')
+  })
+
+  test('removes what it has when it is released; a former home keeps its files for a while', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('a.txt', 'a')
+    const standby = await place(home.near, BETA, { value: 10 })
+    await standby.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.length === 1)
+    expect(await standby.order('release')).toBe('done')
+    expect(standby.resident.held()).toEqual([])
+    expect(await readdir(standby.folder).catch(() => 'gone')).toBe('gone')
+
+    await nextEpoch(home.near, BETA)
+    expect(await home.order('release')).toBe('done')
+    expect(home.resident.held()).toMatchObject([{ role: 'kept' }])
+    expect(await readdir(home.folder)).toEqual(['a.txt'])
+    expect(await home.resident.removeKept('expired')).toBe(0)
+    expect(await home.resident.removeKept('all')).toBe(1)
+    expect(await readdir(home.folder).catch(() => 'gone')).toBe('gone')
+  })
+})
+
+describe('a home that was taken over', () => {
+  test('acknowledges nothing more, and hands in as diverged what the repository had not accepted', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'a')
+    await nextEpoch(at.near, BETA)
+    const admission = at.resident.enter(WORKSPACE, 1)
+    await writeFile(join(admission.folder, 'late.txt'), 'late')
+    expect(await admission.wrote(['late.txt']).then(() => 'saved', codeOf)).toBe('NOT_HOME')
+    admission.leave()
+    expect(entered(at, 1)).toBe('NOT_HOME')
+    expect(await at.order('release')).toBe('done')
+    const [diverged] = await at.near.repository.diverged(WORKSPACE)
+    expect(diverged?.value).toMatchObject({ epoch: 1, sequence: 2, files: 2 })
+    expect((await at.near.repository.tip(WORKSPACE))?.tip.sequence).toBe(1)
+  })
+
+  test('that had published everything hands in nothing', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'a')
+    await nextEpoch(at.near, BETA)
+    await at.order('release')
+    expect(await at.near.repository.diverged(WORKSPACE)).toEqual([])
+  })
+
+  test('becomes a standby at the new head, its late changes handed in first', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'a')
+    await at.resident.close()
+    await writeFile(join(at.folder, 'late.txt'), 'late')
+    await nextEpoch(at.near, BETA)
+    const again = await at.restarted()
+    expect(await again.order('follow', { standbys: [ALPHA.peerId] })).toBe('done')
+    await until(async () => String(await readdir(at.folder)) === 'a.txt')
+    expect(await at.near.repository.diverged(WORKSPACE)).toHaveLength(1)
+  })
+})
+
+test('a flush publishes everything of every home, or says that it did not', async () => {
+  const at = await fresh()
+  await at.order('assume')
+  await writeFile(join(at.folder, 'a.txt'), 'a')
+  await at.resident.flush(5000)
+  expect(await files(at)).toBe(1)
+  await nextEpoch(at.near, BETA)
+  await writeFile(join(at.folder, 'b.txt'), 'b')
+  expect(await at.resident.flush(5000).then(() => 'flushed', codeOf)).toBe('INCOMPLETE')
+})

@@ -1,0 +1,237 @@
+import { describe, expect, test } from 'vitest'
+import { seal } from '../../../src/core/envelope.ts'
+import { codeOf } from '../../../src/core/errors.ts'
+import { createIdentity } from '../../../src/core/identity.ts'
+import type { PeerIdText, ServiceName, UserId } from '../../../src/core/ids.ts'
+import { memoryKeyValue } from '../../../src/core/key-value.ts'
+import { headRecord, type Receipt, receiptRecord, type SignedHead } from '../../../src/core/records.ts'
+import { deadAt, FailureDetector } from '../../../src/handover/failure-detector.ts'
+import { Holdings } from '../../../src/handover/holdings.ts'
+import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
+import { grantorUntil, holderUntil } from '../../../src/membership/lease.ts'
+import { controlStore } from '../../../src/store/control-store.ts'
+import { receiptOf } from '../../../src/sync/receipt.ts'
+import { manualClock } from '../../tools/clock.ts'
+import { snapshot, workspace } from '../store/support.ts'
+import { ALPHA, BETA, COORDINATOR } from '../sync/support.ts'
+
+const FILES = 'files' as ServiceName
+const ADA = 'user:ada' as UserId
+const A = workspace('a')
+const B = workspace('b')
+const { root } = await snapshot({ 'a.txt': 'a' })
+
+const what = (home: PeerIdText, user = ADA) => ({ service: FILES, user, home, createdAtMs: 1 })
+
+describe('the table of ownership', () => {
+  const opened = async () => {
+    const values = memoryKeyValue()
+    const open = () => OwnershipTable.open(controlStore(values), COORDINATOR)
+    return { table: await open(), reopened: open, values }
+  }
+
+  test('begins a workspace with epoch 1, no base, no standbys, signed', async () => {
+    const { table } = await opened()
+    const { signed } = await table.create(A, what(ALPHA.peerId))
+    expect(signed.signer).toBe(COORDINATOR.peerId)
+    expect(signed.value).toMatchObject({
+      workspace: A,
+      epoch: 1,
+      base: null,
+      home: ALPHA.peerId,
+      standbys: [],
+      number: 1
+    })
+    expect(table.find(FILES, ADA)).toBe(A)
+    expect(table.find('photos' as ServiceName, ADA)).toBeNull()
+  })
+
+  test('gives a user the workspace that is there already, also when two ask at once', async () => {
+    const { table } = await opened()
+    const [first, second] = await Promise.all([table.create(A, what(ALPHA.peerId)), table.create(B, what(BETA.peerId))])
+    expect(second.signed.value.workspace).toBe(first.signed.value.workspace)
+    expect(table.size).toBe(1)
+    expect(table.get(B)).toBeNull()
+  })
+
+  test('swaps only from the epoch that was expected: of two at once, one wins', async () => {
+    const { table } = await opened()
+    await table.create(A, what(ALPHA.peerId))
+    const next = (home: PeerIdText) => table.swap(A, 1, { home, standbys: [], base: root })
+    const outcomes = await Promise.all([
+      next(BETA.peerId).then(() => 'swapped', codeOf),
+      next(COORDINATOR.peerId).then(() => 'swapped', codeOf)
+    ])
+    expect(outcomes).toEqual(['swapped', 'CONFLICT'])
+    expect(table.get(A)?.signed.value).toMatchObject({ epoch: 2, home: BETA.peerId })
+    expect(await table.setStandbys(A, 1, []).then(() => 'changed', codeOf)).toBe('CONFLICT')
+    expect(await table.swap(B, 1, { home: null, standbys: [], base: null }).then(() => 'swapped', codeOf)).toBe(
+      'NOT_FOUND'
+    )
+  })
+
+  test('numbers rise with every record, over all workspaces and over a restart', async () => {
+    const { table, reopened } = await opened()
+    await table.create(A, what(ALPHA.peerId))
+    await table.create(B, what(ALPHA.peerId, 'user:bob' as UserId))
+    await table.setStandbys(A, 1, [BETA.peerId])
+    const again = await reopened()
+    const { signed } = await again.swap(A, 1, { home: BETA.peerId, standbys: [ALPHA.peerId], base: root })
+    expect(again.get(B)?.signed.value.number).toBe(2)
+    expect(signed.value.number).toBe(4)
+  })
+
+  test('remembers everything over a restart', async () => {
+    const { table, reopened } = await opened()
+    await table.create(A, what(ALPHA.peerId))
+    await table.swap(A, 1, { home: BETA.peerId, standbys: [COORDINATOR.peerId], base: root })
+    const again = await reopened()
+    expect(String(again.get(A)?.signed.cid)).toBe(String(table.get(A)?.signed.cid))
+    expect(again.get(A)).toMatchObject({ createdAtMs: 1, formerHomes: [ALPHA.peerId] })
+    expect(again.find(FILES, ADA)).toBe(A)
+    expect(again.homesOf(BETA.peerId)).toHaveLength(1)
+    expect(again.homesOf(ALPHA.peerId)).toHaveLength(0)
+    expect(again.standbysOf(COORDINATOR.peerId)).toHaveLength(1)
+    expect(await again.swap(A, 2, { home: null, standbys: [], base: root }).then(() => 'swapped', codeOf)).toBe(
+      'swapped'
+    )
+  })
+
+  test('refuses what another coordinator signed, and what was changed', async () => {
+    const { table, values } = await opened()
+    await table.create(A, what(ALPHA.peerId))
+    const other = await createIdentity()
+    expect(await OwnershipTable.open(controlStore(values), other).then(() => 'opened', codeOf)).toBe('BAD_SIGNATURE')
+  })
+
+  test('remembers the last sixteen former homes, each once', async () => {
+    const { table } = await opened()
+    const peers = await Promise.all(Array.from({ length: 20 }, async () => (await createIdentity()).peerId))
+    const [first = ALPHA.peerId, ...others] = peers
+    await table.create(A, what(first))
+    let epoch = 1
+    for (const home of [...others, first, ALPHA.peerId]) {
+      await table.swap(A, epoch++, { home, standbys: [], base: null })
+    }
+    const former = table.get(A)?.formerHomes ?? []
+    expect(former).toHaveLength(16)
+    expect(new Set(former).size).toBe(16)
+    expect(former.at(-1)).toBe(first)
+  })
+})
+
+describe('the failure detector', () => {
+  const options = { failoverAfterMs: 2000, restartGraceMs: 120_000, leaseMustEnd: false, leaseMs: 10_000 }
+  const watching = (changes: Partial<typeof options> = {}) => {
+    const clock = manualClock()
+    const dead: PeerIdText[] = []
+    const detector = new FailureDetector(clock, { ...options, ...changes }, (peer) => void dead.push(peer))
+    const last = { heardAt: clock.now(), intent: null, leaseGrantedAt: clock.now() }
+    return { clock, dead, detector, last }
+  }
+
+  test('takes an instance for dead once its time is over, counted from its last word', () => {
+    const { clock, dead, detector, last } = watching()
+    clock.advance(1500)
+    detector.lost(ALPHA.peerId, last)
+    clock.advance(499)
+    expect(dead).toEqual([])
+    clock.advance(1)
+    expect(dead).toEqual([ALPHA.peerId])
+    expect(detector.isDead(ALPHA.peerId)).toBe(true)
+  })
+
+  test('forgets an instance that comes back in time, and counts anew when it goes again', () => {
+    const { clock, dead, detector, last } = watching()
+    detector.lost(ALPHA.peerId, last)
+    clock.advance(1999)
+    detector.connected(ALPHA.peerId)
+    clock.advance(10_000)
+    expect([dead, clock.waiting]).toEqual([[], 0])
+    detector.lost(ALPHA.peerId, { ...last, heardAt: clock.now() })
+    clock.advance(2000)
+    expect(dead).toEqual([ALPHA.peerId])
+    detector.connected(ALPHA.peerId)
+    expect(detector.isDead(ALPHA.peerId)).toBe(false)
+  })
+
+  test('gives one that said it comes back its grace, and takes over at once from one that said it leaves', () => {
+    const { clock, dead, detector, last } = watching()
+    detector.lost(ALPHA.peerId, { ...last, intent: 'restart' })
+    clock.advance(119_999)
+    expect(dead).toEqual([])
+    clock.advance(1)
+    detector.lost(BETA.peerId, { heardAt: clock.now(), intent: 'leave', leaseGrantedAt: clock.now() })
+    clock.advance(0)
+    expect(dead).toEqual([ALPHA.peerId, BETA.peerId])
+  })
+
+  test('waits for the end of a lease where it must end, whatever the instance said, and longer than any holder', () => {
+    const must = { ...options, leaseMustEnd: true }
+    for (const intent of [null, 'flush', 'leave'] as const) {
+      const at = deadAt({ heardAt: 1000, intent, leaseGrantedAt: 900 }, must)
+      expect(at).toBe(grantorUntil(900, 10_000))
+      // A holder whose clock runs 1 % slow, seen on a clock that runs 1 % fast.
+      expect((at - 900) / 1.01).toBeGreaterThanOrEqual(holderUntil(0, 10_000) / 0.99)
+    }
+    expect(deadAt({ heardAt: 1000, intent: null, leaseGrantedAt: 900 }, options)).toBe(3000)
+  })
+
+  test('lets all come back after a start of the coordinator, and nothing runs on after its end', () => {
+    const { clock, dead, detector } = watching({ leaseMustEnd: true })
+    detector.awaited(ALPHA.peerId, 5000)
+    clock.advance(10_000)
+    expect(dead).toEqual([])
+    clock.advance(300)
+    expect(dead).toEqual([ALPHA.peerId])
+    detector.awaited(BETA.peerId, 30_000)
+    detector.close()
+    expect(clock.waiting).toBe(0)
+  })
+})
+
+describe('holdings', () => {
+  const headAt = (sequence: number): Promise<SignedHead> =>
+    seal(
+      headRecord,
+      { workspace: A, epoch: 1, sequence, root, previous: null, createdAtMs: 1, files: 1, bytes: 1, unsettled: [] },
+      ALPHA
+    )
+  const receipt = (head: SignedHead) =>
+    seal<Receipt>(receiptRecord, receiptOf(head, { blocks: 1, bytes: 1 }, 'instance', BETA.peerId, 1), BETA)
+
+  test('know the newest head that each peer proved, and a receipt for exactly that one', async () => {
+    const holdings = new Holdings()
+    const [first, second] = [await headAt(1), await headAt(2)]
+    expect(holdings.sequence(A, BETA.peerId)).toBe(0)
+    holdings.note(await receipt(second))
+    holdings.note(await receipt(first))
+    expect(holdings.sequence(A, BETA.peerId)).toBe(2)
+    expect(holdings.receipt(A, BETA.peerId, second.cid)?.value.sequence).toBe(2)
+    expect(holdings.receipt(A, BETA.peerId, first.cid)).toBeNull()
+    expect(holdings.sequence(B, BETA.peerId)).toBe(0)
+    expect(holdings.of(A)).toHaveLength(1)
+    holdings.forget(A, BETA.peerId)
+    expect([holdings.sequence(A, BETA.peerId), holdings.of(A)]).toEqual([0, []])
+  })
+
+  test('wake who waits for a receipt of that workspace, or end by the signal', async () => {
+    const holdings = new Holdings()
+    const controller = new AbortController()
+    const here = holdings.changed(A, new AbortController().signal)
+    const elsewhere = holdings.changed(B, controller.signal).then(
+      () => 'woken',
+      () => 'ended'
+    )
+    holdings.note(await receipt(await headAt(1)))
+    await here
+    controller.abort()
+    expect(await elsewhere).toBe('ended')
+    expect(
+      await holdings.changed(A, controller.signal).then(
+        () => 'woken',
+        () => 'ended'
+      )
+    ).toBe('ended')
+  })
+})

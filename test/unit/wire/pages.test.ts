@@ -1,0 +1,144 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { MAX_BLOCK_BYTES } from '../../../src/core/blocks.ts'
+import { RECORD_CODEC } from '../../../src/core/envelope.ts'
+import { ERRORS } from '../../../src/core/errors.ts'
+import { CLOCK_DRIFT_MAX, LEASE_MS_MAX } from '../../../src/membership/lease.ts'
+import { BLOCKS_LIMITS, BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
+import { CONTROL_PROTOCOL, DRAIN_STATES, INTENTS } from '../../../src/wire/control.ts'
+import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
+import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
+import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
+import { RECORDS } from './samples.ts'
+
+const PROTOCOLS = new URL('../../../protocols/', import.meta.url)
+const text = (path: string): string => readFileSync(new URL(path, PROTOCOLS), 'utf8')
+const page = (folder: string): string => text(`${folder}/README.md`)
+
+/** The table of limits: what it is about, and the numbers on its right. */
+function limits(folder: string): Map<string, number[]> {
+  const section = page(folder).split('## Limits')[1]?.split('\n##')[0] ?? ''
+  const rows = [...section.matchAll(/^\| (.+?) \| ([^|\n]*\d[^|\n]*) \|$/gm)]
+  return new Map(rows.map(([, what = '', right = '']) => [what, [...right.matchAll(/\d+/g)].map(Number)]))
+}
+
+/** The bound of a repeated field, as the .proto file has it. */
+function bound(folder: string, message: string, field: string): number {
+  const body = text(`${folder}/${folder}.proto`).split(`message ${message} {`)[1]?.split('\n}')[0] ?? ''
+  return Number(new RegExp(` ${field} = \\d+ \\[\\(protons\\.options\\)\\.limit = (\\d+)\\]`).exec(body)?.[1])
+}
+
+/** A constant that is nobody's business but its own file's. */
+function constant(path: string, name: string): number {
+  const source = readFileSync(new URL(`../../../src/${path}`, import.meta.url), 'utf8')
+  const factors = new RegExp(`const ${name} = ([\\d_* ]+)`).exec(source)?.[1] ?? 'none'
+  return factors.split('*').reduce((product, factor) => product * Number(factor.replaceAll('_', '')), 1)
+}
+
+const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]])[]>> = {
+  records: [
+    ['an envelope', constant('core/envelope.ts', 'MAX_ENVELOPE_BYTES')],
+    ['`unsettled`', bound('records', 'Head', 'unsettled')],
+    ['`standbys`', bound('records', 'Ownership', 'standbys')],
+    ['members of a list', bound('records', 'MemberList', 'members')],
+    ['heads of an exit statement', bound('records', 'ExitStatement', 'heads')]
+  ],
+  blocks: [
+    ['a frame', BLOCKS_PROTOCOL.maxFrameBytes],
+    ['content ids or blocks in one message', BLOCKS_LIMITS.cidsMax],
+    ['bytes of the blocks of one message; a larger block goes alone', BLOCKS_LIMITS.batchBytes],
+    ['a block', MAX_BLOCK_BYTES],
+    ['streams on one connection at once', BLOCKS_PROTOCOL.maxStreams],
+    ['the text of a failure', 1000]
+  ],
+  heads: [
+    ['a frame', HEADS_PROTOCOL.maxFrameBytes],
+    ['bytes of the blocks that go along with a head', HEADS_LIMITS.inlineBytes],
+    ['blocks that go along with a head', bound('heads', 'Publish', 'blocks')],
+    ['missing blocks that one failure names', HEADS_LIMITS.missingMax],
+    ['requests of one stream under way at once', HEADS_LIMITS.requestsMax],
+    ['streams on one connection at once', HEADS_PROTOCOL.maxStreams],
+    ['the text of a failure', 1000]
+  ],
+  http: [
+    ['streams on one connection at once', HTTP_PROTOCOL.maxStreams],
+    ['the header section of a request', constant('routing/ingress.ts', 'MAX_HEADER_BYTES')],
+    ['from opening a stream to the accept byte', constant('network/libp2p-host.ts', 'ACCEPT_MS')]
+  ],
+  control: [
+    ['a frame', CONTROL_PROTOCOL.maxFrameBytes],
+    ['streams on one connection at once', CONTROL_PROTOCOL.maxStreams],
+    ['from opening the stream to the end of `hello`', constant('membership/control-server.ts', 'HELLO_MS')],
+    ['from `hello` to the welcome', constant('membership/control-client.ts', 'WELCOME_MS')],
+    [
+      'heartbeats without an answer, until the instance connects anew',
+      constant('membership/control-client.ts', 'SILENT_BEATS_MAX')
+    ],
+    ['a lease', LEASE_MS_MAX],
+    ['orders of one instance under way at once', constant('membership/control-server.ts', 'ORDERS_MAX')],
+    ['services of an instance', bound('control', 'Hello', 'services')],
+    ['labels', JOIN_LIMITS.labelsMax, JOIN_LIMITS.labelMax],
+    ['workspaces of a `hello`', bound('control', 'Hello', 'workspaces')],
+    ['workspaces of a heartbeat', bound('control', 'Heartbeat', 'usage')],
+    ['planned or unproven workspaces of a drain', bound('control', 'DrainState', 'plan')],
+    ['texts of failures and reasons', 1000],
+    ["name of a drain's target", 100],
+    ['version', 40]
+  ]
+}
+
+test.each(Object.keys(EXPECTED))('the limits on the page of %s are those of the code', (folder) => {
+  const rows = EXPECTED[folder] ?? []
+  expect([...limits(folder)]).toEqual(rows.map(([what, ...numbers]) => [what, numbers]))
+})
+
+test('bounds that a message and its schema both have are the same', () => {
+  expect(bound('blocks', 'CidList', 'cids')).toBe(BLOCKS_LIMITS.cidsMax)
+  expect(bound('blocks', 'BlockList', 'blocks')).toBe(BLOCKS_LIMITS.cidsMax)
+  expect(bound('heads', 'HeadsFailure', 'missing')).toBe(HEADS_LIMITS.missingMax)
+  expect(bound('control', 'DrainState', 'unproven')).toBe(bound('control', 'DrainState', 'plan'))
+  expect(bound('membership', 'Join', 'services')).toBe(JOIN_LIMITS.servicesMax)
+})
+
+test.each([
+  ['blocks', BLOCKS_PROTOCOL],
+  ['heads', HEADS_PROTOCOL],
+  ['control', CONTROL_PROTOCOL],
+  ['http', HTTP_PROTOCOL]
+])('the page of %s names its id', (folder, { id }) => expect(page(folder)).toContain(`    ${id}\n`))
+
+describe.each(['records', 'blocks', 'heads', 'control', 'http', 'membership'])('the page of %s', (folder) => {
+  test('names no error that does not exist', () => {
+    const named = [...page(folder).matchAll(/`([A-Z]+(?:_[A-Z]+)*)`/g)].map(([, code = '']) => code)
+    for (const code of named.filter((name) => name.length > 3 && !['SECRET', 'GEAR_TABLE'].includes(name))) {
+      expect(Object.keys(ERRORS)).toContain(code)
+    }
+  })
+
+  test('leads to files that are there', () => {
+    for (const [, target = ''] of page(folder).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+      expect(text(`${folder}/${target}`).length, target).toBeGreaterThan(0)
+    }
+  })
+})
+
+test('every kind of message of a protocol stands on its page', () => {
+  for (const folder of ['blocks', 'heads', 'control', 'membership']) {
+    const kinds = [...text(`${folder}/${folder}.proto`).matchAll(/oneof kind \{([^}]*)\}/g)]
+    const names = kinds.flatMap(([, body = '']) => [...body.matchAll(/ (\w+) = \d+;/g)].map(([, name = '']) => name))
+    expect(names.length).toBeGreaterThan(5)
+    for (const name of names) expect(page(folder), `${folder}: ${name}`).toContain(`\`${name}\``)
+  }
+})
+
+test('the words of messages and the domains of records stand on the pages', () => {
+  for (const word of [...INTENTS, ...DRAIN_STATES]) expect(page('control')).toContain(word)
+  for (const { type, record } of Object.values(RECORDS))
+    expect(page('records')).toContain(`\`${type}\` | \`${record.domain}\``)
+  expect(page('records')).toContain(`0x${RECORD_CODEC.toString(16)}`)
+  expect(page('control')).toContain(`may differ by ${CLOCK_DRIFT_MAX * 100} %`)
+})
+
+test('every protocol has a page', () => {
+  for (const folder of readdirSync(PROTOCOLS)) expect(page(folder).startsWith('# ')).toBe(true)
+})
