@@ -57,7 +57,7 @@ export class Caretaker implements ControlEvents {
   async #welcome({ peer, hello }: Session): Promise<void> {
     const { detector, drains, director, table, standbys } = this.#deps
     detector.connected(peer)
-    await drains.resume(peer)
+    await drains.returned(peer)
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
     for (const { signed } of table.all()) {

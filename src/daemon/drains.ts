@@ -51,15 +51,26 @@ export class Drains {
     return driver.report()
   }
 
+  /** Null where none is under way; the last one is forgotten then. */
   cancel(peer: PeerIdText): DrainReport | null {
-    const driver = this.#deps.fleet.drain(peer)
-    driver?.cancel()
-    return driver?.report() ?? null
+    const { fleet } = this.#deps
+    const driver = fleet.drain(peer)
+    if (driver?.isUnderWay !== true) {
+      fleet.setDrain(peer, null)
+      return null
+    }
+    driver.cancel()
+    return driver.report()
   }
 
   /** A drained instance takes workspaces again. */
   async resume(peer: PeerIdText): Promise<void> {
     this.cancel(peer)
+    await this.returned(peer)
+  }
+
+  /** An instance is connected: one that was drained takes workspaces again, a drain that is under way goes on. */
+  async returned(peer: PeerIdText): Promise<void> {
     if (!this.#deps.fleet.isDrained(peer)) return
     await this.#deps.store.remove(DRAINED_PREFIX + peer, { ifRevision: 'any' })
     this.#deps.fleet.setDrained(peer, false)
@@ -67,7 +78,7 @@ export class Drains {
   }
 
   #driver(peer: PeerIdText): DrainDriver {
-    return new DrainDriver(this.#deps, peer, (report) => this.#report(peer, report))
+    return new DrainDriver(this.#deps, peer, (report) => this.#report(peer, report), this.#deps.fleet.drain(peer))
   }
 
   async #run(driver: DrainDriver, wish: DrainWish, actor: string): Promise<void> {

@@ -1,22 +1,32 @@
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import { verifyCertificate } from '../handover/certificate.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import { statementOf, verifyCertificate } from '../handover/certificate.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 
+/** What an instance knows itself, for its certificate to be compared with. */
+export interface Leaving {
+  readonly instance: PeerIdText
+  readonly federation: PeerIdText
+  /** What it is home of, with the sequence of the newest published head; 0 before the first. */
+  readonly homes: readonly { readonly workspace: WorkspaceId; readonly sequence: number }[]
+}
+
 /**
- * Checks an exit certificate from its signatures alone and keeps it in `certificates/`, durably.
+ * Checks an exit certificate, from its signatures and against what the instance knows, and keeps it in
+ * `certificates/`, durably.
  * `path` is null, and `problems` says why, where it does not prove that this instance may go.
  */
 export async function keepCertificate(
   folder: DataFolder,
   clock: Clock,
   bytes: Uint8Array,
-  instance: string
+  leaving: Leaving
 ): Promise<{ readonly path: string | null; readonly problems: readonly string[] }> {
   try {
     const report = await verifyCertificate(bytes)
-    const problems = [...report.problems, ...(report.instance === instance ? [] : ['it is for another instance'])]
+    const problems = [...report.problems, ...(await unproven(bytes, leaving))]
     if (problems.length > 0) return { path: null, problems }
     const name = `certificates/${new Date(clock.wall()).toISOString().replaceAll(':', '-')}.json`
     await folder.writeAtomic(name, bytes, { mode: 0o644 })
@@ -24,4 +34,13 @@ export async function keepCertificate(
   } catch (error) {
     return { path: null, problems: [messageOf(error)] }
   }
+}
+
+async function unproven(bytes: Uint8Array, { instance, federation, homes }: Leaving): Promise<string[]> {
+  const statement = await statementOf(bytes, federation)
+  if (statement.instance !== instance) return ['it is for another instance']
+  const stated = new Map(statement.heads.map(({ workspace, sequence }) => [workspace, sequence]))
+  return homes
+    .filter(({ workspace, sequence }) => (stated.get(workspace) ?? 0) < sequence)
+    .map(({ workspace }) => `it does not prove the newest state of workspace ${workspace}`)
 }

@@ -110,8 +110,9 @@ export class Fleet implements Instances {
     return this.#drains.get(peer) ?? null
   }
 
-  setDrain(peer: PeerIdText, drain: DrainDriver): void {
-    this.#drains.set(peer, drain)
+  setDrain(peer: PeerIdText, drain: DrainDriver | null): void {
+    if (drain === null) this.#drains.delete(peer)
+    else this.#drains.set(peer, drain)
   }
 
   isDraining(peer: PeerIdText): boolean {

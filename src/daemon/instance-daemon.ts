@@ -1,16 +1,18 @@
 import type { InstanceStatusView } from '../console/views.ts'
-import type { Clock } from '../core/clock.ts'
-import { hasCode, NodeDaemonError } from '../core/errors.ts'
+import { type Clock, type Instant, withTimeout } from '../core/clock.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import { pairingCode } from '../core/identity.ts'
 import type { PeerIdText, ServiceName } from '../core/ids.ts'
-import type { KeyValue } from '../core/key-value.ts'
+import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import { hasHomes } from '../handover/resident-record.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import type { Host } from '../network/host.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
+import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate } from './exit-certificate.ts'
 import { type LifeState, next } from './instance-life.ts'
 import type { InstanceSettings } from './instance-settings.ts'
@@ -44,6 +46,9 @@ interface Outcome {
   readonly message: string
 }
 
+/** How much longer than its deadline a drain is waited for, for the coordinator to say how it ended. */
+const LAST_WORD_MS = 5000
+
 /** How an instance's drain goes on: one report for each change. */
 type DrainListener = (report: DrainReport) => void
 
@@ -63,6 +68,9 @@ export class InstanceDaemon implements RunningInstance {
   #drain: DrainReport | null = null
   #certificate: string | null = null
   #leaving = false
+  #hasServed = false
+  /** The drain that this process waits for. */
+  #asked: { readonly request: DrainRequest; readonly until: Instant } | null = null
 
   constructor(deps: InstanceDaemonDeps) {
     this.#deps = deps
@@ -113,6 +121,7 @@ export class InstanceDaemon implements RunningInstance {
     const serving = await ServingInstance.start(this.#deps, pin, {
       connected: ({ name, homes }) => {
         this.#name = name
+        this.#drainAgain(serving)
         if (this.#state !== 'draining') this.#become('serving', null)
         report({ event: 'serving', name, workspaces: homes })
       },
@@ -136,8 +145,29 @@ export class InstanceDaemon implements RunningInstance {
   }
 
   async drain(deadlineMs: number): Promise<void> {
-    const last = await this.drainAway({ deadlineMs, to: null, toRepository: false, planOnly: false, leave: false })
-    await this.finishDrain(last)
+    const { clock } = this.#deps
+    const until = clock.now() + deadlineMs
+    try {
+      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
+      await this.finishDrain(await this.drainAway(request))
+    } catch (error) {
+      if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT')) throw error
+      // Without a coordinator nothing can be handed over: what is left to do is to save all, should it come back.
+      await this.flush(Math.max(0, until - clock.now()))
+    }
+  }
+
+  /** A drain of this process goes on over a lost connection; what a former process had begun is over. */
+  #drainAgain(serving: ServingInstance): void {
+    const { clock, log } = this.#deps
+    const asked = this.#asked
+    if (asked !== null) {
+      const request = { ...asked.request, deadlineMs: Math.max(0, asked.until - clock.now()) }
+      serving.requestDrain(request, this.#stopped.signal).catch((error: unknown) => {
+        log.warn({ error: messageOf(error) }, 'the coordinator was not asked again to go on with the drain')
+      })
+    } else if (!this.#hasServed) serving.cancelDrain()
+    this.#hasServed = true
   }
 
   /** How long the files of users stay on this disk after the next handovers. */
@@ -157,24 +187,35 @@ export class InstanceDaemon implements RunningInstance {
   /**
    * Hands everything over. Resolves with the report of how it ended.
    *
-   * @throws NodeDaemonError `REFUSED_BY_POLICY` it cannot be done in time: the instance serves on
+   * @throws NodeDaemonError `OUT_OF_REACH` the coordinator is away; `TIMED_OUT` it did not say how it ended
    */
   async drainAway(request: DrainRequest, onReport: DrainListener = () => undefined): Promise<DrainReport> {
     const serving = this.#serving
-    if (serving === null) return NOTHING_TO_DRAIN
+    if (serving === null) return this.#withoutServing()
     const { promise, resolve } = Promise.withResolvers<DrainReport>()
     const listener = (report: DrainReport): void => {
       onReport(report)
       if (isOver(report)) resolve(report)
     }
+    const { clock } = this.#deps
     this.#drainListeners.add(listener)
     try {
       const first = await serving.requestDrain(request, this.#stopped.signal)
-      if (isOver(first)) return first
-      return await promise
+      // `drained` counts once its certificate is checked.
+      if (isOver(first) && first.state !== 'drained') return first
+      this.#asked = { request, until: clock.now() + request.deadlineMs }
+      const patience = request.deadlineMs + LAST_WORD_MS
+      return await withTimeout(clock, patience, 'the drain', () => promise, this.#stopped.signal)
     } finally {
+      this.#asked = null
       this.#drainListeners.delete(listener)
     }
+  }
+
+  /** Before it serves, an instance holds what a former run has left. */
+  async #withoutServing(): Promise<DrainReport> {
+    if (!(await hasHomes(prefixed(this.#deps.state, 'resident/')))) return NOTHING_TO_DRAIN
+    throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now')
   }
 
   /** Ends the process after a drain, as its last report says. */
@@ -198,7 +239,7 @@ export class InstanceDaemon implements RunningInstance {
 
   async flush(deadlineMs: number): Promise<void> {
     const serving = this.#serving
-    if (serving === null) return this.#finish({ exitCode: 0, message: '' })
+    if (serving === null) return this.#finish(await this.#stoppedEarly())
     try {
       await serving.flush(deadlineMs)
     } catch (error) {
@@ -210,6 +251,12 @@ export class InstanceDaemon implements RunningInstance {
       exitCode: 0,
       message: 'Stopped: everything is durable elsewhere. "node-daemon join" resumes.'
     })
+  }
+
+  async #stoppedEarly(): Promise<Outcome> {
+    if (!(await hasHomes(prefixed(this.#deps.state, 'resident/')))) return { exitCode: 0, message: '' }
+    const message = 'Stopped before the coordinator answered; what is on this disk may not be durable elsewhere.'
+    return { exitCode: 6, message }
   }
 
   /** Gives up the membership after a drain and removes the files of users. Resolves with how many there were. */
@@ -300,7 +347,9 @@ export class InstanceDaemon implements RunningInstance {
 
   async #keepProof(report: DrainReport): Promise<void> {
     const { folder, clock, log, report: tell, host } = this.#deps
-    const kept = await keepCertificate(folder, clock, report.certificate, host.peerId)
+    const homes = this.#serving?.homes() ?? []
+    const leaving = { instance: host.peerId, federation: this.#pin?.peer ?? host.peerId, homes }
+    const kept = await keepCertificate(folder, clock, report.certificate, leaving)
     if (kept.path === null) {
       log.error({ problems: kept.problems }, 'the exit certificate does not verify')
       this.#tell({
@@ -336,25 +385,6 @@ export class InstanceDaemon implements RunningInstance {
     await this.#deps.shutdown.run()
     this.#outcome.resolve(outcome)
   }
-}
-
-const isOver = ({ state }: DrainReport): boolean =>
-  state === 'drained' || state === 'expired' || state === 'cancelled' || state === 'failed'
-
-const lastWord = ({ reason }: DrainReport): string =>
-  reason === ''
-    ? 'Drained: everything that this instance was home of is proven to be elsewhere.'
-    : `Drained: ${reason}.`
-
-const NOTHING_TO_DRAIN: DrainReport = {
-  state: 'drained',
-  workspaces: { done: 0, total: 0 },
-  bytes: { done: 0, total: 0 },
-  etaMs: 0,
-  reason: '',
-  certificate: new Uint8Array(0),
-  plan: [],
-  unproven: []
 }
 
 const NO_FIGURES = { home: 0, standby: 0, users: 0, usedBytes: 0, unsyncedBytes: 0, unsyncedAgeMs: 0 }

@@ -138,6 +138,11 @@ export class ServingInstance {
     return this.#clockSkewMs
   }
 
+  /** See `Resident.homes`. */
+  homes(): ReturnType<Resident['homes']> {
+    return this.#resident.homes()
+  }
+
   /** Until the signal. Rejects when the coordinator decides that this is no member any more. */
   async run(signal: AbortSignal): Promise<void> {
     this.#removeExpired(signal)

@@ -90,6 +90,17 @@ export async function verifyCertificate(bytes: Uint8Array): Promise<CertificateR
   return verifyBundle(file.data)
 }
 
+/**
+ * What an exit certificate states, for whoever checks it against something else that is known.
+ *
+ * @throws NodeDaemonError `INTEGRITY` when it is none, `BAD_SIGNATURE` when this federation did not sign it
+ */
+export async function statementOf(bytes: Uint8Array, federation: PeerIdText): Promise<ExitStatement> {
+  const file = certificateFile.safeParse(parseJson(bytes))
+  if (!file.success) throw notACertificate()
+  return (await open(exitRecord, bytesOf(file.data.statement), federation)).value
+}
+
 const notACertificate = (): NodeDaemonError =>
   new NodeDaemonError('INTEGRITY', 'this is neither an exit certificate nor a receipt', {
     advice: 'certificates are kept in the folder "certificates" of an instance and of its coordinator'

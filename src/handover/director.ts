@@ -15,6 +15,7 @@ import type { Instances } from './neighbours.ts'
 import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
 import { Standbys } from './standbys.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
+import { WorkspaceStates } from './workspace-states.ts'
 
 /** The longest that an instance may take to apply a base and serve. */
 const ASSUME_MS = 10 * 60_000
@@ -59,8 +60,7 @@ export interface Moved {
 export class Director {
   readonly #deps: DirectorDeps
   readonly #standbys: Standbys
-  readonly #states = new Map<WorkspaceId, WorkspaceState>()
-  readonly #changed = new Map<WorkspaceId, Set<() => void>>()
+  readonly #states = new WorkspaceStates()
   readonly #work = new KeyedMutex<WorkspaceId>()
 
   constructor(deps: DirectorDeps, options: { readonly standbys: number }) {
@@ -70,30 +70,17 @@ export class Director {
   }
 
   state(workspace: WorkspaceId): WorkspaceState {
-    return this.#states.get(workspace) ?? { state: 'restoring' }
+    return this.#states.get(workspace)
   }
 
   /** Resolves at the next change of this workspace's state or home. Rejects by the signal. */
   changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiting = this.#changed.get(workspace) ?? new Set()
-      this.#changed.set(workspace, waiting)
-      const settle = (): void => {
-        waiting.delete(settle)
-        if (waiting.size === 0 && this.#changed.get(workspace) === waiting) this.#changed.delete(workspace)
-        signal.removeEventListener('abort', settle)
-        if (signal.aborted) reject(signal.reason)
-        else resolve()
-      }
-      waiting.add(settle)
-      signal.addEventListener('abort', settle, { once: true })
-      if (signal.aborted) settle()
-    })
+    return this.#states.changed(workspace, signal)
   }
 
   /** Wakes whoever waits for a workspace, without a change of its state: its home came or went. */
   touch(workspace: WorkspaceId): void {
-    for (const wake of this.#changed.get(workspace) ?? []) wake()
+    this.#states.touch(workspace)
   }
 
   /**
@@ -225,8 +212,7 @@ export class Director {
       await this.#thaw(workspace, from)
       throw error
     }
-    const keep = options.keepAsStandby ? [from] : []
-    const moved = await this.#handOver(workspace, to, heldAt, keep)
+    const moved = await this.#handOver(workspace, to, heldAt, options.keepAsStandby ? [from] : [])
     if (moved.to !== from) {
       await this.#standbys.order(from, this.#owned(workspace).signed, options.keepAsStandby ? 'follow' : 'release')
     }
@@ -253,7 +239,7 @@ export class Director {
   }
 
   async #thaw(workspace: WorkspaceId, home: PeerIdText): Promise<void> {
-    const { instances, clock, log } = this.#deps
+    const { instances, log } = this.#deps
     try {
       const ownership = this.#owned(workspace).signed.bytes
       await instances.order(home, { kind: 'thaw', ownership }, ORDER_MS)
@@ -262,15 +248,8 @@ export class Director {
       // A home that is away is resumed when it connects, or taken over when it is dead. One that is slow is told again.
       log.warn({ workspace, error: messageOf(error) }, 'a home was not thawed')
       this.#set(workspace, promote(this.state(workspace)))
-      clock.after(REPLACE_AGAIN_MS, () => this.#thawAgain(workspace))
+      this.#later(workspace, () => this.resume(workspace))
     }
-  }
-
-  #thawAgain(workspace: WorkspaceId): void {
-    if (passes(this.state(workspace))) return
-    this.resume(workspace).catch((error: unknown) => {
-      this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a home is still not thawed')
-    })
   }
 
   /**
@@ -308,16 +287,17 @@ export class Director {
       return await this.#promoteTo(workspace, choose, heldAt, keep)
     } finally {
       const { home } = this.#owned(workspace).signed.value
-      if (!passes(this.state(workspace))) {
-        this.#deps.clock.after(REPLACE_AGAIN_MS, () => this.#again(workspace, home))
-      }
+      if (!passes(this.state(workspace))) this.#later(workspace, () => this.failover(workspace, home))
     }
   }
 
-  #again(workspace: WorkspaceId, home: PeerIdText | null): void {
-    if (passes(this.state(workspace))) return
-    this.failover(workspace, home).catch((error: unknown) => {
-      this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a workspace is still without a home')
+  /** Tries it in a while, where nobody serves the workspace by then. */
+  #later(workspace: WorkspaceId, work: () => Promise<void>): void {
+    this.#deps.clock.after(REPLACE_AGAIN_MS, () => {
+      if (passes(this.state(workspace))) return
+      work().catch((error: unknown) => {
+        this.#deps.log.warn({ workspace, error: messageOf(error) }, 'a workspace is still without a home')
+      })
     })
   }
 
@@ -413,7 +393,6 @@ export class Director {
 
   #set(workspace: WorkspaceId, state: WorkspaceState): void {
     this.#states.set(workspace, state)
-    this.touch(workspace)
   }
 }
 

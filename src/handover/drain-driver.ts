@@ -51,20 +51,28 @@ export class DrainDriver {
   readonly #deps: DrainDriverDeps
   readonly #onChange: (report: DrainReport) => void
   /** The newest of each workspace. */
-  readonly #proven = new Map<WorkspaceId, ProvenHead>()
+  readonly #proven: Map<WorkspaceId, ProvenHead>
   /** All that was ever to be handed over, and what of it is done. */
   readonly #taken = new Map<WorkspaceId, PlannedHandover>()
   readonly #done = new Set<WorkspaceId>()
-  readonly #recipients = new Map<WorkspaceId, PeerIdText>()
+  readonly #recipients: Map<WorkspaceId, PeerIdText>
   #drain: Drain = { state: 'serving' }
   #plan: readonly PlannedHandover[] = []
   #reason = ''
   #stopped = new AbortController()
 
-  constructor(deps: DrainDriverDeps, peer: PeerIdText, onChange: (report: DrainReport) => void) {
+  /** `before`: the last drain of this instance, which may have handed over a part. Its proofs count. */
+  constructor(
+    deps: DrainDriverDeps,
+    peer: PeerIdText,
+    onChange: (report: DrainReport) => void,
+    before: DrainDriver | null = null
+  ) {
     this.#deps = deps
     this.peer = peer
     this.#onChange = onChange
+    this.#proven = new Map(before === null ? [] : before.#proven)
+    this.#recipients = new Map(before === null ? [] : before.#recipients)
   }
 
   get isUnderWay(): boolean {

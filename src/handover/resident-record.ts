@@ -1,5 +1,6 @@
 import { open, type Signed } from '../core/envelope.ts'
 import type { PeerIdText } from '../core/ids.ts'
+import type { KeyValue } from '../core/key-value.ts'
 import {
   headRecord,
   ownershipRecord,
@@ -21,6 +22,14 @@ export interface ResidentRecord {
   readonly keptUntilMs: number | null
   /** The files may be older than what was acknowledged: power was lost since they were written. */
   readonly suspect: boolean
+}
+
+/** Do these records name a workspace whose home this instance is, as far as it knows? */
+export async function hasHomes(records: KeyValue): Promise<boolean> {
+  for await (const [, bytes] of records.entries({ prefix: '' })) {
+    if ((JSON.parse(Buffer.from(bytes).toString()) as Stored).role === 'home') return true
+  }
+  return false
 }
 
 export function encodeRecord(record: ResidentRecord): Uint8Array {

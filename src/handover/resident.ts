@@ -67,6 +67,13 @@ export class Resident {
       .map(([workspace, one]) => ({ workspace, ...one.usage() }))
   }
 
+  /** What this instance is home of, with the sequence of the newest published head; 0 before the first. */
+  homes(): { workspace: WorkspaceId; sequence: number }[] {
+    return [...this.#workspaces]
+      .filter(([, { record }]) => record.role === 'home')
+      .map(([workspace, { record }]) => ({ workspace, sequence: record.head?.value.sequence ?? 0 }))
+  }
+
   counts(): { home: number; standby: number; users: number } {
     const roles = [...this.#workspaces.values()].map(({ record }) => record)
     const homes = roles.filter(({ role }) => role === 'home')

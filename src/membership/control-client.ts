@@ -118,8 +118,8 @@ export class ControlClient {
       links.push(data)
       // Losing the bulk connection alone would leave a home that cannot publish: both stand or fall together.
       void data.closed.then(() => channel.abort(new Error('the data connection broke')))
-      await handlers.connected({ control, data, welcome })
       this.#channel = channel
+      await handlers.connected({ control, data, welcome })
       onWelcome()
       await this.#converse(channel, welcome)
     } finally {

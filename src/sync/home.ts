@@ -34,6 +34,7 @@ export interface Unsynced {
 }
 
 interface Waiter {
+  readonly paths: readonly string[]
   readonly resolve: () => void
   readonly reject: (error: NodeDaemonError) => void
 }
@@ -96,7 +97,8 @@ export class HomeSync {
   /**
    * Resolves once a head that contains these paths as they are now is durable in the main repository.
    *
-   * @throws NodeDaemonError `NOT_HOME` another instance took over; `CLOSED` this one stops
+   * @throws NodeDaemonError `NOT_HOME` another instance took over; `CLOSED` this one stops; `BUSY` what stands there could
+   *   not be read as it is: it kept changing, or may not be read
    */
   published(paths: readonly string[] | 'all' = []): Promise<void> {
     if (this.#fenced !== null) return Promise.reject(this.#fenced)
@@ -104,7 +106,7 @@ export class HomeSync {
     this.changed(paths)
     if (this.#isClean && this.#attempt === null && this.#inFlightSince === null) return Promise.resolve()
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject })
+      this.#waiters.push({ paths: paths === 'all' ? [] : paths, resolve, reject })
       this.#wake()
     })
   }
@@ -167,8 +169,11 @@ export class HomeSync {
     this.#inFlightSince = started
     this.#waiters = []
     try {
-      await this.#publish(dirty)
-      for (const waiter of waiters) waiter.resolve()
+      const unsettled = await this.#publish(dirty)
+      for (const waiter of waiters) {
+        if (isAmong(waiter.paths, unsettled)) waiter.reject(notTaken())
+        else waiter.resolve()
+      }
       this.#inFlightSince = null
     } catch (error) {
       this.#restore(dirty, started, waiters)
@@ -203,7 +208,8 @@ export class HomeSync {
     await sleep(clock, RETRY_MS, this.#stopped.signal).catch(() => undefined)
   }
 
-  async #publish(dirty: ReadonlySet<string> | 'all'): Promise<void> {
+  /** Resolves with the paths that the snapshot does not have as they are. */
+  async #publish(dirty: ReadonlySet<string> | 'all'): Promise<readonly string[]> {
     const { signal } = this.#stopped
     const remote = await this.#deps.remote(signal)
     // The answer to the last attempt may have been lost while the head was accepted.
@@ -218,10 +224,14 @@ export class HomeSync {
         },
         { signal, forget: this.#forget }
       )
-      if (this.#tip?.value.root.equals(snapshot.root) === true) return await snapshot.commit()
+      if (this.#tip?.value.root.equals(snapshot.root) === true) {
+        await snapshot.commit()
+        return snapshot.unsettled
+      }
       const inline = await sender.finish()
       this.#attempt = { head: await this.#nextHead(snapshot), snapshot, inline }
       await this.#settle(remote, this.#attempt)
+      return snapshot.unsettled
     } finally {
       this.#inFlightBytes = 0
       await sender.close()
@@ -263,4 +273,9 @@ function unknownThere(error: unknown): never {
   throw hasCode(error, 'NOT_FOUND') ? new NodeDaemonError('NOT_HOME', error.message, { cause: error }) : error
 }
 
+const isAmong = (paths: readonly string[], unsettled: readonly string[]): boolean =>
+  unsettled.some((path) => paths.some((other) => path === other || path.startsWith(`${other}/`)))
+
+const notTaken = (): NodeDaemonError =>
+  new NodeDaemonError('BUSY', 'the file changes while it is read, or cannot be read')
 const stopping = (): NodeDaemonError => new NodeDaemonError('CLOSED', 'this instance is stopping')

@@ -37,10 +37,12 @@ const SETTINGS = {
   help: { type: 'boolean', default: false }
 } as const
 
+class UsageError extends Error {}
+
 function whole(name: string, text: string, max: number): number {
   const value = Number(text)
   if (Number.isInteger(value) && value >= 1 && value <= max) return value
-  throw new Error(`--${name} takes a whole number from 1 to ${max}`)
+  throw new UsageError(`--${name} takes a whole number from 1 to ${max}`)
 }
 
 async function main(): Promise<number> {
@@ -51,9 +53,10 @@ async function main(): Promise<number> {
     return 0
   }
   const benchmark = BENCHMARKS.find((one) => one.name === name)
-  if (benchmark === undefined || rest.length > 0) throw new Error(`there is no benchmark "${positionals.join(' ')}"`)
+  if (benchmark === undefined || rest.length > 0)
+    throw new UsageError(`there is no benchmark "${positionals.join(' ')}"`)
   const dist = resolve(values.dist)
-  if (!existsSync(join(dist, 'cli/main.js'))) throw new Error(`${dist} is not built: run "npm run build" first`)
+  if (!existsSync(join(dist, 'cli/main.js'))) throw new UsageError(`${dist} is not built: run "npm run build" first`)
   const options: BenchOptions = {
     dist,
     sizeBytes: whole('size', values.size, 1024) * MIB,
@@ -90,5 +93,5 @@ try {
   process.exitCode = await main()
 } catch (error) {
   console.error(error instanceof Error ? error.message : String(error))
-  process.exitCode = 1
+  process.exitCode = error instanceof UsageError ? 2 : 1
 }

@@ -47,7 +47,7 @@ describe('a drain', () => {
     await using federation = await TestFederation.open(['--standbys', '0'])
     await federation.join('alpha')
     const ada = await federation.addUser('ada')
-    await ada.save('/large.bin', randomBytes(8_000_000))
+    await ada.save('/large.bin', randomBytes(14_000_000))
     await federation.join('beta', ['--download-limit', '1MB/s'])
     const drain = federation.start('drain', ['drain'], federation.folder('alpha'))
     await federation.program('alpha').event('draining')

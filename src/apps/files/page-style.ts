@@ -30,6 +30,7 @@ tbody tr:hover { background: var(--wash) }
 .name.folder a { font-weight: 600 }
 .name.folder a::after { content: "/" }
 .size, .time, .do { white-space: nowrap; font-size: .9rem }
+th.size, th.time { font-size: .85rem }
 .size { text-align: right; font-variant-numeric: tabular-nums }
 .do { text-align: right }
 .do button, .do .button { padding: .2rem .6rem; margin-left: .35rem; font-size: .85rem }

@@ -80,6 +80,7 @@ label { font-size: 0.9rem; font-weight: 550; }
 .field { display: grid; gap: 0.25rem; }
 .check { display: flex; gap: 0.6rem; font-weight: 400; }
 .search { display: grid; gap: 0.25rem; max-width: 26rem; }
+.search input { background: var(--card); }
 
 .sign-in { min-height: 100vh; display: grid; place-items: center; padding: 1.25rem; }
 .sign-in form { display: grid; gap: 0.9rem; background: var(--card); border: 1px solid var(--line); border-radius: 16px; padding: 2rem; width: 100%; max-width: 26rem; box-shadow: var(--shadow); }

@@ -1,7 +1,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { systemClock } from '../../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { seal } from '../../../src/core/envelope.ts'
 import { codeOf } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
@@ -15,6 +15,7 @@ import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
+import { manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
   BETA,
@@ -51,11 +52,17 @@ interface Shared {
   readonly state: KeyValue
   readonly index: KeyValue
   readonly number: { value: number }
+  readonly clock: Clock
 }
 
-async function place(near: NearRepository, identity = ALPHA, number = { value: 0 }): Promise<Place> {
+async function place(
+  near: NearRepository,
+  identity = ALPHA,
+  number = { value: 0 },
+  clock: Clock = systemClock()
+): Promise<Place> {
   const base = await temporaryFolder()
-  return opened({ near, identity, base, state: memoryKeyValue(), index: memoryKeyValue(), number }, true)
+  return opened({ near, identity, base, state: memoryKeyValue(), index: memoryKeyValue(), number, clock }, true)
 }
 
 async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
@@ -86,7 +93,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     remote: async () => near,
     identity,
     coordinator: COORDINATOR.peerId,
-    clock,
+    clock: shared.clock,
     log: silent,
     acknowledge: () => 'replicated',
     leaseValid: () => leased.valid,
@@ -208,8 +215,9 @@ describe('a home', () => {
     expect(await files(at)).toBe(1)
   })
 
-  test('counts the requests of each epoch for itself: a late end of an old one hides no new one', async () => {
-    const at = await fresh()
+  test('thaws by itself when requests in flight do not end; those of an old epoch hide none of the new one', async () => {
+    const clock = manualClock()
+    const at = await place(nearRepository(await memoryRepository(), homeOf(ALPHA)), ALPHA, { value: 0 }, clock)
     await at.order('assume')
     const old = at.resident.enter(WORKSPACE, 1)
     await nextEpoch(at.near, BETA)
@@ -218,15 +226,19 @@ describe('a home', () => {
     await at.order('assume')
     const current = at.resident.enter(WORKSPACE, 3)
     old.leave()
-    let frozen = false
-    const freezing = at.freeze().then(() => {
-      frozen = true
+    let outcome = ''
+    const freezing = at.freeze().then((ended) => {
+      outcome = ended
     })
-    await writeFile(join(current.folder, 'slow.txt'), 'slow')
-    await current.wrote(['slow.txt'])
-    expect(frozen).toBe(false)
-    current.leave()
+    await until(() => {
+      clock.advance(1000)
+      return outcome !== ''
+    })
     await freezing
+    expect(outcome).toBe('TIMED_OUT')
+    expect(entered(at, 3)).toBe('entered')
+    current.leave()
+    expect(await at.freeze()).toBe('done')
   })
 
   test('goes on after a restart where it stopped, with what was changed meanwhile', async () => {

@@ -189,7 +189,6 @@ test('nothing is published while nothing has changed', async () => {
   await at.put({ 'a.txt': 'a' })
   await at.home.published()
   await at.home.published(['a.txt'])
-  await at.home.published('all')
   expect(at.near.published).toHaveLength(1)
 })
 

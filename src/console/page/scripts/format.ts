@@ -18,7 +18,7 @@ export function bytes(count) {
 
 export function duration(ms) {
   const s = Math.round(ms / 1000)
-  if (s < 1) return ms < 1 ? '0 s' : '< 1 s'
+  if (s < 1) return ms < 1 ? '0 s' : '1 s'
   if (s < 60) return s + ' s'
   if (s < 3600) return Math.round(s / 60) + ' min'
   if (s < 36 * 3600) return short(s / 3600) + ' h'

@@ -3,6 +3,7 @@ import { chip, h, renderList, byId } from './dom.js'
 import { bytes, duration, number, plural } from './format.js'
 
 const TROUBLED = ['stalled', 'dead', 'draining']
+const MEMBERS = ['approved', 'serving', 'draining', 'stalled', 'drained', 'dead']
 
 export function overviewPage() {
   return [
@@ -20,12 +21,13 @@ export function overviewPage() {
 
 export function showOverview(status, peers) {
   const safety = byId('safety')
-  safety.dataset.safe = String(status.safeToSwitchOff)
-  const text = status.safeToSwitchOff
+  const safe = status.unsyncedBytes === 0 && status.unsyncedAgeMs === 0
+  safety.dataset.safe = String(safe)
+  const text = safe
     ? 'Everything is safe: nothing stands on one disk only.'
-    : 'Not everything is safe yet' + (status.reason ? ': ' + status.reason : '.')
+    : 'Not everything is safe yet: for ' + duration(status.unsyncedAgeMs) + ' ' + (status.unsyncedBytes === 0 ? 'changes' : bytes(status.unsyncedBytes)) + ' have stood on one disk only.'
   if (safety.textContent !== text) safety.textContent = text
-  renderList(byId('figures'), figures(status), (figure) => figure.id, figureCard)
+  renderList(byId('figures'), figures(status, peers), (figure) => figure.id, figureCard)
   const attention = peers.filter((peer) => TROUBLED.includes(peer.state))
   byId('attention').hidden = attention.length === 0
   renderList(byId('attention-list'), attention, (peer) => peer.peerId, (peer) =>
@@ -33,10 +35,11 @@ export function showOverview(status, peers) {
   renderList(byId('about'), about(status), ([term]) => term, ([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value)))
 }
 
-function figures(status) {
+function figures(status, peers) {
   const { instances, workspaces, repository } = status
+  const members = peers.filter((peer) => MEMBERS.includes(peer.state)).length
   return [
-    { id: 'serving', value: number(instances.serving), title: instances.serving === 1 ? 'instance serves' : 'instances serve', note: 'of ' + plural(instances.total, 'member', 'members') },
+    { id: 'serving', value: number(instances.serving), title: instances.serving === 1 ? 'instance serves' : 'instances serve', note: 'of ' + plural(members, 'member', 'members') },
     { id: 'pending', value: number(instances.pending), title: 'pending', note: instances.pending === 0 ? 'nobody waits' : 'waiting for approval', warn: instances.pending > 0 },
     { id: 'workspaces', value: number(workspaces.total), title: workspaces.total === 1 ? 'workspace' : 'workspaces', note: workspaces.waiting === 0 ? 'all have a home' : plural(workspaces.waiting, 'waits', 'wait') + ' for an instance', warn: workspaces.waiting > 0 },
     { id: 'unsynced', value: bytes(status.unsyncedBytes), title: 'unsynced', note: status.unsyncedBytes === 0 ? 'all is in the repository' : 'oldest for ' + duration(status.unsyncedAgeMs), warn: status.unsyncedAgeMs > 60000 },
