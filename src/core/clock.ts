@@ -26,16 +26,27 @@ export function systemClock(): Clock {
   const monotonicStart = performance.now()
   const uptimeStart = uptime()
   let latest = 0
+  // What the uptime is ahead of the timer: it grows only while the machine is suspended.
+  let suspendedMs = 0
+  let lookAgainAt = 0
   return {
     now() {
-      const elapsed = Math.max(performance.now() - monotonicStart, (uptime() - uptimeStart) * 1000 - 1000)
-      latest = Math.max(latest, elapsed)
+      const timer = performance.now() - monotonicStart
+      if (timer >= lookAgainAt) {
+        lookAgainAt = timer + UPTIME_EVERY_MS
+        suspendedMs = Math.max(suspendedMs, (uptime() - uptimeStart) * 1000 - timer - UPTIME_PRECISION_MS)
+      }
+      latest = Math.max(latest, timer + suspendedMs)
       return latest
     },
     wall: () => Date.now(),
     after: startTimer
   }
 }
+
+/** The uptime is read from a file: not for every question. A suspension is noticed this much later. */
+const UPTIME_EVERY_MS = 100
+const UPTIME_PRECISION_MS = 1000
 
 /** Node calls back at once what is further away than this. */
 const TIMER_MS_MAX = 2 ** 31 - 1

@@ -4,6 +4,7 @@ import { peerIdFromPublicKey } from '@libp2p/peer-id'
 import { RecordEnvelope } from '@libp2p/peer-record'
 import { CID } from 'multiformats/cid'
 import { create as createDigest } from 'multiformats/hashes/digest'
+import { readyToSign, readyToVerify } from './ed25519.ts'
 import { messageOf, NodeDaemonError } from './errors.ts'
 import type { Identity } from './identity.ts'
 import type { PeerIdText } from './ids.ts'
@@ -38,7 +39,7 @@ export async function seal<T>(type: RecordType<T>, value: T, identity: Identity)
     marshal: () => type.encode(value),
     equals: () => false
   }
-  const envelope = await RecordEnvelope.seal(record, identity.privateKey)
+  const envelope = await RecordEnvelope.seal(record, readyToSign(identity.privateKey))
   const bytes = envelope.marshal()
   return { value, signer: identity.peerId, bytes, cid: recordCid(bytes) }
 }
@@ -70,10 +71,13 @@ function decoded<T>(type: RecordType<T>, payload: Uint8Array): T {
 
 async function certified(domain: string, bytes: Uint8Array): Promise<{ payload: Uint8Array; publicKey: PublicKey }> {
   try {
-    const envelope = await RecordEnvelope.openAndCertify(bytes, domain)
+    const envelope = RecordEnvelope.createFromProtobuf(bytes)
+    const { publicKey } = envelope
+    envelope.publicKey = readyToVerify(publicKey)
+    if (!(await envelope.validate(domain))) throw new Error('the signature is wrong')
     // Else one signature would have many envelopes, each with a name of its own.
     if (!Buffer.from(envelope.marshal()).equals(bytes)) throw new Error('the envelope is not in its canonical form')
-    return { payload: envelope.payload.subarray(), publicKey: envelope.publicKey }
+    return { payload: envelope.payload.subarray(), publicKey }
   } catch (error) {
     throw new NodeDaemonError('BAD_SIGNATURE', `a ${domain} record does not verify: ${messageOf(error)}`)
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys'
-import type { PrivateKey } from '@libp2p/interface'
+import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
 import { CODE_WORDS } from './code-words.ts'
 import { NodeDaemonError } from './errors.ts'
@@ -9,7 +9,7 @@ import { isPeerIdText, type PeerIdText } from './ids.ts'
 /** A key of our own and the PeerId that follows from it. */
 export interface Identity {
   readonly peerId: PeerIdText
-  readonly privateKey: PrivateKey
+  readonly privateKey: Ed25519PrivateKey
 }
 
 export async function createIdentity(): Promise<Identity> {
@@ -31,7 +31,7 @@ export function identityFromBytes(bytes: Uint8Array): Identity {
 
 export const identityToBytes = (identity: Identity): Uint8Array => privateKeyToProtobuf(identity.privateKey)
 
-function identityOf(privateKey: PrivateKey): Identity {
+function identityOf(privateKey: Ed25519PrivateKey): Identity {
   return { peerId: peerIdFromPrivateKey(privateKey).toString() as PeerIdText, privateKey }
 }
 

@@ -162,18 +162,20 @@ export class HomeSync {
   async #cycle(): Promise<void> {
     const dirty = this.#dirty
     const since = this.#dirtySince
-    const waiters = this.#waiters
+    let waiters = this.#waiters
     this.#dirty = new Set()
     this.#dirtySince = null
     const started = since ?? this.#deps.clock.now()
     this.#inFlightSince = started
     this.#waiters = []
     try {
-      const unsettled = await this.#publish(dirty)
-      for (const waiter of waiters) {
-        if (isAmong(waiter.paths, unsettled)) waiter.reject(notTaken())
-        else waiter.resolve()
-      }
+      await this.#publish(dirty, (unsettled) => {
+        for (const waiter of waiters) {
+          if (isAmong(waiter.paths, unsettled)) waiter.reject(notTaken())
+          else waiter.resolve()
+        }
+        waiters = []
+      })
       this.#inFlightSince = null
     } catch (error) {
       this.#restore(dirty, started, waiters)
@@ -208,12 +210,12 @@ export class HomeSync {
     await sleep(clock, RETRY_MS, this.#stopped.signal).catch(() => undefined)
   }
 
-  /** Resolves with the paths that the snapshot does not have as they are. */
-  async #publish(dirty: ReadonlySet<string> | 'all'): Promise<readonly string[]> {
+  /** `onDurable` is called as soon as the repository has the snapshot, with the paths that it does not have as they are. */
+  async #publish(dirty: ReadonlySet<string> | 'all', onDurable: (unsettled: readonly string[]) => void): Promise<void> {
     const { signal } = this.#stopped
     const remote = await this.#deps.remote(signal)
     // The answer to the last attempt may have been lost while the head was accepted.
-    if (this.#attempt !== null) await this.#settle(remote, this.#attempt)
+    if (this.#attempt !== null) await this.#settle(remote, this.#attempt, () => undefined)
     const sender = new BlockSender(remote, this.#workspace, signal)
     try {
       const snapshot = await this.#deps.worktree.snapshot(
@@ -225,24 +227,24 @@ export class HomeSync {
         { signal, forget: this.#forget }
       )
       if (this.#tip?.value.root.equals(snapshot.root) === true) {
-        await snapshot.commit()
-        return snapshot.unsettled
+        onDurable(snapshot.unsettled)
+        return await snapshot.commit()
       }
       const inline = await sender.finish()
       this.#attempt = { head: await this.#nextHead(snapshot), snapshot, inline }
-      await this.#settle(remote, this.#attempt)
-      return snapshot.unsettled
+      await this.#settle(remote, this.#attempt, () => onDurable(snapshot.unsettled))
     } finally {
       this.#inFlightBytes = 0
       await sender.close()
     }
   }
 
-  async #settle(remote: RemoteRepository, attempt: Attempt): Promise<void> {
+  async #settle(remote: RemoteRepository, attempt: Attempt, onDurable: () => void): Promise<void> {
     await remote.publish(attempt.head, attempt.inline).catch(unknownThere)
     this.#tip = attempt.head
     this.#attempt = null
     this.#forget = false
+    onDurable()
     await this.#deps.onPublished(attempt.head)
     await attempt.snapshot.commit()
   }

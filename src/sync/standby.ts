@@ -11,6 +11,8 @@ import { receiptOf } from './receipt.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
 const RETRY_MS = 1000
+/** Heads that follow one another at once are applied together. */
+const GATHER_MS = 100
 
 export interface FollowDeps {
   readonly worktree: Worktree
@@ -105,6 +107,7 @@ export class StandbySync {
         await this.#deps.onApplied(head, receipt)
         this.#applied = { head, receipt }
         await (await this.#deps.remote(signal)).holding(receipt)
+        await sleep(this.#deps.clock, GATHER_MS, signal)
       } catch (error) {
         if (signal.aborted) return
         this.#deps.log.warn(

@@ -109,6 +109,12 @@ test('a standby applies what it is told, remembers it, and then says so with its
   expect(receipt?.value.head.equals(head.cid)).toBe(true)
 })
 
+/** After each head the standby waits a moment, so that those that follow at once are applied together. */
+async function gathered(at: Bench): Promise<void> {
+  await until(() => at.clock.waiting > 0)
+  at.clock.advance(100)
+}
+
 test('of several heads that came meanwhile, the newest is applied', async () => {
   const at = await bench()
   const { promise: hold, resolve: release } = Promise.withResolvers<void>()
@@ -119,6 +125,7 @@ test('of several heads that came meanwhile, the newest is applied', async () => 
   at.standby.told(third)
   at.standby.told(second)
   release()
+  await gathered(at)
   await until(() => at.near.held.some(({ value }) => value.sequence === 3))
   expect(await read(at, 'a.txt')).toBe('3')
   expect(at.near.held.map(({ value }) => value.sequence)).toEqual([1, 3])
@@ -134,6 +141,7 @@ test('an older head, or one of an epoch before, changes nothing', async () => {
   const forged = await seal(headRecord, { ...old.value, sequence: 9 }, ALPHA)
   at.standby.told(forged)
   at.standby.told(await at.publish({ 'b.txt': 'b' }))
+  await gathered(at)
   await until(() => at.near.held.length === 2)
   expect(at.applied.map(({ head }) => [head.value.epoch, head.value.sequence])).toEqual([
     [2, 2],
