@@ -205,8 +205,9 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   registry.onChange(({ member }) => caretaker.decided(member))
   const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
   for (const { peerId, state } of registry.members()) {
-    if (state === 'approved') detector.awaited(peerId, Math.max(START_GRACE_MS, options.leaseMs))
-    else if (homes.has(peerId)) detector.awaited(peerId, 0)
+    // One that is no member any more does not come back, and what it was home of must go elsewhere.
+    if (state !== 'approved' && !homes.has(peerId)) continue
+    detector.awaited(peerId, Math.max(START_GRACE_MS, options.leaseMs))
   }
 
   const frontDoor = new FrontDoor(

@@ -153,7 +153,7 @@ export class InstanceDaemon implements RunningInstance {
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT')) throw error
       // Without a coordinator nothing can be handed over: what is left to do is to save all, should it come back.
-      await this.flush(Math.max(0, until - clock.now()))
+      await this.flush(Math.max(0, Math.round(until - clock.now())))
     }
   }
 
