@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
 import type { FailureDetector } from '../handover/failure-detector.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -18,6 +19,7 @@ import type { Fleet } from './fleet.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
+const FAILOVERS_AT_ONCE = 64
 
 export interface CaretakerDeps {
   readonly registry: MemberRegistry
@@ -112,10 +114,11 @@ export class Caretaker implements ControlEvents {
     frontDoor().dropHome(peer)
     changes.tell('peers')
     this.#record(peer, 'peer.dead', { workspaces: homes.length })
-    const outcomes = await Promise.allSettled(homes.map((workspace) => director.failover(workspace, peer)))
-    for (const outcome of outcomes) {
-      if (outcome.status === 'rejected') log.error({ peer, error: messageOf(outcome.reason) }, 'a failover failed')
-    }
+    await forEachParallel(homes, FAILOVERS_AT_ONCE, async (workspace) => {
+      await director.failover(workspace, peer).catch((error: unknown) => {
+        log.error({ peer, workspace, error: messageOf(error) }, 'a failover failed')
+      })
+    })
     for (const { signed } of table.standbysOf(peer)) await director.tend(signed.value.workspace)
   }
 

@@ -67,6 +67,7 @@ export class Drains {
   async resume(peer: PeerIdText): Promise<void> {
     this.cancel(peer)
     await this.returned(peer)
+    await this.#deps.director.adoptOrphans()
   }
 
   /** An instance is connected: one that was drained takes workspaces again, a drain that is under way goes on. */

@@ -63,6 +63,10 @@ export class Fleet implements Instances {
     return this.#deps.control().session(peer) !== null
   }
 
+  isGone(peer: PeerIdText): boolean {
+    return !this.isConnected(peer) && this.#deps.detector().isDead(peer)
+  }
+
   nameOf(peer: PeerIdText): string {
     return this.#deps.registry.get(peer)?.name ?? peer
   }

@@ -5,12 +5,14 @@ import type { Identity } from '../core/identity.ts'
 import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { KeyedMutex } from '../core/mutex.ts'
+import { forEachParallel } from '../core/parallel.ts'
 import type { Random } from '../core/random.ts'
-import { type Receipt, receiptRecord, type SignedHead, sealRecord } from '../core/records.ts'
+import { type Receipt, receiptRecord, sealRecord } from '../core/records.ts'
 import { chooseHome, chooseSuccessor, type ToPlace } from '../placement/place.ts'
 import type { MainRepository } from '../store/repository.ts'
 import { receiptProblem } from './certificate.ts'
 import type { Holdings } from './holdings.ts'
+import type { Moved } from './moved.ts'
 import type { Instances } from './neighbours.ts'
 import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
 import { Standbys } from './standbys.ts'
@@ -25,6 +27,7 @@ const ORDER_MS = 15_000
 const IDLE_MS = 3000
 const FREEZE_MS = 15_000
 const REPLACE_AGAIN_MS = 5000
+const ADOPTED_AT_ONCE = 64
 /** Targets that are tried one after another before a workspace waits for a change among the instances. */
 const ATTEMPTS_MAX = 4
 
@@ -39,18 +42,6 @@ export interface DirectorDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
-}
-
-export interface Moved {
-  readonly workspace: WorkspaceId
-  readonly from: PeerIdText | null
-  readonly to: PeerIdText | null
-  readonly epoch: number
-  /** The head on which the new epoch begins, and the new home's receipt for it. Null where nothing was ever written. */
-  readonly base: SignedHead | null
-  readonly receipt: Signed<Receipt> | null
-  /** How long requests were held, in milliseconds. */
-  readonly pauseMs: number
 }
 
 /**
@@ -115,12 +106,18 @@ export class Director {
     const { table } = this.#deps
     const homes = table.homesOf(peer).map(({ signed }) => this.resume(signed.value.workspace))
     const standbys = table.standbysOf(peer).map(({ signed }) => this.#standbys.order(peer, signed, 'follow'))
-    const orphans = [...table.all()].filter(({ signed }) => signed.value.home === null)
-    const adopted = orphans.map(({ signed }) => this.failover(signed.value.workspace, null))
-    for (const outcome of await Promise.allSettled([...homes, ...standbys, ...adopted])) {
+    for (const outcome of await Promise.allSettled([...homes, ...standbys, this.adoptOrphans()])) {
       if (outcome.status === 'fulfilled') continue
       this.#deps.log.warn({ peer, error: messageOf(outcome.reason) }, 'an instance was not told everything')
     }
+  }
+
+  /** Workspaces without a home get one, where an instance can take them now. */
+  async adoptOrphans(): Promise<void> {
+    const { table, instances } = this.#deps
+    const homes = [...table.all()].map(({ signed }) => signed.value)
+    const orphans = homes.filter(({ home }) => home === null || instances.isGone(home))
+    await forEachParallel(orphans, ADOPTED_AT_ONCE, ({ workspace, home }) => this.failover(workspace, home))
   }
 
   /** The instance holds a workspace that is none of its own any more: it hands in what was not published, and lets go. */
@@ -254,11 +251,19 @@ export class Director {
 
   /**
    * The home is gone: a standby takes over, or any other instance, which restores from the repository.
-   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now.
+   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now. Where nobody can take
+   * over, its epoch stays open: what it had not published is not in vain when it comes back.
    */
   failover(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
     return this.#work.run(workspace, async () => {
       if (this.#owned(workspace).signed.value.home !== gone) return
+      if (gone !== null && !this.#deps.instances.isConnected(gone) && this.#successor(workspace, [gone]) === null) {
+        this.#set(
+          workspace,
+          orphan(promote(this.state(workspace)), 'its home is away, and nobody else can take it now')
+        )
+        return
+      }
       await this.#replace(workspace, gone)
       void this.tend(workspace)
     })

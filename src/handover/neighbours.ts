@@ -8,6 +8,8 @@ export interface Instances {
   candidates(): readonly Candidate[]
   /** Is its control stream open? */
   isConnected(peer: PeerIdText): boolean
+  /** Does it count as dead: not connected, and not heard for too long? */
+  isGone(peer: PeerIdText): boolean
   nameOf(peer: PeerIdText): string
   /** See `Session.order`. */
   order(peer: PeerIdText, order: Order, timeoutMs: number): Promise<Uint8Array>

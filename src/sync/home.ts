@@ -194,6 +194,7 @@ export class HomeSync {
   async #failed(error: unknown): Promise<void> {
     const { clock, log, onFenced } = this.#deps
     if (this.#stopped.signal.aborted) return
+    if (hasCode(error, 'CONFLICT') && (await this.#adoptOwnTip())) return
     if (hasCode(error, 'SEALED', 'STALE_EPOCH', 'NOT_HOME', 'CONFLICT', 'FORBIDDEN')) {
       this.#fenced = new NodeDaemonError('NOT_HOME', `workspace ${this.#workspace} has moved: ${messageOf(error)}`)
       for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#fenced)
@@ -208,6 +209,27 @@ export class HomeSync {
     }
     log.warn({ workspace: this.#workspace, error: messageOf(error) }, 'not published yet, trying again')
     await sleep(clock, RETRY_MS, this.#stopped.signal).catch(() => undefined)
+  }
+
+  /**
+   * The repository may have taken a head of this home whose receipt was lost, and that was given up since. Then that one
+   * is the tip, and everything is looked at again.
+   */
+  async #adoptOwnTip(): Promise<boolean> {
+    const { remote, identity, onPublished, log } = this.#deps
+    try {
+      const tip = await (await remote(this.#stopped.signal)).tip(this.#workspace)
+      const known = tip === null || this.#tip?.cid.equals(tip.cid) === true
+      if (known || tip.signer !== identity.peerId || tip.value.epoch !== this.#epoch) return false
+      this.#tip = tip
+      this.#attempt = null
+      this.#dirty = 'all'
+      await onPublished(tip)
+      return true
+    } catch (error) {
+      log.warn({ workspace: this.#workspace, error: messageOf(error) }, 'the newest head could not be asked for')
+      return false
+    }
   }
 
   /** `onDurable` is called as soon as the repository has the snapshot, with the paths that it does not have as they are. */

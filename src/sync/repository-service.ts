@@ -21,6 +21,7 @@ import {
 } from '../wire/heads.ts'
 import { serveBlocks } from './blocks-server.ts'
 import { receiptOf } from './receipt.ts'
+import { UnderWay } from './under-way.ts'
 
 /** What a peer may do with a workspace; null for nothing. Who may publish is judged by the ownership. */
 export type Access = {
@@ -60,16 +61,15 @@ export class RepositoryService {
 
   async #serveHeads(channel: Channel): Promise<void> {
     const follower = new Follower(channel, this.#deps.log)
-    let underWay = 0
+    const underWay = new UnderWay({ count: HEADS_LIMITS.requestsMax, bytes: HEADS_LIMITS.underWayBytes })
     try {
       for (let frame = await channel.receive(); frame !== null; frame = await channel.receive()) {
         const { id, ...ask } = headsRequest.decode(frame)
-        if (++underWay > HEADS_LIMITS.requestsMax) throw new NodeDaemonError('BUSY', 'too many requests under way')
+        const bytes = frame.length
+        await underWay.begin(bytes)
         void this.#answer(channel.peer, ask, follower)
           .then((answer) => follower.send({ id, ...answer }))
-          .finally(() => {
-            underWay--
-          })
+          .finally(() => underWay.end(bytes))
       }
     } finally {
       for (const workspace of follower.workspaces) this.#unfollow(workspace, follower)
@@ -168,6 +168,11 @@ export class RepositoryService {
     if (recipient !== peer || role !== 'instance')
       throw new NodeDaemonError('BAD_SIGNATURE', 'a receipt for somebody else')
     if (this.#deps.access(peer, workspace)?.read !== true) throw noAccess(workspace)
+    // A head that the repository does not know would make who claims it look nearer to the base than all others.
+    const head = await this.#deps.repository.head(receipt.value.head)
+    if (head === null || head.value.workspace !== workspace || head.value.sequence !== receipt.value.sequence) {
+      throw new NodeDaemonError('NOT_FOUND', 'a receipt for a head that the repository does not have')
+    }
     this.#deps.onHolding(receipt)
   }
 }

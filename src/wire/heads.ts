@@ -13,7 +13,9 @@ export const HEADS_LIMITS = {
   /** Content ids of missing blocks that one failure names. */
   missingMax: 1000,
   /** Requests that one peer may have under way at once. */
-  requestsMax: 1024
+  requestsMax: 1024,
+  /** Bytes of requests of one stream that are worked on at once; more are not read until some are answered. */
+  underWayBytes: 16 * 1024 * 1024
 } as const
 
 export const HEADS_PROTOCOL: Protocol = {

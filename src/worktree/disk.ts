@@ -4,7 +4,7 @@ import { chmod, lstat, mkdir, open, readdir, rmdir, statfs, unlink } from 'node:
 import { platform } from 'node:os'
 import { promisify } from 'node:util'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import { forEachParallel } from './parallel.ts'
+import { forEachParallel } from '../core/parallel.ts'
 
 const run = promisify(execFile)
 const SLASH = Buffer.from('/')

@@ -1,8 +1,8 @@
 import { constants } from 'node:fs'
 import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { forEachParallel } from '../core/parallel.ts'
 import { diskFailure, isGone, look, syncFileSystem, syncFolder } from './disk.ts'
-import { forEachParallel } from './parallel.ts'
 import { parentOf, type WorkspacePath } from './paths.ts'
 
 /** More paths than this are cheaper to sync with the whole file system. */

@@ -5,7 +5,7 @@ import { slotsOfNode } from '../content/shard.ts'
 import { DAG_PB_CODEC, RAW_CODEC } from '../core/blocks.ts'
 import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import { batches } from './parallel.ts'
+import { batches } from '../core/parallel.ts'
 import { joinPath, type WorkspacePath } from './paths.ts'
 import type { TreeIndex } from './tree-index.ts'
 

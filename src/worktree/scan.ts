@@ -7,6 +7,7 @@ import { faultOfTarget } from '../content/nodes.ts'
 import { type Block, RAW_CODEC } from '../core/blocks.ts'
 import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
+import { forEachParallel, Slots } from '../core/parallel.ts'
 import { isDenied, isGone, look } from './disk.ts'
 import type { EntryRecord } from './entry-record.ts'
 import {
@@ -19,7 +20,6 @@ import {
   sameFingerprint
 } from './fingerprint.ts'
 import { Ledger } from './ledger.ts'
-import { forEachParallel, Slots } from './parallel.ts'
 import { decodeName, joinPath, type Touched, type WorkspacePath } from './paths.ts'
 import { type ReadDeps, readSteadyFile } from './read-file.ts'
 import type { TreeIndex } from './tree-index.ts'

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { leaves } from '../content/file.ts'
 import { type Block, matches } from '../core/blocks.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import { forEachParallel, prepared } from './parallel.ts'
+import { forEachParallel, prepared } from '../core/parallel.ts'
 import { completeFile, moveIn, type PlaceDeps } from './place.ts'
 import type { PlannedFile } from './plan.ts'
 

@@ -24,6 +24,7 @@ function driverFor(at: Bench, name: Name, options: { proof?: typeof proofOf; bef
       table,
       instances: {
         candidates: () => fleet.candidates().filter(({ peer }) => peer !== peerOf(name)),
+        isGone: () => false,
         isConnected: (peer) => fleet.isConnected(peer),
         nameOf: (peer) => fleet.nameOf(peer),
         order: (peer, order) => fleet.order(peer, order)

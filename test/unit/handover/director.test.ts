@@ -227,6 +227,17 @@ describe('a failover', () => {
     expect(at.table.get(workspace)?.signed.value.epoch).toBe(3)
   })
 
+  test('without anybody keeps the epoch open for the home that comes back', async () => {
+    const at = await bench(['a'])
+    const workspace = await at.workspaceAt('a')
+    at.fleet.serving.delete('a')
+    await at.director.failover(workspace, peerOf('a'))
+    at.fleet.serving.add('a')
+    await at.director.welcome(peerOf('a'))
+    expect(at.director.state(workspace).state).toBe('serving')
+    expect(at.table.get(workspace)?.signed.value).toMatchObject({ home: peerOf('a'), epoch: 1 })
+  })
+
   test('without anybody leaves an orphan, whom the next instance that comes takes', async () => {
     const at = await bench(['a'])
     const workspace = await at.workspaceAt('a')

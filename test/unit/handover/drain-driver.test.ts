@@ -27,6 +27,7 @@ function draining(at: Bench, name: Name, busy = { value: false }): Drained {
       table: at.table,
       instances: {
         candidates: () => fleet.candidates().filter(({ peer }) => peer !== peerOf(name)),
+        isGone: () => false,
         isConnected: (peer) => fleet.isConnected(peer),
         nameOf: (peer) => fleet.nameOf(peer),
         order: (peer, order) => fleet.order(peer, order)

@@ -56,6 +56,10 @@ export class FakeFleet implements Instances {
     return [...this.serving].map((name) => instance(name, 1e9, { peer: peerOf(name) }))
   }
 
+  isGone(peer: PeerIdText): boolean {
+    return !this.isConnected(peer)
+  }
+
   isConnected(peer: PeerIdText): boolean {
     return [...this.serving].some((name) => peerOf(name) === peer)
   }

@@ -57,6 +57,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['blocks that go along with a head', bound('heads', 'Publish', 'blocks')],
     ['missing blocks that one failure names', HEADS_LIMITS.missingMax],
     ['requests of one stream under way at once', HEADS_LIMITS.requestsMax],
+    ['bytes of requests of one stream under way at once', HEADS_LIMITS.underWayBytes],
     ['streams on one connection at once', HEADS_PROTOCOL.maxStreams],
     ['the text of a failure', 1000]
   ],
