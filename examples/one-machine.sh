@@ -15,7 +15,9 @@ wait_for() { # FILE WORD
 folder="${1:-$(mktemp -d)}"
 mkdir -p "$folder"
 children=()
-trap 'kill "${children[@]}" 2>/dev/null || true; wait 2>/dev/null || true' EXIT
+# The instances end before the coordinator into which they drain.
+end() { for ((i = ${#children[@]} - 1; i >= 0; i--)); do kill "${children[i]}" 2>/dev/null && wait "${children[i]}" || true; done; }
+trap end EXIT
 
 "$nd" coordinator --data "$folder/main" --listen /ip4/127.0.0.1/tcp/0 --http 127.0.0.1:0 --admin 127.0.0.1:0 --json \
   >"$folder/main.out" 2>"$folder/main.log" &

@@ -139,7 +139,7 @@ export class Director {
   async #resume(workspace: WorkspaceId): Promise<void> {
     const { instances, repository, clock, log } = this.#deps
     const state = this.state(workspace)
-    if (state.state === 'orphaned') return
+    if (this.#owned(workspace).signed.value.home === null) return
     if (state.state !== 'serving') this.#set(workspace, promote(state))
     const { home, epoch } = this.#owned(workspace).signed.value
     try {
