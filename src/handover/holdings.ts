@@ -1,12 +1,13 @@
 import type { CID } from 'multiformats/cid'
 import type { Signed } from '../core/envelope.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import { KeyedSignal } from '../core/keyed-signal.ts'
 import type { Receipt } from '../core/records.ts'
 
 /** The newest receipt of every instance for every workspace: who holds what. */
 export class Holdings {
   readonly #receipts = new Map<WorkspaceId, Map<PeerIdText, Signed<Receipt>>>()
-  readonly #waiting = new Map<WorkspaceId, Set<() => void>>()
+  readonly #changed = new KeyedSignal<WorkspaceId>()
 
   note(receipt: Signed<Receipt>): void {
     const { workspace, recipient, sequence } = receipt.value
@@ -15,7 +16,7 @@ export class Holdings {
     const before = byPeer.get(recipient)
     if (before !== undefined && before.value.sequence > sequence) return
     byPeer.set(recipient, receipt)
-    for (const wake of this.#waiting.get(workspace) ?? []) wake()
+    this.#changed.tell(workspace)
   }
 
   /** The sequence of the newest head that the peer is known to hold; 0 for none. */
@@ -39,19 +40,6 @@ export class Holdings {
 
   /** Resolves at the next receipt for the workspace. Rejects by the signal. */
   changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const waiting = this.#waiting.get(workspace) ?? new Set()
-      this.#waiting.set(workspace, waiting)
-      const settle = (): void => {
-        waiting.delete(settle)
-        if (waiting.size === 0) this.#waiting.delete(workspace)
-        signal.removeEventListener('abort', settle)
-        if (signal.aborted) reject(signal.reason)
-        else resolve()
-      }
-      waiting.add(settle)
-      signal.addEventListener('abort', settle, { once: true })
-      if (signal.aborted) settle()
-    })
+    return this.#changed.next(workspace, signal)
   }
 }
