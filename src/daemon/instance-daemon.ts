@@ -146,6 +146,7 @@ export class InstanceDaemon implements RunningInstance {
 
   async drain(deadlineMs: number): Promise<void> {
     const { clock } = this.#deps
+    if (this.#serving === null && !(await this.#holdsHomes())) return this.#finish({ exitCode: 130, message: '' })
     const until = clock.now() + deadlineMs
     try {
       const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
@@ -214,7 +215,7 @@ export class InstanceDaemon implements RunningInstance {
 
   /** Before it serves, an instance holds what a former run has left. */
   async #withoutServing(): Promise<DrainReport> {
-    if (!(await hasHomes(prefixed(this.#deps.state, 'resident/')))) return NOTHING_TO_DRAIN
+    if (!(await this.#holdsHomes())) return NOTHING_TO_DRAIN
     throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now')
   }
 
@@ -253,8 +254,13 @@ export class InstanceDaemon implements RunningInstance {
     })
   }
 
+  /** Is there anything here that a former run was home of? */
+  #holdsHomes(): Promise<boolean> {
+    return hasHomes(prefixed(this.#deps.state, 'resident/'))
+  }
+
   async #stoppedEarly(): Promise<Outcome> {
-    if (!(await hasHomes(prefixed(this.#deps.state, 'resident/')))) return { exitCode: 0, message: '' }
+    if (!(await this.#holdsHomes())) return { exitCode: 0, message: '' }
     const message = 'Stopped before the coordinator answered; what is on this disk may not be durable elsewhere.'
     return { exitCode: 6, message }
   }

@@ -1,11 +1,10 @@
 import type { Duplex } from 'node:stream'
 import type { Connection, ConnectionGater, PeerId, Stream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
-import { peerIdFromString } from '@libp2p/peer-id'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import type { Clock } from '../core/clock.ts'
 import { aborted } from '../core/clock.ts'
@@ -17,6 +16,7 @@ import type { Protocol } from '../wire/protocol.ts'
 import { toDuplex } from './byte-stream.ts'
 import { channelOver } from './channel.ts'
 import { type Channel, type Gate, type Host, type Link, MAX_STRANGERS, STRANGER_MS } from './host.ts'
+import { ACCEPTED, Libp2pLink } from './libp2p-link.ts'
 
 /** A stream window never exceeds the read buffer: a paused stream would be aborted. */
 const STREAM_WINDOW_BYTES = 2 * 1024 * 1024
@@ -24,8 +24,7 @@ const READ_BUFFER_BYTES = 4 * 1024 * 1024
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 const MAX_STREAMS_PER_CONNECTION = 1024
 const MAX_CONNECTIONS = 10_000
-const ACCEPTED = Uint8Array.of(1)
-const ACCEPT_MS = 10_000
+const NOBODY_SPEAKS = '/node-daemon/probe/1.0.0'
 const DIAL_MS = 10_000
 
 export interface HostDeps {
@@ -45,11 +44,28 @@ export interface HostOptions {
 /** Starts libp2p: TCP, TLS or noise, yamux; no discovery, no relay, no identify. */
 export async function startHost(deps: HostDeps, options: HostOptions): Promise<Host> {
   const strangers = new Strangers(deps)
-  const node = await createLibp2p({
+  const node = await createNode(deps, strangers, options, [tls(), noise()])
+  const host = new Libp2pHost(deps, node, () => createNode(deps, strangers, { listen: [] }, [noise()]), strangers)
+  try {
+    await node.start()
+  } catch (error) {
+    await node.stop()
+    throw listenError(error, options.listen)
+  }
+  return host
+}
+
+function createNode(
+  deps: HostDeps,
+  strangers: Strangers,
+  options: HostOptions,
+  connectionEncrypters: NonNullable<Parameters<typeof createLibp2p>[0]>['connectionEncrypters']
+): Promise<Libp2p> {
+  return createLibp2p({
     privateKey: deps.identity.privateKey,
     addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
     transports: [tcp()],
-    connectionEncrypters: [tls(), noise()],
+    ...(connectionEncrypters !== undefined && { connectionEncrypters }),
     streamMuxers: [
       yamux({
         maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
@@ -72,14 +88,6 @@ export async function startHost(deps: HostDeps, options: HostOptions): Promise<H
     connectionGater: gater(deps.gate, strangers),
     start: false
   })
-  const host = new Libp2pHost(deps, node, strangers)
-  try {
-    await node.start()
-  } catch (error) {
-    await node.stop()
-    throw listenError(error, options.listen)
-  }
-  return host
 }
 
 function listenError(error: unknown, listen: readonly string[]): NodeDaemonError {
@@ -132,23 +140,45 @@ class Strangers {
   }
 }
 
+interface Served {
+  readonly protocol: Protocol
+  readonly handler: (stream: Stream, connection: Connection) => void
+}
+
+async function register(node: Libp2p, { protocol, handler }: Served): Promise<void> {
+  const limits = { maxInboundStreams: protocol.maxStreams, maxOutboundStreams: protocol.maxStreams }
+  await node.handle(protocol.id, handler, limits)
+}
+
 class Libp2pHost implements Host {
   readonly peerId: PeerIdText
   readonly #deps: HostDeps
   readonly #node: Libp2p
+  readonly #strangers: Strangers
+  readonly #createNoiseOnly: () => Promise<Libp2p>
+  readonly #served: Served[] = []
+  #noiseOnly: Promise<Libp2p> | null = null
+  #tlsProven = false
   readonly #links = new Map<string, Libp2pLink>()
 
-  constructor(deps: HostDeps, node: Libp2p, strangers: Strangers) {
+  constructor(deps: HostDeps, node: Libp2p, createNoiseOnly: () => Promise<Libp2p>, strangers: Strangers) {
     this.peerId = deps.identity.peerId
     this.#deps = deps
     this.#node = node
+    this.#strangers = strangers
+    this.#createNoiseOnly = createNoiseOnly
+    this.#watch(node)
+  }
+
+  #watch(node: Libp2p): void {
+    const { gate, log } = this.#deps
     node.addEventListener('connection:open', ({ detail: connection }) => {
       const link = this.#linkOf(connection)
-      if (connection.direction === 'inbound' && deps.gate.standing(link.peer) !== 'member') strangers.admit(connection)
+      if (connection.direction === 'inbound' && gate.standing(link.peer) !== 'member') this.#strangers.admit(connection)
     })
     node.addEventListener('peer:disconnect', ({ detail: peer }) => {
-      if (deps.gate.standing(peer.toString() as PeerIdText) === 'member') return
-      node.peerStore.delete(peer).catch((error: unknown) => deps.log.debug({ error }, 'a stranger was not forgotten'))
+      if (gate.standing(peer.toString() as PeerIdText) === 'member') return
+      node.peerStore.delete(peer).catch((error: unknown) => log.debug({ error }, 'a stranger was not forgotten'))
     })
   }
 
@@ -177,35 +207,28 @@ class Libp2pHost implements Host {
   }
 
   async #serve(protocol: Protocol, serve: (stream: Stream, link: Link) => Promise<void>): Promise<void> {
-    await this.#node.handle(
-      protocol.id,
-      (stream, connection) => {
-        const link = this.#linkOf(connection)
-        if (protocol.open === 'members' && this.#deps.gate.standing(link.peer) !== 'member') {
-          stream.abort(new NodeDaemonError('NOT_A_MEMBER', `${link.peer} is not a member`))
-          return
-        }
-        serve(stream, link).catch((error: unknown) => {
-          this.#deps.log.debug({ protocol: protocol.id, peer: link.peer, error: messageOf(error) }, 'a stream failed')
-          stream.abort(error instanceof Error ? error : new Error(String(error)))
-        })
-      },
-      { maxInboundStreams: protocol.maxStreams, maxOutboundStreams: protocol.maxStreams }
-    )
+    const handler = (stream: Stream, connection: Connection): void => {
+      const link = this.#linkOf(connection)
+      if (protocol.open === 'members' && this.#deps.gate.standing(link.peer) !== 'member') {
+        stream.abort(new NodeDaemonError('NOT_A_MEMBER', `${link.peer} is not a member`))
+        return
+      }
+      serve(stream, link).catch((error: unknown) => {
+        this.#deps.log.debug({ protocol: protocol.id, peer: link.peer, error: messageOf(error) }, 'a stream failed')
+        stream.abort(error instanceof Error ? error : new Error(String(error)))
+      })
+    }
+    this.#served.push({ protocol, handler })
+    await register(this.#node, { protocol, handler })
+    if (this.#noiseOnly !== null) await register(await this.#noiseOnly, { protocol, handler })
   }
 
   async dial(addresses: readonly string[], peer: PeerIdText, signal?: AbortSignal): Promise<Link> {
     const failures: string[] = []
     for (const address of addresses) {
       if (signal?.aborted) throw aborted(signal)
-      const limit = AbortSignal.timeout(DIAL_MS)
       try {
-        const target = multiaddr(`${address.replace(/\/p2p\/[^/]*$/, '')}/p2p/${peer}`)
-        const connection = await this.#node.dial(target, {
-          force: true,
-          signal: signal === undefined ? limit : AbortSignal.any([signal, limit])
-        })
-        return this.#linkOf(connection)
+        return await this.#dialOne(multiaddr(`${address.replace(/\/p2p\/[^/]*$/, '')}/p2p/${peer}`), signal)
       } catch (error) {
         if (signal?.aborted) throw aborted(signal)
         failures.push(`${address}: ${reasonOf(error)}`)
@@ -217,16 +240,60 @@ class Libp2pHost implements Host {
     })
   }
 
+  /**
+   * TLS first: it is faster. Its certificates are valid from an hour ago, so that two clocks further apart than that
+   * cannot use it. Noise knows no time: where something answers and TLS fails, it is tried with that, and from then on.
+   */
+  async #dialOne(target: Multiaddr, signal: AbortSignal | undefined): Promise<Link> {
+    if (this.#noiseOnly !== null) return this.#dialWith(await this.#noiseOnly, target, signal)
+    try {
+      return await this.#dialWith(this.#node, target, signal)
+    } catch (error) {
+      if (signal?.aborted || isWrongKey(error) || !hasAnswered(error)) throw error
+      const node = await this.#startNoiseOnly()
+      const link = await this.#dialWith(node, target, signal).catch(async (second: unknown) => {
+        await node.stop()
+        throw isWrongKey(second) ? second : error
+      })
+      this.#noiseOnly = Promise.resolve(node)
+      this.#deps.log.warn(
+        { error: reasonOf(error) },
+        'TLS does not work with the other side: noise is used from now on'
+      )
+      return link
+    }
+  }
+
+  async #dialWith(node: Libp2p, target: Multiaddr, signal: AbortSignal | undefined): Promise<Link> {
+    const limit = AbortSignal.timeout(DIAL_MS)
+    const either = signal === undefined ? limit : AbortSignal.any([signal, limit])
+    const connection = await node.dial(target, { force: true, signal: either })
+    if (node === this.#node && !this.#tlsProven) {
+      await provenAlive(connection, either)
+      this.#tlsProven = true
+    }
+    return this.#linkOf(connection)
+  }
+
+  async #startNoiseOnly(): Promise<Libp2p> {
+    const node = await this.#createNoiseOnly()
+    this.#watch(node)
+    await node.start()
+    for (const served of this.#served) await register(node, served)
+    return node
+  }
+
   links(peer: PeerIdText): readonly Link[] {
     return [...this.#links.values()].filter((link) => link.peer === peer && link.isOpen)
   }
 
   cut(peer: PeerIdText, reason: string): void {
-    for (const connection of this.#node.getConnections(peerIdFromString(peer))) connection.abort(new Error(reason))
+    for (const link of this.links(peer)) link.abort(new Error(reason))
   }
 
   async close(): Promise<void> {
     await this.#node.stop()
+    await (await this.#noiseOnly)?.stop()
   }
 
   #linkOf(connection: Connection): Libp2pLink {
@@ -242,94 +309,28 @@ class Libp2pHost implements Host {
   }
 }
 
-class Libp2pLink implements Link {
-  readonly id: string
-  readonly peer: PeerIdText
-  readonly direction: 'inbound' | 'outbound'
-  readonly remoteAddress: string
-  readonly closed: Promise<void>
-  readonly #connection: Connection
-
-  constructor(connection: Connection) {
-    this.#connection = connection
-    this.id = connection.id
-    this.peer = connection.remotePeer.toString() as PeerIdText
-    this.direction = connection.direction
-    this.remoteAddress = connection.remoteAddr.toString()
-    this.closed = new Promise((resolve) => {
-      connection.addEventListener('close', () => resolve(), { once: true })
-      if (!this.isOpen) resolve()
-    })
-  }
-
-  get isOpen(): boolean {
-    return this.#connection.status === 'open'
-  }
-
-  async open(protocol: Protocol, signal?: AbortSignal): Promise<Channel> {
-    return channelOver(await this.#stream(protocol, signal), this.peer, protocol)
-  }
-
-  async openBytes(protocol: Protocol, signal?: AbortSignal): Promise<Duplex> {
-    const stream = await this.#stream(protocol, signal)
-    const rest = await accepted(stream, signal)
-    return toDuplex(stream, rest)
-  }
-
-  async #stream(protocol: Protocol, signal?: AbortSignal): Promise<Stream> {
-    try {
-      return await this.#connection.newStream(protocol.id, {
-        maxOutboundStreams: protocol.maxStreams,
-        ...(signal !== undefined && { signal })
-      })
-    } catch (error) {
-      if (signal?.aborted) throw aborted(signal)
-      throw new NodeDaemonError('OUT_OF_REACH', `cannot speak ${protocol.id} with ${this.peer}: ${messageOf(error)}`, {
-        cause: error
-      })
-    }
-  }
-
-  async close(): Promise<void> {
-    await this.#connection.close().catch((error: unknown) => this.abort(error instanceof Error ? error : new Error()))
-  }
-
-  abort(reason: Error): void {
-    this.#connection.abort(reason)
-  }
-}
-
-/** A stream over the other side's limit opens and is then reset: the first byte says that it was taken. */
-function accepted(stream: Stream, signal?: AbortSignal): Promise<Uint8Array> {
-  return new Promise((resolve, reject) => {
-    const fail = (): void => {
-      settle()
-      stream.abort(new Error('not accepted'))
-      reject(new NodeDaemonError('OUT_OF_REACH', 'the other side did not accept the stream'))
-    }
-    const limit = AbortSignal.timeout(ACCEPT_MS)
-    const onMessage = (event: { data: { subarray(): Uint8Array } }): void => {
-      const bytes = event.data.subarray()
-      settle()
-      if (bytes[0] === ACCEPTED[0]) resolve(bytes.subarray(1))
-      else fail()
-    }
-    const settle = (): void => {
-      stream.removeEventListener('message', onMessage)
-      stream.removeEventListener('close', fail)
-      limit.removeEventListener('abort', fail)
-      signal?.removeEventListener('abort', fail)
-    }
-    stream.addEventListener('message', onMessage)
-    stream.addEventListener('close', fail)
-    limit.addEventListener('abort', fail)
-    signal?.addEventListener('abort', fail)
-    if (stream.status !== 'open') fail()
-  })
-}
-
 const reasonOf = (error: unknown): string =>
   error instanceof AggregateError ? error.errors.map(messageOf).join(', ') : messageOf(error)
+
+/**
+ * A certificate that the other side refuses is told only after this side was content. A protocol that nobody speaks is
+ * refused by whoever is there: that is the shortest proof of life.
+ */
+async function provenAlive(connection: Connection, signal: AbortSignal): Promise<void> {
+  try {
+    const stream = await connection.newStream(NOBODY_SPEAKS, { signal })
+    stream.abort(new Error('a probe'))
+  } catch (error) {
+    if (error instanceof Error && error.name === 'UnsupportedProtocolError') return
+    throw error
+  }
+}
+
+/** Was somebody there, who then could not be talked with? */
+const hasAnswered = (error: unknown): boolean =>
+  !/ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|timed? ?out|no valid addresses/i.test(
+    reasonOf(error)
+  )
 
 function isWrongKey(error: unknown): boolean {
   const errors = error instanceof AggregateError ? error.errors : [error]

@@ -94,11 +94,16 @@ export class TestFederation implements AsyncDisposable {
   }
 
   /** Starts a process on the folder of this name, or on another one. */
-  start(name: string, args: readonly string[], folder = this.folder(name)): Program {
+  start(
+    name: string,
+    args: readonly string[],
+    folder = this.folder(name),
+    env: Readonly<Record<string, string>> = {}
+  ): Program {
     const before = this.#programs.get(name)
     if (before?.hasEnded === false) throw new Error(`${name} runs already`)
     if (before !== undefined) this.#ended.push(before)
-    const program = Program.start(name, [...args, '--data', folder], this.root)
+    const program = Program.start(name, [...args, '--data', folder], this.root, env)
     this.#programs.set(name, program)
     return program
   }

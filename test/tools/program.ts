@@ -73,11 +73,16 @@ export class Program {
     this.#readLines()
   }
 
-  /** @param home the folder that stands for the user's own */
-  static start(name: string, args: readonly string[], home: string): Program {
+  /** @param home the folder that stands for the user's own; `extra` is added to the environment */
+  static start(
+    name: string,
+    args: readonly string[],
+    home: string,
+    extra: Readonly<Record<string, string>> = {}
+  ): Program {
     const kept = Object.entries(process.env).filter(([key]) => !/^(NODE_DAEMON_|XDG_|STATE_DIRECTORY|VITEST)/.test(key))
     const child = spawn(process.execPath, [PROGRAM, ...args, '--json'], {
-      env: { ...Object.fromEntries(kept), HOME: home },
+      env: { ...Object.fromEntries(kept), HOME: home, ...extra },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc']
     })
     return new Program(name, child)
