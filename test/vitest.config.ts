@@ -2,13 +2,31 @@ import { defineConfig } from 'vitest/config'
 
 const REPORT = 'node_modules/.cache/node-daemon/tests.json'
 
-/** `unit` needs no build. `e2e` starts the compiled program as real processes, one file after another. */
+/** Real disks, crash points and random trees: thorough, and too slow for `npm run check`. */
+const SUITES = [
+  'test/unit/content/file.test.ts',
+  'test/unit/content/folder.test.ts',
+  'test/unit/network/host.test.ts',
+  'test/unit/routing/{front-door,reliability}.test.ts',
+  'test/unit/store/{crash,damage}.test.ts',
+  'test/unit/worktree/{apply,snapshot}.test.ts'
+]
+
+/** `unit` takes seconds. `e2e` starts the compiled program as real processes, one file after another. */
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
     reporters: ['default', ['json', { outputFile: REPORT }]],
     projects: [
-      { test: { name: 'unit', include: ['test/*.test.ts', 'test/unit/**/*.test.ts'], testTimeout: 30_000 } },
+      {
+        test: {
+          name: 'unit',
+          include: ['test/*.test.ts', 'test/unit/**/*.test.ts'],
+          exclude: SUITES,
+          testTimeout: 30_000
+        }
+      },
+      { test: { name: 'suites', include: SUITES, testTimeout: 60_000 } },
       {
         test: {
           name: 'e2e',

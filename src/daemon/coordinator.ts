@@ -280,7 +280,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   })
   const adminServer = createAdminServer(
     { service, accounts: accounts.console, metrics: createMetrics(service), clock, log },
-    { hosts: [], secure: false }
+    { hosts: options.announce === null ? [] : [options.announce], secure: false }
   )
   shutdown.later('the admin listener', () => adminServer.close())
   admin.value = url(options.admin, await adminServer.listen(options.admin))

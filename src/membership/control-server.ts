@@ -21,6 +21,8 @@ import {
 /** The longest that an instance may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
 const ORDERS_MAX = 10_000
+/** Messages that may wait to be sent to one instance. */
+const UNSENT_MAX = 20_000
 
 /** The coordinator's end of one instance's control stream. */
 export interface Session {
@@ -161,6 +163,7 @@ class LiveSession implements Session {
   #nextOrder = 1
   #watchdog: TimerHandle
   #open = true
+  #unsent = 0
 
   constructor(deps: ControlServerDeps, channel: Channel, link: Link, hello: Hello, silentMs: number) {
     this.#deps = deps
@@ -240,10 +243,18 @@ class LiveSession implements Session {
   }
 
   send(message: ToInstance): void {
-    this.#channel.send(toInstance.encode(message)).catch((error: unknown) => {
-      this.#deps.log.debug({ peer: this.peer, error: messageOf(error) }, 'a control message was not sent')
-      this.#channel.abort(error instanceof Error ? error : new Error(String(error)))
-    })
+    // One who asks and never reads.
+    if (this.#unsent >= UNSENT_MAX) return this.#channel.abort(new Error('too much waits to be sent'))
+    this.#unsent++
+    this.#channel
+      .send(toInstance.encode(message))
+      .catch((error: unknown) => {
+        this.#deps.log.debug({ peer: this.peer, error: messageOf(error) }, 'a control message was not sent')
+        this.#channel.abort(error instanceof Error ? error : new Error(String(error)))
+      })
+      .finally(() => {
+        this.#unsent--
+      })
   }
 
   /** Ends the stream of an instance that is not heard any more: a stopped process keeps its connections. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { NodeDaemonError } from '../core/errors.ts'
+import { isHost } from './route.ts'
 
 /** Who asks, and by which address: from the connection, or as a trusted proxy tells it. */
 export interface Client {
@@ -32,11 +33,12 @@ export class Clients {
     if (!this.#anyProxy || !this.#isProxy(address)) return { trusted: false, addresses: address, scheme, host }
     const before = oneLine(request.headers['x-forwarded-for'])
     const told = oneLine(request.headers['x-forwarded-proto'])
+    const hostTold = firstOf(oneLine(request.headers['x-forwarded-host']))
     return {
       trusted: true,
       addresses: before === '' ? address : `${before}, ${address}`,
       scheme: told === 'http' || told === 'https' ? told : scheme,
-      host: firstOf(oneLine(request.headers['x-forwarded-host'])) || host
+      host: isHost(hostTold) ? hostTold : host
     }
   }
 

@@ -5,9 +5,9 @@ import type { CookieKeys } from './neighbours.ts'
 
 const PLAIN_NAME = 'nd_session'
 const SECURE_NAME = '__Host-nd_session'
-/** Both names of the session cookie. Neither ever reaches an instance, nor comes from one. */
 /** The console's cookie. Cookies know no ports: a browser brings it to the front door of the same machine too. */
 export const CONSOLE_COOKIE = 'nd_console'
+/** None of these ever reaches an instance, nor comes from one. */
 export const SESSION_COOKIES: readonly string[] = [PLAIN_NAME, SECURE_NAME, CONSOLE_COOKIE]
 
 const MAX_AGE_S = 30 * 24 * 60 * 60
@@ -108,5 +108,6 @@ export function withoutSession(header: string): string | null {
   return rest.length === 0 ? null : rest.join(';').trim()
 }
 
-/** Does this Set-Cookie header set a session cookie? */
-export const setsSession = (header: string): boolean => SESSION_COOKIES.includes((header.split('=', 1)[0] ?? '').trim())
+/** Does this Set-Cookie header set a session cookie? Browsers send a cookie without a name back as its mere value. */
+export const setsSession = (header: string): boolean =>
+  SESSION_COOKIES.includes((header.replace(/^[\s=]+/, '').split(/[=;]/, 1)[0] ?? '').trim())

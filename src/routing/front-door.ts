@@ -64,6 +64,8 @@ export class FrontDoor implements AsyncDisposable {
   readonly #userHeader: string | null
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
+  /** How many requests of a connection wait for those before them. */
+  readonly #pipelined = new WeakMap<Duplex, number>()
   #routes: { readonly of: readonly ServiceRoute[]; readonly router: Router } | null = null
   #underWay = 0
   #closing: Promise<void> | null = null
@@ -197,14 +199,25 @@ export class FrontDoor implements AsyncDisposable {
   #arrive(arrival: Arrival): void {
     const { request, response } = arrival
     const { socket } = request
+    if (socket.destroyed) return
     const before = this.#latest.get(socket)
     this.#latest.set(socket, response)
     if (before === undefined || before.writableFinished || before.destroyed) this.#take(arrival)
-    else {
-      before.once('close', () => {
-        if (!socket.destroyed) this.#take(arrival)
-      })
+    else this.#takeAfter(before, arrival)
+  }
+
+  #takeAfter(before: ServerResponse, arrival: Arrival): void {
+    const { socket } = arrival.request
+    const waiting = (this.#pipelined.get(socket) ?? 0) + 1
+    this.#pipelined.set(socket, waiting)
+    if (waiting > FRONT_DOOR_LIMITS.pipelined) {
+      socket.destroy()
+      return
     }
+    before.once('close', () => {
+      this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1)
+      if (!socket.destroyed) this.#take(arrival)
+    })
   }
 
   #take(arrival: Arrival): void {

@@ -71,7 +71,8 @@ export function requestHeaders(raw: RawHeaders, options: RequestHeaderOptions): 
   return hosts === 1 ? kept : null
 }
 
-const sameName = (name: string, other: string | null): boolean => other !== null && name.replaceAll('_', '-') === other
+const sameName = (name: string, other: string | null): boolean =>
+  other !== null && name.replaceAll('_', '-') === other.replaceAll('_', '-')
 
 /** What of an instance's header lines goes on to the client. */
 export function responseHeaders(raw: RawHeaders, options: { readonly newCookie: boolean }): string[] {

@@ -34,6 +34,8 @@ export function answer(response: ServerResponse, page: Page): void {
     String(body.length),
     ...commonHeaders(page)
   ]
+  // An instance's answer that could not be passed on may have left its own words here, which would be refused again.
+  response.statusMessage = ''
   response.writeHead(page.status, headers)
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }

@@ -232,7 +232,8 @@ function discard(upstream: ClientRequest, incoming: IncomingMessage, body: Body)
 function isFramed(request: IncomingMessage, incoming: IncomingMessage): boolean {
   const { statusCode: status = 0, headers } = incoming
   if (request.method === 'HEAD' || status === 204 || status === 304) return true
-  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+  const encoding = headers['transfer-encoding']
+  return encoding === undefined ? headers['content-length'] !== undefined : encoding.toLowerCase() === 'chunked'
 }
 
 function passAnswer(incoming: IncomingMessage, response: ServerResponse, onEnd: () => void): void {

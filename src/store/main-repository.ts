@@ -274,7 +274,8 @@ class Repository implements MainRepository {
   }
 
   #mustRecover(): boolean {
-    return this.#repair !== 'none' || this.#parts.shelf.failure !== null
+    const { shelf, packs } = this.#parts
+    return this.#repair !== 'none' || shelf.failure !== null || packs.broken
   }
 
   async #recover(): Promise<void> {

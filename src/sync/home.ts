@@ -6,6 +6,7 @@ import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { headRecord, type SignedHead } from '../core/records.ts'
+import { MAX_UNSETTLED } from '../worktree/scan.ts'
 import type { Snapshot, Worktree } from '../worktree/worktree.ts'
 import { BlockSender } from './block-sender.ts'
 import type { RemoteRepository } from './repository-client.ts'
@@ -297,7 +298,9 @@ function unknownThere(error: unknown): never {
   throw hasCode(error, 'NOT_FOUND') ? new NodeDaemonError('NOT_HOME', error.message, { cause: error }) : error
 }
 
+/** A list that is full may have left out any path. */
 const isAmong = (paths: readonly string[], unsettled: readonly string[]): boolean =>
+  (paths.length > 0 && unsettled.length >= MAX_UNSETTLED) ||
   unsettled.some((path) => paths.some((other) => path === other || path.startsWith(`${other}/`)))
 
 const notTaken = (): NodeDaemonError =>

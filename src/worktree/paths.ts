@@ -4,6 +4,13 @@ import { NodeDaemonError } from '../core/errors.ts'
 /** A path inside a workspace: names joined by `/`, without a leading one. The workspace's folder itself is the empty path. */
 export type WorkspacePath = string
 
+/** What a path may have at most, so that every instance can put it on its disk, wherever its workspaces lie there. */
+export const PATH_LIMITS = { bytes: 3072, names: 256 } as const
+
+/** Is the path within `PATH_LIMITS`? */
+export const fits = (path: WorkspacePath): boolean =>
+  Buffer.byteLength(path) <= PATH_LIMITS.bytes && path.split('/').length <= PATH_LIMITS.names
+
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export const joinPath = (folder: WorkspacePath, name: string): WorkspacePath =>

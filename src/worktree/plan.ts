@@ -6,7 +6,7 @@ import { DAG_PB_CODEC, RAW_CODEC } from '../core/blocks.ts'
 import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { batches } from '../core/parallel.ts'
-import { joinPath, type WorkspacePath } from './paths.ts'
+import { fits, joinPath, PATH_LIMITS, type WorkspacePath } from './paths.ts'
 import type { TreeIndex } from './tree-index.ts'
 
 /** An entry that must be put on disk. */
@@ -42,7 +42,8 @@ export interface Plan {
 
 /** A small set of blocks can describe an endless number of entries. */
 export const MAX_ENTRIES = 1_000_000
-const MAX_DEPTH = 1_000
+/** Nodes on the way to an entry: each folder may be sharded over eight levels. */
+const MAX_DEPTH = 9 * PATH_LIMITS.names
 const SMALL_BYTES = 1024 * 1024
 const SMALL_LEAVES = 64
 const NODES_AT_ONCE = 1_024
@@ -187,7 +188,9 @@ class Planner {
     for (const { name, cid, totalBytes } of now.values()) {
       const was = before.get(name)?.cid ?? null
       if (was?.equals(cid) === true) continue
-      steps.push({ kind: 'entry', path: joinPath(path, name), before: was, now: cid, totalBytes })
+      const at = joinPath(path, name)
+      if (!fits(at)) throw new NodeDaemonError('TOO_LARGE', 'the tree is too deep, or a path in it too long')
+      steps.push({ kind: 'entry', path: at, before: was, now: cid, totalBytes })
     }
     for (const { name, cid } of before.values()) {
       if (!now.has(name)) this.plan.removed.push({ path: joinPath(path, name), cid })

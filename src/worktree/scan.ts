@@ -20,7 +20,7 @@ import {
   sameFingerprint
 } from './fingerprint.ts'
 import { Ledger } from './ledger.ts'
-import { decodeName, joinPath, type Touched, type WorkspacePath } from './paths.ts'
+import { decodeName, fits, joinPath, type Touched, type WorkspacePath } from './paths.ts'
 import { type ReadDeps, readSteadyFile } from './read-file.ts'
 import type { TreeIndex } from './tree-index.ts'
 import type { TreeState } from './tree-state.ts'
@@ -95,7 +95,7 @@ export class Scan {
       for (let times = 0; times < LOOKS; times++) {
         const stats = await look(this.#onDisk(path))
         if (stats === null) return null
-        if (!isKept(stats)) return this.#unsettle(path, null)
+        if (!isKept(stats) || !fits(path)) return this.#unsettle(path, null)
         const now = await this.#takenAs(path, stats, before)
         if (now !== null) return now
       }

@@ -14,6 +14,7 @@ import {
 import { type FilePath, isBelow, parseTarget } from './path.ts'
 import { Refusal } from './refusal.ts'
 import type { Reply } from './reply.ts'
+import { requireRoom, roomBelow } from './room.ts'
 import { type Entry, type Found, lookup, lookupEntry } from './tree.ts'
 
 const WHOLE = { membership: true, below: true }
@@ -71,6 +72,7 @@ export async function move(exchange: Exchange): Promise<Reply> {
     if (source.kind === 'folder') requireDepth(exchange, ['infinity'])
     await admit(exchange, source, WHOLE)
     const found = await admitDestination(exchange, destination)
+    await requirePathsFit(exchange, source, destination)
     const to = diskPath(exchange, destination)
     const kinds = { from: source.kind, to: found.kind }
     await staging.install(diskPath(exchange, target.path), to, kinds, context.staging)
@@ -94,7 +96,9 @@ export async function copy(exchange: Exchange): Promise<Reply> {
   const staged = staging.place(context.staging)
   try {
     const check = (): void => requirePresence(exchange)
-    await copyTree(diskPath(exchange, target.path), staged, { shallow, entriesMax: limits.copiedEntriesMax, check })
+    const room = roomBelow(destination)
+    const bounds = { shallow, entriesMax: limits.copiedEntriesMax, room, check }
+    await copyTree(diskPath(exchange, target.path), staged, bounds)
     const replaced = await commit(exchange, async () => {
       const found = await admitDestination(exchange, destination)
       const kinds = { from: source.kind, to: found.kind }
@@ -109,6 +113,13 @@ export async function copy(exchange: Exchange): Promise<Reply> {
     staging.discard(staged)
     throw error
   }
+}
+
+/** What a folder holds gets longer paths where the folder does. @throws Refusal 414 */
+async function requirePathsFit(exchange: Exchange, source: Entry, destination: FilePath): Promise<void> {
+  const [before, after] = [roomBelow(source.path), roomBelow(destination)]
+  const tighter = after.bytes < before.bytes || after.names < before.names
+  if (source.kind === 'folder' && tighter) await requireRoom(Buffer.from(diskPath(exchange, source.path)), after)
 }
 
 /** A file is not addressed with a slash at its end. */

@@ -1,12 +1,15 @@
 import { constants } from 'node:fs'
 import { chmod, copyFile, lstat, mkdir, opendir, readlink, symlink } from 'node:fs/promises'
 import { Refusal } from './refusal.ts'
+import { type Room, roomAfter } from './room.ts'
 import { kindOf } from './tree.ts'
 
 export interface CopyOptions {
   /** Without what a folder holds. */
   readonly shallow: boolean
   readonly entriesMax: number
+  /** For the paths of what a folder holds. */
+  readonly room: Room
   /** Called before each file; throws to give up. */
   readonly check: () => void
 }
@@ -14,11 +17,12 @@ export interface CopyOptions {
 /**
  * Copies a file or a folder. Links are copied as links. Paths are bytes, so that names that are not UTF-8 come along.
  *
- * @throws Refusal 507 for too many entries, 403 for what is neither file, folder nor link; the copy is then incomplete
+ * @throws Refusal 507 for too many entries, 403 for what is neither file, folder nor link, 414 for paths that
+ *   would be too long; the copy is then incomplete
  */
 export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
   let entries = 0
-  const copy = async (source: Buffer, destination: Buffer): Promise<void> => {
+  const copy = async (source: Buffer, destination: Buffer, room: Room): Promise<void> => {
     options.check()
     if (++entries > options.entriesMax) {
       throw new Refusal(507, `one copy may make ${options.entriesMax} files and folders; copy in parts`)
@@ -30,10 +34,11 @@ export async function copyTree(from: string, to: string, options: CopyOptions): 
     if (kind === 'other') throw new Refusal(403, 'something in it is neither a file nor a folder')
     await mkdir(destination)
     if (!options.shallow)
-      for (const name of await namesIn(source)) await copy(below(source, name), below(destination, name))
+      for (const name of await namesIn(source))
+        await copy(below(source, name), below(destination, name), roomAfter(room, name.length))
     await chmod(destination, stats.mode & 0o777)
   }
-  await copy(Buffer.from(from), Buffer.from(to))
+  await copy(Buffer.from(from), Buffer.from(to), options.room)
 }
 
 const SLASH = Buffer.from('/')

@@ -79,10 +79,10 @@ export function requestFor({ request, context, target }: Exchange, body: Buffer)
 }
 
 const HREF_OF_HOST = new RegExp(
-  `(<(?:[A-Za-z_][\\w.-]*:)?href(?: [^>]*)?>\\s*)http://${HOST.replace('.', '\\.')}/`,
+  `(<(?:[A-Za-z_][\\w.-]*:)?href(?: [^<>]*)?>\\s*)http://${HOST.replace('.', '\\.')}/`,
   'g'
 )
-const FRACTION = /(timeout(?: [^>]*)?>Second-\d+)\.\d+/g
+const FRACTION = /(<(?:[A-Za-z_][\w.-]*:)?timeout(?: [^<>]*)?>Second-\d+)\.\d+/g
 const KEPT_HEADERS = ['content-type', 'lock-token', 'allow', 'retry-after', 'content-security-policy'] as const
 
 export function replyOf(response: ServerResponse, body: unknown): Reply {

@@ -12,10 +12,14 @@ export interface Remembered {
 }
 
 interface Kept extends Remembered {
+  readonly budget: Budget
   users: number
 }
 
-/** Locks and properties of all workspaces, within one bound. A workspace without any takes no memory between requests. */
+/**
+ * Locks and properties of all workspaces, within one bound: beyond it, the workspaces that take the most lose theirs. A
+ * workspace without any takes no memory between requests.
+ */
 export class Memory {
   readonly #clock: Clock
   readonly #limits: FilesLimits
@@ -25,7 +29,7 @@ export class Memory {
   constructor(clock: Clock, limits: FilesLimits) {
     this.#clock = clock
     this.#limits = limits
-    this.#budget = new Budget(limits.rememberedBytesMax)
+    this.#budget = new Budget(limits.rememberedBytesMax, { makeRoom: (bytes) => this.#makeRoom(bytes) })
   }
 
   /** Lends what is remembered about a workspace while `work` runs. */
@@ -49,9 +53,25 @@ export class Memory {
     }
   }
 
+  /** Else a few users could keep everybody else from locking anything. */
+  #makeRoom(bytes: number): void {
+    while (!this.#budget.hasRoom(bytes)) {
+      const idle = [...this.#kept].filter(([, { users }]) => users === 0)
+      const [first, ...others] = idle
+      if (first === undefined) return
+      const [workspace, kept] = others.reduce(
+        (most, one) => (one[1].budget.used > most[1].budget.used ? one : most),
+        first
+      )
+      kept.locks.drop('', true)
+      kept.properties.drop('')
+      this.#kept.delete(workspace)
+    }
+  }
+
   #create(): Kept {
-    const budget = new Budget(this.#limits.rememberedBytesPerWorkspaceMax, this.#budget)
-    return { users: 0, locks: new LockTable(this.#clock, budget), properties: new PropertyTable(budget) }
+    const budget = new Budget(this.#limits.rememberedBytesPerWorkspaceMax, { parent: this.#budget })
+    return { users: 0, budget, locks: new LockTable(this.#clock, budget), properties: new PropertyTable(budget) }
   }
 
   #forgetIfEmpty(workspace: WorkspaceId | null, kept: Kept): void {

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { fits, PATH_LIMITS } from '../../worktree/paths.ts'
 import { Refusal } from './refusal.ts'
 
 /** A path in a workspace: names joined by `/`, `''` for the workspace itself. Holds no `.`, `..`, NUL or empty name. */
@@ -12,8 +13,6 @@ export interface Target {
 
 /** A name on the file systems that we know: 1 to 255 bytes. */
 export const NAME_BYTES_MAX = 255
-/** Leaves room under PATH_MAX (4096 on Linux) for the folder in which the workspace lies. */
-export const PATH_BYTES_MAX = 3072
 
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 const ESCAPE = /^[0-9a-f]{2}$/i
@@ -32,9 +31,12 @@ export function parseTarget(target: string, base: string): Target {
   if (rest === '') return { path: '', slash: true }
   const slash = rest.endsWith('/')
   const path = (slash ? rest.slice(0, -1) : rest).split('/').map(decodeName).join('/')
-  if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw new Refusal(414, `a path may have ${PATH_BYTES_MAX} bytes`)
+  if (!fits(path)) throw tooLong()
   return { path, slash }
 }
+
+export const tooLong = (): Refusal =>
+  new Refusal(414, `a path may have ${PATH_LIMITS.bytes} bytes and ${PATH_LIMITS.names} names`)
 
 function decodeName(raw: string): string {
   const bytes = decodePercent(raw)

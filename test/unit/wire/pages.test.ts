@@ -64,7 +64,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
   http: [
     ['streams on one connection at once', HTTP_PROTOCOL.maxStreams],
     ['the header section of a request', constant('routing/ingress.ts', 'MAX_HEADER_BYTES')],
-    ['from opening a stream to the accept byte', constant('network/libp2p-host.ts', 'ACCEPT_MS')]
+    ['from opening a stream to the accept byte', constant('network/libp2p-link.ts', 'ACCEPT_MS')]
   ],
   control: [
     ['a frame', CONTROL_PROTOCOL.maxFrameBytes],
