@@ -68,6 +68,7 @@ export class InstanceDaemon implements RunningInstance {
   #drain: DrainReport | null = null
   #certificate: string | null = null
   #leaving = false
+  #code = ''
   #hasServed = false
   /** The drain that this process waits for. */
   #asked: { readonly request: DrainRequest; readonly until: Instant } | null = null
@@ -104,7 +105,10 @@ export class InstanceDaemon implements RunningInstance {
   }
 
   noteJoining(event: InstanceEvent): void {
-    if (event.event === 'pending') this.#become('pending', 'the admin has not approved this instance yet')
+    if (event.event === 'pending') {
+      this.#code = event.code
+      this.#become('pending', 'the admin has not approved this instance yet')
+    }
     if (event.event === 'unreachable') this.#become('unreachable', event.reason)
   }
 
@@ -303,7 +307,7 @@ export class InstanceDaemon implements RunningInstance {
       state: this.#state,
       name: this.#name,
       peerId: host.peerId,
-      code: this.#pin === null ? '' : pairingCode(host.peerId, this.#pin.peer),
+      code: this.#pin === null ? this.#code : pairingCode(host.peerId, this.#pin.peer),
       coordinator: {
         peerId: this.#pin?.peer ?? null,
         federation: this.#pin?.federation ?? null,
@@ -328,7 +332,7 @@ export class InstanceDaemon implements RunningInstance {
     if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
     if (figures.home > 0) {
       const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
-      return `it is the home of ${many}: "node-daemon drain" hands over without a pause (nothing saved would be lost either way)`
+      return `it is the home of ${many}: ${this.#serving?.connected === true ? '"node-daemon drain" hands over without a pause' : '"node-daemon stop" saves what it can'} (nothing acknowledged would be lost)`
     }
     return null
   }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +10,7 @@ import type { PeerIdText, UserId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { Later } from '../core/later.ts'
 import { Resident } from '../handover/resident.ts'
+import { notHome } from '../handover/resident-deps.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
 import { discover } from '../membership/discover.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
@@ -333,6 +335,12 @@ export class ServingInstance {
     const admission = this.#resident.enter(workspace, epoch)
     try {
       const { folder, staging, wrote } = admission
+      if (!existsSync(folder)) {
+        // Told as missing, a sync client would remove its own copies. The next assignment fetches the files again.
+        this.#resident.folderLost(workspace)
+        this.#control.reconnect('the folder of a workspace is gone')
+        throw notHome(workspace)
+      }
       await this.#app.handle(request, response, { ...this.#context(user), workspace, folder, staging, wrote })
     } finally {
       admission.leave()

@@ -125,19 +125,41 @@ export class ResidentWorkspace {
     return this.#resume(ownership)
   }
 
-  /** The process was away: what it had published is in the repository, what it had not is on this disk. */
+  /**
+   * The process was away: what it had published is in the repository, what it had not is on this disk. Files that are
+   * gone, that a power loss may have cut, or that are older than what was published from here are fetched again: to
+   * publish them would undo what users have.
+   */
   async #resume(ownership: SignedOwnership): Promise<null> {
+    const { workspace, log } = this.#deps
+    const { worktree } = await this.#premises()
     const tip = await this.#tip()
+    const trusted = !this.#record.suspect && this.#published(tip)
     await this.#save({ ownership, head: tip })
-    if (this.#record.suspect) {
-      if (tip !== null) {
-        await this.#handInDiverged('beside')
-        await this.#apply(tip)
-      }
-      await this.#save({ suspect: false })
+    if (tip !== null && (await worktree.folderIsGone())) {
+      log.warn({ workspace }, 'the folder of a workspace is gone: its files are fetched again')
+      await worktree.remove()
+      await this.#apply(tip)
+    } else if (tip !== null && !trusted) {
+      await this.#handInDiverged('beside')
+      await this.#apply(tip)
     }
+    await this.#save({ suspect: false })
     await this.#serve(tip)
     return null
+  }
+
+  /** Is this the head that was published last from this disk, or the next one, whose receipt may have been lost? */
+  #published(tip: SignedHead | null): boolean {
+    const last = this.#record.head?.cid ?? null
+    if (tip === null || last?.equals(tip.cid) === true) return true
+    const { previous } = tip.value
+    return last === null ? previous === null : previous?.equals(last) === true
+  }
+
+  /** Its folder was taken away: it serves nothing until it is told again that it is the home. */
+  folderLost(): void {
+    if (this.#home !== null) this.#home.fenced = true
   }
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {

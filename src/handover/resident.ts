@@ -177,6 +177,11 @@ export class Resident {
     }
   }
 
+  /** The folder of a workspace was taken away while it was served. */
+  folderLost(workspace: WorkspaceId): void {
+    this.#workspaces.get(workspace)?.folderLost()
+  }
+
   /** A workspace that is followed has a newer head. */
   told(head: SignedHead): void {
     this.#workspaces.get(head.value.workspace)?.told(head)

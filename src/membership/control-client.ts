@@ -57,7 +57,7 @@ export interface ControlClientDeps {
 }
 
 /** Codes after which another attempt makes no sense: the coordinator has decided. */
-const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'ROLLBACK']
+const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'ROLLBACK', 'CONFLICT']
 
 /** Keeps an instance connected with its coordinator. */
 export class ControlClient {
@@ -72,6 +72,11 @@ export class ControlClient {
   tell(message: FromInstance): void {
     const channel = this.#channel
     channel?.send(fromInstance.encode(message)).catch((error: unknown) => channel.abort(error as Error))
+  }
+
+  /** Gives the connection up, and makes it anew: everything is told again. */
+  reconnect(reason: string): void {
+    this.#channel?.abort(new Error(reason))
   }
 
   get connected(): boolean {

@@ -208,8 +208,13 @@ class LiveSession implements Session {
     void this.#channel.close()
   }
 
+  /** A process that made a newer stream itself does not hear this any more. Another one with the same key does. */
   replace(): void {
-    this.#channel.abort(new Error('replaced by a newer control stream'))
+    this.#deps.log.warn(
+      { peer: this.peer },
+      'a newer control stream of this instance takes the place of the one before'
+    )
+    this.end('CONFLICT', 'another process runs with the key of this instance: a data folder was copied')
   }
 
   heard(): void {

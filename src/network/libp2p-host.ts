@@ -93,7 +93,8 @@ function createNode(
 function listenError(error: unknown, listen: readonly string[]): NodeDaemonError {
   const text = messageOf(error)
   if (/EADDRINUSE|in use|no valid addresses|Unsupported|could not listen|failed to listen/i.test(text)) {
-    return new NodeDaemonError('PORT_IN_USE', `cannot listen on ${listen.join(', ')}: ${text}`, {
+    const why = /EADDRINUSE|in use/i.test(text) ? 'is in use' : 'cannot be listened on here'
+    return new NodeDaemonError('PORT_IN_USE', `${listen.join(', ')} ${why}`, {
       advice: 'choose another address with --listen, or stop the program that uses the port',
       cause: error
     })

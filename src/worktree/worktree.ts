@@ -237,6 +237,12 @@ export class Worktree {
     })
   }
 
+  /** Has somebody taken the folder of a workspace that had one away? What stood in it is no deletion by its user. */
+  async folderIsGone(): Promise<boolean> {
+    const state = await this.#index.state()
+    return state !== null && state.root !== null && !state.applying && (await look(this.#deps.folder)) === null
+  }
+
   /** Made for a new workspace; one that had files must have its folder. */
   async #realFolder(): Promise<string> {
     const { folder } = this.#deps

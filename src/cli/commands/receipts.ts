@@ -15,7 +15,10 @@ async function contentOf(path: string): Promise<Uint8Array> {
     })
   })
   try {
-    const { size } = await file.stat()
+    const stats = await file.stat()
+    const { size } = stats
+    if (!stats.isFile())
+      throw new NodeDaemonError('BAD_USAGE', `${path} is not a file`, { advice: 'give the path of a certificate' })
     if (size > FILE_BYTES_MAX) throw new NodeDaemonError('TOO_LARGE', `${path} is too large for a certificate`)
     return await file.readFile()
   } finally {
