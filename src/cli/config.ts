@@ -14,7 +14,7 @@ async function textOf(path: string, required: boolean): Promise<string | null> {
     return await readFile(path, 'utf8')
   } catch (error) {
     if (error instanceof NodeDaemonError) throw error
-    const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const missing = error instanceof Error && 'code' in error && (error.code === 'ENOENT' || error.code === 'ENOTDIR')
     if (missing && !required) return null
     throw badConfig(path, missing ? 'there is no such file' : messageOf(error), 'check the path given by --config')
   }

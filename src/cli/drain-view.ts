@@ -78,7 +78,9 @@ export function showDrainEnd(print: Printer, view: DrainView): void {
           advice:
             view.unproven.length > UNPROVEN_SHOWN
               ? 'see all of them with --json; then run it again'
-              : 'run it again, with more time by --deadline'
+              : view.state === 'expired'
+                ? 'the instance has ended; start it again with: node-daemon join'
+                : 'run it again, with more time by --deadline'
         }
       )
   }

@@ -1,12 +1,13 @@
 import type { InstanceEvent } from '../daemon/options.ts'
 import { drainLine, drainShare } from './drain-view.ts'
-import { clean, count } from './format.ts'
+import { clean } from './format.ts'
 import type { Printer } from './printer.ts'
 import { box } from './table.ts'
 
 /** Tells what happens to an instance: sentences for a person, one object a line for a script. */
 export class InstanceStory {
   readonly #print: Printer
+  #unreachable = ''
   /** Why the coordinator turned this instance away, where it did. */
   refusal: 'DENIED' | 'REVOKED' | null = null
 
@@ -31,9 +32,8 @@ export class InstanceStory {
       case 'approved':
         return print.say(print.styled('green', `Approved as ${clean(event.name)}.`))
       case 'serving':
-        return print.say(
-          `${print.styled('green', 'Serving')} as ${clean(event.name)}: home of ${count(event.workspaces, 'workspace', 'workspaces')}. Ctrl-C hands over and ends.`
-        )
+        this.#unreachable = ''
+        return print.say(`${print.styled('green', 'Serving')} as ${clean(event.name)}. Ctrl-C hands over and ends.`)
       case 'draining':
         return print.progress(drainShare(event), drainLine(event), event.state)
       case 'drained':
@@ -45,6 +45,8 @@ export class InstanceStory {
         this.refusal = 'REVOKED'
         return
       case 'unreachable':
+        if (this.#unreachable === event.reason) return
+        this.#unreachable = event.reason
         return print.say(
           print.styled('yellow', `The coordinator is out of reach: ${clean(event.reason)}. Trying again …`)
         )

@@ -264,10 +264,10 @@ export class LiveCoordinatorService implements CoordinatorService {
         advice: 'see "node-daemon peers ls" for the instances that do'
       })
     }
-    await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
     const signal = AbortSignal.timeout(MOVE_DEADLINE_MS)
     const idle = routes.idle.bind(routes)
     const moved = await director.move(workspace, peer, { idle, signal, keepAsStandby: true })
+    await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
     return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }
   }
 

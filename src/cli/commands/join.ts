@@ -16,7 +16,12 @@ const SETTINGS = {
   site: value('<text>', 'where the server stands', line(200), '', 'none'),
   message: value('<text>', 'a word to the admin', line(1000), '', 'none'),
   label: list('<key=value>', 'a label for the admin to see', label),
-  capacity: maybe('<size>', 'how much of the disk is lent', size, 'half of the free space'),
+  capacity: maybe(
+    '<size>',
+    'how much of the disk is lent: beyond it, new workspaces go elsewhere',
+    size,
+    'half of the free space'
+  ),
   'upload-limit': maybe('<rate>', 'upload at most so fast', rate, 'no limit'),
   'download-limit': maybe('<rate>', 'download at most so fast', rate, 'no limit'),
   service: list('<name>', 'a service of the federation to offer', serviceName, ['files'], 'files, built in'),
