@@ -23,6 +23,7 @@ export class Barrier {
   readonly #closed = Promise.withResolvers<void>()
   #cookie: { readonly path: string; readonly watcher: FSWatcher } | null = null
   #isClosed = false
+  #attempt = 0
   #seen: () => void = () => undefined
 
   constructor(deps: { readonly cookies: string; readonly clock: Clock }) {
@@ -45,6 +46,7 @@ export class Barrier {
         return null
       } catch (error) {
         // An event that comes late must not be taken for that of a later touch.
+        this.#attempt++
         this.#forget()
         return messageOf(error)
       }
@@ -52,7 +54,10 @@ export class Barrier {
   }
 
   async #touchAndSee(): Promise<void> {
-    const path = this.#cookie?.path ?? (await this.#open())
+    const attempt = ++this.#attempt
+    const path = this.#cookie?.path ?? (await this.#open(attempt))
+    // Its time was over while the file was made: another barrier may wait by now.
+    if (attempt !== this.#attempt) return
     const seen = new Promise<void>((resolve) => {
       this.#seen = resolve
     })
@@ -61,11 +66,11 @@ export class Barrier {
     await seen
   }
 
-  async #open(): Promise<string> {
+  async #open(attempt: number): Promise<string> {
     await makeFolder(this.#folder)
     const path = join(this.#folder, `barrier-${++opened}`)
     await writeFile(path, '')
-    if (this.#isClosed) return path
+    if (this.#isClosed || attempt !== this.#attempt) return path
     const watcher = watch(path, { persistent: false }, () => this.#seen())
     watcher.on('error', () => this.#forget())
     this.#cookie = { path, watcher }
