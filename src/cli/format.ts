@@ -1,4 +1,5 @@
 import { parse } from '../core/parse.ts'
+import type { Hours } from '../sync/limit-schedule.ts'
 
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'] as const
 const SECOND = 1000
@@ -31,6 +32,17 @@ function pair(ms: number, large: number, largeName: string, small: number, small
   const whole = Math.floor(ms / large)
   const rest = Math.floor((ms - whole * large) / small)
   return rest === 0 ? `${whole} ${largeName}` : `${whole} ${largeName} ${rest} ${smallName}`
+}
+
+/** `10.0 MB/s, 1.0 MB/s from 08:00 to 18:00`. */
+export function limitText(limit: number | null, hours: readonly Hours[]): string {
+  const speed = (one: number | null): string => (one === null ? 'no limit' : `${bytes(one)}/s`)
+  const clock = (minute: number): string =>
+    `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`
+  return [
+    speed(limit),
+    ...hours.map((one) => `${speed(one.limit)} from ${clock(one.fromMinute)} to ${clock(one.toMinute)}`)
+  ].join(', ')
 }
 
 /** How long ago an RFC 3339 time was. */

@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isServiceName } from '../core/ids.ts'
 import type { HostPort } from '../daemon/options.ts'
+import { HOURS_MAX, type LimitSchedule } from '../sync/limit-schedule.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
 export type Parser<T> = (text: string) => T
@@ -34,6 +35,26 @@ export function rate(text: string): number {
       : Math.floor(size(`${bits[1]}${bits[2]}B`) / 8)
   if (perSecond < 1) throw bad(text, 'a rate of at least one byte a second', advice)
   return perSecond
+}
+
+const CLOCK_HOURS = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/
+
+/** `10MB/s`, or with hours `10MB/s,1MB/s@08:00-18:00,none@22:00-06:00`; `none` for no limit. */
+export function limitSchedule(text: string): LimitSchedule {
+  const advice = 'write it like 10MB/s, or 10MB/s,1MB/s@08:00-18:00 with hours of the day; none for no limit'
+  const [base = '', ...rest] = text.split(',').map((part) => part.trim())
+  const hours = rest.map((part) => {
+    const [limit = '', when = ''] = part.split('@')
+    const [, fromHour, fromMinute, toHour, toMinute] = CLOCK_HOURS.exec(when) ?? []
+    if (toMinute === undefined) throw bad(text, 'a limit', advice)
+    return {
+      fromMinute: Number(fromHour) * 60 + Number(fromMinute),
+      toMinute: Number(toHour) * 60 + Number(toMinute),
+      limit: orNone(rate)(limit)
+    }
+  })
+  if (hours.length > HOURS_MAX) throw bad(text, `a limit with at most ${HOURS_MAX} kinds of hours`, advice)
+  return { limit: orNone(rate)(base), hours }
 }
 
 function sizeOr(text: string, failure: () => NodeDaemonError): number {

@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { ROLES } from './views.ts'
+import { HOURS_MAX } from '../sync/limit-schedule.ts'
+import { limitHours, ROLES } from './views.ts'
 
 /** What the API accepts. Every text, number and list has its bound here, before anything else sees it. */
 
@@ -59,7 +60,9 @@ export const block = z.strictObject({ blocked: z.boolean() })
 export const newAdmin = z.strictObject({ name: line(NAME_MAX), role: z.enum(ROLES) })
 export const settings = z.strictObject({
   uploadLimit: bytes.optional(),
+  uploadHours: z.array(limitHours).max(HOURS_MAX).optional(),
   downloadLimit: bytes.optional(),
+  downloadHours: z.array(limitHours).max(HOURS_MAX).optional(),
   capacity: bytes.optional()
 })
 /** Of a URL's query, where everything is text. */

@@ -230,9 +230,18 @@ export const done = z.object({}).describe('nothing to tell')
 export const stoppedView = z.object({ state: z.literal('stopped') })
 export type StoppedView = View<typeof stoppedView>
 
+const minute = z.int().min(0).max(1439).describe('of the local day')
+export const limitHours = z.object({
+  fromMinute: minute,
+  toMinute: minute.describe('not included; over midnight where it is not after the first'),
+  limit: bytes.min(1).nullable().describe('bytes a second; null: none')
+})
+
 export const settingsView = z.object({
   uploadLimit: bytes.nullable().describe('bytes a second; null: none'),
+  uploadHours: z.array(limitHours).describe('hours in which another limit holds: the first that fits'),
   downloadLimit: bytes.nullable().describe('bytes a second; null: none'),
+  downloadHours: z.array(limitHours).describe('as for uploads'),
   capacity: bytes.nullable().describe('bytes; null: as the disk allows')
 })
 export type SettingsView = View<typeof settingsView>

@@ -11,6 +11,7 @@ import { MembershipClient, type OwnStanding } from '../membership/membership-cli
 import type { Host } from '../network/host.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
+import type { Uplink } from '../sync/uplink.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
 import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate } from './exit-certificate.ts'
@@ -27,7 +28,7 @@ export interface InstanceDaemonDeps {
   readonly state: KeyValue
   readonly host: Host
   readonly settings: InstanceSettings
-  readonly upload: RateLimit
+  readonly upload: Uplink
   readonly download: RateLimit
   readonly services: readonly ServiceName[]
   readonly labels: Readonly<Record<string, string>>

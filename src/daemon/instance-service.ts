@@ -81,10 +81,12 @@ export class LiveInstanceService implements InstanceService {
   }
 
   changeSettings(change: SettingsChange): Promise<SettingsView> {
-    const { uploadLimit, downloadLimit, capacity } = change
+    const { uploadLimit, uploadHours, downloadLimit, downloadHours, capacity } = change
     return this.#daemon.settings.change({
       ...(uploadLimit !== undefined && { uploadLimit }),
+      ...(uploadHours !== undefined && { uploadHours }),
       ...(downloadLimit !== undefined && { downloadLimit }),
+      ...(downloadHours !== undefined && { downloadHours }),
       ...(capacity !== undefined && { capacity })
     })
   }

@@ -2,42 +2,61 @@ import { statfs } from 'node:fs/promises'
 import { z } from 'zod'
 import type { SettingsView } from '../console/views.ts'
 import type { KeyValue } from '../core/key-value.ts'
-import type { RateLimit } from '../sync/rate-limit.ts'
+import type { LimitSchedule } from '../sync/limit-schedule.ts'
 
 const KEY = 'settings'
+const limit = z.number().nullable().default(null)
+const hours = z.array(z.object({ fromMinute: z.number(), toMinute: z.number(), limit })).default([])
 const schema = z.object({
-  uploadLimit: z.number().nullable(),
-  downloadLimit: z.number().nullable(),
-  capacity: z.number().nullable()
+  uploadLimit: limit,
+  uploadHours: hours,
+  downloadLimit: limit,
+  downloadHours: hours,
+  capacity: limit
 })
+
+/** What can be held to a limit. */
+interface Limited {
+  schedule: LimitSchedule
+}
+
+interface Limits {
+  readonly upload: Limited
+  readonly download: Limited
+}
+
+/** What the start says; null where it says nothing. */
+export interface GivenSettings {
+  readonly upload: LimitSchedule | null
+  readonly download: LimitSchedule | null
+  readonly capacity: number | null
+}
 
 /** The limits of a running instance. A change is durable, and holds from then on. */
 export class InstanceSettings {
   readonly #state: KeyValue
-  readonly #upload: RateLimit
-  readonly #download: RateLimit
+  readonly #limits: Limits
   #now: SettingsView
 
-  private constructor(state: KeyValue, limits: { upload: RateLimit; download: RateLimit }, now: SettingsView) {
+  private constructor(state: KeyValue, limits: Limits, now: SettingsView) {
     this.#state = state
-    this.#upload = limits.upload
-    this.#download = limits.download
+    this.#limits = limits
     this.#now = now
     this.#apply()
   }
 
   /** What was set before holds on, unless the start says something else. */
-  static async open(
-    state: KeyValue,
-    limits: { upload: RateLimit; download: RateLimit },
-    given: SettingsView
-  ): Promise<InstanceSettings> {
+  static async open(state: KeyValue, limits: Limits, given: GivenSettings): Promise<InstanceSettings> {
     const stored = await state.get(KEY)
-    const kept = stored === null ? null : schema.parse(JSON.parse(Buffer.from(stored).toString('utf8')))
+    const kept = schema.parse(stored === null ? {} : JSON.parse(Buffer.from(stored).toString('utf8')))
+    const upload = given.upload ?? { limit: kept.uploadLimit, hours: kept.uploadHours }
+    const download = given.download ?? { limit: kept.downloadLimit, hours: kept.downloadHours }
     return new InstanceSettings(state, limits, {
-      uploadLimit: given.uploadLimit ?? kept?.uploadLimit ?? null,
-      downloadLimit: given.downloadLimit ?? kept?.downloadLimit ?? null,
-      capacity: given.capacity ?? kept?.capacity ?? null
+      uploadLimit: upload.limit,
+      uploadHours: [...upload.hours],
+      downloadLimit: download.limit,
+      downloadHours: [...download.hours],
+      capacity: given.capacity ?? kept.capacity
     })
   }
 
@@ -59,8 +78,9 @@ export class InstanceSettings {
   }
 
   #apply(): void {
-    this.#upload.bytesPerSecond = this.#now.uploadLimit
-    this.#download.bytesPerSecond = this.#now.downloadLimit
+    const { uploadLimit, uploadHours, downloadLimit, downloadHours } = this.#now
+    this.#limits.upload.schedule = { limit: uploadLimit, hours: uploadHours }
+    this.#limits.download.schedule = { limit: downloadLimit, hours: downloadHours }
   }
 }
 

@@ -11,6 +11,7 @@ import { startHost } from '../network/libp2p-host.ts'
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import { RateLimit } from '../sync/rate-limit.ts'
+import { Uplink } from '../sync/uplink.ts'
 import { InstanceDaemon } from './instance-daemon.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace, InstanceSettings } from './instance-settings.ts'
@@ -48,14 +49,14 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   shutdown.later('the state', () => level.close())
   const state = prefixed(level, 'instance/')
   if (!folder.cleanStop && !folder.sameBoot) await suspectFiles(state)
-  const upload = new RateLimit(clock, null)
-  const download = new RateLimit(clock, null)
+  const upload = new Uplink(clock)
+  const download = new RateLimit(clock)
   const settings = await InstanceSettings.open(
     state,
     { upload, download },
     {
-      uploadLimit: options.uploadLimitBytesPerSecond,
-      downloadLimit: options.downloadLimitBytesPerSecond,
+      upload: options.uploadLimit,
+      download: options.downloadLimit,
       capacity: options.capacityBytes
     }
   )

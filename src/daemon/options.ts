@@ -1,4 +1,5 @@
 import type { Logger } from '../core/log.ts'
+import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
 
 export interface HostPort {
@@ -62,8 +63,9 @@ export interface InstanceOptions {
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
   readonly services: readonly string[]
-  readonly uploadLimitBytesPerSecond: number | null
-  readonly downloadLimitBytesPerSecond: number | null
+  /** Null: as it was set before, else none. */
+  readonly uploadLimit: LimitSchedule | null
+  readonly downloadLimit: LimitSchedule | null
   /** The code that the volunteer was told by other means. */
   readonly code: string | null
   readonly acceptTerms: boolean

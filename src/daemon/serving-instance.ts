@@ -284,6 +284,7 @@ export class ServingInstance {
       coordinator: this.#pin.peer,
       upload,
       download,
+      clock,
       log,
       onHead: (head) => this.#resident.told(head)
     })

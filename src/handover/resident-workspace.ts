@@ -316,7 +316,7 @@ export class ResidentWorkspace {
     const { worktree } = await this.#premises()
     const { signal } = this.#ending
     const remote = await this.#deps.remote(signal)
-    const sender = new BlockSender(remote, workspace, signal)
+    const sender = new BlockSender(remote, workspace, { isWaitedFor: () => false, signal })
     // After a power loss a file may look as it did and hold something else.
     const forget = this.#record.suspect
     try {

@@ -6,20 +6,26 @@ import type { Channel, Host } from '../network/host.ts'
 import {
   BLOCKS_LIMITS,
   BLOCKS_PROTOCOL,
+  blocksParts,
   blocksReply,
   blocksRequest,
   type FromBlocks,
   type ToBlocks
 } from '../wire/blocks.ts'
 import { type Access, noAccess, type RepositoryServiceDeps } from './repository-service.ts'
+import { UnderWay } from './under-way.ts'
 
 type Deps = Pick<RepositoryServiceDeps, 'repository' | 'access' | 'log'>
 
+/** Gives the answer once it is its turn: answers go in the order of the requests. */
+type Answering = () => Promise<void>
+
 /** Serves blocks of the main repository, one workspace a stream: a content id alone opens nothing. */
 export async function serveBlocks(host: Host, deps: Deps): Promise<void> {
+  const all = new UnderWay({ count: BLOCKS_LIMITS.requestsMaxOfAll, bytes: BLOCKS_LIMITS.underWayBytesOfAll })
   await host.handle(BLOCKS_PROTOCOL, async (channel) => {
     try {
-      await converse(channel, deps)
+      await converse(channel, deps, all)
     } catch (error) {
       if (codeOf(error) === 'CLOSED') return
       deps.log.debug({ peer: channel.peer, error: messageOf(error) }, 'a blocks stream failed')
@@ -30,44 +36,72 @@ export async function serveBlocks(host: Host, deps: Deps): Promise<void> {
 
 const reply = (channel: Channel, message: FromBlocks): Promise<void> => channel.send(blocksReply.encode(message))
 
-async function converse(channel: Channel, deps: Deps): Promise<void> {
+/** Reads on while what was asked before is worked on, within bounds. */
+async function converse(channel: Channel, deps: Deps, all: UnderWay): Promise<void> {
   const first = await channel.receive()
   if (first === null) return
+  const workspace = await opened(channel, deps, first)
+  const own = new UnderWay({ count: BLOCKS_LIMITS.requestsMax, bytes: BLOCKS_LIMITS.underWayBytes })
+  const failed = new AbortController()
+  let answers: Promise<void> = Promise.resolve()
+  try {
+    for (;;) {
+      const frame = await channel.receive(failed.signal)
+      if (frame === null) break
+      const { length } = frame
+      await own.begin(length)
+      await all.begin(length)
+      // Asked again for each message: a stream outlives the right to use it.
+      const working = work(channel, deps, workspace, deps.access(channel.peer, workspace), frame)
+      const answering = working.finally(() => all.end(length))
+      answers = inTurn(answers, answering).finally(() => own.end(length))
+      answers.catch((error: unknown) => failed.abort(error))
+    }
+  } catch (error) {
+    if (!failed.signal.aborted) throw error
+  } finally {
+    await answers
+  }
+}
+
+async function opened(channel: Channel, deps: Deps, first: Uint8Array): Promise<WorkspaceId> {
   const opening = blocksRequest.decode(first)
   if (opening.kind !== 'open')
     throw new NodeDaemonError('PROTOCOL_VIOLATION', 'a blocks stream begins with a workspace')
   const { workspace } = opening
   if (deps.access(channel.peer, workspace) === null) throw noAccess(workspace)
   await reply(channel, { kind: 'opened' })
-  for (let frame = await channel.receive(); frame !== null; frame = await channel.receive()) {
-    // Asked again for each message: a stream outlives the right to use it.
-    const access = deps.access(channel.peer, workspace)
-    await answer(channel, deps, workspace, access, blocksRequest.decode(frame))
-  }
+  return workspace
 }
 
-async function answer(
+/** What was asked is worked on at once, and answered after what was asked before. */
+async function inTurn(before: Promise<void>, answering: Promise<Answering>): Promise<void> {
+  const [, answer] = await Promise.all([before, answering])
+  await answer()
+}
+
+async function work(
   channel: Channel,
   deps: Deps,
   workspace: WorkspaceId,
   access: Access,
-  request: ToBlocks
-): Promise<void> {
+  frame: Uint8Array
+): Promise<Answering> {
   const { repository } = deps
+  const request: ToBlocks = blocksRequest.decode(frame)
   if (access === null) throw noAccess(workspace)
   switch (request.kind) {
-    case 'have':
-      return reply(channel, { kind: 'missing', cids: await repository.missing(workspace, request.cids) })
+    case 'have': {
+      const cids = await repository.missing(workspace, request.cids)
+      return () => reply(channel, { kind: 'missing', cids })
+    }
     case 'put':
       if (!access.send) throw new NodeDaemonError('FORBIDDEN', 'only homes send blocks')
-      return repository.keep(workspace, request.blocks)
-    case 'flush':
-      if (!access.send) throw noAccess(workspace)
-      await repository.flush()
-      return reply(channel, { kind: 'flushed' })
+      await repository.keep(workspace, request.blocks)
+      return () => reply(channel, { kind: 'kept' })
     case 'want':
       if (!access.read) throw noAccess(workspace)
-      return sendBlocks(channel, deps, workspace, request.cids)
+      return () => sendBlocks(channel, deps, workspace, request.cids)
     case 'open':
       throw new NodeDaemonError('PROTOCOL_VIOLATION', 'a blocks stream is about one workspace')
   }
@@ -85,13 +119,13 @@ async function sendBlocks(
     const found = await repository.read(workspace, cid)
     if (found === null) continue
     if (batch.length > 0 && bytes + found.length > BLOCKS_LIMITS.batchBytes) {
-      await reply(channel, { kind: 'blocks', blocks: batch })
+      await channel.send(...blocksParts(batch))
       batch = []
       bytes = 0
     }
     batch.push({ cid, bytes: found })
     bytes += found.length
   }
-  if (batch.length > 0) await reply(channel, { kind: 'blocks', blocks: batch })
+  if (batch.length > 0) await channel.send(...blocksParts(batch))
   await reply(channel, { kind: 'blocks', blocks: [] })
 }

@@ -170,7 +170,8 @@ export class HomeSync {
     this.#inFlightSince = started
     this.#waiters = []
     try {
-      await this.#publish(dirty, (unsettled) => {
+      const isWaitedFor = (): boolean => waiters.length + this.#waiters.length > 0
+      await this.#publish(dirty, isWaitedFor, (unsettled) => {
         for (const waiter of waiters) {
           if (isAmong(waiter.paths, unsettled)) waiter.reject(notTaken())
           else waiter.resolve()
@@ -234,12 +235,16 @@ export class HomeSync {
   }
 
   /** `onDurable` is called as soon as the repository has the snapshot, with the paths that it does not have as they are. */
-  async #publish(dirty: ReadonlySet<string> | 'all', onDurable: (unsettled: readonly string[]) => void): Promise<void> {
+  async #publish(
+    dirty: ReadonlySet<string> | 'all',
+    isWaitedFor: () => boolean,
+    onDurable: (unsettled: readonly string[]) => void
+  ): Promise<void> {
     const { signal } = this.#stopped
     const remote = await this.#deps.remote(signal)
     // The answer to the last attempt may have been lost while the head was accepted.
     if (this.#attempt !== null) await this.#settle(remote, this.#attempt, () => undefined)
-    const sender = new BlockSender(remote, this.#workspace, signal)
+    const sender = new BlockSender(remote, this.#workspace, { isWaitedFor, signal })
     try {
       const snapshot = await this.#deps.worktree.snapshot(
         dirty === 'all' ? 'all' : { paths: dirty },

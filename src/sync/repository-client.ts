@@ -1,24 +1,15 @@
-import type { CID } from 'multiformats/cid'
-import { type Block, verifyBlock } from '../core/blocks.ts'
-import { aborted } from '../core/clock.ts'
+import type { Block } from '../core/blocks.ts'
+import type { Clock } from '../core/clock.ts'
 import { open, type Signed } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { headRecord, type Receipt, receiptRecord, type SignedHead } from '../core/records.ts'
 import type { Channel, Link } from '../network/host.ts'
-import {
-  BLOCKS_LIMITS,
-  BLOCKS_PROTOCOL,
-  blocksReply,
-  blocksRequest,
-  type FromBlocks,
-  type ToBlocks
-} from '../wire/blocks.ts'
 import { type FromHeads, HEADS_PROTOCOL, type HeadsAsk, headsReply, headsRequest } from '../wire/heads.ts'
+import { type BlockExchange, openExchange } from './block-exchange.ts'
 import type { RateLimit } from './rate-limit.ts'
-
-const ANSWER_MS = 60_000
+import type { Uplink } from './uplink.ts'
 
 /** The main repository over one connection. Every call rejects with `CLOSED` or `OUT_OF_REACH` once that is gone. */
 export interface RemoteRepository {
@@ -40,35 +31,23 @@ export interface RemoteRepository {
   blocks(workspace: WorkspaceId, signal?: AbortSignal): Promise<BlockExchange>
 }
 
-/** Blocks of one workspace. One call at a time. */
-export interface BlockExchange {
-  /** Which of these does the repository not hold for this workspace? */
-  missing(cids: readonly CID[]): Promise<CID[]>
-  /** Sent, not yet durable: the head that names them makes them so. */
-  put(blocks: readonly Block[]): Promise<void>
-  /** On return everything that was put before is durable. */
-  flush(): Promise<void>
-  /** Those that the repository holds, verified. */
-  want(cids: readonly CID[]): Promise<Block[]>
-  close(): Promise<void>
-}
-
 export interface RemoteRepositoryDeps {
   /** Heads go with control, blocks on a connection of their own. */
   readonly control: Link
   readonly data: Link
   readonly coordinator: PeerIdText
   /** Bytes of blocks that go out and come in. */
-  readonly upload: RateLimit
+  readonly upload: Uplink
   readonly download: RateLimit
+  readonly clock: Clock
   readonly log: Logger
   readonly onHead: (head: SignedHead) => void
 }
 
 export async function connectRepository(deps: RemoteRepositoryDeps): Promise<RemoteRepository> {
   const asks = new Asks(await deps.control.open(HEADS_PROTOCOL), deps)
-  const receipt = async (ask: HeadsAsk, head: SignedHead): Promise<Signed<Receipt>> => {
-    const answer = await asks.ask(ask)
+  const receipt = async (ask: HeadsAsk & { blocks: readonly Block[] }, head: SignedHead): Promise<Signed<Receipt>> => {
+    const answer = await paced(deps.upload, ask.blocks, head.value.workspace, () => asks.ask(ask))
     if (answer.kind !== 'receipt') throw unexpected(answer.kind)
     const signed = await open(receiptRecord, answer.receipt, deps.coordinator)
     if (signed.value.role !== 'repository' || !signed.value.head.equals(head.cid)) {
@@ -93,7 +72,23 @@ export async function connectRepository(deps: RemoteRepositoryDeps): Promise<Rem
     holding: async (signed) => {
       await asks.ask({ kind: 'holding', receipt: signed.bytes })
     },
-    blocks: (workspace, signal) => openExchange(deps, workspace, signal)
+    blocks: (workspace, signal) => openExchange(deps.data, workspace, deps, signal)
+  }
+}
+
+/** What travels with a head counts against the limit, and goes first. */
+async function paced<T>(
+  upload: Uplink,
+  blocks: readonly Block[],
+  workspace: WorkspaceId,
+  work: () => Promise<T>
+): Promise<T> {
+  const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0)
+  await upload.take(bytes, workspace, 'acknowledged')
+  try {
+    return await work()
+  } finally {
+    upload.lost(bytes)
   }
 }
 
@@ -155,102 +150,4 @@ class Asks {
     for (const waiting of this.#waiting.values()) waiting.reject(error)
     this.#waiting.clear()
   }
-}
-
-async function openExchange(
-  deps: RemoteRepositoryDeps,
-  workspace: WorkspaceId,
-  signal?: AbortSignal
-): Promise<BlockExchange> {
-  const channel = await deps.data.open(BLOCKS_PROTOCOL, signal)
-  const onAbort = (): void => channel.abort(aborted(signal))
-  signal?.addEventListener('abort', onAbort, { once: true })
-  void channel.closed.then(() => signal?.removeEventListener('abort', onAbort))
-  const send = (message: ToBlocks): Promise<void> => channel.send(blocksRequest.encode(message))
-  const next = async (): Promise<FromBlocks> => {
-    const frame = await channel.receive(AbortSignal.timeout(ANSWER_MS))
-    if (frame === null) throw new NodeDaemonError('CLOSED', 'the repository closed the stream')
-    const message = blocksReply.decode(frame)
-    if (message.kind === 'failure') throw new NodeDaemonError(message.code, message.message)
-    return message
-  }
-  try {
-    await send({ kind: 'open', workspace })
-    const opened = await next()
-    if (opened.kind !== 'opened') throw unexpected(opened.kind)
-  } catch (error) {
-    // A stream that is left half open counts against the few that a connection may have.
-    channel.abort(error instanceof Error ? error : new Error(String(error)))
-    throw error
-  }
-  return {
-    async missing(cids) {
-      const missing: CID[] = []
-      for (let from = 0; from < cids.length; from += BLOCKS_LIMITS.cidsMax) {
-        await send({ kind: 'have', cids: cids.slice(from, from + BLOCKS_LIMITS.cidsMax) })
-        const answer = await next()
-        if (answer.kind !== 'missing') throw unexpected(answer.kind)
-        missing.push(...answer.cids)
-      }
-      return missing
-    },
-    async put(blocks) {
-      for (const batch of batches(blocks)) {
-        await deps.upload.take(sizeOf(batch), signal)
-        await send({ kind: 'put', blocks: batch })
-      }
-    },
-    async flush() {
-      await send({ kind: 'flush' })
-      const answer = await next()
-      if (answer.kind !== 'flushed') throw unexpected(answer.kind)
-    },
-    async want(cids) {
-      const found: Block[] = []
-      for (let from = 0; from < cids.length; from += BLOCKS_LIMITS.cidsMax) {
-        const asked = cids.slice(from, from + BLOCKS_LIMITS.cidsMax)
-        await send({ kind: 'want', cids: asked })
-        const blocks = await receiveBlocks(asked, next)
-        await deps.download.take(sizeOf(blocks), signal)
-        found.push(...blocks)
-      }
-      return found
-    },
-    close: () => channel.close()
-  }
-}
-
-async function receiveBlocks(asked: readonly CID[], next: () => Promise<FromBlocks>): Promise<Block[]> {
-  const names = new Set(asked.map((cid) => cid.toString()))
-  const found: Block[] = []
-  for (;;) {
-    const answer = await next()
-    if (answer.kind !== 'blocks') throw unexpected(answer.kind)
-    if (answer.blocks.length === 0) return found
-    for (const block of answer.blocks) {
-      if (!names.delete(block.cid.toString()))
-        throw new NodeDaemonError('PROTOCOL_VIOLATION', 'a block that was not asked for')
-      verifyBlock(block)
-      found.push(block)
-    }
-  }
-}
-
-const sizeOf = (blocks: readonly Block[]): number => blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
-
-/** Cuts a list into messages of bounded size. */
-export function* batches(blocks: readonly Block[]): Generator<Block[]> {
-  let batch: Block[] = []
-  let bytes = 0
-  for (const block of blocks) {
-    const full = batch.length >= BLOCKS_LIMITS.cidsMax || bytes + block.bytes.length > BLOCKS_LIMITS.batchBytes
-    if (batch.length > 0 && full) {
-      yield batch
-      batch = []
-      bytes = 0
-    }
-    batch.push(block)
-    bytes += block.bytes.length
-  }
-  if (batch.length > 0) yield batch
 }

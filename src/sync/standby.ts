@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { Block } from '../core/blocks.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
@@ -7,6 +8,7 @@ import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { type Receipt, receiptRecord, type SignedHead } from '../core/records.ts'
 import type { Worktree } from '../worktree/worktree.ts'
+import type { BlockExchange } from './block-exchange.ts'
 import { receiptOf } from './receipt.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
@@ -30,14 +32,24 @@ export interface FollowDeps {
 export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
   const remote = await deps.remote(signal)
   const { workspace, root } = head.value
-  const exchange = await remote.blocks(workspace, signal)
+  let exchange: Promise<BlockExchange> | null = null
+  const want = async (cids: readonly CID[]): Promise<Block[]> => {
+    exchange ??= remote.blocks(workspace, signal)
+    return (await exchange).want(cids)
+  }
   try {
-    const counts = await deps.worktree.apply(root, (cids: readonly CID[]) => exchange.want(cids), { signal })
+    const counts = await deps.worktree.apply(root, want, { signal })
     const receipt = receiptOf(head, counts, 'instance', deps.identity.peerId, deps.clock.wall())
     return await seal(receiptRecord, receipt, deps.identity)
   } finally {
-    await exchange.close()
+    await closed(exchange)
   }
+}
+
+/** A stream that did not open has told so to whoever wanted something. */
+async function closed(exchange: Promise<BlockExchange> | null): Promise<void> {
+  const opened = await exchange?.catch(() => null)
+  await opened?.close()
 }
 
 export interface StandbyDeps extends FollowDeps {

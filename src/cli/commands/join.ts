@@ -6,7 +6,7 @@ import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
-import { duration, label, line, oneOf, pairs, rate, serviceName, size } from '../values.ts'
+import { duration, label, limitSchedule, line, oneOf, pairs, serviceName, size } from '../values.ts'
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -22,8 +22,13 @@ const SETTINGS = {
     size,
     'half of the free space'
   ),
-  'upload-limit': maybe('<rate>', 'upload at most so fast', rate, 'no limit'),
-  'download-limit': maybe('<rate>', 'download at most so fast', rate, 'no limit'),
+  'upload-limit': maybe(
+    '<rate>',
+    'upload at most so fast; with hours: 10MB/s,1MB/s@08:00-18:00',
+    limitSchedule,
+    'no limit'
+  ),
+  'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
   service: list('<name>', 'a service of the federation to offer', serviceName, ['files'], 'files, built in'),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
@@ -49,8 +54,8 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     labels: pairs(values.label),
     capacityBytes: values.capacity,
     services: values.service,
-    uploadLimitBytesPerSecond: values['upload-limit'],
-    downloadLimitBytesPerSecond: values['download-limit'],
+    uploadLimit: values['upload-limit'],
+    downloadLimit: values['download-limit'],
     code: values.code,
     acceptTerms: values['accept-terms'],
     keepMs: values.keep,

@@ -2,39 +2,49 @@ import type { SettingsView } from '../../console/views.ts'
 import { NodeDaemonError } from '../../core/errors.ts'
 import { command } from '../command.ts'
 import { localApi } from '../context.ts'
-import { bytes } from '../format.ts'
+import { bytes, limitText } from '../format.ts'
 import { facts } from '../table.ts'
-import { orNone, type Parser, pairs, rate, size } from '../values.ts'
+import { limitSchedule, orNone, type Parser, pairs, size } from '../values.ts'
 
-const KEYS: Readonly<Record<string, { readonly field: keyof SettingsView; readonly parse: Parser<number | null> }>> = {
-  'upload-limit': { field: 'uploadLimit', parse: orNone(rate) },
-  'download-limit': { field: 'downloadLimit', parse: orNone(rate) },
-  capacity: { field: 'capacity', parse: orNone(size) }
+/** What a key changes. */
+const KEYS: Readonly<Record<string, Parser<Partial<SettingsView>>>> = {
+  'upload-limit': (text) => {
+    const { limit, hours } = limitSchedule(text)
+    return { uploadLimit: limit, uploadHours: [...hours] }
+  },
+  'download-limit': (text) => {
+    const { limit, hours } = limitSchedule(text)
+    return { downloadLimit: limit, downloadHours: [...hours] }
+  },
+  capacity: (text) => ({ capacity: orNone(size)(text) })
 }
 
-/** `upload-limit=10MB/s` as what the daemon takes. */
-export function settingChange(text: string): readonly [keyof SettingsView, number | null] {
+/** `upload-limit=10MB/s` as its key and what the daemon takes. */
+export function settingChange(text: string): readonly [string, Partial<SettingsView>] {
   const at = text.indexOf('=')
-  const key = Object.hasOwn(KEYS, text.slice(0, at)) ? KEYS[text.slice(0, at)] : undefined
-  if (key === undefined) {
+  const key = text.slice(0, at)
+  const parse = Object.hasOwn(KEYS, key) ? KEYS[key] : undefined
+  if (parse === undefined) {
     throw new NodeDaemonError('BAD_USAGE', `"${text}" changes nothing that there is`, {
       advice: `write KEY=VALUE, with one of these keys: ${Object.keys(KEYS).join(', ')}`
     })
   }
-  return [key.field, key.parse(text.slice(at + 1))]
+  return [key, parse(text.slice(at + 1))]
 }
-
-const perSecond = (limit: number | null): string => (limit === null ? 'none' : `${bytes(limit)}/s`)
 
 export const setCommand = command({
   name: 'set',
   takes: ['[change...]'],
   about: 'change limits of the running instance at once, to stay; without a change, show them',
   settings: {},
-  examples: ['node-daemon set upload-limit=10MB/s capacity=50GB', 'node-daemon set download-limit=none'],
+  examples: [
+    'node-daemon set upload-limit=10MB/s capacity=50GB',
+    'node-daemon set upload-limit=none,1MB/s@08:00-18:00',
+    'node-daemon set download-limit=none'
+  ],
   exits: { 5: true },
   async run(context, _values, changes) {
-    const change = pairs(changes.map(settingChange))
+    const change = Object.assign({}, ...Object.values(pairs(changes.map(settingChange))))
     const api = localApi(context, 'instance')
     const view =
       changes.length === 0
@@ -43,8 +53,8 @@ export const setCommand = command({
     context.print.machine(view)
     context.print.say(
       facts([
-        ['upload-limit', perSecond(view.uploadLimit)],
-        ['download-limit', perSecond(view.downloadLimit)],
+        ['upload-limit', limitText(view.uploadLimit, view.uploadHours)],
+        ['download-limit', limitText(view.downloadLimit, view.downloadHours)],
         ['capacity', view.capacity === null ? 'as the disk allows' : bytes(view.capacity)]
       ]).trimEnd()
     )

@@ -4,7 +4,7 @@ import { API_SETTINGS, command } from '../command.ts'
 import { adminApi, type Context } from '../context.ts'
 import { drainLine } from '../drain-view.ts'
 import { defaultFolder, ROLES } from '../folders.ts'
-import { ago, bytes, clean, count, duration, unsynced } from '../format.ts'
+import { ago, bytes, clean, count, duration, limitText, unsynced } from '../format.ts'
 import { connectApi, folderPlace } from '../local-client.ts'
 import type { Printer } from '../printer.ts'
 import { facts } from '../table.ts'
@@ -43,7 +43,6 @@ function verdict(print: Printer, view: AnyStatus): void {
 
 function showInstance(print: Printer, view: InstanceStatusView, now: number): void {
   const { coordinator, limits } = view
-  const speed = (limit: number | null): string => (limit === null ? 'no limit' : `${bytes(limit)}/s`)
   print.say(
     facts([
       ['Instance', `${view.name}, ${view.state}, started ${ago(view.startedAt, now)}`],
@@ -55,7 +54,10 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
       ['Serves', `${count(view.workspaces.home, 'workspace', 'workspaces')} of ${count(view.users, 'user', 'users')}`],
       ['Stands by for', count(view.workspaces.standby, 'workspace', 'workspaces')],
       ['Disk', `${bytes(view.usedBytes)} used${limits.capacity === null ? '' : ` of ${bytes(limits.capacity)} lent`}`],
-      ['Network', `up: ${speed(limits.uploadLimit)}, down: ${speed(limits.downloadLimit)}`],
+      [
+        'Network',
+        `up: ${limitText(limits.uploadLimit, limits.uploadHours)}, down: ${limitText(limits.downloadLimit, limits.downloadHours)}`
+      ],
       ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
       ...(view.drain === null ? [] : [['Drain', drainLine(view.drain)] as const]),
       ...(Math.abs(view.clockSkewMs ?? 0) > 60_000

@@ -12,7 +12,6 @@ export interface BlocksRequest {
   have?: CidList
   put?: BlockList
   want?: CidList
-  flush?: Flush
 }
 
 export namespace BlocksRequest {
@@ -27,36 +26,25 @@ export namespace BlocksRequest {
 
         obj = { ...obj }
 
-        if (obj.flush != null) {
-          obj.want = undefined
-          obj.put = undefined
-          obj.have = undefined
-          obj.open = undefined
-        }
-
         if (obj.want != null) {
-          obj.flush = undefined
           obj.put = undefined
           obj.have = undefined
           obj.open = undefined
         }
 
         if (obj.put != null) {
-          obj.flush = undefined
           obj.want = undefined
           obj.have = undefined
           obj.open = undefined
         }
 
         if (obj.have != null) {
-          obj.flush = undefined
           obj.want = undefined
           obj.put = undefined
           obj.open = undefined
         }
 
         if (obj.open != null) {
-          obj.flush = undefined
           obj.want = undefined
           obj.put = undefined
           obj.have = undefined
@@ -80,11 +68,6 @@ export namespace BlocksRequest {
         if (obj.want != null) {
           w.uint32(34)
           CidList.codec().encode(obj.want, w)
-        }
-
-        if (obj.flush != null) {
-          w.uint32(42)
-          Flush.codec().encode(obj.flush, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -121,12 +104,6 @@ export namespace BlocksRequest {
               })
               break
             }
-            case 5: {
-              obj.flush = Flush.codec().decode(reader, reader.uint32(), {
-                limits: opts.limits?.flush
-              })
-              break
-            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -134,36 +111,25 @@ export namespace BlocksRequest {
           }
         }
 
-        if (obj.flush != null) {
-          delete obj.want
-          delete obj.put
-          delete obj.have
-          delete obj.open
-        }
-
         if (obj.want != null) {
-          delete obj.flush
           delete obj.put
           delete obj.have
           delete obj.open
         }
 
         if (obj.put != null) {
-          delete obj.flush
           delete obj.want
           delete obj.have
           delete obj.open
         }
 
         if (obj.have != null) {
-          delete obj.flush
           delete obj.want
           delete obj.put
           delete obj.open
         }
 
         if (obj.open != null) {
-          delete obj.flush
           delete obj.want
           delete obj.put
           delete obj.have
@@ -201,13 +167,6 @@ export namespace BlocksRequest {
             case 4: {
               yield * CidList.codec().stream(reader, reader.uint32(), `${prefix}.want`, {
                 limits: opts.limits?.want
-              })
-
-              break
-            }
-            case 5: {
-              yield * Flush.codec().stream(reader, reader.uint32(), `${prefix}.flush`, {
-                limits: opts.limits?.flush
               })
 
               break
@@ -621,74 +580,10 @@ export namespace BlockList {
   }
 }
 
-export interface Flush {}
-
-export namespace Flush {
-  let _codec: Codec<Flush>
-
-  export const codec = (): Codec<Flush> => {
-    if (_codec == null) {
-      _codec = message<Flush>((obj, w, opts = {}) => {
-        if (opts.lengthDelimited !== false) {
-          w.fork()
-        }
-
-        if (opts.lengthDelimited !== false) {
-          w.ldelim()
-        }
-      }, (reader, length, opts = {}) => {
-        const obj: any = {}
-
-        const end = length == null ? reader.len : reader.pos + length
-
-        while (reader.pos < end) {
-          const tag = reader.uint32()
-
-          switch (tag >>> 3) {
-            default: {
-              reader.skipType(tag & 7)
-              break
-            }
-          }
-        }
-
-        return obj
-      }, function * (reader, length, prefix, opts = {}) {
-        const end = length == null ? reader.len : reader.pos + length
-
-        while (reader.pos < end) {
-          const tag = reader.uint32()
-
-          switch (tag >>> 3) {
-            default: {
-              reader.skipType(tag & 7)
-              break
-            }
-          }
-        }
-      })
-    }
-
-    return _codec
-  }
-
-  export function encode (obj: Partial<Flush>): Uint8Array<ArrayBuffer> {
-    return encodeMessage(obj, Flush.codec())
-  }
-
-  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Flush>): Flush {
-    return decodeMessage(buf, Flush.codec(), opts)
-  }
-
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Flush>): Generator<{}> {
-    return streamMessage(buf, Flush.codec(), opts)
-  }
-}
-
 export interface BlocksReply {
   missing?: CidList
   blocks?: BlockList
-  flushed?: Flushed
+  kept?: Kept
   failure?: BlocksFailure
   opened?: Opened
 }
@@ -707,19 +602,19 @@ export namespace BlocksReply {
 
         if (obj.opened != null) {
           obj.failure = undefined
-          obj.flushed = undefined
+          obj.kept = undefined
           obj.blocks = undefined
           obj.missing = undefined
         }
 
         if (obj.failure != null) {
           obj.opened = undefined
-          obj.flushed = undefined
+          obj.kept = undefined
           obj.blocks = undefined
           obj.missing = undefined
         }
 
-        if (obj.flushed != null) {
+        if (obj.kept != null) {
           obj.opened = undefined
           obj.failure = undefined
           obj.blocks = undefined
@@ -729,14 +624,14 @@ export namespace BlocksReply {
         if (obj.blocks != null) {
           obj.opened = undefined
           obj.failure = undefined
-          obj.flushed = undefined
+          obj.kept = undefined
           obj.missing = undefined
         }
 
         if (obj.missing != null) {
           obj.opened = undefined
           obj.failure = undefined
-          obj.flushed = undefined
+          obj.kept = undefined
           obj.blocks = undefined
         }
 
@@ -750,9 +645,9 @@ export namespace BlocksReply {
           BlockList.codec().encode(obj.blocks, w)
         }
 
-        if (obj.flushed != null) {
+        if (obj.kept != null) {
           w.uint32(26)
-          Flushed.codec().encode(obj.flushed, w)
+          Kept.codec().encode(obj.kept, w)
         }
 
         if (obj.failure != null) {
@@ -790,8 +685,8 @@ export namespace BlocksReply {
               break
             }
             case 3: {
-              obj.flushed = Flushed.codec().decode(reader, reader.uint32(), {
-                limits: opts.limits?.flushed
+              obj.kept = Kept.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.kept
               })
               break
             }
@@ -816,19 +711,19 @@ export namespace BlocksReply {
 
         if (obj.opened != null) {
           delete obj.failure
-          delete obj.flushed
+          delete obj.kept
           delete obj.blocks
           delete obj.missing
         }
 
         if (obj.failure != null) {
           delete obj.opened
-          delete obj.flushed
+          delete obj.kept
           delete obj.blocks
           delete obj.missing
         }
 
-        if (obj.flushed != null) {
+        if (obj.kept != null) {
           delete obj.opened
           delete obj.failure
           delete obj.blocks
@@ -838,14 +733,14 @@ export namespace BlocksReply {
         if (obj.blocks != null) {
           delete obj.opened
           delete obj.failure
-          delete obj.flushed
+          delete obj.kept
           delete obj.missing
         }
 
         if (obj.missing != null) {
           delete obj.opened
           delete obj.failure
-          delete obj.flushed
+          delete obj.kept
           delete obj.blocks
         }
 
@@ -872,8 +767,8 @@ export namespace BlocksReply {
               break
             }
             case 3: {
-              yield * Flushed.codec().stream(reader, reader.uint32(), `${prefix}.flushed`, {
-                limits: opts.limits?.flushed
+              yield * Kept.codec().stream(reader, reader.uint32(), `${prefix}.kept`, {
+                limits: opts.limits?.kept
               })
 
               break
@@ -1009,14 +904,14 @@ export namespace Opened {
   }
 }
 
-export interface Flushed {}
+export interface Kept {}
 
-export namespace Flushed {
-  let _codec: Codec<Flushed>
+export namespace Kept {
+  let _codec: Codec<Kept>
 
-  export const codec = (): Codec<Flushed> => {
+  export const codec = (): Codec<Kept> => {
     if (_codec == null) {
-      _codec = message<Flushed>((obj, w, opts = {}) => {
+      _codec = message<Kept>((obj, w, opts = {}) => {
         if (opts.lengthDelimited !== false) {
           w.fork()
         }
@@ -1060,16 +955,16 @@ export namespace Flushed {
     return _codec
   }
 
-  export function encode (obj: Partial<Flushed>): Uint8Array<ArrayBuffer> {
-    return encodeMessage(obj, Flushed.codec())
+  export function encode (obj: Partial<Kept>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Kept.codec())
   }
 
-  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Flushed>): Flushed {
-    return decodeMessage(buf, Flushed.codec(), opts)
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Kept>): Kept {
+    return decodeMessage(buf, Kept.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Flushed>): Generator<{}> {
-    return streamMessage(buf, Flushed.codec(), opts)
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Kept>): Generator<{}> {
+    return streamMessage(buf, Kept.codec(), opts)
   }
 }
 

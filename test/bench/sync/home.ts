@@ -16,6 +16,7 @@ import type * as homes from '../../../src/sync/home.ts'
 import type * as rates from '../../../src/sync/rate-limit.ts'
 import type * as clients from '../../../src/sync/repository-client.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
+import type * as uplinks from '../../../src/sync/uplink.ts'
 import type * as worktrees from '../../../src/worktree/worktree.ts'
 import { productModule } from '../product.ts'
 import { answerParent } from '../worker.ts'
@@ -70,10 +71,13 @@ function counted(remote: RemoteRepository): RemoteRepository {
     async blocks(workspace, signal) {
       const exchange = await remote.blocks(workspace, signal)
       return {
-        ...exchange,
-        put(blocks) {
+        missing: (cids) => exchange.missing(cids),
+        kept: () => exchange.kept(),
+        want: (cids) => exchange.want(cids),
+        close: () => exchange.close(),
+        put(blocks, urgency) {
           note(blocks)
-          return exchange.put(blocks)
+          return exchange.put(blocks, urgency)
         }
       }
     }
@@ -93,6 +97,7 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const { startHost } = await productModule<typeof hosts>(dist, 'network/libp2p-host.js')
   const { openLevel } = await productModule<typeof levels>(dist, 'store/level.js')
   const { RateLimit } = await productModule<typeof rates>(dist, 'sync/rate-limit.js')
+  const { Uplink } = await productModule<typeof uplinks>(dist, 'sync/uplink.js')
   const { connectRepository } = await productModule<typeof clients>(dist, 'sync/repository-client.js')
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
   const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
@@ -109,9 +114,9 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
     random,
     log
   })
-  const limits = { upload: new RateLimit(clock, null), download: new RateLimit(clock, null) }
+  const limits = { upload: new Uplink(clock), download: new RateLimit(clock) }
   const remote = counted(
-    await connectRepository({ control, data, coordinator: repository, ...limits, log, onHead: () => undefined })
+    await connectRepository({ control, data, coordinator: repository, ...limits, clock, log, onHead: () => undefined })
   )
   sync = new HomeSync(
     {

@@ -188,7 +188,7 @@ test('status says first whether the machine may be switched off', async () => {
     version: '0.1.0',
     startedAt: '2026-01-01T00:00:00Z',
     drain: null,
-    limits: { uploadLimit: null, downloadLimit: 1000, capacity: null },
+    limits: { uploadLimit: null, uploadHours: [], downloadLimit: 1000, downloadHours: [], capacity: null },
     clockSkewMs: 0
   }
   await using daemon = await fakeDaemon({ 'GET /status': json(status) })
@@ -201,11 +201,28 @@ test('status says first whether the machine may be switched off', async () => {
 
 test('set sends numbers, and none as null', async () => {
   await using daemon = await fakeDaemon({
-    'PATCH /settings': json({ uploadLimit: 10_000_000, downloadLimit: null, capacity: null })
+    'PATCH /settings': json({
+      uploadLimit: 10_000_000,
+      uploadHours: [{ fromMinute: 480, toMinute: 1080, limit: 1_000_000 }],
+      downloadLimit: null,
+      downloadHours: [],
+      capacity: null
+    })
   })
-  const { code } = await run(['set', 'upload-limit=10MB/s', 'capacity=none', '--data', daemon.data])
+  const { code, stdout } = await run([
+    'set',
+    'upload-limit=10MB/s,1MB/s@08:00-18:00',
+    'capacity=none',
+    '--data',
+    daemon.data
+  ])
   expect(code).toBe(0)
-  expect(daemon.asked[0]?.body).toEqual({ uploadLimit: 10_000_000, capacity: null })
+  expect(daemon.asked[0]?.body).toEqual({
+    uploadLimit: 10_000_000,
+    uploadHours: [{ fromMinute: 480, toMinute: 1080, limit: 1_000_000 }],
+    capacity: null
+  })
+  expect(stdout).toContain('10.0 MB/s, 1.0 MB/s from 08:00 to 18:00')
 })
 
 test('labels, invites, users and admins send what was said', async () => {

@@ -208,7 +208,7 @@ export const INSTANCE_STATUS: InstanceStatusView = {
   version: '0.1.0',
   startedAt: STARTED_AT,
   drain: null,
-  limits: { uploadLimit: null, downloadLimit: null, capacity: null },
+  limits: { uploadLimit: null, uploadHours: [], downloadLimit: null, downloadHours: [], capacity: null },
   clockSkewMs: 0
 }
 

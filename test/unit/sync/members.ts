@@ -13,9 +13,11 @@ import { openRepository } from '../../../src/store/main-repository.ts'
 import { nodeDisk } from '../../../src/store/node-disk.ts'
 import { levelIndex } from '../../../src/store/open-repository.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
+import type { BlockExchange } from '../../../src/sync/block-exchange.ts'
 import { RateLimit } from '../../../src/sync/rate-limit.ts'
-import { type BlockExchange, connectRepository, type RemoteRepository } from '../../../src/sync/repository-client.ts'
+import { connectRepository, type RemoteRepository } from '../../../src/sync/repository-client.ts'
 import { type Access, RepositoryService } from '../../../src/sync/repository-service.ts'
+import { Uplink } from '../../../src/sync/uplink.ts'
 import { snapshot } from '../store/support.ts'
 import { COORDINATOR, type Ownership, temporaryFolder, WORKSPACE } from './support.ts'
 
@@ -81,8 +83,9 @@ export async function member(of: Pick<Federation, 'host' | 'access'>, access: Ac
     control: link,
     data: link,
     coordinator: COORDINATOR.peerId,
-    upload: new RateLimit(systemClock(), null),
-    download: new RateLimit(systemClock(), null),
+    upload: new Uplink(systemClock()),
+    download: new RateLimit(systemClock()),
+    clock: systemClock(),
     log: silent,
     onHead: (head) => void heads.push(head)
   })

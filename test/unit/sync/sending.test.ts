@@ -2,9 +2,10 @@ import type { CID } from 'multiformats/cid'
 import { describe, expect, test } from 'vitest'
 import { type Block, blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
 import { codeOf } from '../../../src/core/errors.ts'
+import { batches } from '../../../src/sync/block-exchange.ts'
 import { BlockSender } from '../../../src/sync/block-sender.ts'
 import { RateLimit } from '../../../src/sync/rate-limit.ts'
-import { batches, type RemoteRepository } from '../../../src/sync/repository-client.ts'
+import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
 import { BLOCKS_LIMITS } from '../../../src/wire/blocks.ts'
 import { manualClock } from '../../tools/clock.ts'
 import { WORKSPACE } from './support.ts'
@@ -37,7 +38,7 @@ function wire(holds: readonly Block[] = []): Wire {
       steps.push('put')
       sent.push(...blocks.map(({ cid }) => cid.toString()))
     },
-    flush: async () => void steps.push('flush'),
+    kept: async () => void steps.push('kept'),
     want: async () => [],
     close: async () => void steps.push('close')
   }
@@ -62,7 +63,10 @@ function wire(holds: readonly Block[] = []): Wire {
 const names = (blocks: readonly Block[]): string[] => blocks.map(({ cid }) => cid.toString())
 
 async function offerAll(to: Wire, blocks: readonly Block[]): Promise<readonly Block[]> {
-  const sender = new BlockSender(to.remote, WORKSPACE, new AbortController().signal)
+  const sender = new BlockSender(to.remote, WORKSPACE, {
+    isWaitedFor: () => true,
+    signal: new AbortController().signal
+  })
   for (const one of blocks) await sender.offer(one)
   const inline = await sender.finish()
   await sender.close()
@@ -83,14 +87,14 @@ describe('blocks of a snapshot', () => {
     expect(await offerAll(to, blocks)).toEqual([])
     expect(to.asked).toEqual([names(blocks)])
     expect(to.sent).toEqual(names(blocks.slice(1)))
-    expect(to.steps).toEqual(['open', 'put', 'flush', 'close'])
+    expect(to.steps).toEqual(['open', 'put', 'kept', 'close'])
   })
 
   test('that are many go in windows, on one stream, and never come back as inline ones', async () => {
     const to = wire()
     const blocks = Array.from({ length: 9 }, (_, number) => block(number, 1_000_000))
     expect(await offerAll(to, [...blocks, block(99, 10)])).toEqual([])
-    expect(to.asked.map(({ length }) => length)).toEqual([5, 5])
+    expect(to.asked.map(({ length }) => length)).toEqual([3, 3, 3, 1])
     expect(to.sent).toHaveLength(10)
     expect(to.steps.filter((step) => step === 'open')).toHaveLength(1)
   })
@@ -104,12 +108,15 @@ describe('blocks of a snapshot', () => {
 
   test('are cut into messages of bounded size, a large one alone', () => {
     const blocks = [block(1, 600_000), block(2, 600_000), block(3, 1024 * 1024), block(4, 10), block(5, 10)]
-    const cut = [...batches(blocks)]
+    const cut = [...batches(blocks, BLOCKS_LIMITS.batchBytes)]
     expect(cut.map((batch) => batch.length)).toEqual([1, 1, 1, 2])
     expect(names(cut.flat())).toEqual(names(blocks))
     const many = Array.from({ length: BLOCKS_LIMITS.cidsMax + 1 }, () => block(7, 4))
-    expect([...batches(many)].map((batch) => batch.length)).toEqual([BLOCKS_LIMITS.cidsMax, 1])
-    expect([...batches([])]).toEqual([])
+    expect([...batches(many, BLOCKS_LIMITS.batchBytes)].map((batch) => batch.length)).toEqual([
+      BLOCKS_LIMITS.cidsMax,
+      1
+    ])
+    expect([...batches([], BLOCKS_LIMITS.batchBytes)]).toEqual([])
   })
 })
 
@@ -131,13 +138,13 @@ describe('a rate limit', () => {
 
   test('lets everything pass where there is none', async () => {
     const clock = manualClock()
-    await new RateLimit(clock, null).take(1e12)
+    await new RateLimit(clock).take(1e12)
     expect(clock.waiting).toBe(0)
   })
 
   test('holds back as long as the rate says, with no more than a quarter of a second saved up', async () => {
     const clock = manualClock()
-    const limit = new RateLimit(clock, 1000)
+    const limit = new RateLimit(clock, { limit: 1000, hours: [] })
     clock.advance(60_000)
     expect(await passed(clock, limit.take(250))).toBe(0)
     expect(await passed(clock, limit.take(1000))).toBe(0)
@@ -147,7 +154,7 @@ describe('a rate limit', () => {
 
   test('shares the rate among all that take at once', async () => {
     const clock = manualClock()
-    const limit = new RateLimit(clock, 1000)
+    const limit = new RateLimit(clock, { limit: 1000, hours: [] })
     const all = Array.from({ length: 10 }, () => limit.take(1000))
     const took = await passed(
       clock,
@@ -159,13 +166,13 @@ describe('a rate limit', () => {
 
   test('can be changed while it runs, and waiting ends by the signal', async () => {
     const clock = manualClock()
-    const limit = new RateLimit(clock, 1000)
+    const limit = new RateLimit(clock, { limit: 1000, hours: [] })
     await limit.take(10_000)
     const controller = new AbortController()
     const waiting = limit.take(1, controller.signal)
     controller.abort()
     expect(await waiting.then(() => 'passed', codeOf)).toBe('ABORTED')
-    limit.bytesPerSecond = 1_000_000
+    limit.schedule = { limit: 1_000_000, hours: [] }
     expect(limit.bytesPerSecond).toBe(1_000_000)
     expect(await passed(clock, limit.take(1000))).toBe(0)
   })

@@ -43,8 +43,8 @@ test('blocks may go before their head, in any number, and are counted as held on
   const exchange = await home.remote.blocks(WORKSPACE)
   const cids = blocks.map(({ cid }) => cid)
   expect(await exchange.missing(cids)).toHaveLength(blocks.length)
-  await exchange.put(blocks.slice(1))
-  await exchange.flush()
+  await exchange.put(blocks.slice(1), 'bulk')
+  await exchange.kept()
   expect((await exchange.missing(cids)).map(String)).toEqual([String(cids[0])])
   await exchange.close()
   const refused = await home.remote.publish(head, []).catch((error: unknown) => error)
@@ -125,8 +125,8 @@ test.each<[string, Access, Record<string, string>]>([
   expect({
     have: await onExchange(one, (exchange) => exchange.missing([first.head.value.root])),
     put: await onExchange(one, async (exchange) => {
-      await exchange.put([more])
-      await exchange.flush()
+      await exchange.put([more], 'small')
+      await exchange.kept()
     }),
     want: await onExchange(one, (exchange) => exchange.want([first.head.value.root])),
     tip: await outcome(one.remote.tip(WORKSPACE)),
@@ -198,8 +198,8 @@ test('bytes that are not what their name says are refused, and nothing of the me
   const good = blockOf(RAW_CODEC, Buffer.from('good'))
   const bad = { cid: blockOf(RAW_CODEC, Buffer.from('bad')).cid, bytes: Buffer.from('wrong') }
   const code = await onExchange(home, async (exchange) => {
-    await exchange.put([good, bad])
-    await exchange.flush()
+    await exchange.put([good, bad], 'small')
+    await exchange.kept()
   })
   expect(code).toBe('INTEGRITY')
   expect(await at.repository.missing(WORKSPACE, [good.cid])).toHaveLength(1)

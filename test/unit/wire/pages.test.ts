@@ -49,6 +49,10 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['bytes of the blocks of one message; a larger block goes alone', BLOCKS_LIMITS.batchBytes],
     ['a block', MAX_BLOCK_BYTES],
     ['streams on one connection at once', BLOCKS_PROTOCOL.maxStreams],
+    ['requests of one stream under way at once', BLOCKS_LIMITS.requestsMax],
+    ['bytes of requests of one stream under way at once', BLOCKS_LIMITS.underWayBytes],
+    ['requests of all streams that the repository works on at once', BLOCKS_LIMITS.requestsMaxOfAll],
+    ['their bytes', BLOCKS_LIMITS.underWayBytesOfAll],
     ['the text of a failure', 1000]
   ],
   heads: [

@@ -64,8 +64,7 @@ export const MESSAGES = {
       'have none': { kind: 'have', cids: [] },
       put: { kind: 'put', blocks: [leaf, node] },
       'put an empty block': { kind: 'put', blocks: [blockOf(RAW_CODEC, new Uint8Array(0))] },
-      want: { kind: 'want', cids: [node.cid] },
-      flush: { kind: 'flush' }
+      want: { kind: 'want', cids: [node.cid] }
     }),
     samplesOf<FromBlocks>('BlocksReply', blocksReply, {
       opened: { kind: 'opened' },
@@ -73,7 +72,7 @@ export const MESSAGES = {
       'missing none': { kind: 'missing', cids: [] },
       blocks: { kind: 'blocks', blocks: [leaf] },
       'the end of the blocks': { kind: 'blocks', blocks: [] },
-      flushed: { kind: 'flushed' },
+      kept: { kind: 'kept' },
       failure: { kind: 'failure', code: 'FORBIDDEN', message: 'none of yours' }
     })
   ],
