@@ -38,7 +38,8 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return first !== undefined && parts.length === 1 ? first : Buffer.concat(parts)
 }
 
-class BoundaryFinder {
+/** Finds the ends of chunks in the bytes of one file. */
+export class BoundaryFinder {
   readonly #rare = new Hasher(BOUNDARY_MASKS.rare)
   readonly #frequent = new Hasher(BOUNDARY_MASKS.frequent)
   /** Bytes of the current chunk that have been seen. */

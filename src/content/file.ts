@@ -58,38 +58,52 @@ export async function growTree(
   metadata: Metadata,
   sink: BlockSink
 ): Promise<BuiltFile> {
+  const tree = new FileTree(sink)
+  for await (const leaf of leaves) await tree.add(leaf)
+  return tree.finish(metadata)
+}
+
+/** The tree of a file, grown leaf by leaf. One call at a time. */
+export class FileTree {
+  readonly #sink: BlockSink
   /** The children of the unfinished node on each level, leaves first. */
-  const levels: MadeFileLink[][] = [[]]
+  readonly #levels: MadeFileLink[][] = [[]]
+
+  constructor(sink: BlockSink) {
+    this.#sink = sink
+  }
+
+  /** Adds the next leaf, which is kept already. */
+  add(leaf: MadeFileLink): Promise<void> {
+    return this.#add(0, leaf)
+  }
+
+  /** Makes what is missing up to the root. Nothing may follow. */
+  async finish(metadata: Metadata): Promise<BuiltFile> {
+    for (let depth = 0; depth + 1 < this.#levels.length; depth++) await this.#close(depth, this.#levels[depth] ?? [])
+    const links = this.#levels.at(-1) ?? []
+    const { block, totalBytes } = fileNode(links, metadata)
+    await this.#sink(block)
+    return { cid: block.cid, size: sizeOf(links), totalBytes }
+  }
 
   // A complete node is closed only when another child follows it: should none follow, it is the root.
-  const add = async (depth: number, link: MadeFileLink): Promise<void> => {
-    const open = levels[depth]
+  async #add(depth: number, link: MadeFileLink): Promise<void> {
+    const open = this.#levels[depth]
     if (open === undefined) {
-      levels[depth] = [link]
+      this.#levels[depth] = [link]
     } else {
-      if (isComplete(open)) await close(depth, open)
+      if (isComplete(open)) await this.#close(depth, open)
       open.push(link)
     }
   }
-  const close = async (depth: number, open: MadeFileLink[]): Promise<void> => {
+
+  async #close(depth: number, open: MadeFileLink[]): Promise<void> {
     const size = sizeOf(open)
     const { block, totalBytes } = fileNode(open.splice(0), null)
-    await sink(block)
-    await add(depth + 1, { cid: block.cid, size, totalBytes })
+    await this.#sink(block)
+    await this.#add(depth + 1, { cid: block.cid, size, totalBytes })
   }
-
-  for await (const leaf of leaves) await add(0, leaf)
-  for (let depth = 0; ; depth++) {
-    const open = levels[depth] ?? []
-    if (depth + 1 >= levels.length) return root(open, metadata, sink)
-    await close(depth, open)
-  }
-}
-
-async function root(links: readonly MadeFileLink[], metadata: Metadata, sink: BlockSink): Promise<BuiltFile> {
-  const { block, totalBytes } = fileNode(links, metadata)
-  await sink(block)
-  return { cid: block.cid, size: sizeOf(links), totalBytes }
 }
 
 function isComplete(links: readonly MadeFileLink[]): boolean {

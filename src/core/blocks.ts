@@ -18,8 +18,11 @@ export const MAX_BLOCK_BYTES = 1024 * 1024
 export const sha256 = (bytes: Uint8Array): Buffer => hash('sha256', bytes, 'buffer')
 
 /** Names bytes: CIDv1 over SHA-256. */
-export function blockOf(codec: number, bytes: Uint8Array): Block {
-  return { cid: CID.createV1(codec, createDigest(SHA2_256, sha256(bytes))), bytes }
+export const blockOf = (codec: number, bytes: Uint8Array): Block => hashedBlock(codec, sha256(bytes), bytes)
+
+/** The same of bytes whose SHA-256 is known already. */
+export function hashedBlock(codec: number, hashed: Uint8Array, bytes: Uint8Array): Block {
+  return { cid: CID.createV1(codec, createDigest(SHA2_256, hashed)), bytes }
 }
 
 /** Do the bytes match the name? Only CIDv1 with SHA-256 is accepted. */

@@ -6,7 +6,9 @@ import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { Premises } from '../handover/resident-deps.ts'
+import type { FileReader } from '../worktree/reader.ts'
 import { watchFolder } from '../worktree/watch.ts'
+import { workerReader } from '../worktree/worker-reader.ts'
 import { Worktree } from '../worktree/worktree.ts'
 
 export interface PremisesDeps {
@@ -19,14 +21,16 @@ export interface PremisesDeps {
 
 /**
  * Where the workspaces of an instance lie: files in `workspaces/ID`, uploads on their way in `staging/ID`, files that are
- * fetched from the repository in `incoming/ID`.
+ * fetched from the repository in `incoming/ID`. All are read by the same threads.
  */
 export class PremisesKeeper {
   readonly #deps: PremisesDeps
+  readonly #reader: FileReader
   readonly #kept = new Map<WorkspaceId, Premises>()
 
   private constructor(deps: PremisesDeps) {
     this.#deps = deps
+    this.#reader = workerReader(deps)
   }
 
   /** Uploads that a killed process left are removed; what was fetched halfway is gone on with. */
@@ -57,7 +61,8 @@ export class PremisesKeeper {
       index: prefixed(state, `tree/${workspace}/`),
       clock,
       random,
-      log
+      log,
+      reader: this.#reader
     })
     const watch: Premises['watch'] = async (onDirty) => {
       await mkdir(folder, { recursive: true, mode: 0o755 })
@@ -67,5 +72,10 @@ export class PremisesKeeper {
     const premises = { worktree, folder, staging, watch }
     this.#kept.set(workspace, premises)
     return premises
+  }
+
+  /** Ends the reading of files. */
+  close(): Promise<void> {
+    return this.#reader.close()
   }
 }

@@ -210,6 +210,7 @@ export class ServingInstance {
     // Before the app: requests that wait to be acknowledged are answered now.
     await this.#resident.close()
     await this.#app.close()
+    await this.#premises.close()
     // A clean stop says that the files are on the disk, whatever happens to the machine afterwards.
     const { folder, state } = this.#deps
     if (!(await syncFileSystem(join(folder.path, 'workspaces')))) await suspectFiles(state)

@@ -11,7 +11,8 @@ const SLASH = Buffer.from('/')
 const REMOVALS_AT_ONCE = 4
 const OWNER_ALL = 0o700n
 
-const systemCode = (error: unknown): string =>
+/** The code of a failed system call; empty for any other error. */
+export const systemCode = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
 /** There is no such entry, or no longer. */

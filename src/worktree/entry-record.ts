@@ -1,4 +1,5 @@
 import { CID } from 'multiformats/cid'
+import { FACTS_BYTES, type FactsList } from './facts.ts'
 import type { Fingerprint } from './fingerprint.ts'
 
 export const ENTRY_KINDS = ['file', 'folder', 'link'] as const
@@ -19,7 +20,7 @@ const SETTLED = 0x80
 const CID_AT = 44
 const MAX_BYTES = 128
 
-/** Layout: version, kind and flag, mode (u16), size, mtime, ctime, inode, total bytes (64 bits each), CID. */
+/** Layout: version, then what `FactsList` has, with the flag beside the kind, then total bytes (64 bits) and CID. */
 export function encodeEntry({ kind, fingerprint, settled, cid, totalBytes }: EntryRecord): Uint8Array {
   const bytes = Buffer.alloc(CID_AT + cid.bytes.length)
   bytes.writeUInt8(VERSION, 0)
@@ -32,6 +33,18 @@ export function encodeEntry({ kind, fingerprint, settled, cid, totalBytes }: Ent
   bytes.writeBigUInt64BE(BigInt(totalBytes), 36)
   bytes.set(cid.bytes, CID_AT)
   return bytes
+}
+
+/** Is this the record of an entry with these facts, whose content is therefore known? Nothing else of it is checked. */
+export function stillStands(value: Uint8Array, facts: FactsList, index: number): boolean {
+  const at = index * FACTS_BYTES
+  const kind = facts.bytes[at] ?? 0
+  return (
+    value[0] === VERSION &&
+    value[1] === (kind | SETTLED) &&
+    kind < ENTRY_KINDS.length &&
+    facts.bytes.compare(value, 2, CID_AT - 8, at + 1, at + FACTS_BYTES) === 0
+  )
 }
 
 /** Null for what is not such a record. */

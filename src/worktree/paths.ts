@@ -43,6 +43,19 @@ export interface Touched {
   readonly below: Map<string, Touched>
 }
 
+/** All paths of the tree, from the workspace's own folder down; null where they are more than `limit`. */
+export function pathsOf(touched: Touched, limit: number): WorkspacePath[] | null {
+  const paths: WorkspacePath[] = []
+  const pending: [WorkspacePath, Touched][] = [['', touched]]
+  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+    const [path, { below }] = next
+    paths.push(path)
+    if (paths.length + pending.length > limit) return null
+    for (const [name, child] of below) pending.push([joinPath(path, name), child])
+  }
+  return paths
+}
+
 /** @throws NodeDaemonError `BAD_REQUEST` see {@link checkPath} */
 export function touchedTree(paths: Iterable<WorkspacePath>): Touched {
   const root: Touched = { whole: false, below: new Map() }

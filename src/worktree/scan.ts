@@ -1,5 +1,4 @@
-import type { BigIntStats } from 'node:fs'
-import { readdir, readlink } from 'node:fs/promises'
+import { readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BlockSink, buildLink } from '../content/file.ts'
 import { buildFolder, type Entry, editFolder } from '../content/folder.ts'
@@ -8,11 +7,12 @@ import { type Block, RAW_CODEC } from '../core/blocks.ts'
 import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel, Slots } from '../core/parallel.ts'
-import { isDenied, isGone, look } from './disk.ts'
+import { Changes, compareFolder, type Due } from './changes.ts'
+import { isDenied, look } from './disk.ts'
 import type { EntryRecord } from './entry-record.ts'
+import { type Facts, factsOf, GONE } from './facts.ts'
 import {
   type Fingerprint,
-  fingerprintOf,
   isRacy,
   linkMetadataOf,
   metadataOf,
@@ -22,6 +22,7 @@ import {
 import { Ledger } from './ledger.ts'
 import { decodeName, fits, joinPath, type Touched, type WorkspacePath } from './paths.ts'
 import { type ReadDeps, readSteadyFile } from './read-file.ts'
+import { SMALL_BYTES } from './reader-messages.ts'
 import type { TreeIndex } from './tree-index.ts'
 import type { TreeState } from './tree-state.ts'
 
@@ -30,11 +31,15 @@ export interface ScanDeps extends ReadDeps {
   readonly sink: BlockSink
   /** Compares with nothing and reads everything. */
   readonly forget: boolean
+  /** What was seen at touched paths when the walk began. */
+  readonly looked: ReadonlyMap<WorkspacePath, Facts>
 }
 
 export const MAX_UNSETTLED = 100
-const FILES_AT_ONCE = 8
-const ENTRIES_AT_ONCE = 16
+/** As many as fill two bunches of the reader; of large files, fewer than a thread of it has at once. */
+const SMALL_AT_ONCE = 128
+const LARGE_AT_ONCE = 2
+const ENTRIES_AT_ONCE = 128
 /** How many folders side by side, on the uppermost levels and below. */
 const folderWidth = (path: WorkspacePath): number => (path.split('/').length <= 2 ? 4 : 1)
 
@@ -47,16 +52,21 @@ export class Scan {
   readonly unsettled: string[] = []
   readonly #deps: ScanDeps
   readonly #state: TreeState
-  readonly #reading = new Slots(FILES_AT_ONCE)
+  readonly #small = new Slots(SMALL_AT_ONCE)
+  readonly #large = new Slots(LARGE_AT_ONCE)
+  readonly #looked: Map<WorkspacePath, Facts>
+  readonly #ahead = new Map<WorkspacePath, Promise<EntryRecord | null>>()
 
   constructor(deps: ScanDeps, state: TreeState) {
     this.#deps = deps
     this.#state = state
+    this.#looked = new Map(deps.looked)
     this.ledger = new Ledger(deps.index, deps.forget ? { files: 0, bytes: 0 } : state)
   }
 
   /** The folder's tree now, the touched paths looked at and all others taken from the index. */
   async run(touched: Touched): Promise<EntryRecord> {
+    if (!this.#deps.forget) for (const path of this.#looked.keys()) this.#readAhead(path)
     const root = await this.#walkTouched('', touched, this.#rootBefore())
     if (root === null) throw new NodeDaemonError('NOT_FOUND', `the folder ${this.#deps.folder} is gone`)
     return root
@@ -68,35 +78,53 @@ export class Scan {
     return { kind: 'folder', fingerprint: ROOT_FINGERPRINT, settled: true, cid: root, totalBytes: 0 }
   }
 
+  #readAhead(path: WorkspacePath): void {
+    const record = this.#deps.index.entry(path)
+    // Its failure is that of whoever asks for it.
+    record.catch(() => undefined)
+    this.#ahead.set(path, record)
+  }
+
   async #before(path: WorkspacePath): Promise<EntryRecord | null> {
-    return this.#deps.forget ? null : await this.#deps.index.entry(path)
+    return this.#deps.forget ? null : await (this.#ahead.get(path) ?? this.#deps.index.entry(path))
+  }
+
+  /** What is at the path; what was seen there when the walk began counts once. */
+  async #look(path: WorkspacePath): Promise<Facts> {
+    const seen = this.#looked.get(path)
+    this.#looked.delete(path)
+    if (seen !== undefined) return seen
+    const stats = await look(this.#onDisk(path))
+    return stats === null ? GONE : factsOf(stats)
   }
 
   async #walkTouched(path: WorkspacePath, touched: Touched, before: EntryRecord | null): Promise<EntryRecord | null> {
-    const stats = touched.whole || before?.kind !== 'folder' ? null : await look(this.#onDisk(path))
-    if (before === null || stats === null || !stats.isDirectory()) return this.#walk(path, before)
+    if (touched.whole || before?.kind !== 'folder') return this.#walk(path, before, null)
+    const facts = await this.#look(path)
+    if (facts.kind !== 'folder') return this.#walk(path, before, facts)
     const changes = new Changes()
     await forEachParallel(touched.below, ENTRIES_AT_ONCE, async ([name, below]) => {
       const child = joinPath(path, name)
       const was = await this.#before(child)
       changes.note(name, was, await this.#walkTouched(child, below, was))
     })
-    return this.ledger.replaced(path, before, await this.#folder(path, stats, before, changes))
+    return this.ledger.replaced(path, before, await this.#edited(path, facts, before, changes))
   }
 
   /** The entry and all below it as they are now, recorded. Null where there is nothing that can be kept. */
-  async #walk(path: WorkspacePath, before: EntryRecord | null): Promise<EntryRecord | null> {
+  async #walk(path: WorkspacePath, before: EntryRecord | null, facts: Facts | null): Promise<EntryRecord | null> {
     if (this.#deps.signal?.aborted) throw aborted(this.#deps.signal)
-    return this.ledger.replaced(path, before, await this.#taken(path, before))
+    return this.ledger.replaced(path, before, await this.#taken(path, before, facts))
   }
 
-  async #taken(path: WorkspacePath, before: EntryRecord | null): Promise<EntryRecord | null> {
+  async #taken(path: WorkspacePath, before: EntryRecord | null, seen: Facts | null): Promise<EntryRecord | null> {
     try {
       for (let times = 0; times < LOOKS; times++) {
-        const stats = await look(this.#onDisk(path))
-        if (stats === null) return null
-        if (!isKept(stats) || !fits(path)) return this.#unsettle(path, null)
-        const now = await this.#takenAs(path, stats, before)
+        const facts = (times === 0 ? seen : null) ?? (await this.#look(path))
+        if (facts.kind === 'gone') return null
+        if (facts.kind === 'denied') break
+        if (facts.kind === 'other' || !fits(path)) return this.#unsettle(path, null)
+        const now = await this.#takenAs(path, facts, before)
         if (now !== null) return now
       }
     } catch (error) {
@@ -105,17 +133,19 @@ export class Scan {
     return this.#unsettle(path, before)
   }
 
-  /** Null where it is not any longer what `stats` says. */
-  async #takenAs(path: WorkspacePath, stats: BigIntStats, before: EntryRecord | null): Promise<EntryRecord | null> {
-    if (stats.isDirectory()) return this.#walkFolder(path, stats, before?.kind === 'folder' ? before : null)
-    const known = before?.settled === true && sameFingerprint(before.fingerprint, fingerprintOf(stats))
-    if (stats.isFile()) return known && before.kind === 'file' ? before : this.#readFile(path)
-    return known && before.kind === 'link' ? before : this.#readLink(path, stats)
+  /** Null where it is not any longer what the facts say. */
+  async #takenAs(path: WorkspacePath, facts: Facts, before: EntryRecord | null): Promise<EntryRecord | null> {
+    if (facts.kind === 'folder') return this.#walkFolder(path, facts, before?.kind === 'folder' ? before : null)
+    const known = before?.settled === true && sameFingerprint(before.fingerprint, facts.fingerprint)
+    if (known && before.kind === facts.kind) return before
+    return facts.kind === 'file' ? this.#readFile(path, facts) : this.#readLink(path, facts)
   }
 
-  #readFile(path: WorkspacePath): Promise<EntryRecord | null> {
-    return this.#reading.run(async () => {
-      const read = await readSteadyFile(this.#deps, this.#onDisk(path), () => this.#sinkOfFile(path))
+  #readFile(path: WorkspacePath, { fingerprint: { size: sizeHint } }: Facts): Promise<EntryRecord | null> {
+    const slots = sizeHint > SMALL_BYTES ? this.#large : this.#small
+    return slots.run(async () => {
+      const sinkOfAttempt = (): BlockSink => this.#sinkOfFile(path)
+      const read = await readSteadyFile(this.#deps, this.#onDisk(path), sizeHint, sinkOfAttempt)
       if (read === null) return null
       const { fingerprint, settled, steady, built } = read
       const record = { kind: 'file', fingerprint, settled, cid: built.cid, totalBytes: built.totalBytes } as const
@@ -142,69 +172,53 @@ export class Scan {
     await this.#deps.sink(block)
   }
 
-  async #readLink(path: WorkspacePath, stats: BigIntStats): Promise<EntryRecord | null> {
+  async #readLink(path: WorkspacePath, { fingerprint }: Facts): Promise<EntryRecord | null> {
     const target = decodeName(await readlink(this.#onDisk(path), { encoding: 'buffer' }))
     if (target === null || faultOfTarget(target) !== null) return this.#unsettle(path, null)
-    const fingerprint = fingerprintOf(stats)
     const block = buildLink(target, linkMetadataOf(fingerprint))
     await this.#offerNode(block)
     const settled = !isRacy(fingerprint, this.#deps.begunNs)
     return { kind: 'link', fingerprint, settled, cid: block.cid, totalBytes: block.bytes.length }
   }
 
-  async #walkFolder(path: WorkspacePath, stats: BigIntStats, before: EntryRecord | null): Promise<EntryRecord | null> {
-    const names = await this.#namesIn(path)
-    if (names === null) return null
-    const known = this.#deps.forget ? new Map<string, EntryRecord>() : await this.#deps.index.entriesOf(path)
-    const found = new Map<string, EntryRecord>()
+  async #walkFolder(path: WorkspacePath, facts: Facts, before: EntryRecord | null): Promise<EntryRecord | null> {
+    const { reader, prompt, signal, index, forget } = this.#deps
+    const listing = await reader.list(this.#onDisk(path), { prompt, signal })
+    if (listing === null) return null
+    for (const name of listing.unnamed) this.#unsettle(joinPath(path, name), null)
+    const compared = await compareFolder(forget ? null : index, path, listing)
     const changes = new Changes()
-    const visit = async (name: string): Promise<void> => {
-      const was = known.get(name) ?? null
-      const now = await this.#walk(joinPath(path, name), was)
-      if (now !== null) found.set(name, now)
-      changes.note(name, was, now)
+    const visit = async ({ name, facts: seen, was }: Due): Promise<void> => {
+      changes.note(name, was, await this.#walk(joinPath(path, name), was, seen))
     }
-    await forEachParallel(names.others, ENTRIES_AT_ONCE, visit)
-    await forEachParallel(names.folders, folderWidth(path), visit)
-    const present = new Set([...names.others, ...names.folders])
-    for (const [name, was] of known) {
-      if (present.has(name)) continue
+    await forEachParallel(compared.others, ENTRIES_AT_ONCE, visit)
+    await forEachParallel(compared.folders, folderWidth(path), visit)
+    for (const [name, was] of compared.gone) {
       await this.ledger.replaced(joinPath(path, name), was, null)
       changes.note(name, was, null)
     }
-    return this.#folder(path, stats, before, changes, found)
+    return before === null ? this.#built(path, facts, changes) : this.#edited(path, facts, before, changes)
   }
 
-  /** Null where the folder is gone. */
-  async #namesIn(path: WorkspacePath): Promise<{ folders: string[]; others: string[] } | null> {
-    const listed = await readdir(this.#onDisk(path), { encoding: 'buffer', withFileTypes: true }).catch(nullIfGone)
-    if (listed === null) return null
-    const names = { folders: [] as string[], others: [] as string[] }
-    for (const entry of listed) {
-      const name = decodeName(entry.name)
-      if (name === null) this.#unsettle(joinPath(path, entry.name.toString()), null)
-      else if (entry.isDirectory()) names.folders.push(name)
-      else names.others.push(name)
-    }
-    return names
+  /** The folder made anew. What of it the index had before this walk stands in the index. */
+  async #built(path: WorkspacePath, facts: Facts, changes: Changes): Promise<EntryRecord> {
+    const { index, forget } = this.#deps
+    const entries = new Map<string, Entry>()
+    if (!forget)
+      for (const [name, { cid, totalBytes }] of await index.entriesOf(path))
+        entries.set(name, { name, cid, totalBytes })
+    changes.applyTo(entries)
+    const fingerprint = path === '' ? ROOT_FINGERPRINT : facts.fingerprint
+    const built = await buildFolder(entries.values(), metadataOf(fingerprint), this.#offerNode)
+    return { kind: 'folder', fingerprint, settled: true, cid: built.cid, totalBytes: built.totalBytes }
   }
 
-  /** @param found all entries of the folder; left out where only the touched ones were looked at */
-  async #folder(
-    path: WorkspacePath,
-    stats: BigIntStats,
-    before: EntryRecord | null,
-    changes: Changes,
-    found?: ReadonlyMap<string, EntryRecord>
-  ): Promise<EntryRecord> {
-    const fingerprint = path === '' ? ROOT_FINGERPRINT : fingerprintOf(stats)
-    if (before !== null && changes.count === 0 && sameMetadata(before.fingerprint, fingerprint)) return before
-    const metadata = metadataOf(fingerprint)
-    const few = before !== null && (found === undefined || 2 * changes.count < found.size)
-    const { index } = this.#deps
-    const built = few
-      ? await editFolder(before.cid, metadata, changes, index.load, this.#offerNode)
-      : await buildFolder(entriesOf(found ?? new Map()), metadata, this.#offerNode)
+  /** The folder with these changes, the touched ones or all; the same record where there are none. */
+  async #edited(path: WorkspacePath, facts: Facts, before: EntryRecord, changes: Changes): Promise<EntryRecord> {
+    const fingerprint = path === '' ? ROOT_FINGERPRINT : facts.fingerprint
+    if (changes.count === 0 && sameMetadata(before.fingerprint, fingerprint)) return before
+    const { load } = this.#deps.index
+    const built = await editFolder(before.cid, metadataOf(fingerprint), changes, load, this.#offerNode)
     return { kind: 'folder', fingerprint, settled: true, cid: built.cid, totalBytes: built.totalBytes }
   }
 
@@ -218,32 +232,4 @@ export class Scan {
   }
 }
 
-/** What differs from the folder that the index knows. */
-class Changes {
-  readonly put: Entry[] = []
-  readonly remove: string[] = []
-
-  note(name: string, before: EntryRecord | null, now: EntryRecord | null): void {
-    if (now === null && before !== null) this.remove.push(name)
-    if (now !== null && before?.cid.equals(now.cid) !== true) {
-      this.put.push({ name, cid: now.cid, totalBytes: now.totalBytes })
-    }
-  }
-
-  get count(): number {
-    return this.put.length + this.remove.length
-  }
-}
-
-function* entriesOf(found: ReadonlyMap<string, EntryRecord>): Generator<Entry> {
-  for (const [name, { cid, totalBytes }] of found) yield { name, cid, totalBytes }
-}
-
-const isKept = (stats: BigIntStats): boolean => stats.isFile() || stats.isDirectory() || stats.isSymbolicLink()
-
 const sameMetadata = (a: Fingerprint, b: Fingerprint): boolean => a.mode === b.mode && a.mtimeUs === b.mtimeUs
-
-const nullIfGone = (error: unknown): null => {
-  if (isGone(error)) return null
-  throw error
-}

@@ -23,9 +23,14 @@ export class Staging {
     this.#prefix = `apply-${sha256(Buffer.from(deps.folder)).toString('hex').slice(0, 24)}-`
   }
 
+  /** The file whose time is set to learn that of the file system. */
+  get stampPath(): string {
+    return join(this.#folder, `${this.#prefix}now`)
+  }
+
   /** The time of the file system, by the stamps that it gives: what changes from now on gets this one or a later one. */
   async nowNs(): Promise<bigint> {
-    const path = join(this.#folder, `${this.#prefix}now`)
+    const path = this.stampPath
     try {
       await utimes(path, 0, 0)
     } catch (error) {

@@ -27,7 +27,7 @@ export async function survey(deps: ScanDeps & { readonly log: Logger }, touched:
   } catch (error) {
     if (!(error instanceof Outdated)) throw error
     deps.log.warn({ reason: messageOf(error) }, 'the index of a workspace is damaged: all its files are read again')
-    return readAll(deps, state)
+    return readAll({ ...deps, looked: new Map() }, state)
   }
 }
 

@@ -56,11 +56,17 @@ const markOf = (cid: string): number => Number.parseInt(cid.slice(-9), 36)
 export class TreeIndex {
   readonly #store: KeyValue
   readonly #flushing = new Mutex()
+  #nextFlush: Promise<void> | null = null
   /** What has come and what is just being handed over. */
   #buffer = new Map<string, Uint8Array>()
   #leaving = new Map<string, Uint8Array>()
   #bufferedBytes = 0
   #written = 0
+  /** As they were recorded last, once they have been read: nobody else writes to the store. */
+  #state: TreeState | null | undefined
+  #counts: Counts | undefined
+  /** Rises when a write of these begins, and when it ends. */
+  #version = 0
   /** Nodes that were read and checked a moment ago: a tree is walked several times when it is applied. */
   readonly #recent = new RecentBytes(RECENT_NODES, RECENT_BYTES)
 
@@ -70,8 +76,13 @@ export class TreeIndex {
 
   /** The state that was recorded last; null where it cannot be read. */
   async state(): Promise<TreeState | null> {
+    if (this.#state !== undefined) return this.#state
+    const version = this.#version
     const value = await this.#store.get(STATE_KEY)
-    return value === null ? NEW_STATE : decodeState(value)
+    const state = value === null ? NEW_STATE : decodeState(value)
+    // What was read beside a write may be older than that.
+    if (version === this.#version) this.#state = state
+    return state
   }
 
   /** @throws Outdated */
@@ -86,6 +97,12 @@ export class TreeIndex {
     const found = new Map<string, EntryRecord>()
     for await (const [key, value] of this.#store.entries({ prefix })) found.set(key.slice(prefix.length), intact(value))
     return found
+  }
+
+  /** The records of one folder's entries as they are kept, by their names. */
+  async *keptEntriesOf(folder: WorkspacePath): AsyncGenerator<readonly [string, Uint8Array]> {
+    const prefix = `${ENTRY}${folder}\0`
+    for await (const [key, value] of this.#store.entries({ prefix })) yield [key.slice(prefix.length), value]
   }
 
   /** The bytes of a node, checked; null where they are missing or damaged. */
@@ -113,7 +130,9 @@ export class TreeIndex {
   }
 
   keepNode({ cid, bytes }: Block): Promise<void> {
-    return this.#keep(`${NODE}${cid}`, bytes)
+    const key = `${NODE}${cid}`
+    this.#recent.set(key, bytes)
+    return this.#keep(key, bytes)
   }
 
   keepLeaf(cid: CID, place: LeafPlace): Promise<void> {
@@ -132,7 +151,9 @@ export class TreeIndex {
 
   /** Hands the nodes and leaves that came so far to the store. */
   flush(): Promise<void> {
-    return this.#flushing.run(async () => {
+    // One that has not begun takes along what comes until then.
+    this.#nextFlush ??= this.#flushing.run(async () => {
+      this.#nextFlush = null
       if (this.#buffer.size === 0) return
       this.#leaving = this.#buffer
       this.#buffer = new Map()
@@ -141,6 +162,7 @@ export class TreeIndex {
       this.#written += this.#leaving.size
       this.#leaving = new Map()
     })
+    return this.#nextFlush
   }
 
   /** Records entries and state, all or nothing; with `durable`, they and all that was kept before are fsynced on return. */
@@ -148,16 +170,31 @@ export class TreeIndex {
     await this.flush()
     const put = [...changes.put].map(([path, record]) => [entryKey(path), encodeEntry(record)] as const)
     const remove = [...changes.remove].filter((path) => !changes.put.has(path)).map(entryKey)
-    const { written, live } = await this.#counts()
+    const { written, live } = await this.#readCounts()
     const total = written + this.#written
-    const counts = encodeCounts(live === 0 ? { written: 0, live: total } : { written: total, live })
-    const states = [[STATE_KEY, encodeState(state)] as const, [COUNTS_KEY, counts] as const]
-    await this.#store.write({ put: [...put, ...states], remove }, options)
+    const counts = live === 0 ? { written: 0, live: total } : { written: total, live }
+    const states = [[STATE_KEY, encodeState(state)] as const, [COUNTS_KEY, encodeCounts(counts)] as const]
+    await this.#rewrite(() => this.#store.write({ put: [...put, ...states], remove }, options))
+    this.#state = state
+    this.#counts = counts
     this.#written = 0
   }
 
-  async #counts(): Promise<Counts> {
-    return decodeCounts(await this.#store.get(COUNTS_KEY))
+  /** Changes what is kept of state and counts: should that fail, they are read anew. */
+  async #rewrite(write: () => Promise<void>): Promise<void> {
+    this.#version++
+    this.#state = undefined
+    this.#counts = undefined
+    try {
+      await write()
+    } finally {
+      this.#version++
+    }
+  }
+
+  async #readCounts(): Promise<Counts> {
+    this.#counts ??= decodeCounts(await this.#store.get(COUNTS_KEY))
+    return this.#counts
   }
 
   /** All paths that have a record, readable or not. */
@@ -170,7 +207,7 @@ export class TreeIndex {
 
   /** Removes nodes and leaves that the recorded root does not lead to, once they are many beside those that it does lead to. */
   async sweepWhenDue(): Promise<void> {
-    const { written, live: before } = await this.#counts()
+    const { written, live: before } = await this.#readCounts()
     const root = (await this.state())?.root ?? null
     if (root === null || written <= Math.max(SWEEP_LEAST, before)) return
     const marks = await this.#marks(root)
@@ -186,8 +223,9 @@ export class TreeIndex {
         stale = []
       }
     }
-    const put = [[COUNTS_KEY, encodeCounts({ written: 0, live })] as const]
-    await this.#store.write({ put, remove: stale }, { durable: false })
+    const counts = { written: 0, live }
+    await this.#store.write({ put: [[COUNTS_KEY, encodeCounts(counts)]], remove: stale }, { durable: false })
+    this.#counts = counts
   }
 
   async #marks(root: CID): Promise<Set<number>> {
@@ -208,6 +246,10 @@ export class TreeIndex {
     this.#buffer = new Map()
     this.#bufferedBytes = 0
     this.#recent.clear()
+    await this.#rewrite(() => this.#removeAll())
+  }
+
+  async #removeAll(): Promise<void> {
     let remove: string[] = []
     for await (const [key] of this.#store.entries({ prefix: '' })) {
       remove.push(key)
@@ -219,7 +261,7 @@ export class TreeIndex {
   }
 }
 
-function intact(value: Uint8Array): EntryRecord {
+export function intact(value: Uint8Array): EntryRecord {
   const record = decodeEntry(value)
   if (record === null) throw new Outdated('a record of the index cannot be read')
   return record

@@ -11,9 +11,12 @@ import { Mutex } from '../core/mutex.ts'
 import type { Random } from '../core/random.ts'
 import { type Applied, applyTree } from './apply.ts'
 import { diskFailure, look, makeFolder, removeTree, syncFolder } from './disk.ts'
+import type { Facts } from './facts.ts'
+import { inlineReader } from './inline-reader.ts'
 import type { Fetch } from './intake.ts'
 import { leafOnDisk } from './leaf.ts'
-import { type Touched, touchedTree, type WorkspacePath } from './paths.ts'
+import { pathsOf, type Touched, touchedTree, type WorkspacePath } from './paths.ts'
+import type { Beginning, FileReader, ReaderOptions } from './reader.ts'
 import { Staging } from './staging.ts'
 import { EVERYTHING, type Survey, survey } from './survey.ts'
 import { Outdated, TreeIndex } from './tree-index.ts'
@@ -29,6 +32,8 @@ export interface WorktreeDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+  /** On the caller's own thread where it is left out. */
+  readonly reader?: FileReader
 }
 
 export interface Snapshot {
@@ -53,6 +58,8 @@ export interface SnapshotOptions {
   readonly forget?: boolean
 }
 
+/** Up to so many touched paths are looked at together, before anything else. */
+const LOOK_AHEAD = 512
 /** More paths than this that no commit has covered, and the next snapshot looks at everything. */
 const MAX_UNCOMMITTED = 100_000
 
@@ -65,6 +72,7 @@ export class Worktree {
   readonly #deps: WorktreeDeps
   readonly #index: TreeIndex
   readonly #staging: Staging
+  readonly #reader: FileReader
   readonly #turn = new Mutex()
   /** Rises with each snapshot and each apply: only the newest snapshot can be committed. */
   #generation = 0
@@ -76,6 +84,7 @@ export class Worktree {
     this.#deps = deps
     this.#index = new TreeIndex(deps.index)
     this.#staging = new Staging(deps)
+    this.#reader = deps.reader ?? inlineReader()
   }
 
   /**
@@ -121,11 +130,29 @@ export class Worktree {
 
   async #survey(touched: Touched, sink: BlockSink, { signal, forget = false }: SnapshotOptions): Promise<Survey> {
     const { clock, log } = this.#deps
-    const folder = await this.#realFolder()
-    const begunNs = await this.#staging.nowNs()
-    const found = await survey({ folder, begunNs, index: this.#index, clock, log, sink, signal, forget }, touched)
+    const prompt = !touched.whole
+    const paths = pathsOf(touched, LOOK_AHEAD) ?? []
+    const { folder, begunNs, facts } = await this.#begin(paths, { prompt, signal })
+    const looked = new Map(paths.map((path, at): [WorkspacePath, Facts] => [path, facts.get(at)]))
+    const [index, reader] = [this.#index, this.#reader]
+    const deps = { folder, begunNs, looked, index, reader, prompt, clock, log, sink, signal, forget }
+    const found = await survey(deps, touched)
     await this.#index.flush()
     return found
+  }
+
+  /** Looks at these paths, and makes what a new workspace does not have yet. */
+  async #begin(
+    paths: readonly WorkspacePath[],
+    options: ReaderOptions
+  ): Promise<{ folder: string; begunNs: bigint; facts: Beginning['facts'] }> {
+    const request = { folder: this.#deps.folder, stamp: this.#staging.stampPath, paths }
+    const begun = await this.#reader.begin(request, options)
+    if (begun.folder !== null && begun.begunNs !== null)
+      return { ...begun, folder: begun.folder, begunNs: begun.begunNs }
+    const begunNs = await this.#staging.nowNs()
+    const folder = await this.#realFolder()
+    return { folder, begunNs, facts: (await this.#reader.begin(request, options)).facts }
   }
 
   #commit(generation: number, found: Survey): Promise<void> {

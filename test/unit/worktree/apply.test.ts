@@ -208,8 +208,9 @@ test('while an interrupted apply waits to be completed there is no applied root'
   }
   await expect(b.tree.apply(second.root, leafless)).rejects.toThrow('cut')
   expect(await b.tree.appliedRoot()).toBeNull()
-  await b.reopened().apply(second.root, supplier(a).fetch)
-  expect((await b.tree.appliedRoot())?.equals(second.root)).toBe(true)
+  const again = b.reopened()
+  await again.apply(second.root, supplier(a).fetch)
+  expect((await again.appliedRoot())?.equals(second.root)).toBe(true)
 })
 
 test('what an interrupted apply brought of a large file is not fetched again', async () => {
