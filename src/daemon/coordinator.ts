@@ -31,6 +31,8 @@ import { openRepository } from '../store/main-repository.ts'
 import { nodeDisk } from '../store/node-disk.ts'
 import { levelIndex } from '../store/open-repository.ts'
 import { openDataFolder } from '../store/state-folder.ts'
+import { ThreadedCutting } from '../sync/cutting.ts'
+import { Provisional } from '../sync/provisional.ts'
 import { type Access, RepositoryService } from '../sync/repository-service.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
@@ -210,6 +212,9 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     detector.awaited(peerId, Math.max(START_GRACE_MS, options.leaseMs))
   }
 
+  const cutting = new ThreadedCutting()
+  shutdown.later('the thread that cuts uploads', () => cutting.close())
+  const uploads = new Provisional({ cutting, keep: (workspace, blocks) => repository.keep(workspace, blocks), log })
   const frontDoor = new FrontDoor(
     {
       workspaces: routes,
@@ -218,6 +223,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
       tunnel: { connect: (home) => connectTunnel(host, control, home) },
+      uploads,
       cookieKeys: { current: await cookieKey(folder, random), previous: [] },
       wellKnown: () => ({
         federation,

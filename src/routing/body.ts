@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Writable } from 'node:stream'
 import { NodeDaemonError } from '../core/errors.ts'
+import type { UploadTap } from '../sync/provisional.ts'
 import { trailers } from './headers.ts'
 import type { BodyState } from './replay.ts'
 
@@ -89,12 +90,13 @@ export function firstBytes(request: IncomingMessage): Promise<void> {
 }
 
 /**
- * Passes a body on as it comes, with its trailers, no faster than `to` takes it. `to` is not ended where the body is
+ * Passes a body on as it comes, with its trailers, no faster than `to` takes it; `tap` hears it too. `to` is not ended where the body is
  * cut off. The returned function stops.
  */
 export function passOn(
   request: IncomingMessage,
   to: Writable & { addTrailers(lines: [string, string][]): void },
+  tap: UploadTap | null,
   limits: { readonly maxBytes: number; readonly onTooLarge: () => void }
 ): () => void {
   let total = 0
@@ -103,7 +105,10 @@ export function passOn(
     if (total > limits.maxBytes) {
       stop()
       limits.onTooLarge()
-    } else if (!to.write(chunk)) request.pause()
+    } else {
+      tap?.write(chunk)
+      if (!to.write(chunk)) request.pause()
+    }
   }
   const onDrain = (): void => {
     request.resume()
@@ -112,8 +117,10 @@ export function passOn(
     const lines = trailers(request.rawTrailers)
     if (lines.length > 0) to.addTrailers(lines)
     to.end()
+    tap?.end(true)
   }
   const stop = (): void => {
+    tap?.end(false)
     request.removeListener('data', onData)
     request.removeListener('end', onEnd)
     to.removeListener('drain', onDrain)

@@ -7,7 +7,7 @@ import type { Logger } from '../core/log.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
 import type { Hold, Release } from './hold.ts'
 import type { Visitor } from './identify.ts'
-import type { Home, Place, ServiceRoute, Workspaces } from './neighbours.ts'
+import type { Home, Place, ServiceRoute, Uploads, Workspaces } from './neighbours.ts'
 import { answer, type Page } from './pages.ts'
 import type { PooledStream, Pools } from './pool.ts'
 import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
@@ -22,6 +22,7 @@ export interface ExchangeDeps {
   readonly pools: Pools
   readonly sockets: Sockets
   readonly budget: BodyBudget
+  readonly uploads: Uploads
   readonly clock: Clock
   readonly log: Logger
 }
@@ -225,8 +226,9 @@ export class Exchange {
   }
 
   #send(target: Target, { stream, reused }: PooledStream): void {
-    const { workspaces, pools, clock } = this.#deps
-    const leave = target.workspace === null ? () => undefined : workspaces.enter(target.workspace)
+    const { workspaces, pools, clock, uploads } = this.#deps
+    const { workspace } = target
+    const leave = workspace === null ? () => undefined : workspaces.enter(workspace)
     this.#giveUp = forward(
       clock,
       {
@@ -236,6 +238,7 @@ export class Exchange {
         expects: this.#asked.expects,
         headers: this.#headersFor(target),
         body: this.#body,
+        tap: workspace === null || this.#sent > 0 ? null : () => uploads.tap(workspace),
         stream,
         servedBy: target.homeName,
         setCookie: this.#asked.visitor.setCookie

@@ -37,6 +37,7 @@ export type {
   Place,
   ServiceRoute,
   Tunnel,
+  Uploads,
   Users,
   Workspaces
 } from './neighbours.ts'
@@ -95,6 +96,7 @@ export class FrontDoor implements AsyncDisposable {
       hold: this.#hold,
       pools: this.#pools,
       sockets: this.#sockets,
+      uploads: deps.uploads,
       budget: new BodyBudget(FRONT_DOOR_LIMITS.keptBodiesBytes)
     }
     this.#exchangeOptions = {

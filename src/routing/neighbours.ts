@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { UploadTap } from '../sync/provisional.ts'
 
 /** How users reach a service. The path is not rewritten on its way: an app sees the prefix too. */
 export interface ServiceRoute {
@@ -67,6 +68,12 @@ export interface Tunnel {
   connect(home: PeerIdText): Promise<Duplex>
 }
 
+/** Who listens to what users upload, while it passes. */
+export interface Uploads {
+  /** Called when the body of a request begins to pass to the home of a workspace. */
+  tap(workspace: WorkspaceId): UploadTap
+}
+
 /** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
 export interface CookieKeys {
   readonly current: Uint8Array
@@ -78,6 +85,7 @@ export interface FrontDoorDeps {
   readonly users: Users
   readonly tunnel: Tunnel
   readonly cookieKeys: CookieKeys
+  readonly uploads: Uploads
   /** What `/.well-known/node-daemon` answers, as JSON. */
   readonly wellKnown: (request: IncomingMessage) => object
   readonly clock: Clock

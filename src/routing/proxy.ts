@@ -9,6 +9,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { UploadTap } from '../sync/provisional.ts'
 import { type Body, framing, passOn } from './body.ts'
 import { headText, responseHeaders, trailers } from './headers.ts'
 import { answer } from './pages.ts'
@@ -28,6 +29,8 @@ export interface Attempt {
   /** All lines for the instance but those of framing. */
   readonly headers: readonly string[]
   readonly body: Body
+  /** Hears the body as it passes; null where nobody does. */
+  readonly tap: (() => UploadTap) | null
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
   readonly stream: Duplex
@@ -103,13 +106,21 @@ export function forward(clock: Clock, attempt: Attempt, options: ProxyOptions, e
       settle(() => onUpgraded(attempt, upgrade, incoming, { instance, head }, events))
     })
   }
-  if (body.kind === 'kept') upstream.end(body.bytes)
-  else if (upload === null) upstream.end()
+  if (body.kind === 'kept') {
+    upstream.end(body.bytes)
+    hear(attempt, body.bytes)
+  } else if (upload === null) upstream.end()
   return () => {
     settled = true
     upload?.stop()
     upstream.destroy()
   }
+}
+
+function hear({ tap }: Attempt, bytes: Uint8Array): void {
+  const listening = tap?.()
+  listening?.write(bytes)
+  listening?.end(true)
 }
 
 /** To `node:http` an agent is whatever has `addRequest`; this one has the one stream. */
@@ -167,7 +178,7 @@ class Upload {
     this.#body.passedOn = true
     const { request, response, expects } = this.#attempt
     if (expects) response.writeContinue()
-    this.#stop = passOn(request, this.#upstream, {
+    this.#stop = passOn(request, this.#upstream, this.#attempt.tap?.() ?? null, {
       maxBytes: this.#options.maxBodyBytes,
       onTooLarge: () => {
         this.#onTooLarge()

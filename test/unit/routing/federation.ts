@@ -12,10 +12,12 @@ import {
   type FrontDoorOptions,
   type Place,
   type ServiceRoute,
+  type Uploads,
   type Users,
   type Workspaces
 } from '../../../src/routing/front-door.ts'
 import { Ingress, type IngressDeps, type IngressTarget } from '../../../src/routing/ingress.ts'
+import type { UploadTap } from '../../../src/sync/provisional.ts'
 
 export const FILES = 'files' as ServiceName
 export const NOTES = 'notes' as ServiceName
@@ -228,12 +230,31 @@ export interface Setting {
   readonly users?: Partial<Users>
 }
 
+/** What was heard of each upload, and whether it was whole; null while it has not ended. */
+export class HeardUploads implements Uploads {
+  readonly heard: { workspace: WorkspaceId; bytes: Buffer; whole: boolean | null }[] = []
+
+  tap(workspace: WorkspaceId): UploadTap {
+    const one: HeardUploads['heard'][number] = { workspace, bytes: Buffer.alloc(0), whole: null }
+    this.heard.push(one)
+    return {
+      write(bytes) {
+        one.bytes = Buffer.concat([one.bytes, bytes])
+      },
+      end(whole) {
+        one.whole ??= whole
+      }
+    }
+  }
+}
+
 /** A front door on a free port, with two homes behind it; `alpha` is the home of Alice's workspace. */
 export class Federation implements AsyncDisposable {
   readonly table = new Table()
   readonly alpha: FakeHome
   readonly beta: FakeHome
   readonly door: FrontDoor
+  readonly uploads = new HeardUploads()
   port = 0
 
   private constructor(setting: Setting) {
@@ -252,6 +273,7 @@ export class Federation implements AsyncDisposable {
         },
         tunnel: { connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect() },
         cookieKeys: COOKIE_KEYS,
+        uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
         clock: setting.clock ?? systemClock(),
         random: systemRandom(),

@@ -273,6 +273,24 @@ test('a large body that the instance wants is asked for', async () => {
   expect((await answerTo(opened)).text).toBe(`alpha:PUT:${body}`)
 })
 
+test('what a user uploads is heard as it passes, once, and whether it was whole', async () => {
+  await using fed = await Federation.start()
+  const ask = (body: string): Promise<unknown> =>
+    fed.ask('PUT', '/', { body, headers: { authorization: `Bearer ${TOKEN}` } })
+  const bodies = ['kept whole'.repeat(10_000), 'passed on'.repeat(300_000)]
+  for (const body of bodies) await ask(body)
+  await until(() => fed.uploads.heard.every(({ whole }) => whole !== null))
+  const heard = bodies.map((body) => ({ workspace: ALICES, bytes: Buffer.from(body), whole: true }))
+  expect(fed.uploads.heard).toEqual(heard)
+
+  const cut = fed.open('PUT', '/', { authorization: `Bearer ${TOKEN}`, 'content-length': '3000000' })
+  cut.on('error', () => undefined)
+  cut.write(Buffer.alloc(1_500_000))
+  await until(() => (fed.uploads.heard[2]?.bytes.length ?? 0) > 1_000_000)
+  cut.destroy()
+  await until(() => fed.uploads.heard[2]?.whole === false)
+})
+
 test('64 MiB go through in both directions, no faster than the receiver takes them', async () => {
   await using fed = await Federation.start()
   const size = 64 * 1024 * 1024
