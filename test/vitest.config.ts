@@ -11,6 +11,7 @@ const SUITES = [
   'test/unit/network/host.test.ts',
   'test/unit/routing/{front-door,reliability}.test.ts',
   'test/unit/store/{crash,damage}.test.ts',
+  'test/unit/sync/cut.test.ts',
   'test/unit/worktree/{apply,snapshot}.test.ts'
 ]
 

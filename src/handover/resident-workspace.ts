@@ -315,8 +315,8 @@ export class ResidentWorkspace {
     const { workspace, identity, clock, log } = this.#deps
     const { worktree } = await this.#premises()
     const { signal } = this.#ending
-    const remote = await this.#deps.remote(signal)
-    const sender = new BlockSender(remote, workspace, { isWaitedFor: () => false, signal })
+    const { remote } = this.#deps
+    const sender = new BlockSender({ remote, workspace, isWaitedFor: () => false, clock, log, signal })
     // After a power loss a file may look as it did and hold something else.
     const forget = this.#record.suspect
     try {
@@ -339,7 +339,7 @@ export class ResidentWorkspace {
         },
         identity
       )
-      await remote.publishDiverged(head, inline)
+      await (await remote(signal)).publishDiverged(head, inline)
       await snapshot.commit()
       log.warn(
         { workspace, head: head.cid.toString() },

@@ -23,10 +23,8 @@ const SILENT_MS = 60_000
 export interface BlockExchange {
   /** Which of these does the repository not hold for this workspace? */
   missing(cids: readonly CID[]): Promise<CID[]>
-  /** Sends blocks as fast as the uplink lets them; resolves once the last one is on its way. */
+  /** Sends blocks as fast as the uplink lets them. On return they are kept: durable with the next head. */
   put(blocks: readonly Block[], urgency: Urgency): Promise<void>
-  /** On return everything that was put before is kept: durable with the next head. */
-  kept(): Promise<void>
   /** Those that the repository holds, verified. */
   want(cids: readonly CID[]): Promise<Block[]>
   close(): Promise<void>
@@ -62,7 +60,6 @@ class Exchange implements BlockExchange {
   readonly #deps: ExchangeDeps
   readonly #signal: AbortSignal | undefined
   readonly #expected: Expected[] = []
-  #lastKept: Promise<unknown> = Promise.resolve()
   #watchdog: TimerHandle | null = null
   #over: NodeDaemonError | null = null
 
@@ -106,6 +103,7 @@ class Exchange implements BlockExchange {
 
   async put(blocks: readonly Block[], urgency: Urgency): Promise<void> {
     const { upload } = this.#deps
+    const keeping: Promise<unknown>[] = []
     for (const batch of batches(blocks, upload.pieceBytes)) {
       const bytes = sizeOf(batch)
       await upload.take(bytes, this.#workspace, urgency, this.#signal)
@@ -114,13 +112,10 @@ class Exchange implements BlockExchange {
         () => upload.arrived(bytes),
         () => upload.lost(bytes)
       )
-      this.#lastKept = kept
+      keeping.push(kept)
       await this.#channel.send(...putParts(batch))
     }
-  }
-
-  async kept(): Promise<void> {
-    await this.#lastKept
+    await Promise.all(keeping)
   }
 
   async want(cids: readonly CID[]): Promise<Block[]> {

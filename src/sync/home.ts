@@ -241,10 +241,10 @@ export class HomeSync {
     onDurable: (unsettled: readonly string[]) => void
   ): Promise<void> {
     const { signal } = this.#stopped
-    const remote = await this.#deps.remote(signal)
+    const { remote, clock, log } = this.#deps
     // The answer to the last attempt may have been lost while the head was accepted.
-    if (this.#attempt !== null) await this.#settle(remote, this.#attempt, () => undefined)
-    const sender = new BlockSender(remote, this.#workspace, { isWaitedFor, signal })
+    if (this.#attempt !== null) await this.#settle(this.#attempt, () => undefined)
+    const sender = new BlockSender({ remote, workspace: this.#workspace, isWaitedFor, clock, log, signal })
     try {
       const snapshot = await this.#deps.worktree.snapshot(
         dirty === 'all' ? 'all' : { paths: dirty },
@@ -260,14 +260,15 @@ export class HomeSync {
       }
       const inline = await sender.finish()
       this.#attempt = { head: await this.#nextHead(snapshot), snapshot, inline }
-      await this.#settle(remote, this.#attempt, () => onDurable(snapshot.unsettled))
+      await this.#settle(this.#attempt, () => onDurable(snapshot.unsettled))
     } finally {
       this.#inFlightBytes = 0
       await sender.close()
     }
   }
 
-  async #settle(remote: RemoteRepository, attempt: Attempt, onDurable: () => void): Promise<void> {
+  async #settle(attempt: Attempt, onDurable: () => void): Promise<void> {
+    const remote = await this.#deps.remote(this.#stopped.signal)
     await remote.publish(attempt.head, attempt.inline).catch(unknownThere)
     this.#tip = attempt.head
     this.#attempt = null

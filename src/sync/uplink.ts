@@ -10,7 +10,7 @@ const UNDER_WAY_BYTES_MIN = 512 * 1024
 const UNDER_WAY_BYTES_MAX = 12 * 1024 * 1024
 const PIECE_MS = 125
 const PIECE_BYTES_MIN = 32 * 1024
-const PIECE_BYTES_MAX = 1024 * 1024
+const PIECE_BYTES_MAX = 256 * 1024
 const MEASURE_MS = 100
 /** How much a new measurement counts beside those before it. */
 const NEWEST = 0.3

@@ -72,7 +72,6 @@ function counted(remote: RemoteRepository): RemoteRepository {
       const exchange = await remote.blocks(workspace, signal)
       return {
         missing: (cids) => exchange.missing(cids),
-        kept: () => exchange.kept(),
         want: (cids) => exchange.want(cids),
         close: () => exchange.close(),
         put(blocks, urgency) {

@@ -44,7 +44,6 @@ test('blocks may go before their head, in any number, and are counted as held on
   const cids = blocks.map(({ cid }) => cid)
   expect(await exchange.missing(cids)).toHaveLength(blocks.length)
   await exchange.put(blocks.slice(1), 'bulk')
-  await exchange.kept()
   expect((await exchange.missing(cids)).map(String)).toEqual([String(cids[0])])
   await exchange.close()
   const refused = await home.remote.publish(head, []).catch((error: unknown) => error)
@@ -124,10 +123,7 @@ test.each<[string, Access, Record<string, string>]>([
   const held = await seal(receiptRecord, receipt, one.identity)
   expect({
     have: await onExchange(one, (exchange) => exchange.missing([first.head.value.root])),
-    put: await onExchange(one, async (exchange) => {
-      await exchange.put([more], 'small')
-      await exchange.kept()
-    }),
+    put: await onExchange(one, (exchange) => exchange.put([more], 'small')),
     want: await onExchange(one, (exchange) => exchange.want([first.head.value.root])),
     tip: await outcome(one.remote.tip(WORKSPACE)),
     follow: await outcome(one.remote.follow(WORKSPACE)),
@@ -197,10 +193,7 @@ test('bytes that are not what their name says are refused, and nothing of the me
   at.ownership.set(WORKSPACE, homeOf(home.identity))
   const good = blockOf(RAW_CODEC, Buffer.from('good'))
   const bad = { cid: blockOf(RAW_CODEC, Buffer.from('bad')).cid, bytes: Buffer.from('wrong') }
-  const code = await onExchange(home, async (exchange) => {
-    await exchange.put([good, bad], 'small')
-    await exchange.kept()
-  })
+  const code = await onExchange(home, (exchange) => exchange.put([good, bad], 'small'))
   expect(code).toBe('INTEGRITY')
   expect(await at.repository.missing(WORKSPACE, [good.cid])).toHaveLength(1)
 })

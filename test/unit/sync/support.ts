@@ -92,7 +92,6 @@ export function nearRepository(repository: MainRepository, ownership: Ownership)
       return {
         missing: (cids) => repository.missing(workspace, cids),
         put: (blocks) => repository.keep(workspace, blocks),
-        kept: async () => undefined,
         async want(cids) {
           await near.beforeWant()
           const found = await Promise.all(

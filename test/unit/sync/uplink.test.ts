@@ -102,7 +102,7 @@ describe('an uplink', () => {
     uplink.schedule = { limit: null, hours: [] }
     await settled()
     expect(gone).toEqual(['one', 'two', 'three'])
-    expect(uplink.pieceBytes).toBe(MIB)
+    expect(uplink.pieceBytes).toBe(MIB / 4)
   })
 
   test('forgets whoever gives up', async () => {
