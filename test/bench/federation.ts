@@ -72,16 +72,25 @@ export class Federation implements AsyncDisposable {
     this.#parts = parts
   }
 
-  /** @param countedUplink the instance reaches the coordinator through `uplink` */
+  /**
+   * @param name of its profiles
+   * @param wish.countedUplink the instance reaches the coordinator through `uplink`
+   */
   static async start(
     scratch: Scratch,
+    name: string,
     options: BenchOptions,
     { users, countedUplink = false }: { readonly users: number; readonly countedUplink?: boolean }
   ): Promise<Federation> {
     const { connectApi, folderPlace } = await productModule<typeof clients>(options.dist, 'cli/local-client.js')
     const data = join(scratch.folder, 'coordinator')
     const addresses = ['--http', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
-    const coordinator = new Daemon(scratch, 'coordinator', options, ['coordinator', '--data', data, ...addresses])
+    const coordinator = new Daemon(scratch, `${name}-coordinator`, options, [
+      'coordinator',
+      '--data',
+      data,
+      ...addresses
+    ])
     const ready = await coordinator.event('ready')
     const url = String(ready.http)
     const relay = await Relay.start(portOf(ready.addresses))
@@ -98,7 +107,7 @@ export class Federation implements AsyncDisposable {
       '--on-stop',
       'flush'
     ]
-    const instance = new Daemon(scratch, 'instance', options, joining)
+    const instance = new Daemon(scratch, `${name}-instance`, options, joining)
     const { code } = await instance.event('pending')
     const api = connectApi(folderPlace(data, 'coordinator'))
     await api.send('POST', '/peers/bench/approve', { code })

@@ -8,7 +8,7 @@ export class Relay implements AsyncDisposable {
   #received = 0
 
   private constructor(target: number) {
-    this.#server = createServer({ noDelay: true }, (near) => this.#join(near, target))
+    this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (near) => this.#join(near, target))
   }
 
   /** @param target the port to which everything goes */
@@ -36,7 +36,7 @@ export class Relay implements AsyncDisposable {
   }
 
   #join(near: Socket, target: number): void {
-    const far = connect({ host: '127.0.0.1', port: target, noDelay: true })
+    const far = connect({ host: '127.0.0.1', port: target, noDelay: true, allowHalfOpen: true })
     near.on('data', (bytes) => {
       this.#sent += bytes.length
     })
@@ -49,11 +49,9 @@ export class Relay implements AsyncDisposable {
     ] as const) {
       this.#sockets.add(one)
       one.pipe(other)
+      // An end passes by itself, after what was written before it.
       one.on('error', () => other.destroy())
-      one.on('close', () => {
-        this.#sockets.delete(one)
-        other.destroy()
-      })
+      one.on('close', () => this.#sockets.delete(one))
     }
   }
 

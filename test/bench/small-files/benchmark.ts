@@ -12,7 +12,7 @@ import {
   staged
 } from '../sync/in-turn.ts'
 import { Pair, type PairSynced } from '../sync/pair.ts'
-import { againRows } from '../sync/report.ts'
+import { againRows, firstWireRows } from '../sync/report.ts'
 
 interface Round {
   readonly first: FirstRuns & { readonly product: PairSynced }
@@ -76,7 +76,8 @@ function firstSection(rounds: readonly Round[], count: string): Section {
       }),
       row('node-daemon, CPU, workspace', 'ms', {
         values: rounds.map(({ first }) => first.product.cpuSeconds.home * 1000)
-      })
+      }),
+      ...firstWireRows(rounds.map(({ first }) => first))
     ]
   }
 }

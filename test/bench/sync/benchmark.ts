@@ -3,7 +3,7 @@ import type { Benchmark, BenchOptions, Section } from '../benchmark.ts'
 import { copyFolder } from './copies.ts'
 import { insertByte, writeRandomFile, writeSmallFiles } from './files.ts'
 import { runHelia } from './helia.ts'
-import { againByPeers, firstByPeers, type Stage, settled, staged } from './in-turn.ts'
+import { againByPeers, firstByPeers, type Stage, settled, staged, takenByPeers } from './in-turn.ts'
 import { liveSections } from './live.ts'
 import { longSection } from './long.ts'
 import { Pair } from './pair.ts'
@@ -52,7 +52,7 @@ async function unchangedRounds(options: BenchOptions): Promise<UnchangedRound[]>
     const { files } = pair
     await writeSmallFiles(files, options.unchangedFiles, UNCHANGED_BYTES)
     await pair.sync()
-    await firstByPeers(stage, files)
+    await takenByPeers(stage, files)
     const rounds: UnchangedRound[] = []
     for (let number = 1; number <= options.rounds; number++) {
       const product = await settled(stage.scratch, () => pair.sync())

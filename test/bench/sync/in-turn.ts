@@ -73,6 +73,14 @@ export async function firstByPeers({ scratch, peers }: Stage, files: string): Pr
   }
 }
 
+/** Each peer takes this folder, so that it can look at it again. */
+export async function takenByPeers({ peers: { rsync, syncthing, restic } }: Stage, files: string): Promise<void> {
+  await rsync?.copy(files, 'first', { fsync: false })
+  await syncthing?.give(files, basename(files))
+  await syncthing?.sync()
+  await restic?.backup(files)
+}
+
 /** @param changed the one file below the folder that is another one now; null where nothing has changed */
 export async function againByPeers(
   { scratch, peers }: Stage,

@@ -24,7 +24,7 @@ interface Upload {
 export async function liveSections(options: BenchOptions): Promise<Section[]> {
   await using scratch = await Scratch.create()
   await using client = Worker.start(scratch, CLIENT)
-  await using federation = await Federation.start(scratch, options, { users: 1, countedUplink: true })
+  await using federation = await Federation.start(scratch, 'live', options, { users: 1, countedUplink: true })
   const workspace = await federation.openWorkspace()
   const changes: number[][] = []
   const uploads: Upload[] = []

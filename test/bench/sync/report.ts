@@ -67,6 +67,11 @@ function firstSection(rounds: readonly LargeRound[], mebibytes: number): Section
           { what: 'cp, sync', ...measured(rounds, ({ copySyncedMs }) => rate(copySyncedMs)) }
         ]
       ),
+      row(
+        'Helia, import before',
+        'MiB/s',
+        measured(rounds, ({ helia }) => rate(helia?.addMs, heliaMebibytes), 'helia')
+      ),
       ...compared('MiB/s of CPU time', 'rate', { what: 'node-daemon, both processes', ...cpu(both) }, [
         { what: 'raw libp2p stream, both processes', ...cpu(({ raw }) => raw.cpuSeconds) }
       ]),
@@ -74,10 +79,13 @@ function firstSection(rounds: readonly LargeRound[], mebibytes: number): Section
         values: rounds.map(({ first }) => first.product.cpuSeconds.repository)
       }),
       row('node-daemon, CPU, workspace', 's', { values: rounds.map(({ first }) => first.product.cpuSeconds.home) }),
-      ...wireRows(rounds.map(({ first: { rsync, ...first } }) => ({ ...first, rsync: rsync?.plain ?? null })))
+      ...firstWireRows(rounds.map(({ first }) => first))
     ]
   }
 }
+
+export const firstWireRows = (rounds: readonly LargeRound['first'][]): Section['rows'] =>
+  wireRows(rounds.map(({ rsync, ...first }) => ({ ...first, rsync: rsync?.plain ?? null })))
 
 /** Of all that crossed the connections, both ways. */
 function wireRows(rounds: readonly UnchangedRound[]): Section['rows'] {

@@ -56,7 +56,7 @@ interface FrontDoorRound {
 async function throughFrontDoor(options: BenchOptions): Promise<FrontDoorRound[]> {
   await using scratch = await Scratch.create()
   await using client = Worker.start(scratch, CLIENT)
-  await using federation = await Federation.start(scratch, options, { users: CONNECTIONS })
+  await using federation = await Federation.start(scratch, 'writes', options, { users: CONNECTIONS })
   const { url, tokens, pids } = federation
   const put = (durationMs: number, perSecond: number | null): Promise<Used<Answered>> => {
     const load = { method: 'PUT', path: '/small.txt', tokens, durationMs, perSecond } as const
