@@ -9,12 +9,12 @@ import {
   type Section
 } from '../benchmark.ts'
 import { Federation } from '../federation.ts'
+import type { Answered } from '../load.ts'
 import { Scratch } from '../scratch.ts'
 import { cpuSeconds, programPath } from '../system.ts'
 import { Worker } from '../worker.ts'
 import type { ToClient, Transferred } from './client.ts'
 import { CONNECTIONS, SMALL_BODY_BYTES } from './limits.ts'
-import type { Answered } from './load.ts'
 import { type Nginx, startNginx } from './nginx.ts'
 import type { ToUpstream, UpstreamListening } from './upstream.ts'
 import { runWrk, type WrkRun } from './wrk.ts'
@@ -71,7 +71,8 @@ async function load(
     perSecond: null
   }
   const answered = await ask<Answered>(client, question)
-  if (answered.failed > 0) throw new Error(`${answered.failed} of ${answered.requests} requests failed`)
+  if (answered.failed > 0)
+    throw new Error(`${answered.failed} of ${answered.requests} requests failed: ${answered.failure}`)
   const after = await Promise.all(at.pids.map(cpuSeconds))
   return { answered, cpuSeconds: after.map((seconds, index) => seconds - (before[index] ?? 0)) }
 }

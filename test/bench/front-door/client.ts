@@ -2,10 +2,10 @@ import { randomFillSync } from 'node:crypto'
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { MIB } from '../benchmark.ts'
+import { type Answered, type Send, underLoad } from '../load.ts'
 import { salted } from '../sync/files.ts'
 import { answerParent } from '../worker.ts'
 import { SMALL_BODY_BYTES } from './limits.ts'
-import { type Answered, atFullSpeed, onSchedule, type Send } from './load.ts'
 import { UserConnection } from './user-connection.ts'
 
 /** The load generator, a process of its own: plain sockets, one request at a time on each. */
@@ -46,11 +46,10 @@ async function requests(question: Extract<ToClient, { kind: 'requests' }>): Prom
     const head = requestText(question, tokens[index] ?? '')
     return async () => {
       const status = await connection.ask(head + body())
-      return status >= 200 && status < 300
+      return status >= 200 && status < 300 ? null : `status ${status}`
     }
   })
-  const outcome =
-    perSecond === null ? await atFullSpeed(users, durationMs) : await onSchedule(users, perSecond, durationMs)
+  const outcome = await underLoad(users, durationMs, perSecond)
   for (const connection of connections) connection.close()
   return outcome
 }

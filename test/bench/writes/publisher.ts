@@ -7,27 +7,25 @@ import type * as envelopes from '../../../src/core/envelope.ts'
 import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
 import type * as records from '../../../src/core/records.ts'
 import type { SignedHead } from '../../../src/core/records.ts'
-import { percentile } from '../benchmark.ts'
 import { SMALL_BODY_BYTES } from '../front-door/limits.ts'
+import { type Answered, type Send, underLoad } from '../load.ts'
 import { productModule } from '../product.ts'
 import { type Connected, connectAsInstance, type RepositoryPlace } from '../sync/connect.ts'
 import { answerParent } from '../worker.ts'
 
 /** The homes of many workspaces in one process: each publishes one small change after another. */
-export type ToPublisher =
-  | (RepositoryPlace & { readonly kind: 'open' })
-  | { readonly kind: 'publish'; readonly workspaces: number; readonly durationMs: number }
+export type ToPublisher = (RepositoryPlace & { readonly kind: 'open' }) | Publishing
+
+interface Publishing {
+  readonly kind: 'publish'
+  readonly workspaces: number
+  readonly durationMs: number
+  /** Of all together; null for as many as get their receipts. */
+  readonly perSecond: number | null
+}
 
 export interface PublisherOpened {
   readonly peer: PeerIdText
-}
-
-export interface Published {
-  readonly heads: number
-  readonly failed: number
-  readonly ms: number
-  readonly p50Ms: number
-  readonly p99Ms: number
 }
 
 interface Product {
@@ -76,37 +74,22 @@ async function publishNext(own: Product, workspace: WorkspaceId, tip: SignedHead
   return head
 }
 
-async function published(workspaces: number, durationMs: number): Promise<Published> {
+async function published({ workspaces, durationMs, perSecond }: Publishing): Promise<Answered> {
   const own = product
   if (own === null) throw new Error('the publisher is not open')
-  const latencies: number[] = []
-  let failed = 0
-  const began = performance.now()
-  const until = began + durationMs
-  const keepPublishing = async (workspace: WorkspaceId): Promise<void> => {
+  const homes = Array.from({ length: workspaces }, (): Send => {
+    const workspace = randomBytes(16).toString('hex') as WorkspaceId
     let tip: SignedHead | null = null
-    while (performance.now() < until) {
-      const at = performance.now()
-      try {
-        tip = await publishNext(own, workspace, tip)
-      } catch {
-        // What follows would not follow on it: this workspace ends here, and the table says that it failed.
-        failed += 1
-        return
-      }
-      latencies.push(performance.now() - at)
+    return async () => {
+      tip = await publishNext(own, workspace, tip)
+      return null
     }
-  }
-  await Promise.all(
-    Array.from({ length: workspaces }, () => keepPublishing(randomBytes(16).toString('hex') as WorkspaceId))
-  )
-  const ms = performance.now() - began
-  return { heads: latencies.length, failed, ms, p50Ms: percentile(latencies, 0.5), p99Ms: percentile(latencies, 0.99) }
+  })
+  return underLoad(homes, durationMs, perSecond)
 }
 
 answerParent<ToPublisher>(
-  async (question) =>
-    question.kind === 'open' ? opened(question) : published(question.workspaces, question.durationMs),
+  async (question) => (question.kind === 'open' ? opened(question) : published(question)),
   async () => {
     await product?.connected.host.close()
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { atFullSpeed, onSchedule, type Send } from '../../bench/front-door/load.ts'
+import { atFullSpeed, onSchedule, type Send } from '../../bench/load.ts'
 import { Relay } from '../../bench/relay.ts'
 import { salted } from '../../bench/sync/files.ts'
 import { addedBytes } from '../../bench/sync/restic.ts'
@@ -18,7 +18,7 @@ test('on a schedule, waiting counts from the scheduled moment, and a user sends 
     most = Math.max(most, atOnce)
     await held
     atOnce -= 1
-    return true
+    return null
   }
   const answered = await onSchedule([send], 1000, 20)
   expect([answered.requests, answered.failed, most]).toEqual([20, 0, 1])
@@ -32,7 +32,7 @@ test('a schedule goes round the users', async () => {
     (_, user): Send =>
       async () => {
         sent[user] = (sent[user] ?? 0) + 1
-        return true
+        return null
       }
   )
   await onSchedule(users, 1000, 9)
@@ -47,7 +47,7 @@ test('what failed is counted, and a user whose connection is gone sends no more'
       async () => {
         refused += 1
         await new Promise((resolve) => setImmediate(resolve))
-        return false
+        return 'status 503'
       },
       async () => {
         gone += 1
@@ -57,7 +57,7 @@ test('what failed is counted, and a user whose connection is gone sends no more'
     20
   )
   expect(gone).toBe(1)
-  expect(answered).toMatchObject({ requests: refused + 1, failed: refused + 1 })
+  expect(answered).toMatchObject({ requests: refused + 1, failed: refused + 1, failure: 'gone' })
 })
 
 test('the relay counts each direction and passes everything on', async () => {
