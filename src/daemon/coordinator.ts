@@ -40,6 +40,7 @@ import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { Drains } from './drains.ts'
+import { countBuffersWithHeap } from './engine.ts'
 import { Fleet } from './fleet.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { RouteTable } from './route-table.ts'
@@ -89,6 +90,7 @@ function checkAnonymous({ anonymous, http }: CoordinatorOptions): void {
 }
 
 async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutdown): Promise<RunningCoordinator> {
+  countBuffersWithHeap()
   const clock = systemClock()
   const random = systemRandom()
   const startedAtMs = clock.wall()
