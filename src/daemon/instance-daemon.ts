@@ -6,6 +6,7 @@ import type { PeerIdText, ServiceName } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { ResidentDeps } from '../handover/resident-deps.ts'
 import { hasHomes } from '../handover/resident-record.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import type { Host } from '../network/host.ts'
@@ -33,6 +34,7 @@ export interface InstanceDaemonDeps {
   readonly labels: Readonly<Record<string, string>>
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
+  readonly hooksFor: ResidentDeps['hooksFor']
   readonly name: string
   readonly clock: Clock
   readonly random: Random
@@ -328,7 +330,8 @@ export class InstanceDaemon implements RunningInstance {
     }
   }
 
-  #unsafeReason(figures: typeof NO_FIGURES): string | null {
+  #unsafeReason(figures: Figures): string | null {
+    if (figures.postponed !== null) return `a snapshot is postponed: ${figures.postponed}`
     if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
     if (figures.home > 0) {
       const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
@@ -397,4 +400,14 @@ export class InstanceDaemon implements RunningInstance {
   }
 }
 
-const NO_FIGURES = { home: 0, standby: 0, users: 0, usedBytes: 0, unsyncedBytes: 0, unsyncedAgeMs: 0 }
+type Figures = ReturnType<ServingInstance['figures']>
+
+const NO_FIGURES: Figures = {
+  home: 0,
+  standby: 0,
+  users: 0,
+  usedBytes: 0,
+  unsyncedBytes: 0,
+  unsyncedAgeMs: 0,
+  postponed: null
+}

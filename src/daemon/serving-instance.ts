@@ -115,7 +115,8 @@ export class ServingInstance {
       acknowledge: () => level.acknowledge,
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
-      keepMs: () => deps.keep.ms
+      keepMs: () => deps.keep.ms,
+      hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
@@ -158,13 +159,16 @@ export class ServingInstance {
     usedBytes: number
     unsyncedBytes: number
     unsyncedAgeMs: number
+    /** Why a snapshot is postponed. */
+    postponed: string | null
   } {
     const { bytes, ageMs } = this.#resident.unsynced()
     return {
       ...this.#resident.counts(),
       usedBytes: this.#resident.usedBytes(),
       unsyncedBytes: bytes,
-      unsyncedAgeMs: ageMs
+      unsyncedAgeMs: ageMs,
+      postponed: this.#resident.postponed()
     }
   }
 
