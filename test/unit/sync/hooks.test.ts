@@ -174,6 +174,7 @@ test('what an app writes while after runs is published', async () => {
     if (at.count('after') === 1) await at.put('late.txt', 'late')
   }
   await at.put('a.txt', 'a')
+  at.tell()
   await at.home.published(['a.txt'])
   await at.settle()
   expect(await at.files()).toBe(2)
