@@ -26,7 +26,11 @@ async function serverFolder(): Promise<string> {
 
 /** A server on a socket in `host`'s folder alone. Resolves once it takes changes. */
 async function startServer(host: DatabaseHost, data: string): Promise<void> {
-  const settings = ['listen_addresses=', `unix_socket_directories=${host.folder}`].flatMap((one) => ['-c', one])
+  // Nothing is ever read again from the disk of a server that died here.
+  const settings = ['fsync=off', 'listen_addresses=', `unix_socket_directories=${host.folder}`].flatMap((one) => [
+    '-c',
+    one
+  ])
   const { log } = host.start(join(await serverFolder(), 'postgres'), ['-D', data, ...settings], { server: true })
   try {
     await until('PostgreSQL takes changes', async () => (await ask(host, 'SELECT pg_is_in_recovery()')) === 'f')
@@ -82,7 +86,17 @@ test('PostgreSQL: kill -9 of home and server; another instance restores every tr
     app.ask(`INSERT INTO counter VALUES (${number}) RETURNING 'row ' || number;`, `row ${number}`)
   )
   await counter.commit(50)
+  const kept = (name: string): Promise<string[]> => readdir(join(folder, 'postgresql', name))
   await host.run(recipe('postgresql', 'base-backup.sh'), [folder], access(host))
+  const [firstBase = ''] = (await kept('.')).filter((name) => name.startsWith('base-'))
+  const [firstSegment = ''] = (await kept('wal')).sort()
+  for (const _ of ['second', 'third']) {
+    await counter.commit(20)
+    await host.run(recipe('postgresql', 'base-backup.sh'), [folder], access(host))
+  }
+  expect((await kept('.')).filter((name) => name.startsWith('base-'))).toHaveLength(2)
+  expect(await kept('.'), 'the oldest base is gone').not.toContain(firstBase)
+  expect(await kept('wal'), 'and its log').not.toContain(firstSegment)
   await counter.commit(100)
   await ask(host, 'SELECT pg_switch_wal()')
   await counter.commit(100)

@@ -3,11 +3,14 @@
 # log from before it.
 # usage: base-backup.sh WORKSPACE_FOLDER [OPTIONS OF mariadb …]      such as --defaults-extra-file=… (first) or --socket=…
 set -eu
-mkdir -p "$1/mariadb"
+# One name a line, whatever stands in it.
+IFS='
+'
+mkdir -p "$1/mariadb/binlog"
 cd "$1/mariadb"
 shift
 
-new="base-$(date -u +%Y%m%dT%H%M%SZ).sql"
+new="base-$(date -u +%Y%m%dT%H%M%S.%NZ).sql"
 rm -f base-*.new
 # --master-data: says in a comment where in the log it stands.
 mariadb-dump "$@" --all-databases --single-transaction --routines --events --master-data=2 --result-file="$new.new"
@@ -19,7 +22,6 @@ for old in $(ls base-*.sql | head -n -2); do rm -f "$old"; done
 
 oldest="$(ls base-*.sql | head -n 1)"
 first="$(sed -n "s/^-- CHANGE MASTER TO MASTER_LOG_FILE='\([^']*\)'.*/\1/p" "$oldest" | head -n 1)"
-for file in $(ls binlog 2>/dev/null); do
-  if [ "$file" = "$first" ]; then break; fi
-  rm -f "binlog/$file"
-done
+[ -n "$first" ]
+# Names of the log sort in the order of time.
+for file in $(ls binlog | LC_ALL=C awk -v first="$first" '$0 "" < first ""'); do rm -f "binlog/$file"; done
