@@ -15,6 +15,7 @@ import type { RateLimit } from '../sync/rate-limit.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
 import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate } from './exit-certificate.ts'
+import { NO_FIGURES, unsafeReason } from './figures.ts'
 import { type LifeState, next } from './instance-life.ts'
 import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent, RunningInstance } from './options.ts'
@@ -303,7 +304,7 @@ export class InstanceDaemon implements RunningInstance {
   status(): InstanceStatusView {
     const { host, settings } = this.#deps
     const figures = this.#serving?.figures() ?? NO_FIGURES
-    const unsafe = this.#unsafeReason(figures)
+    const unsafe = unsafeReason(figures, this.#serving?.connected === true)
     return {
       role: 'instance',
       state: this.#state,
@@ -328,16 +329,6 @@ export class InstanceDaemon implements RunningInstance {
       limits: settings.view,
       clockSkewMs: this.#serving?.clockSkewMs ?? null
     }
-  }
-
-  #unsafeReason(figures: Figures): string | null {
-    if (figures.postponed !== null) return `a snapshot is postponed: ${figures.postponed}`
-    if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
-    if (figures.home > 0) {
-      const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
-      return `it is the home of ${many}: ${this.#serving?.connected === true ? '"node-daemon drain" hands over without a pause' : '"node-daemon stop" saves what it can'} (nothing acknowledged would be lost)`
-    }
-    return null
   }
 
   /** A report of the coordinator about a drain of this instance, whoever began it. */
@@ -398,16 +389,4 @@ export class InstanceDaemon implements RunningInstance {
     await this.#deps.shutdown.run()
     this.#outcome.resolve(outcome)
   }
-}
-
-type Figures = ReturnType<ServingInstance['figures']>
-
-const NO_FIGURES: Figures = {
-  home: 0,
-  standby: 0,
-  users: 0,
-  usedBytes: 0,
-  unsyncedBytes: 0,
-  unsyncedAgeMs: 0,
-  postponed: null
 }

@@ -20,6 +20,7 @@ import { connectRepository, type RemoteRepository } from '../sync/repository-cli
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { syncFileSystem } from '../worktree/disk.ts'
+import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-daemon.ts'
 import { diskSpace } from './instance-settings.ts'
 import { KnownMembers } from './known-members.ts'
@@ -152,16 +153,7 @@ export class ServingInstance {
     await this.#control.run(signal)
   }
 
-  figures(): {
-    home: number
-    standby: number
-    users: number
-    usedBytes: number
-    unsyncedBytes: number
-    unsyncedAgeMs: number
-    /** Why a snapshot is postponed. */
-    postponed: string | null
-  } {
+  figures(): InstanceFigures {
     const { bytes, ageMs } = this.#resident.unsynced()
     return {
       ...this.#resident.counts(),

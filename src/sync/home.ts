@@ -6,11 +6,11 @@ import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { headRecord, type SignedHead } from '../core/records.ts'
-import { MAX_UNSETTLED } from '../worktree/scan.ts'
 import type { Snapshot, Worktree } from '../worktree/worktree.ts'
 import { BlockSender } from './block-sender.ts'
 import type { RemoteRepository } from './repository-client.ts'
 import { HookRounds, type HookRoundsDeps } from './snapshot-hooks.ts'
+import { answer, type Waiter } from './waiters.ts'
 
 /** How long watched changes may gather before a snapshot, when nobody waits for it. */
 const GATHER_MS = 150
@@ -35,12 +35,6 @@ export interface HomeSyncDeps {
 export interface Unsynced {
   readonly bytes: number
   readonly ageMs: number
-}
-
-interface Waiter {
-  readonly paths: readonly string[]
-  readonly resolve: () => void
-  readonly reject: (error: NodeDaemonError) => void
 }
 
 /** What a snapshot takes with it: put back where it fails. */
@@ -370,19 +364,4 @@ function unknownThere(error: unknown): never {
   throw hasCode(error, 'NOT_FOUND') ? new NodeDaemonError('NOT_HOME', error.message, { cause: error }) : error
 }
 
-/** Tells those who wait, once. */
-function answer(waiters: Waiter[], unsettled: readonly string[]): void {
-  for (const waiter of waiters.splice(0)) {
-    if (isAmong(waiter.paths, unsettled)) waiter.reject(notTaken())
-    else waiter.resolve()
-  }
-}
-
-/** A list that is full may have left out any path. */
-const isAmong = (paths: readonly string[], unsettled: readonly string[]): boolean =>
-  (paths.length > 0 && unsettled.length >= MAX_UNSETTLED) ||
-  unsettled.some((path) => paths.some((other) => path === other || path.startsWith(`${other}/`)))
-
-const notTaken = (): NodeDaemonError =>
-  new NodeDaemonError('BUSY', 'the file changes while it is read, or cannot be read')
 const stopping = (): NodeDaemonError => new NodeDaemonError('CLOSED', 'this instance is stopping')
