@@ -145,6 +145,20 @@ export function serviceName(text: string): string {
   return text
 }
 
+const COMMAND_CHARACTERS_MAX = 4000
+
+/** `files=/path/to/script --flag` as a pair: a service, and a line for the shell. */
+export function serviceCommand(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const name = text.slice(0, Math.max(0, at))
+  const command = text.slice(at + 1)
+  const isCommand = command.trim() !== '' && command.length <= COMMAND_CHARACTERS_MAX && !command.includes('\0')
+  if (!isServiceName(name) || !isCommand) {
+    throw bad(text, "a service's command", 'write it like files=/path/to/script')
+  }
+  return [name, command]
+}
+
 export function yesNo(text: string): boolean {
   if (['yes', 'true', 'on', '1'].includes(text.toLowerCase())) return true
   if (['no', 'false', 'off', '0'].includes(text.toLowerCase())) return false

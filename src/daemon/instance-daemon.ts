@@ -6,6 +6,7 @@ import type { PeerIdText, ServiceName } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { ResidentDeps } from '../handover/resident-deps.ts'
 import { hasHomes } from '../handover/resident-record.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import type { Host } from '../network/host.ts'
@@ -15,6 +16,7 @@ import type { Uplink } from '../sync/uplink.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
 import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate } from './exit-certificate.ts'
+import { NO_FIGURES, unsafeReason } from './figures.ts'
 import { type LifeState, next } from './instance-life.ts'
 import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent, RunningInstance } from './options.ts'
@@ -34,6 +36,7 @@ export interface InstanceDaemonDeps {
   readonly labels: Readonly<Record<string, string>>
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
+  readonly hooksFor: ResidentDeps['hooksFor']
   readonly name: string
   readonly clock: Clock
   readonly random: Random
@@ -302,7 +305,7 @@ export class InstanceDaemon implements RunningInstance {
   status(): InstanceStatusView {
     const { host, settings } = this.#deps
     const figures = this.#serving?.figures() ?? NO_FIGURES
-    const unsafe = this.#unsafeReason(figures)
+    const unsafe = unsafeReason(figures, this.#serving?.connected === true)
     return {
       role: 'instance',
       state: this.#state,
@@ -327,15 +330,6 @@ export class InstanceDaemon implements RunningInstance {
       limits: settings.view,
       clockSkewMs: this.#serving?.clockSkewMs ?? null
     }
-  }
-
-  #unsafeReason(figures: typeof NO_FIGURES): string | null {
-    if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
-    if (figures.home > 0) {
-      const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
-      return `it is the home of ${many}: ${this.#serving?.connected === true ? '"node-daemon drain" hands over without a pause' : '"node-daemon stop" saves what it can'} (nothing acknowledged would be lost)`
-    }
-    return null
   }
 
   /** A report of the coordinator about a drain of this instance, whoever began it. */
@@ -397,5 +391,3 @@ export class InstanceDaemon implements RunningInstance {
     this.#outcome.resolve(outcome)
   }
 }
-
-const NO_FIGURES = { home: 0, standby: 0, users: 0, usedBytes: 0, unsyncedBytes: 0, unsyncedAgeMs: 0 }

@@ -20,6 +20,7 @@ import { joinFederation, offeredServices } from './joining.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { readPin } from './pin.ts'
 import { Shutdown } from './shutdown.ts'
+import { snapshotHooks } from './snapshot-hooks.ts'
 import { suspectFiles } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
@@ -45,6 +46,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const clock = systemClock()
   const random = systemRandom()
   const services = offeredServices(options.services)
+  const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const level = await openLevel(join(folder.path, 'state'))
@@ -77,6 +79,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
     services,
     labels: options.labels,
     keep: { ms: options.keepMs },
+    hooksFor,
     name,
     clock,
     random,

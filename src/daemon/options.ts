@@ -51,6 +51,16 @@ export interface RunningCoordinator {
   stop(): Promise<void>
 }
 
+/** What runs around snapshots, by the name of the service: lines for `/bin/sh -c`. */
+export interface HookOptions {
+  readonly before: Readonly<Record<string, string>>
+  readonly after: Readonly<Record<string, string>>
+  /** How long one command may take. */
+  readonly timeoutMs: number
+  /** The shortest time between two snapshots that nobody waits for. */
+  readonly intervalMs: number
+}
+
 export interface InstanceOptions {
   readonly data: string
   /** What the volunteer typed; null: resume. */
@@ -71,6 +81,7 @@ export interface InstanceOptions {
   readonly acceptTerms: boolean
   /** How long the files of users stay after a drain. */
   readonly keepMs: number
+  readonly hooks: HookOptions
   readonly pid: number
 }
 

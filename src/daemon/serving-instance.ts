@@ -20,6 +20,7 @@ import { connectRepository, type RemoteRepository } from '../sync/repository-cli
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { syncFileSystem } from '../worktree/disk.ts'
+import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-daemon.ts'
 import { diskSpace } from './instance-settings.ts'
 import { KnownMembers } from './known-members.ts'
@@ -115,7 +116,8 @@ export class ServingInstance {
       acknowledge: () => level.acknowledge,
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
-      keepMs: () => deps.keep.ms
+      keepMs: () => deps.keep.ms,
+      hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
@@ -151,20 +153,14 @@ export class ServingInstance {
     await this.#control.run(signal)
   }
 
-  figures(): {
-    home: number
-    standby: number
-    users: number
-    usedBytes: number
-    unsyncedBytes: number
-    unsyncedAgeMs: number
-  } {
+  figures(): InstanceFigures {
     const { bytes, ageMs } = this.#resident.unsynced()
     return {
       ...this.#resident.counts(),
       usedBytes: this.#resident.usedBytes(),
       unsyncedBytes: bytes,
-      unsyncedAgeMs: ageMs
+      unsyncedAgeMs: ageMs,
+      postponed: this.#resident.postponed()
     }
   }
 

@@ -16,6 +16,8 @@ import type { ResidentRecord } from './resident-record.ts'
 /** How long a freeze waits for requests in flight. */
 const IN_FLIGHT_MS = 5000
 const IN_FLIGHT_POLL_MS = 10
+/** How long a freeze waits for the last snapshot where hooks run around it: users wait meanwhile, and the coordinator only so long. */
+const LAST_ROUND_MS = 9000
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
@@ -28,6 +30,7 @@ interface Home {
   readonly premises: Premises
   readonly sync: HomeSync
   readonly watch: FolderWatch
+  readonly hasHooks: boolean
   inFlight: number
   frozen: boolean
   fenced: boolean
@@ -84,7 +87,12 @@ export class ResidentWorkspace {
     const { sync, watch } = this.#serving()
     await watch.barrier()
     sync.changed(watch.take())
-    await sync.published()
+    await sync.flush()
+  }
+
+  /** Why a newer snapshot is postponed; null where none is. */
+  get postponed(): string | null {
+    return this.#home?.sync.postponed?.message ?? null
   }
 
   usage(): Omit<Usage, 'workspace'> {
@@ -199,7 +207,12 @@ export class ResidentWorkspace {
   async #serve(tip: SignedHead | null): Promise<void> {
     const premises = await this.#premises()
     const { workspace, log } = this.#deps
-    const { epoch } = this.#record.ownership.value
+    const { epoch, service } = this.#record.ownership.value
+    const hooks = this.#deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
+    const caughtUp = async (): Promise<void> => {
+      await watch.barrier()
+      sync.changed(watch.take())
+    }
     const sync = new HomeSync(
       {
         ...this.#deps,
@@ -208,18 +221,23 @@ export class ResidentWorkspace {
         onFenced: (error) => {
           log.warn({ workspace, error: error.message }, 'another home took over')
           if (this.#home !== null) this.#home.fenced = true
-        }
+        },
+        hooks: hooks === null ? null : { ...hooks, caughtUp }
       },
       { workspace, epoch, tip }
     )
     const watch = await premises.watch(() => sync.changed(watch.take()))
-    this.#home = { premises, sync, watch, inFlight: 0, frozen: false, fenced: false }
+    const hasHooks = hooks !== null
+    this.#home = { premises, sync, watch, hasHooks, inFlight: 0, frozen: false, fenced: false }
     sync.start()
     // What was changed while nobody watched.
     sync.changed('all')
   }
 
-  /** Ends the requests in flight and publishes the last snapshot. Requests are refused from here until `thaw`. */
+  /**
+   * Ends the requests in flight and publishes the last snapshot; hooks run around it, also where nothing has changed.
+   * Requests are refused from here until `thaw`, or until this fails: what a failed `before-snapshot` says is thrown.
+   */
   async freeze(): Promise<void> {
     const home = this.#serving()
     home.frozen = true
@@ -227,11 +245,16 @@ export class ResidentWorkspace {
       await withTimeout(this.#deps.clock, IN_FLIGHT_MS, 'ending the requests in flight', async (signal) => {
         while (home.inFlight > 0) await sleep(this.#deps.clock, IN_FLIGHT_POLL_MS, signal)
       })
-      await this.flush()
+      await (home.hasHooks ? this.#lastRound() : this.flush())
     } catch (error) {
       home.frozen = false
       throw error
     }
+  }
+
+  async #lastRound(): Promise<void> {
+    const what = 'before-snapshot and publishing the last snapshot'
+    await withTimeout(this.#deps.clock, LAST_ROUND_MS, what, () => this.flush())
   }
 
   async thaw(ownership: SignedOwnership): Promise<void> {
@@ -291,6 +314,7 @@ export class ResidentWorkspace {
   /** Ends what waits for the repository, at once. Only `close` may follow. */
   end(): void {
     this.#ending.abort(new NodeDaemonError('CLOSED', 'this instance is stopping'))
+    void this.#home?.sync.stop()
     void this.#standby?.stop()
   }
 

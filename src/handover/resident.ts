@@ -202,8 +202,19 @@ export class Resident {
     const flushed = await withTimeout(this.#deps.clock, timeoutMs, 'publishing what is left', () =>
       Promise.allSettled(homes.map((home) => home.flush()))
     )
-    const failed = flushed.filter(({ status }) => status === 'rejected').length
-    if (failed > 0) throw new NodeDaemonError('INCOMPLETE', `${failed} workspaces are not durable elsewhere`)
+    const failed = flushed.filter((one) => one.status === 'rejected')
+    const [first] = failed
+    if (first === undefined) return
+    const why = messageOf(first.reason)
+    throw new NodeDaemonError('INCOMPLETE', `${failed.length} workspaces are not durable elsewhere: ${why}`)
+  }
+
+  /** Why a newer snapshot is postponed, of the first workspace that has one; null where none is. */
+  postponed(): string | null {
+    for (const [workspace, { postponed }] of this.#workspaces) {
+      if (postponed !== null) return `workspace ${workspace.slice(0, 8)}: ${postponed}`
+    }
+    return null
   }
 
   unsynced(): { bytes: number; ageMs: number } {

@@ -127,7 +127,8 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
       onPublished: (head) => level.write({ put: [['head', head.bytes]] }, { durable: true }),
       onFenced: (error) => {
         throw error
-      }
+      },
+      hooks: null
     },
     { workspace: randomBytes(16).toString('hex') as WorkspaceId, epoch: 1, tip: null }
   )

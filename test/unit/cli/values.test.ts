@@ -51,6 +51,14 @@ test.each(['/ip4/0.0.0.0/tcp/9470', '/ip6/::/tcp/0', '/dns/main.example.org/tcp/
   }
 )
 
+test('a command stands after the name of its service, and may hold anything', () => {
+  const line = "PGHOST=/run/postgresql /srv/hook.sh 'a, b'"
+  expect(values.serviceCommand(`files=${line}`)).toEqual(['files', line])
+  for (const text of ['files', 'files=', 'files= ', '=true', 'Files=true', 'a b=true', `files=${'x'.repeat(4001)}`]) {
+    expect(() => values.serviceCommand(text), text).toThrow(NodeDaemonError)
+  }
+})
+
 test('a service is offered by its name', () => {
   expect(values.serviceName('files')).toBe('files')
 })

@@ -98,7 +98,8 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     acknowledge: () => 'replicated',
     leaseValid: () => leased.valid,
     filesTrusted,
-    keepMs: () => 60_000
+    keepMs: () => 60_000,
+    hooksFor: () => null
   })
   onTestFinished(() => resident.close())
   const own = (changes: Partial<Ownership> = {}, signer = COORDINATOR): Promise<SignedOwnership> =>
