@@ -111,6 +111,14 @@ export class Ledger {
     throw new NodeDaemonError('NOT_FOUND', `epoch ${epoch} of workspace ${workspace} is not sealed`)
   }
 
+  /** The next workspaces after one, by their ids. */
+  async workspaces(after: WorkspaceId | null, limit: number): Promise<WorkspaceId[]> {
+    const found: WorkspaceId[] = []
+    const range = { prefix: rows.WORKSPACE_ROWS, limit, ...(after !== null && { after: rows.workspaceKey(after) }) }
+    for await (const [key] of this.#shelf.staged.level.entries(range)) found.push(rows.workspaceOfKey(key))
+    return found
+  }
+
   async diverged(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
     const heads: SignedHead[] = []
     const prefix = rows.divergedRows(workspace)

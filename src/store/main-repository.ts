@@ -9,15 +9,17 @@ import { KeyedMutex } from '../core/mutex.ts'
 import type { Seal, SignedHead } from '../core/records.ts'
 import type { Location } from './car.ts'
 import { checkClosure } from './closure.ts'
+import { closureOf } from './closure-walk.ts'
 import { Gate } from './gate.ts'
 import { follows, tipOf, type WorkspaceState, withTip } from './ledger.ts'
 import { isDamagedRow } from './level.ts'
 import { openParts, type Parts, type RepositoryDeps } from './open-repository.ts'
-import type { JudgedState, MainRepository, RepositoryStats } from './repository.ts'
+import type { Damage, GcReport, JudgedState, MainRepository, RepositoryStats, VerifyReport } from './repository.ts'
 import type { Counts } from './rows.ts'
 import { verifyBatch } from './verify.ts'
 
 const CACHED_WORKSPACES = 10_000
+const WORKSPACES_PAGE = 256
 const DIVERGED_TOLD = 1000
 const DAMAGED_TOLD = 1000
 /** What the index needs to open again. */
@@ -160,13 +162,39 @@ class Repository implements MainRepository {
   stats(): Promise<RepositoryStats> {
     return this.#reading(async ({ shelf, packs }) => {
       const { logicalBytes, storedBytes } = shelf.counters
-      return { ...shelf.counters, packs: packs.count, dedupRatio: storedBytes === 0 ? 1 : logicalBytes / storedBytes }
+      return {
+        ...shelf.counters,
+        damaged: 0,
+        packs: packs.count,
+        dedupRatio: storedBytes === 0 ? 1 : logicalBytes / storedBytes
+      }
     })
   }
 
+  async *workspaces(): AsyncGenerator<WorkspaceId> {
+    for (let after: WorkspaceId | null = null; ; ) {
+      const page: WorkspaceId[] = await this.#reading(({ ledger }) => ledger.workspaces(after, WORKSPACES_PAGE))
+      yield* page
+      after = page.at(-1) ?? null
+      if (after === null) return
+    }
+  }
+
+  closure(head: SignedHead, from?: CID): AsyncGenerator<Block> {
+    return closureOf(this, head, from ?? head.value.root)
+  }
+
+  async gc(): Promise<GcReport> {
+    return { headsDropped: 0, blocksDropped: 0, freedBytes: 0, packsRewritten: 0 }
+  }
+
   async verify(
-    options: { readonly signal?: AbortSignal } = {}
-  ): Promise<{ blocks: number; bytes: number; damaged: readonly string[] }> {
+    options: {
+      readonly maxBytes?: number
+      readonly signal?: AbortSignal
+      readonly onProgress?: (done: { readonly blocks: number; readonly bytes: number }) => void
+    } = {}
+  ): Promise<VerifyReport> {
     await this.flush()
     const total = { blocks: 0, bytes: 0 }
     const damaged: string[] = []
@@ -176,10 +204,15 @@ class Repository implements MainRepository {
       const batch = await this.#reading(({ shelf }) => verifyBatch(shelf, from))
       total.blocks += batch.blocks
       total.bytes += batch.bytes
+      options.onProgress?.(total)
       damaged.push(...batch.damaged.slice(0, DAMAGED_TOLD - damaged.length))
       after = batch.last
     }
-    return { ...total, damaged }
+    return { ...total, damaged, repaired: 0 }
+  }
+
+  async damaged(): Promise<readonly Damage[]> {
+    return []
   }
 
   async reindex(): Promise<void> {
