@@ -68,7 +68,19 @@ export function markerBlock(end: Position): Block {
   MARKER_MAGIC.copy(bytes)
   bytes.writeUInt32BE(end.pack, MARKER_MAGIC.length)
   bytes.writeUIntBE(end.offset, MARKER_MAGIC.length + 4, 6)
+  return identityBlock(bytes)
+}
+
+/** A block whose name is its bytes. */
+export function identityBlock(bytes: Uint8Array): Block {
   return { cid: CID.createV1(RAW_CODEC, createDigest(IDENTITY, bytes)), bytes }
+}
+
+/** The bytes of a whole block of this kind; null for another one. */
+export function identityPayload({ cid, bytes }: Block): Buffer | null {
+  if (cid.code !== RAW_CODEC || cid.multihash.code !== IDENTITY) return null
+  const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  return payload.equals(cid.multihash.digest) ? payload : null
 }
 
 const MARKER_HEAD_BYTES = 5
@@ -84,11 +96,11 @@ export function* markersIn(bytes: Uint8Array): Generator<number> {
 }
 
 /** The position that a marker names; null where the block is none. */
-export function markerEnd({ cid, bytes }: Block): Position | null {
-  if (cid.code !== RAW_CODEC || cid.multihash.code !== IDENTITY || bytes.length !== MARKER_PAYLOAD_BYTES) return null
-  const payload = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (!payload.equals(cid.multihash.digest) || !payload.subarray(0, MARKER_MAGIC.length).equals(MARKER_MAGIC))
+export function markerEnd(block: Block): Position | null {
+  const payload = identityPayload(block)
+  if (payload?.length !== MARKER_PAYLOAD_BYTES || !payload.subarray(0, MARKER_MAGIC.length).equals(MARKER_MAGIC)) {
     return null
+  }
   return {
     pack: payload.readUInt32BE(MARKER_MAGIC.length),
     offset: payload.readUIntBE(MARKER_MAGIC.length + 4, 6)
@@ -121,8 +133,12 @@ export function parseSection(bytes: Uint8Array, offset: number): Parsed {
 function readLength(bytes: Uint8Array, offset: number): [number, number] | 'short' | 'broken' {
   const last = bytes.subarray(offset, offset + 4).findIndex((byte) => byte < 0x80)
   if (last < 0) return offset + 4 <= bytes.length ? 'broken' : 'short'
-  const [length, size] = varints.decode(bytes, offset)
-  return [length, offset + size]
+  try {
+    const [length, size] = varints.decode(bytes, offset)
+    return [length, offset + size]
+  } catch {
+    return 'broken'
+  }
 }
 
 function varint(value: number): Uint8Array {

@@ -1,10 +1,12 @@
 import { CID } from 'multiformats/cid'
 import type { Tip } from '../content/heads.ts'
-import { open, type RecordType, type Signed } from '../core/envelope.ts'
+import { type Block, blockOf } from '../core/blocks.ts'
+import { open, RECORD_CODEC, type RecordType, type Signed } from '../core/envelope.ts'
 import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
 import type { Location } from './car.ts'
+import { DROPPED_HEADS, droppedNote, type HeadKind } from './notes.ts'
 import * as rows from './rows.ts'
 import type { Shelf } from './shelf.ts'
 
@@ -45,8 +47,6 @@ export function withTip(state: WorkspaceState, { cid, value }: SignedHead, count
   return { ...state, known: true, tip: { cid, epoch, sequence, root, counts } }
 }
 
-export type HeadKind = 'accepted' | 'diverged'
-
 const ACCEPTED = 1
 const DIVERGED = 2
 
@@ -80,8 +80,21 @@ export class Ledger {
   }
 
   stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Location): void {
+    this.stagePast(head, location)
+    this.stageCounts(before, after, head.value.workspace)
+  }
+
+  /** An accepted head that is not the tip. */
+  stagePast(head: SignedHead, location: Location): void {
+    const { workspace, sequence, createdAtMs } = head.value
     this.#stageHead(head, location, ACCEPTED)
-    this.#stageState(head.value.workspace, before, after)
+    const row = rows.encodeHistory({ cid: head.cid, sequence, createdAtMs })
+    this.#shelf.staged.stage(rows.historyKey(workspace, sequence), row)
+  }
+
+  /** The tip, or what is known to lie below it, has changed. */
+  stageCounts(before: WorkspaceState, after: WorkspaceState, workspace: WorkspaceId): void {
+    this.#stageState(workspace, before, after)
     this.#shelf.counters.logicalBytes += (after.tip?.counts.bytes ?? 0) - (before.tip?.counts.bytes ?? 0)
   }
 
@@ -91,14 +104,58 @@ export class Ledger {
     this.#shelf.staged.stage(key, head.cid.bytes)
   }
 
+  /**
+   * Takes heads out of their histories: first in the packs, so that a rebuild knows it too. Their records stay until
+   * their packs are written anew.
+   */
+  async drop(heads: readonly Droppable[]): Promise<void> {
+    const notes = []
+    for (let from = 0; from < heads.length; from += DROPPED_HEADS) {
+      notes.push(droppedNote(heads.slice(from, from + DROPPED_HEADS).map(({ cid }) => cid)))
+    }
+    await this.#shelf.append(notes, () => {
+      for (const head of heads) this.#stageDropped(head.cid, rows.historyKey(head.workspace, head.sequence))
+    })
+    await this.#shelf.settle()
+  }
+
+  /** The same on a rebuild, where the note is in the packs already. */
+  async stageDropped(cid: CID): Promise<void> {
+    const row = await this.#shelf.staged.get(rows.headKey(cid))
+    if (row === null) return
+    const { workspace, sequence } = (await open(headRecord, row.slice(1))).value
+    const isDiverged = row[0] === DIVERGED
+    const key = isDiverged ? rows.divergedKey(workspace, sequence, cid) : rows.historyKey(workspace, sequence)
+    this.#stageDropped(cid, key)
+  }
+
   /** Seals an epoch on the present tip. */
   stageSeal(before: WorkspaceState, seal: Signed<Seal>, location: Location): WorkspaceState {
     const { workspace, epoch } = seal.value
-    const after = { ...before, known: true, sealedEpoch: epoch }
+    const after = { ...before, known: true, sealedEpoch: Math.max(before.sealedEpoch, epoch) }
     this.#shelf.stageBlock(seal.cid, location)
-    this.#shelf.staged.stage(rows.sealKey(workspace, epoch), encodeState(after))
+    this.stageBase(seal, tipOf(before))
     this.#stageState(workspace, before, after)
     return after
+  }
+
+  stageBase({ value: { workspace, epoch }, bytes }: Signed<Seal>, base: Tip | null): void {
+    this.#shelf.staged.stage(rows.sealKey(workspace, epoch), encodeSeal(base, bytes))
+  }
+
+  /** What the row of this seal's epoch says of its base; undefined where there is none. */
+  async stagedBase({ workspace, epoch }: Seal): Promise<Tip | null | undefined> {
+    const row = await this.#shelf.staged.get(rows.sealKey(workspace, epoch))
+    return row === null ? undefined : decodeSeal(row).base
+  }
+
+  /** A head as the base of a seal, from its row or its record. Null where both are lost. */
+  async tipNamed(cid: CID): Promise<Tip | null> {
+    const row = await this.#shelf.staged.get(rows.headKey(cid))
+    const bytes = row === null ? await this.#shelf.read(cid) : row.slice(1)
+    if (bytes === null) return null
+    const { epoch, sequence, root } = (await open(headRecord, bytes)).value
+    return { cid, epoch, sequence, root }
   }
 
   /** The tip at the time when this epoch was sealed. */
@@ -106,9 +163,34 @@ export class Ledger {
     const prefix = rows.sealRows(workspace)
     const after = rows.sealKey(workspace, epoch - 1)
     for await (const [, row] of this.#shelf.staged.level.entries({ prefix, after, limit: 1 })) {
-      return tipOf(decodeState(row))
+      return decodeSeal(row).base
     }
     throw new NodeDaemonError('NOT_FOUND', `epoch ${epoch} of workspace ${workspace} is not sealed`)
+  }
+
+  /** The retained heads, newest first, without their records. */
+  async past(workspace: WorkspaceId, limit?: number): Promise<rows.HistoryRow[]> {
+    const range = { prefix: rows.historyRows(workspace), ...(limit !== undefined && { limit }) }
+    const found: rows.HistoryRow[] = []
+    for await (const [key, row] of this.#shelf.staged.level.entries(range)) {
+      found.push(rows.decodeHistory(key, row))
+    }
+    return found
+  }
+
+  /** The snapshots of those of these heads that are kept. */
+  async roots(heads: readonly CID[]): Promise<CID[]> {
+    const found = await Promise.all(heads.map((cid) => this.head(cid)))
+    return found.flatMap((head) => head?.value.root ?? [])
+  }
+
+  async history(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
+    const heads: SignedHead[] = []
+    for (const { cid } of await this.past(workspace, limit)) {
+      const head = await this.head(cid)
+      if (head !== null) heads.push(head)
+    }
+    return heads
   }
 
   /** The next workspaces after one, by their ids. */
@@ -138,6 +220,12 @@ export class Ledger {
     this.#shelf.counters.heads++
   }
 
+  #stageDropped(cid: CID, placeKey: string): void {
+    this.#shelf.staged.remove(rows.headKey(cid))
+    this.#shelf.staged.remove(placeKey)
+    this.#shelf.counters.heads--
+  }
+
   #stageState(workspace: WorkspaceId, before: WorkspaceState, after: WorkspaceState): void {
     if (!before.known) this.#shelf.counters.workspaces++
     this.#shelf.staged.stage(rows.workspaceKey(workspace), encodeState(after))
@@ -156,6 +244,37 @@ export async function openAs<T>(type: RecordType<T>, bytes: Uint8Array): Promise
   } catch (error) {
     if (hasCode(error, 'BAD_SIGNATURE', 'BAD_REQUEST')) return null
     throw error
+  }
+}
+
+/** A retained head that can be dropped. */
+interface Droppable {
+  readonly cid: CID
+  readonly workspace: WorkspaceId
+  readonly sequence: number
+}
+
+interface SealRow {
+  readonly base: {
+    readonly cid: string
+    readonly epoch: number
+    readonly sequence: number
+    readonly root: string
+  } | null
+  readonly record: string
+}
+
+function encodeSeal(base: Tip | null, record: Uint8Array): Uint8Array {
+  const flat = base === null ? null : { ...base, cid: base.cid.toString(), root: base.root.toString() }
+  return rows.encodeJson({ base: flat, record: Buffer.from(record).toString('base64') } satisfies SealRow)
+}
+
+/** A seal's base and its signed bytes. */
+export function decodeSeal(row: Uint8Array): { readonly base: Tip | null; readonly record: Block } {
+  const { base, record } = rows.decodeJson(row) as SealRow
+  return {
+    base: base === null ? null : { ...base, cid: CID.parse(base.cid), root: CID.parse(base.root) },
+    record: blockOf(RECORD_CODEC, Buffer.from(record, 'base64'))
   }
 }
 

@@ -43,6 +43,12 @@ export interface RetentionPolicy {
 
 export const RETENTION: RetentionPolicy = { minutes: 120, hours: 48, days: 30, weeks: 26, months: 60 }
 
+export interface GcOptions {
+  readonly policy: RetentionPolicy
+  readonly full?: boolean
+  readonly signal?: AbortSignal
+}
+
 export interface GcReport {
   readonly headsDropped: number
   /** Taken out of the packs, records among them. */
@@ -57,6 +63,13 @@ export interface Damage {
   readonly cid: CID
   /** Those that need it; at most 100. */
   readonly workspaces: readonly WorkspaceId[]
+}
+
+export interface VerifyOptions {
+  /** About how much to read at most. */
+  readonly maxBytes?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (done: { readonly blocks: number; readonly bytes: number }) => void
 }
 
 export interface VerifyReport {
@@ -156,21 +169,13 @@ export interface MainRepository {
    * @throws NodeDaemonError `BUSY` another one is under way, or the repository was brought in order meanwhile;
    * `NO_SPACE` there is no room to rewrite a pack; `ABORTED` the signal said so. What was done until then stays done.
    */
-  gc(options: {
-    readonly policy: RetentionPolicy
-    readonly full?: boolean
-    readonly signal?: AbortSignal
-  }): Promise<GcReport>
+  gc(options: GcOptions): Promise<GcReport>
 
   /**
    * Reads blocks again: all of them, or the next `maxBytes` after where the last such share ended. Damaged ones are set
    * aside: they count as missing until they are kept anew.
    */
-  verify(options?: {
-    readonly maxBytes?: number
-    readonly signal?: AbortSignal
-    readonly onProgress?: (done: { readonly blocks: number; readonly bytes: number }) => void
-  }): Promise<VerifyReport>
+  verify(options?: VerifyOptions): Promise<VerifyReport>
 
   /** Damaged blocks that some workspace still needs; at most 1,000. */
   damaged(): Promise<readonly Damage[]>
