@@ -21,15 +21,12 @@ const ROOM_BYTES = 4 * 1024 * 1024
  * present one is left as it is; with `full` it is ended first where it has something to give back.
  */
 export async function compact(run: Collection): Promise<Freed> {
-  const found = await survey(run)
+  const found = await surveyWhole(run)
   await forgetDamage(run, found)
-  const worthwhile = found.packs.filter((use) => isWorthwhile(use, run.full === true))
-  await endPresent(run, worthwhile)
-  const present = run.parts.packs.end.pack
+  const worthwhile = found.packs.filter((use) => isWorthwhile(run, use) && use.pack < found.present)
   const freed = { blocksDropped: 0, freedBytes: 0, packsRewritten: 0 }
   for (const use of worthwhile.sort((a, b) => a.liveBytes - b.liveBytes)) {
     if (run.pins.full) break
-    if (use.pack === present) continue
     const done = await compactOne(run, found, use)
     if (done === null) continue
     freed.blocksDropped += done.dropped.length
@@ -50,20 +47,20 @@ async function forgetDamage(run: Collection, { live }: Survey): Promise<void> {
   })
 }
 
-function isWorthwhile({ end, liveBytes, deadBlocks }: PackUse, full: boolean): boolean {
+function isWorthwhile({ full }: Collection, { end, liveBytes, deadBlocks }: PackUse): boolean {
   const spare = end - PACK_START - liveBytes
-  if (full && deadBlocks > 0) return true
+  if (full === true && deadBlocks > 0) return true
   return spare >= SPARE_SHARE * end && (deadBlocks > 0 || spare >= SPARE_BYTES)
 }
 
-async function endPresent({ access, parts, full }: Collection, worthwhile: readonly PackUse[]): Promise<void> {
-  const { pack } = parts.packs.end
-  if (full !== true || !worthwhile.some((use) => use.pack === pack)) return
-  await access.alone(parts, async () => {
-    await parts.packs.roll()
-    // The index must not go on from a place in a pack whose places change.
-    await parts.shelf.saveIndex()
-  })
+/** With `full` the present pack is ended where it has something to give back, and everything is looked at again. */
+async function surveyWhole(run: Collection): Promise<Survey> {
+  const { access, parts } = run
+  const first = await survey(run)
+  const present = first.packs.find(({ pack }) => pack === first.present)
+  if (run.full !== true || present === undefined || !isWorthwhile(run, present)) return first
+  await access.alone(parts, () => parts.packs.roll())
+  return await survey(run)
 }
 
 async function compactOne(run: Collection, { live }: Survey, use: PackUse): Promise<Rewritten | null> {

@@ -209,7 +209,8 @@ class Repository implements MainRepository {
   }
 
   /** Keeps the blocks that come along, and tells how much lies below the head. */
-  async #hold(parts: Parts, { value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
+  async #hold(parts: Parts, { cid, value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
+    this.#pins.add([cid])
     this.#collector.protect(value.workspace, value.root)
     await this.#keep(parts, value.workspace, blocks)
     const { shelf } = parts

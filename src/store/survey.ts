@@ -26,10 +26,13 @@ export interface Survey {
   /** Blocks and records that are needed: by a workspace, as a head, as a seal, or as the base of one. */
   readonly live: Marks
   readonly packs: readonly PackUse[]
+  /** The pack that was written to when the survey began: of what is in it, and later ones, too little is known. */
+  readonly present: number
 }
 
 /** Which blocks are needed, and how much of each pack that is. */
 export async function survey(run: Collection): Promise<Survey> {
+  const present = await beginSurvey(run)
   const live = await liveBlocks(run)
   const ends = await step(run, ({ packs }) => packs.ends())
   const uses = new Map(
@@ -45,7 +48,17 @@ export async function survey(run: Collection): Promise<Survey> {
       use.liveBytes += sectionBytes(cid, length)
     } else use.deadBlocks++
   }
-  return { live, packs: [...uses].map(([pack, use]) => ({ pack, ...use })) }
+  return { live, present, packs: [...uses].map(([pack, use]) => ({ pack, ...use })) }
+}
+
+/** What was written before is in the index, which will not go on from a place in a pack whose places change. */
+async function beginSurvey({ access, parts }: Collection): Promise<number> {
+  return await access.writing(async (found) => {
+    access.refuseOther(parts)
+    const present = found.packs.end.pack
+    await found.shelf.saveIndex()
+    return present
+  })
 }
 
 async function liveBlocks(run: Collection): Promise<Marks> {
