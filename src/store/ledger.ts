@@ -5,10 +5,9 @@ import { open, RECORD_CODEC, type RecordType, type Signed } from '../core/envelo
 import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
-import type { Location } from './car.ts'
 import { DROPPED_HEADS, droppedNote, type HeadKind } from './notes.ts'
 import * as rows from './rows.ts'
-import type { Shelf } from './shelf.ts'
+import type { Shelf, Written } from './shelf.ts'
 
 /** What is known of a workspace: everything follows from its heads and seals in the order in which they were written. */
 export interface WorkspaceState {
@@ -79,13 +78,13 @@ export class Ledger {
     return row === null ? null : await open(headRecord, row.slice(1))
   }
 
-  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Location): void {
+  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Written): void {
     this.stagePast(head, location)
     this.stageCounts(before, after, head.value.workspace)
   }
 
   /** An accepted head that is not the tip. */
-  stagePast(head: SignedHead, location: Location): void {
+  stagePast(head: SignedHead, location: Written): void {
     const { workspace, sequence, createdAtMs } = head.value
     this.#stageHead(head, location, ACCEPTED)
     const row = rows.encodeHistory({ cid: head.cid, sequence, createdAtMs })
@@ -98,7 +97,7 @@ export class Ledger {
     this.#shelf.counters.logicalBytes += (after.tip?.counts.bytes ?? 0) - (before.tip?.counts.bytes ?? 0)
   }
 
-  stageDiverged(head: SignedHead, location: Location): void {
+  stageDiverged(head: SignedHead, location: Written): void {
     this.#stageHead(head, location, DIVERGED)
     const key = rows.divergedKey(head.value.workspace, head.value.sequence, head.cid)
     this.#shelf.staged.stage(key, head.cid.bytes)
@@ -130,7 +129,7 @@ export class Ledger {
   }
 
   /** Seals an epoch on the present tip. */
-  stageSeal(before: WorkspaceState, seal: Signed<Seal>, location: Location): WorkspaceState {
+  stageSeal(before: WorkspaceState, seal: Signed<Seal>, location: Written): WorkspaceState {
     const { workspace, epoch } = seal.value
     const after = { ...before, known: true, sealedEpoch: Math.max(before.sealedEpoch, epoch) }
     this.#shelf.stageBlock(seal.cid, location)
@@ -211,7 +210,7 @@ export class Ledger {
     return heads
   }
 
-  #stageHead({ cid, bytes }: SignedHead, location: Location, kind: number): void {
+  #stageHead({ cid, bytes }: SignedHead, location: Written, kind: number): void {
     const row = new Uint8Array(bytes.length + 1)
     row[0] = kind
     row.set(bytes, 1)

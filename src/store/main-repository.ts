@@ -7,7 +7,6 @@ import type { WorkspaceId } from '../core/ids.ts'
 import type { Seal, SignedHead } from '../core/records.ts'
 import { Access } from './access.ts'
 import { adoptAgain } from './adopt.ts'
-import type { Location } from './car.ts'
 import { checkClosure } from './closure.ts'
 import { closureOf } from './closure-walk.ts'
 import { Collector } from './collector.ts'
@@ -27,6 +26,7 @@ import type {
   VerifyReport
 } from './repository.ts'
 import type { Counts } from './rows.ts'
+import type { Written } from './shelf.ts'
 import { verify } from './verify.ts'
 
 const WORKSPACES_PAGE = 256
@@ -230,12 +230,14 @@ class Repository implements MainRepository {
   }
 
   /** Appends a signed record, with what belongs before it; on return it is durable together with all that was kept before. */
-  async #record({ shelf }: Parts, blocks: readonly Block[], onWritten: (location: Location) => void): Promise<void> {
+  async #record({ shelf }: Parts, blocks: readonly Block[], onWritten: (location: Written) => void): Promise<void> {
     const record = blocks.at(-1)
-    if (record !== undefined) verifyBlock(record)
+    if (record === undefined) return
+    verifyBlock(record)
+    const [known = null] = await shelf.locations([record.cid])
     await shelf.append(blocks, (locations) => {
       const location = locations.at(-1)
-      if (location !== undefined) onWritten(location)
+      if (location !== undefined) onWritten({ ...location, again: known !== null })
     })
     await shelf.settle()
   }

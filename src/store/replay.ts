@@ -10,7 +10,7 @@ import { follows, goesOn, type Ledger, openAs, tipOf, withTip } from './ledger.t
 import type { HeadKind, Note } from './notes.ts'
 import type { PackItem } from './pack-files.ts'
 import * as rows from './rows.ts'
-import type { Shelf } from './shelf.ts'
+import type { Shelf, Written } from './shelf.ts'
 
 const LOOKUP_BLOCKS = 1024
 const STAGED_ROWS = LOOKUP_BLOCKS * 8
@@ -98,7 +98,9 @@ class Replay {
     }
   }
 
-  async #takeRecord({ block, location }: Found): Promise<void> {
+  async #takeRecord({ block, location: place }: Found): Promise<void> {
+    const [known = null] = await this.#shelf.locations([block.cid])
+    const location = { ...place, again: known !== null }
     const verdict = this.#verdict?.head.equals(block.cid) === true ? this.#verdict.as : null
     this.#verdict = null
     const head = await openAs(headRecord, block.bytes)
@@ -108,7 +110,7 @@ class Replay {
     this.#log.error({ ...location }, 'a record in a pack is neither a head nor a seal and is left out')
   }
 
-  async #takeHead(head: SignedHead, location: Location, verdict: HeadKind | null): Promise<void> {
+  async #takeHead(head: SignedHead, location: Written, verdict: HeadKind | null): Promise<void> {
     this.#heads?.push(head.cid)
     if ((await this.#ledger.kindOf(head.cid)) !== null) return
     const state = await this.#ledger.staged(head.value.workspace)
@@ -125,7 +127,7 @@ class Replay {
     return follows(state, value) || (this.#damaged && goesOn(state, value, previous)) ? 'accepted' : 'diverged'
   }
 
-  async #takeSeal(seal: Signed<Seal>, location: Location): Promise<void> {
+  async #takeSeal(seal: Signed<Seal>, location: Written): Promise<void> {
     const known = await this.#ledger.stagedBase(seal.value)
     const state = await this.#ledger.staged(seal.value.workspace)
     if (known === undefined) this.#ledger.stageSeal(state, seal, location)

@@ -40,6 +40,11 @@ interface ShelfDeps {
   readonly checkpointBytes: number
 }
 
+/** Where a block was written; `again` if the index knew another place of it before. */
+export interface Written extends Location {
+  readonly again?: boolean
+}
+
 interface Marks {
   readonly generation: number
   readonly counters: Counters
@@ -179,10 +184,10 @@ export class Shelf {
     this.horizon.note(this.packs.end)
   }
 
-  stageBlock(cid: CID | undefined, location: Location): void {
+  stageBlock(cid: CID | undefined, location: Written): void {
     if (cid === undefined) return
     const key = rows.blockKey(cid)
-    if (!this.staged.isStaged(key)) {
+    if (location.again !== true && !this.staged.isStaged(key)) {
       this.counters.blocks++
       this.counters.storedBytes += location.length
     }
