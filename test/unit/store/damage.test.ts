@@ -7,7 +7,7 @@ import type { SignedHead } from '../../../src/core/records.ts'
 import { type Disk, diskError } from '../../../src/store/disk.ts'
 import { openRepository } from '../../../src/store/main-repository.ts'
 import { type MemoryDisk, memoryDisk } from '../../../src/store/memory-disk.ts'
-import { memoryIndex } from '../../../src/store/memory-index.ts'
+import { type MemoryIndex, memoryIndex } from '../../../src/store/memory-index.ts'
 import { nodeDisk } from '../../../src/store/node-disk.ts'
 import { levelIndex } from '../../../src/store/open-repository.ts'
 import { packPath } from '../../../src/store/pack-files.ts'
@@ -52,6 +52,26 @@ async function copyOf(disk: Disk): Promise<MemoryDisk> {
   return copy
 }
 
+type Rows = readonly (readonly [string, Uint8Array])[]
+
+/** The index of what lies on a disk. */
+async function indexOf(disk: Disk): Promise<Rows> {
+  const index = memoryIndex()
+  await (await openRepository(depsOf(disk, index))).close()
+  const level = await index.open()
+  const rows: [string, Uint8Array][] = []
+  for await (const row of level.entries({ prefix: '' })) rows.push(row)
+  return rows
+}
+
+async function indexWith(put: Rows): Promise<MemoryIndex> {
+  const index = memoryIndex()
+  const level = await index.open()
+  await level.write({ put }, { durable: true })
+  await level.close()
+  return index
+}
+
 const same = (a: Uint8Array | null, b: Uint8Array): boolean => a !== null && Buffer.compare(a, b) === 0
 
 /** No byte that is read is wrong, and what is missing is known as damaged and mended by being kept again. */
@@ -88,9 +108,10 @@ test('whatever byte of a pack rots: verify finds it, no wrong byte is read, and 
   const { heads, blocks } = await filled(disk)
   const size = (await disk.size(packPath(1))) ?? 0
   let found = 0
+  const known = await indexOf(disk)
   for (let offset = 0; offset < size; offset++) {
     const copy = await copyOf(disk)
-    const repository = await openRepository(depsOf(copy, memoryIndex()))
+    const repository = await openRepository(depsOf(copy, await indexWith(known)))
     copy.flip(packPath(1), offset)
     const report = await repository.verify()
     found += report.damaged.length + report.repaired
