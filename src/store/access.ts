@@ -3,7 +3,7 @@ import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { Gate } from './gate.ts'
-import type { WorkspaceState } from './ledger.ts'
+import type { WorkspaceState } from './ledger-rows.ts'
 import { isDamagedRow } from './level.ts'
 import { openParts, type Parts, type RepositoryDeps } from './open-repository.ts'
 

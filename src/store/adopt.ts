@@ -18,7 +18,7 @@ const PAGE = 256
 export async function adopt(shelf: Shelf, workspace: WorkspaceId, root: CID, log: Logger): Promise<rows.Counts> {
   try {
     const { counts, missing } = await checkClosure(root, shelf.view(workspace, { adopt: true }))
-    for (const cid of missing) shelf.stageLack(workspace, cid)
+    for (const cid of missing) shelf.damage.stageLack(workspace, cid)
     if (missing.length > 0) log.error({ workspace, missing: missing.length }, 'a head lacks blocks')
     return counts
   } catch (error) {

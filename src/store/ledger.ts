@@ -1,23 +1,13 @@
 import { CID } from 'multiformats/cid'
 import type { Tip } from '../content/heads.ts'
-import { type Block, blockOf } from '../core/blocks.ts'
-import { open, RECORD_CODEC, type RecordType, type Signed } from '../core/envelope.ts'
+import { open, type RecordType, type Signed } from '../core/envelope.ts'
 import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
+import { decodeSeal, decodeState, encodeSeal, encodeState, type WorkspaceState } from './ledger-rows.ts'
 import { DROPPED_HEADS, droppedNote, type HeadKind } from './notes.ts'
 import * as rows from './rows.ts'
 import type { Shelf, Written } from './shelf.ts'
-
-/** What is known of a workspace: everything follows from its heads and seals in the order in which they were written. */
-export interface WorkspaceState {
-  /** False until the first head or seal. */
-  readonly known: boolean
-  readonly tip: (Tip & { readonly counts: rows.Counts }) | null
-  readonly sealedEpoch: number
-}
-
-export const UNKNOWN: WorkspaceState = { known: false, tip: null, sealedEpoch: 0 }
 
 /** Does this head follow the tip in an epoch that is not sealed? Live and on a rebuild, by this rule alone it becomes the tip. */
 export function follows({ tip, sealedEpoch }: WorkspaceState, head: Head): boolean {
@@ -251,54 +241,4 @@ interface Droppable {
   readonly cid: CID
   readonly workspace: WorkspaceId
   readonly sequence: number
-}
-
-interface SealRow {
-  readonly base: {
-    readonly cid: string
-    readonly epoch: number
-    readonly sequence: number
-    readonly root: string
-  } | null
-  readonly record: string
-}
-
-function encodeSeal(base: Tip | null, record: Uint8Array): Uint8Array {
-  const flat = base === null ? null : { ...base, cid: base.cid.toString(), root: base.root.toString() }
-  return rows.encodeJson({ base: flat, record: Buffer.from(record).toString('base64') } satisfies SealRow)
-}
-
-/** A seal's base and its signed bytes. */
-export function decodeSeal(row: Uint8Array): { readonly base: Tip | null; readonly record: Block } {
-  const { base, record } = rows.decodeJson(row) as SealRow
-  return {
-    base: base === null ? null : { ...base, cid: CID.parse(base.cid), root: CID.parse(base.root) },
-    record: blockOf(RECORD_CODEC, Buffer.from(record, 'base64'))
-  }
-}
-
-function encodeState({ tip, sealedEpoch }: WorkspaceState): Uint8Array {
-  const flat = tip === null ? null : { ...tip, cid: tip.cid.toString(), root: tip.root.toString() }
-  return rows.encodeJson({ tip: flat, sealedEpoch })
-}
-
-function decodeState(row: Uint8Array | null): WorkspaceState {
-  if (row === null) return UNKNOWN
-  const { tip, sealedEpoch } = rows.decodeJson(row) as StateRow
-  return {
-    known: true,
-    sealedEpoch,
-    tip: tip === null ? null : { ...tip, cid: CID.parse(tip.cid), root: CID.parse(tip.root) }
-  }
-}
-
-interface StateRow {
-  readonly sealedEpoch: number
-  readonly tip: {
-    readonly cid: string
-    readonly epoch: number
-    readonly sequence: number
-    readonly root: string
-    readonly counts: rows.Counts
-  } | null
 }

@@ -6,9 +6,10 @@ import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Location, Position } from './car.ts'
 import type { ClosureView, HeldState } from './closure.ts'
+import { DamageRows } from './damage-rows.ts'
 import { type Disk, isUnreadable } from './disk.ts'
 import { Horizon } from './horizon.ts'
-import { type LevelStore, pageOf } from './level.ts'
+import type { LevelStore } from './level.ts'
 import type { Packs } from './packs.ts'
 import * as rows from './rows.ts'
 import { StagedRows } from './staged.ts'
@@ -25,9 +26,6 @@ export interface Counters {
 const STAGED_ROWS = 16_384
 const UNSYNCED_BYTES = 64 * 1024 * 1024
 const CHECKPOINT_ROW_BYTES = 4 * 1024 * 1024
-/** The values of a damaged block's row. */
-const LACKS_ITSELF = Uint8Array.of(0)
-const LACKS_BELOW = Uint8Array.of(1)
 const NO_COUNTERS: Counters = { blocks: 0, storedBytes: 0, logicalBytes: 0, heads: 0, workspaces: 0 }
 
 interface ShelfDeps {
@@ -45,11 +43,12 @@ export interface Written extends Location {
   readonly again?: boolean
 }
 
-interface Marks {
+interface Opened {
   readonly generation: number
   readonly counters: Counters
   readonly checkpoint: Position | null
-  readonly anyDamaged: boolean
+  readonly staged: StagedRows
+  readonly damage: DamageRows
 }
 
 /**
@@ -61,6 +60,7 @@ export class Shelf {
   readonly packs: Packs
   readonly counters: Counters
   readonly horizon: Horizon
+  readonly damage: DamageRows
   readonly #log: Logger
   readonly #disk: Disk
   readonly #reserveBytes: number
@@ -75,29 +75,29 @@ export class Shelf {
   /** Until the packs are replayed, the index must not be called complete up to anywhere. */
   #replayed = false
   #checkpointWanted = false
-  #anyDamaged: boolean
 
-  private constructor(deps: ShelfDeps, marks: Marks) {
-    this.staged = new StagedRows(deps.level)
+  private constructor(deps: ShelfDeps, opened: Opened) {
+    this.staged = opened.staged
     this.packs = deps.packs
     this.horizon = new Horizon(deps.clock, deps.packs.end)
-    this.#anyDamaged = marks.anyDamaged
+    this.damage = opened.damage
     this.#disk = deps.disk
     this.#log = deps.log
     this.#reserveBytes = deps.reserveBytes
     this.#checkpointBytes = deps.checkpointBytes
-    this.#generation = marks.generation
-    this.counters = marks.counters
-    this.#checkpoint = marks.checkpoint
+    this.#generation = opened.generation
+    this.counters = opened.counters
+    this.#checkpoint = opened.checkpoint
   }
 
   static async open(deps: ShelfDeps): Promise<Shelf> {
     const generation = await deps.level.get(rows.GENERATION_KEY)
     const counters = await deps.level.get(rows.COUNTERS_KEY)
     const checkpoint = await deps.level.get(rows.CHECKPOINT_KEY)
-    const [damaged] = await pageOf(deps.level, { prefix: rows.DAMAGED_ROWS, limit: 1 })
+    const staged = new StagedRows(deps.level)
     return new Shelf(deps, {
-      anyDamaged: damaged !== undefined,
+      staged,
+      damage: await DamageRows.open(staged, deps.level),
       generation: generation === null ? 1 : Number(rows.decodeJson(generation)),
       counters: { ...NO_COUNTERS, ...(counters === null ? {} : (rows.decodeJson(counters) as Partial<Counters>)) },
       checkpoint: checkpoint === null ? null : rows.decodePosition(checkpoint)
@@ -159,13 +159,13 @@ export class Shelf {
     const [locations, links] = await Promise.all([this.locations(cids), this.links(workspace, cids)])
     const link = ({ cid, bytes }: Block): void => this.#stageLink(workspace, cid, bytes.length, generation)
     const fresh = unique.filter((_, index) => locations[index] === null)
-    const hurt = await this.#damagedAmong(fresh)
+    const hurt = await this.damage.among(fresh)
     if (fresh.length > 0) {
       await this.#refuseWithoutRoom(fresh)
       await this.append(fresh, (places) => {
         for (const [index, place] of places.entries()) this.stageBlock(fresh[index]?.cid, place)
         for (const block of fresh) link(block)
-        for (const { cid } of hurt) this.staged.remove(rows.damagedKey(cid))
+        this.damage.stageMended(hurt)
       })
     }
     this.refuseFailed()
@@ -202,13 +202,6 @@ export class Shelf {
     if (bytes !== null && matches({ cid, bytes })) return bytes
     await this.#quarantine(cid, location)
     return null
-  }
-
-  /** A head of this workspace needs a block that is not there, so that what lies below it is not linked yet. */
-  stageLack(workspace: WorkspaceId, cid: CID): void {
-    this.staged.stage(rows.linkKey(workspace, cid), rows.encodeLink(rows.HELD))
-    this.staged.stage(rows.damagedKey(cid), LACKS_BELOW)
-    this.#anyDamaged = true
   }
 
   /** On return everything that was kept and staged before the call is durable and indexed. Calls share their syncs. */
@@ -347,15 +340,6 @@ export class Shelf {
     }
   }
 
-  async #damagedAmong(blocks: readonly Block[]): Promise<{ readonly cid: CID; readonly open: boolean }[]> {
-    if (!this.#anyDamaged) return []
-    const found = await this.staged.getMany(blocks.map(({ cid }) => rows.damagedKey(cid)))
-    return blocks.flatMap(({ cid }, index) => {
-      const row = found[index]
-      return row === undefined || row === null ? [] : [{ cid, open: cid.code === DAG_PB_CODEC && row[0] === 1 }]
-    })
-  }
-
   /** Forgets where a damaged block lies, and every conclusion about closures that may rest on it. */
   async #quarantine(cid: CID, location: Location): Promise<void> {
     const key = rows.blockKey(cid)
@@ -366,18 +350,13 @@ export class Shelf {
     this.counters.blocks--
     this.counters.storedBytes -= location.length
     this.staged.unstage(key)
-    const put: [string, Uint8Array][] = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)]]
-    // Records are no block that anybody could send again.
-    if (isBlock(cid)) put.push([rows.damagedKey(cid), LACKS_ITSELF])
-    this.#anyDamaged ||= isBlock(cid)
+    const put = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)] as const, ...this.damage.rowOf(cid)]
     await this.staged.level.write({ put, remove: [key] }, { durable: true })
   }
 }
 
-const isBlock = ({ code }: CID): boolean => code === RAW_CODEC || code === DAG_PB_CODEC
-
 function checked(block: Block): Block {
-  if (!isBlock(block.cid)) {
+  if (block.cid.code !== RAW_CODEC && block.cid.code !== DAG_PB_CODEC) {
     throw new NodeDaemonError('BAD_REQUEST', `${block.cid} is neither a chunk nor a node of a tree`)
   }
   verifyBlock(block)
