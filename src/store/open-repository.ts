@@ -6,6 +6,7 @@ import { Ledger } from './ledger.ts'
 import { destroyLevel, isDamagedRow, type LevelStore, openLevel } from './level.ts'
 import { mendPacks } from './pack-files.ts'
 import { openPacks, type Packs } from './packs.ts'
+import { relocate } from './relocate.ts'
 import { replay } from './replay.ts'
 import { decodeJson, decodePosition, encodeJson, FORMAT_KEY, INDEXED_KEY } from './rows.ts'
 import { Shelf } from './shelf.ts'
@@ -43,7 +44,7 @@ export interface Parts {
   readonly ledger: Ledger
 }
 
-const FORMAT = 1
+const FORMAT = 2
 const CHECKPOINT_BYTES = 64 * 1024 * 1024
 
 /** Mends the packs, opens the index and brings it up to date; builds it anew where it cannot be used or `rebuild` says so. */
@@ -76,6 +77,7 @@ async function fits({ disk, log }: RepositoryDeps, level: LevelStore): Promise<b
   const [indexed = null, format = null] = marks ?? []
   const { lost } = await mendPacks(disk, indexed === null ? null : decodePosition(indexed), log)
   if (marks === null || lost) return false
+  await relocate(disk, level, log)
   return indexed === null || (format !== null && decodeJson(format) === FORMAT)
 }
 
@@ -96,7 +98,7 @@ async function catchUp(deps: RepositoryDeps, level: LevelStore): Promise<Parts> 
   const { disk, log, reserveBytes = 0, packBytes, checkpointBytes = CHECKPOINT_BYTES } = deps
   const packs = await openPacks(disk, packBytes === undefined ? {} : { packBytes })
   await level.write({ put: [[FORMAT_KEY, encodeJson(FORMAT)]] }, { durable: true })
-  const shelf = await Shelf.open({ level, packs, disk, log, reserveBytes, checkpointBytes })
+  const shelf = await Shelf.open({ level, packs, disk, log, clock: deps.clock, reserveBytes, checkpointBytes })
   const ledger = new Ledger(shelf)
   await replay(shelf, ledger, log)
   log.info({ packs: packs.count, tookMs: Math.round(deps.clock.now() - began) }, 'the repository is open')
