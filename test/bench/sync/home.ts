@@ -16,6 +16,7 @@ import type * as homes from '../../../src/sync/home.ts'
 import type * as rates from '../../../src/sync/rate-limit.ts'
 import type * as clients from '../../../src/sync/repository-client.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
+import type * as readers from '../../../src/worktree/worker-reader.ts'
 import type * as worktrees from '../../../src/worktree/worktree.ts'
 import { productModule } from '../product.ts'
 import { answerParent } from '../worker.ts'
@@ -95,19 +96,22 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const { RateLimit } = await productModule<typeof rates>(dist, 'sync/rate-limit.js')
   const { connectRepository } = await productModule<typeof clients>(dist, 'sync/repository-client.js')
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
+  const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
   const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
   const [clock, random, log, identity] = [systemClock(), systemRandom(), silent, await createIdentity()]
   const host = await startHost({ identity, gate: { standing: () => 'member' }, clock, log }, { listen: [] })
   const control = await host.dial(addresses, repository)
   data = await host.dial(addresses, repository)
   const level = await openLevel(join(folder, 'state'))
+  const reader = workerReader({ log })
   const worktree = new Worktree({
     folder: join(folder, 'files'),
     staging: join(folder, 'staging'),
     index: level,
     clock,
     random,
-    log
+    log,
+    reader
   })
   const limits = { upload: new RateLimit(clock, null), download: new RateLimit(clock, null) }
   const remote = counted(
@@ -130,6 +134,7 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   sync.start()
   close = async () => {
     await sync.stop()
+    await reader.close()
     await host.close()
     await level.close()
   }
