@@ -9,6 +9,7 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, UserId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { Later } from '../core/later.ts'
+import { rescanRegularly } from '../handover/rescan.ts'
 import { Resident } from '../handover/resident.ts'
 import { notHome } from '../handover/resident-deps.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
@@ -150,6 +151,7 @@ export class ServingInstance {
   /** Until the signal. Rejects when the coordinator decides that this is no member any more. */
   async run(signal: AbortSignal): Promise<void> {
     this.#removeExpired(signal)
+    void rescanRegularly({ resident: this.#resident, clock: this.#deps.clock, random: this.#deps.random }, signal)
     await this.#control.run(signal)
   }
 

@@ -95,6 +95,13 @@ export class ResidentWorkspace {
     return this.#home?.sync.postponed?.message ?? null
   }
 
+  /** Looks at all files, where it serves and nothing is being published. Resolves once what was found is durable in the repository. */
+  async lookAgain(): Promise<void> {
+    const home = this.#home
+    if (home === null || home.frozen || home.fenced || !home.sync.isAtRest) return
+    await home.sync.published('all')
+  }
+
   usage(): Omit<Usage, 'workspace'> {
     const head = this.#home?.sync.tip ?? this.#record.head
     const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: 0 }

@@ -177,6 +177,18 @@ export class Resident {
     }
   }
 
+  /** Looks at all files of what this instance is home of, one workspace after another: a watcher may have missed a change. */
+  async lookAgain(signal: AbortSignal): Promise<void> {
+    for (const [workspace, found] of [...this.#workspaces]) {
+      if (signal.aborted) return
+      await found
+        .lookAgain()
+        .catch((error: unknown) =>
+          this.#deps.log.debug({ workspace, error: messageOf(error) }, 'the files were not looked at again')
+        )
+    }
+  }
+
   /** The folder of a workspace was taken away while it was served. */
   folderLost(workspace: WorkspaceId): void {
     this.#workspaces.get(workspace)?.folderLost()

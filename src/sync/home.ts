@@ -152,6 +152,11 @@ export class HomeSync {
     })
   }
 
+  /** Nothing is being published, and nothing waits for it. */
+  get isAtRest(): boolean {
+    return this.#isClean && this.#waiters.length === 0 && this.#inFlightSince === null
+  }
+
   unsynced(): Unsynced {
     const since = this.#inFlightSince ?? this.#dueSince
     return {

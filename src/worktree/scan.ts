@@ -155,11 +155,16 @@ export class Scan {
 
   #sinkOfFile(path: WorkspacePath): BlockSink {
     let offset = 0
+    let last: Block | null = null
     return async (block) => {
       const size = block.bytes.length
       if (block.cid.code === RAW_CODEC) {
-        await this.#deps.index.keepLeaf(block.cid, { path, offset, size })
+        // A hole is the same leaf again and again.
+        const isSame = last?.cid.equals(block.cid) === true
+        last = block
         offset += size
+        if (isSame) return
+        await this.#deps.index.keepLeaf(block.cid, { path, offset: offset - size, size })
         await this.#deps.sink(block)
       } else {
         await this.#offerNode(block)

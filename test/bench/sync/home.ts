@@ -17,6 +17,7 @@ import type * as rates from '../../../src/sync/rate-limit.ts'
 import type * as clients from '../../../src/sync/repository-client.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
 import type * as uplinks from '../../../src/sync/uplink.ts'
+import type * as readers from '../../../src/worktree/worker-reader.ts'
 import type * as worktrees from '../../../src/worktree/worktree.ts'
 import { productModule } from '../product.ts'
 import { answerParent } from '../worker.ts'
@@ -99,19 +100,22 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const { Uplink } = await productModule<typeof uplinks>(dist, 'sync/uplink.js')
   const { connectRepository } = await productModule<typeof clients>(dist, 'sync/repository-client.js')
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
+  const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
   const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
   const [clock, random, log, identity] = [systemClock(), systemRandom(), silent, await createIdentity()]
   const host = await startHost({ identity, gate: { standing: () => 'member' }, clock, log }, { listen: [] })
   const control = await host.dial(addresses, repository)
   data = await host.dial(addresses, repository)
   const level = await openLevel(join(folder, 'state'))
+  const reader = workerReader({ log })
   const worktree = new Worktree({
     folder: join(folder, 'files'),
     staging: join(folder, 'staging'),
     index: level,
     clock,
     random,
-    log
+    log,
+    reader
   })
   const limits = { upload: new Uplink(clock), download: new RateLimit(clock) }
   const remote = counted(
@@ -135,6 +139,7 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   sync.start()
   close = async () => {
     await sync.stop()
+    await reader.close()
     await host.close()
     await level.close()
   }
