@@ -48,7 +48,8 @@ async function deafHome(): Promise<Place> {
     acknowledge: () => 'replicated',
     leaseValid: () => true,
     filesTrusted: true,
-    keepMs: () => 60_000
+    keepMs: () => 60_000,
+    hooksFor: () => null
   })
   onTestFinished(() => resident.close())
   const ownership = await seal(
