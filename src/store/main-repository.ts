@@ -81,7 +81,10 @@ class Repository implements MainRepository {
     return this.#access.inQueue(workspace, async (parts) => {
       verifyBlock(head)
       const before = await this.#access.state(parts, workspace)
-      if ((await parts.ledger.kindOf(head.cid)) === 'accepted') return await this.#holdAgain(parts, head, blocks)
+      const isNew = follows(before, head.value)
+      if (!isNew && (await parts.ledger.kindOf(head.cid)) === 'accepted') {
+        return await this.#holdAgain(parts, head, blocks)
+      }
       judge({ tip: tipOf(before), sealedEpoch: before.sealedEpoch })
       refuseOutOfPlace(before, head)
       const counts = await this.#hold(parts, head, blocks)

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import { hasCode } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
+import { cachedLevel } from './cached-level.ts'
 import type { Disk } from './disk.ts'
 import { Ledger } from './ledger.ts'
 import { destroyLevel, isDamagedRow, type LevelStore, openLevel } from './level.ts'
@@ -31,6 +32,8 @@ export interface RepositoryDeps {
   readonly clock: Clock
   /** Blocks are refused once less than this would remain free; heads and seals may use it. */
   readonly reserveBytes?: number
+  /** How many rows of the index are remembered in memory; some 400 bytes each. */
+  readonly cachedRows?: number
   /** A pack is not made longer than this. */
   readonly packBytes?: number
   /** After so many bytes in the packs the index is made durable; what came after is read again at the next start. */
@@ -46,6 +49,8 @@ export interface Parts {
 
 const FORMAT = 2
 const CHECKPOINT_BYTES = 64 * 1024 * 1024
+/** Some 20 MB. */
+const CACHED_ROWS = 50_000
 
 /** Mends the packs, opens the index and brings it up to date; builds it anew where it cannot be used or `rebuild` says so. */
 export async function openParts(deps: RepositoryDeps, rebuild: boolean): Promise<Parts> {
@@ -81,7 +86,11 @@ async function fits({ disk, log }: RepositoryDeps, level: LevelStore): Promise<b
   return indexed === null || (format !== null && decodeJson(format) === FORMAT)
 }
 
-async function openIndex({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
+async function openIndex(deps: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
+  return cachedLevel(await openRows(deps, rebuild), deps.cachedRows ?? CACHED_ROWS)
+}
+
+async function openRows({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
   if (rebuild) await index.destroy()
   try {
     return await index.open()

@@ -310,7 +310,7 @@ test('a row of the index that is damaged while it runs is answered with "try aga
       }
     }
   }
-  const repository = await openRepository(depsOf(memoryDisk(), place))
+  const repository = await openRepository({ ...depsOf(memoryDisk(), place), cachedRows: 0 })
   const head = await publish(repository, null, 'one')
   damaged = true
   expect(await repository.missing(A, [head.value.root]).then(() => 'none', codeOf)).toBe('BUSY')
