@@ -93,6 +93,8 @@ export class Collector {
   async #thin(run: Collection, workspace: WorkspaceId): Promise<number> {
     const past = await step(run, ({ ledger }) => ledger.past(workspace))
     const kept = retained(past.map(momentOf), run.policy)
+    const base = await step(run, (parts) => newestBase(parts, workspace))
+    if (base !== null) kept.add(base.toString())
     const spare = past.filter(({ cid }) => !kept.has(cid.toString()))
     let dropped = 0
     for (let from = 0; from < spare.length; from += DROPPED_AT_ONCE) {
@@ -133,6 +135,12 @@ export class Collector {
     }
     await run.access.writing(({ shelf }) => shelf.settle())
   }
+}
+
+/** The base of the present epoch, on which its proofs rest. */
+async function newestBase({ ledger }: Parts, workspace: WorkspaceId): Promise<CID | null> {
+  const { sealedEpoch } = await ledger.settled(workspace)
+  return sealedEpoch === 0 ? null : ((await ledger.base(workspace, sealedEpoch))?.cid ?? null)
 }
 
 const momentOf = ({ cid, sequence, createdAtMs }: rows.HistoryRow): Moment => ({

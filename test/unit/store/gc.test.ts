@@ -150,7 +150,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
     expect(await sequences(again)).toEqual([6, 5])
   })
 
-  test('diverged heads and the bases of seals are kept', async () => {
+  test('diverged heads and the base of the present epoch are kept', async () => {
     const { repository, clock } = await newWorld(makePlace)
     const first = await history(repository, 5)
     await repository.seal(A, 1, sealOf(A, 1))
@@ -163,10 +163,11 @@ describe.each(places)('gc on %s', (_, makePlace) => {
     await repository.publish(second, next.blocks, accept)
     const last = await history(repository, 5, A, second)
     clock.pass(2 * HOUR)
-    expect(await gc(repository)).toMatchObject({ headsDropped: 9 })
+    expect(await gc(repository)).toMatchObject({ headsDropped: 8 })
     for (const step of ['live', 'rebuilt']) {
       if (step === 'rebuilt') await repository.reindex()
-      expect(await sequences(repository), step).toEqual([11, 10])
+      expect(await sequences(repository), step).toEqual([11, 10, 5])
+      await readClosure(repository, A, base?.value.root ?? fail())
       expect(
         (await repository.diverged(A)).map(({ cid }) => String(cid)),
         step
@@ -174,6 +175,29 @@ describe.each(places)('gc on %s', (_, makePlace) => {
       await readClosure(repository, A, lost.root)
       expect((await repository.seal(A, 1, sealOf(A, 1))).base, step).toMatchObject({ sequence: 5, epoch: 1 })
       expect((await repository.tip(A))?.tip.cid.equals(last.at(-1)?.cid ?? null), step).toBe(true)
+    }
+  })
+
+  test('a seal keeps its base in mind, also once that has left the history', async () => {
+    const { repository, clock } = await newWorld(makePlace)
+    const [first] = await history(repository, 1)
+    await repository.seal(A, 1, sealOf(A, 1))
+    await repository.seal(A, 2, sealOf(A, 2))
+    const next = await snapshot({ own: seeded(78).bytes(30_000) })
+    const second = await headAfter(first ?? null, next.root, { workspace: A, epoch: 3, createdAtMs: 6 * MINUTE })
+    await repository.publish(second, next.blocks, accept)
+    await repository.seal(A, 3, sealOf(A, 3))
+    const other = await snapshot({ own: seeded(79).bytes(30_000) })
+    const third = await headAfter(second, other.root, { workspace: A, epoch: 4, createdAtMs: 7 * MINUTE })
+    await repository.publish(third, other.blocks, accept)
+    clock.pass(2 * HOUR)
+    expect(await gc(repository)).toMatchObject({ headsDropped: 1 })
+    for (const step of ['live', 'rebuilt']) {
+      if (step === 'rebuilt') await repository.reindex()
+      expect(await sequences(repository), step).toEqual([3, 2])
+      expect((await repository.seal(A, 1, sealOf(A, 1))).base, step).toMatchObject({ sequence: 1, epoch: 1 })
+      expect((await repository.seal(A, 2, sealOf(A, 2))).base, step).toMatchObject({ sequence: 1, epoch: 1 })
+      expect((await repository.seal(A, 3, sealOf(A, 3))).base, step).toMatchObject({ sequence: 2, epoch: 3 })
     }
   })
 
