@@ -1,5 +1,6 @@
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import type { Tip } from '../content/heads.ts'
+import { walkClosure } from '../content/tree.ts'
 import { type Block, verifyBlock } from '../core/blocks.ts'
 import { BoundedMap } from '../core/bounded-map.ts'
 import type { Signed } from '../core/envelope.ts'
@@ -13,8 +14,8 @@ import { Gate } from './gate.ts'
 import { follows, tipOf, type WorkspaceState, withTip } from './ledger.ts'
 import { isDamagedRow } from './level.ts'
 import { openParts, type Parts, type RepositoryDeps } from './open-repository.ts'
-import type { JudgedState, MainRepository, RepositoryStats } from './repository.ts'
-import type { Counts } from './rows.ts'
+import type { Damage, GcReport, JudgedState, MainRepository, RepositoryStats, VerifyReport } from './repository.ts'
+import { type Counts, WORKSPACE_ROWS } from './rows.ts'
 import { verifyBatch } from './verify.ts'
 
 const CACHED_WORKSPACES = 10_000
@@ -42,6 +43,7 @@ class Repository implements MainRepository {
   /** What must be done to the index before anything is written again. */
   #repair: 'none' | 'reopen' | 'rebuild' = 'none'
   #closed = false
+  readonly #damaged = new Map<string, CID>()
 
   constructor(deps: RepositoryDeps, parts: Parts) {
     this.#deps = deps
@@ -66,7 +68,10 @@ class Repository implements MainRepository {
   read(workspace: WorkspaceId, cid: CID): Promise<Uint8Array | null> {
     return this.#reading(async ({ shelf }) => {
       const [link] = await shelf.links(workspace, [cid])
-      return link === undefined || link === null ? null : await shelf.read(cid)
+      if (link === undefined || link === null) return null
+      const bytes = await shelf.read(cid)
+      if (bytes === null) this.#damaged.set(cid.toString(), cid)
+      return bytes
     })
   }
 
@@ -160,13 +165,57 @@ class Repository implements MainRepository {
   stats(): Promise<RepositoryStats> {
     return this.#reading(async ({ shelf, packs }) => {
       const { logicalBytes, storedBytes } = shelf.counters
-      return { ...shelf.counters, packs: packs.count, dedupRatio: storedBytes === 0 ? 1 : logicalBytes / storedBytes }
+      return {
+        ...shelf.counters,
+        packs: packs.count,
+        dedupRatio: storedBytes === 0 ? 1 : logicalBytes / storedBytes,
+        damaged: await this.#countDamaged()
+      }
     })
   }
 
-  async verify(
-    options: { readonly signal?: AbortSignal } = {}
-  ): Promise<{ blocks: number; bytes: number; damaged: readonly string[] }> {
+  async *workspaces(): AsyncGenerator<WorkspaceId> {
+    for await (const [key] of this.#parts.level.entries({ prefix: WORKSPACE_ROWS })) {
+      yield key.slice(WORKSPACE_ROWS.length) as WorkspaceId
+    }
+  }
+
+  async *closure(head: SignedHead, from: CID = head.value.root): AsyncGenerator<Block> {
+    const load = async (cid: CID): Promise<Uint8Array> => {
+      const bytes = await this.read(head.value.workspace, cid)
+      if (bytes !== null) return bytes
+      throw new NodeDaemonError('INCOMPLETE', `block ${cid} is damaged`, { data: { missing: [String(cid)] } })
+    }
+    for await (const cid of walkClosure(from, load, () => false)) yield { cid, bytes: await load(cid) }
+  }
+
+  async gc(): Promise<GcReport> {
+    return { headsDropped: 0, blocksDropped: 0, freedBytes: 0, packsRewritten: 0 }
+  }
+
+  async damaged(): Promise<readonly Damage[]> {
+    const found: Damage[] = []
+    for (const [text, cid] of this.#damaged) {
+      const [location] = await this.#parts.shelf.locations([cid])
+      if (location !== null) {
+        this.#damaged.delete(text)
+        continue
+      }
+      const workspaces: WorkspaceId[] = []
+      for await (const workspace of this.workspaces()) {
+        const [link] = await this.#parts.shelf.links(workspace, [cid])
+        if (link !== null) workspaces.push(workspace)
+      }
+      found.push({ cid, workspaces })
+    }
+    return found
+  }
+
+  async #countDamaged(): Promise<number> {
+    return this.#damaged.size === 0 ? 0 : (await this.damaged()).length
+  }
+
+  async verify(options: Parameters<MainRepository['verify']>[0] = {}): Promise<VerifyReport> {
     await this.flush()
     const total = { blocks: 0, bytes: 0 }
     const damaged: string[] = []
@@ -177,8 +226,10 @@ class Repository implements MainRepository {
       total.blocks += batch.blocks
       total.bytes += batch.bytes
       damaged.push(...batch.damaged.slice(0, DAMAGED_TOLD - damaged.length))
-      after = batch.last
+      options.onProgress?.({ ...total })
+      after = options.maxBytes !== undefined && total.bytes >= options.maxBytes ? null : batch.last
     }
+    for (const text of damaged) this.#damaged.set(text, CID.parse(text))
     return { ...total, damaged }
   }
 

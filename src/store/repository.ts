@@ -24,6 +24,43 @@ export interface RepositoryStats {
   readonly packs: number
   /** `logicalBytes` over `storedBytes`; 1 while nothing is stored. */
   readonly dedupRatio: number
+  /** Blocks that were found damaged, that retained heads still need, and that are not yet held anew. */
+  readonly damaged: number
+}
+
+/**
+ * Counts of heads to keep, the newest of each of so many periods that have any. The tip, diverged heads and what was
+ * accepted within the last hour are always kept.
+ */
+export interface RetentionPolicy {
+  readonly minutes: number
+  readonly hours: number
+  readonly days: number
+  readonly weeks: number
+  readonly months: number
+}
+
+export const RETENTION: RetentionPolicy = { minutes: 120, hours: 48, days: 30, weeks: 26, months: 60 }
+
+export interface GcReport {
+  readonly headsDropped: number
+  readonly blocksDropped: number
+  readonly freedBytes: number
+  readonly packsRewritten: number
+}
+
+/** A block that was found damaged and is not yet held anew. */
+export interface Damage {
+  readonly cid: CID
+  /** Up to 100 of those that need it. */
+  readonly workspaces: readonly WorkspaceId[]
+}
+
+export interface VerifyReport {
+  readonly blocks: number
+  readonly bytes: number
+  /** Up to 1,000 are named. */
+  readonly damaged: readonly string[]
 }
 
 /**
@@ -88,16 +125,46 @@ export interface MainRepository {
   tip(workspace: WorkspaceId): Promise<{ tip: Tip; head: SignedHead } | null>
   /** Accepted or diverged. */
   head(cid: CID): Promise<SignedHead | null>
-  /** Newest first. */
+  /** The retained heads of a workspace, newest first. */
   history(workspace: WorkspaceId, options: { readonly limit: number }): Promise<SignedHead[]>
   /** By sequence; at most 1,000. */
   diverged(workspace: WorkspaceId): Promise<SignedHead[]>
   stats(): Promise<RepositoryStats>
+  workspaces(): AsyncGenerator<WorkspaceId>
 
-  /** Reads every block again. Those that are damaged are set aside and count as missing; up to 1,000 are named. */
-  verify(options?: {
+  /**
+   * All blocks below a retained or diverged head, or below `from`, which must lie in it: each once, the root first,
+   * verified.
+   *
+   * @throws NodeDaemonError `INCOMPLETE` naming what is damaged
+   */
+  closure(head: SignedHead, from?: CID): AsyncGenerator<Block>
+
+  /**
+   * Thins history by the policy, and gives back the room of what no retained or diverged head needs. Safe while heads
+   * and blocks come in.
+   *
+   * @param options `full`: rewrites every pack with anything to give back, not only those with much
+   * @throws NodeDaemonError `BUSY` one is under way
+   */
+  gc(options: {
+    readonly policy: RetentionPolicy
+    readonly full?: boolean
     readonly signal?: AbortSignal
-  }): Promise<{ blocks: number; bytes: number; damaged: readonly string[] }>
+  }): Promise<GcReport>
+
+  /**
+   * Reads blocks again: all, or the next `maxBytes` after where the last share ended. Damaged ones are quarantined: they
+   * count as missing until they are kept anew.
+   */
+  verify(options?: {
+    readonly maxBytes?: number
+    readonly signal?: AbortSignal
+    readonly onProgress?: (done: { readonly blocks: number; readonly bytes: number }) => void
+  }): Promise<VerifyReport>
+
+  /** Quarantined blocks that retained heads still need; at most 1,000. */
+  damaged(): Promise<readonly Damage[]>
 
   /** Builds the index anew from the packs. Other calls wait. */
   reindex(): Promise<void>

@@ -68,7 +68,8 @@ export const BLOCK_ROWS = 'b'
 export const blockKey = (cid: CID): string => BLOCK_ROWS + cidKey(cid)
 export const linkKey = (workspace: WorkspaceId, cid: CID): string => `l${short(workspace)}${cidKey(cid)}`
 export const headKey = (cid: CID): string => `h${cidKey(cid)}`
-export const workspaceKey = (workspace: WorkspaceId): string => `w${workspace}`
+export const WORKSPACE_ROWS = 'w'
+export const workspaceKey = (workspace: WorkspaceId): string => WORKSPACE_ROWS + workspace
 export const sealRows = (workspace: WorkspaceId): string => `s${workspace}`
 export const sealKey = (workspace: WorkspaceId, epoch: number): string => sealRows(workspace) + padded(epoch)
 export const divergedRows = (workspace: WorkspaceId): string => `d${workspace}`
