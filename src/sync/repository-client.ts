@@ -157,8 +157,9 @@ class Asks {
   }
 }
 
-async function openExchange(
-  deps: RemoteRepositoryDeps,
+/** A stream for the blocks of one workspace with whoever holds it. */
+export async function openExchange(
+  deps: Pick<RemoteRepositoryDeps, 'data' | 'upload' | 'download'>,
   workspace: WorkspaceId,
   signal?: AbortSignal
 ): Promise<BlockExchange> {
@@ -169,7 +170,7 @@ async function openExchange(
   const send = (message: ToBlocks): Promise<void> => channel.send(blocksRequest.encode(message))
   const next = async (): Promise<FromBlocks> => {
     const frame = await channel.receive(AbortSignal.timeout(ANSWER_MS))
-    if (frame === null) throw new NodeDaemonError('CLOSED', 'the repository closed the stream')
+    if (frame === null) throw new NodeDaemonError('CLOSED', 'the other side closed the stream')
     const message = blocksReply.decode(frame)
     if (message.kind === 'failure') throw new NodeDaemonError(message.code, message.message)
     return message

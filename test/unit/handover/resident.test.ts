@@ -37,7 +37,7 @@ interface Place {
   readonly leased: { valid: boolean }
   /** What the coordinator says: the record of the epoch that the repository knows. */
   own(changes?: Partial<Ownership>, signer?: Identity): Promise<SignedOwnership>
-  order(kind: Exclude<Order['kind'], 'freeze'>, changes?: Partial<Ownership>): Promise<string>
+  order(kind: Exclude<Order['kind'], 'freeze' | 'restore'>, changes?: Partial<Ownership>): Promise<string>
   freeze(): Promise<string>
   /** A user's change, from the request to the acknowledgement. */
   save(path: string, content: string): Promise<string>
@@ -118,8 +118,10 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
       },
       signer
     )
-  const order = async (kind: Exclude<Order['kind'], 'freeze'>, changes: Partial<Ownership> = {}): Promise<string> =>
-    resident.order({ kind, ownership: (await own(changes)).bytes }).then(() => 'done', codeOf)
+  const order = async (
+    kind: Exclude<Order['kind'], 'freeze' | 'restore'>,
+    changes: Partial<Ownership> = {}
+  ): Promise<string> => resident.order({ kind, ownership: (await own(changes)).bytes }).then(() => 'done', codeOf)
   return {
     near,
     folder,
