@@ -14,6 +14,10 @@ import type { RemoteRepository } from './repository-client.ts'
 /** How long watched changes may gather before a snapshot, when nobody waits for it. */
 const GATHER_MS = 150
 const RETRY_MS = 500
+/** What waits for a repository that is away is measured after this time, and again where more has changed. */
+const MEASURE_MS = 1000
+/** Turns of the event loop's microtasks in which a repository that is at hand is had. */
+const TURNS_AT_HAND = 8
 
 export interface HomeSyncDeps {
   readonly worktree: Worktree
@@ -62,6 +66,8 @@ export class HomeSync {
   #attempt: Attempt | null = null
   #forget = false
   #inFlightBytes = 0
+  /** What was found to wait, while the repository is away or does not take it. */
+  #waitingBytes = 0
   #inFlightSince: Instant | null = null
   #wake: () => void = () => undefined
   #fenced: NodeDaemonError | null = null
@@ -115,7 +121,7 @@ export class HomeSync {
   unsynced(): Unsynced {
     const since = this.#inFlightSince ?? this.#dirtySince
     return {
-      bytes: this.#inFlightBytes,
+      bytes: Math.max(this.#inFlightBytes, this.#waitingBytes),
       ageMs: since === null ? 0 : Math.max(0, Math.round(this.#deps.clock.now() - since))
     }
   }
@@ -236,7 +242,7 @@ export class HomeSync {
   /** `onDurable` is called as soon as the repository has the snapshot, with the paths that it does not have as they are. */
   async #publish(dirty: ReadonlySet<string> | 'all', onDurable: (unsettled: readonly string[]) => void): Promise<void> {
     const { signal } = this.#stopped
-    const remote = await this.#deps.remote(signal)
+    const remote = await this.#reach(dirty, signal)
     // The answer to the last attempt may have been lost while the head was accepted.
     if (this.#attempt !== null) await this.#settle(remote, this.#attempt, () => undefined)
     const sender = new BlockSender(remote, this.#workspace, signal)
@@ -251,15 +257,53 @@ export class HomeSync {
       )
       if (this.#tip?.value.root.equals(snapshot.root) === true) {
         onDurable(snapshot.unsettled)
+        this.#waitingBytes = 0
         return await snapshot.commit()
       }
       const inline = await sender.finish()
       this.#attempt = { head: await this.#nextHead(snapshot), snapshot, inline }
       await this.#settle(remote, this.#attempt, () => onDurable(snapshot.unsettled))
+      this.#waitingBytes = 0
+    } catch (error) {
+      this.#waitingBytes = Math.max(this.#waitingBytes, this.#inFlightBytes)
+      throw error
     } finally {
       this.#inFlightBytes = 0
       await sender.close()
     }
+  }
+
+  /** The repository. As long as it is away, how much waits for it is known: it would be lost with this disk. */
+  async #reach(dirty: ReadonlySet<string> | 'all', signal: AbortSignal): Promise<RemoteRepository> {
+    const { remote, clock, log } = this.#deps
+    const reached = new AbortController()
+    const reaching = remote(signal).finally(() => reached.abort())
+    reaching.catch(() => undefined)
+    // As a rule it is at hand: then no timer is begun.
+    for (let turn = 0; turn < TURNS_AT_HAND && !reached.signal.aborted; turn++) await Promise.resolve()
+    let measured = -1
+    for (;;) {
+      if (reached.signal.aborted) return await reaching
+      await sleep(clock, MEASURE_MS, reached.signal).catch(() => undefined)
+      if (reached.signal.aborted) return await reaching
+      const later = this.#dirty
+      const changed = dirty === 'all' || later === 'all' ? Number.POSITIVE_INFINITY : dirty.size + later.size
+      if (changed <= measured) continue
+      const paths = dirty === 'all' || later === 'all' ? 'all' : { paths: new Set([...dirty, ...later]) }
+      await this.#measure(paths, signal).catch((error: unknown) => {
+        log.debug({ workspace: this.#workspace, error: messageOf(error) }, 'what waits could not be measured')
+      })
+      measured = changed
+    }
+  }
+
+  async #measure(what: Parameters<Worktree['snapshot']>[0], signal: AbortSignal): Promise<void> {
+    let bytes = 0
+    const count = (block: Block): void => {
+      bytes += block.bytes.length
+    }
+    await this.#deps.worktree.snapshot(what, count, { signal })
+    this.#waitingBytes = bytes
   }
 
   async #settle(remote: RemoteRepository, attempt: Attempt, onDurable: () => void): Promise<void> {
