@@ -10,7 +10,7 @@ import type { Applied } from '../worktree/apply.ts'
 import { Worktree } from '../worktree/worktree.ts'
 import { CarFile } from './car-file.ts'
 import type { Context } from './context.ts'
-import { saveFile } from './save-file.ts'
+import { type Source, saveFile } from './save-file.ts'
 
 /** As a workspace's own folder counts: see `Worktree`. */
 const ROOT_METADATA = { mode: 0o755, mtime: { secs: 0n, nsecs: 0 } }
@@ -19,13 +19,13 @@ const ROOT_METADATA = { mode: 0o755, mtime: { secs: 0n, nsecs: 0 } }
  * Puts a snapshot, or what stood at its path under its own name, into a new or empty folder. All of it is verified. On
  * return it is durable; where it fails, the folder is as it was.
  *
- * @param car the bytes of the CAR file whose root is the snapshot's `cid`
+ * @param car the CAR file whose root is the snapshot's `cid`
  * @throws NodeDaemonError `BAD_USAGE` the folder is not empty; `INTEGRITY` what came does not verify; `ABORTED` on Ctrl-C
  */
 export async function restoreFolder(
   context: Context,
   snapshot: SnapshotView,
-  car: AsyncIterable<Uint8Array>,
+  car: Source,
   folder: string
 ): Promise<Applied> {
   const target = resolve(folder)

@@ -22,6 +22,7 @@ import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { syncFileSystem } from '../worktree/disk.ts'
 import type { InstanceDaemonDeps } from './instance-daemon.ts'
+import type { InstanceFigures } from './instance-figures.ts'
 import { diskSpace } from './instance-settings.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
@@ -158,14 +159,7 @@ export class ServingInstance {
     await this.#control.run(signal)
   }
 
-  figures(): {
-    home: number
-    standby: number
-    users: number
-    usedBytes: number
-    unsyncedBytes: number
-    unsyncedAgeMs: number
-  } {
+  figures(): InstanceFigures {
     const { bytes, ageMs } = this.#resident.unsynced()
     return {
       ...this.#resident.counts(),

@@ -26,12 +26,13 @@ export interface ResidentRecord {
   readonly restoring: boolean
 }
 
-/** Do these records name a workspace whose home this instance is, as far as it knows? */
-export async function hasHomes(records: KeyValue): Promise<boolean> {
+/** How many of these records name a workspace whose home this instance is, as far as it knows. */
+export async function countHomes(records: KeyValue): Promise<number> {
+  let count = 0
   for await (const [, bytes] of records.entries({ prefix: '' })) {
-    if ((JSON.parse(Buffer.from(bytes).toString()) as Stored).role === 'home') return true
+    if ((JSON.parse(Buffer.from(bytes).toString()) as Stored).role === 'home') count++
   }
-  return false
+  return count
 }
 
 export function encodeRecord(record: ResidentRecord): Uint8Array {

@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import { sleep, withTimeout } from '../core/clock.ts'
+import { type Instant, sleep, withTimeout } from '../core/clock.ts'
 import type { Signed } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
@@ -43,11 +43,13 @@ export class ResidentWorkspace {
   readonly #saves = new Mutex()
   #record: ResidentRecord
   #home: Home | null = null
+  #idleSince: Instant
   #standby: StandbySync | null = null
 
   constructor(deps: ResidentWorkspaceDeps, record: ResidentRecord) {
     this.#deps = deps
     this.#record = record
+    this.#idleSince = deps.clock.now()
   }
 
   get record(): Omit<ResidentRecord, 'role'> & { readonly role: 'home' | 'standby' | 'kept' } {
@@ -91,13 +93,18 @@ export class ResidentWorkspace {
 
   usage(): Omit<Usage, 'workspace'> {
     const head = this.#home?.sync.tip ?? this.#record.head
-    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: 0 }
+    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: this.#unprovenMs() }
     return {
       usedBytes: head?.value.bytes ?? 0,
       files: head?.value.files ?? 0,
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs
     }
+  }
+
+  /** A home that does not serve yet, or not any more, has not looked at its files: nothing proves that all is synced. */
+  #unprovenMs(): number {
+    return this.#record.role === 'home' ? Math.max(0, Math.round(this.#deps.clock.now() - this.#idleSince)) : 0
   }
 
   told(head: SignedHead): void {
@@ -348,6 +355,7 @@ export class ResidentWorkspace {
 
   async close(): Promise<void> {
     const [home, standby] = [this.#home, this.#standby]
+    if (home !== null) this.#idleSince = this.#deps.clock.now()
     this.#home = null
     this.#standby = null
     home?.watch.close()

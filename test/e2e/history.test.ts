@@ -186,3 +186,39 @@ test('a workspace goes back in place under 20 requests a second: none fails, and
   const audit = await federation.api.get<{ action: string }[]>('/audit')
   expect(audit.filter(({ action }) => action === 'workspace.restore')).toHaveLength(3)
 })
+
+test('a home that is killed while it goes back leaves the old files or the new ones, and no mix', async () => {
+  await using federation = await TestFederation.open(['--standbys', '0', '--failover-after', '1m'])
+  await federation.join('alpha')
+  const user = await federation.addUser('ada')
+  await user.save('/first.txt', 'the first')
+  const { id } = await federation.workspaceOf(user)
+  const folder = await federation.filesOf(user, 'alpha')
+  const names = Array.from({ length: 800 }, (_, index) => `file-${index}`)
+  const writeAll = async (text: string): Promise<number> => {
+    for (const name of names) await writeFile(join(folder, name), `${text} ${name} ${text.repeat(5000)}`)
+    return await published(federation, folder, id, `marker-${text}`)
+  }
+  const old = await writeAll('old')
+  await writeAll('new')
+  const states = async (): Promise<Set<string>> => {
+    const texts = await Promise.all(names.map((name) => readFile(join(folder, name), 'utf8').catch(() => 'missing')))
+    return new Set(texts.map((text) => text.slice(0, 3)))
+  }
+  const going = federation.admin('workspaces', 'restore', id, '--sequence', String(old), '--in-place', '--yes')
+  await federation.until('some files are back', async () => (await states()).has('old'))
+  await federation.kill('alpha')
+  const mixed = await states()
+  await going
+
+  await federation.resume('alpha')
+  expect((await user.read('/first.txt')).toString()).toBe('the first')
+  const after = await states()
+  expect(after.size).toBe(1)
+  const served = (await user.read(`/${names[0]}`)).toString().slice(0, 3)
+  expect(after).toEqual(new Set([served]))
+  const restored = join(federation.root, 'newest')
+  expect((await federation.admin('workspaces', 'restore', id, '--to', restored)).code).toBe(0)
+  expect(await describeTree(restored)).toEqual(await describeTree(folder))
+  console.info(`killed with files ${[...mixed].join(' and ')}; served ${served}`)
+})

@@ -113,13 +113,20 @@ test('an instance tells how old its unpublished changes are while its coordinato
     const status = await federation.status('alpha')
     return status.unsyncedBytes >= 50_000 && status
   })
-  expect(first).toMatchObject({ safeToSwitchOff: false, reason: expect.stringContaining('not durable elsewhere') })
+  expect(first).toMatchObject({ safeToSwitchOff: false, reason: expect.stringContaining('durable elsewhere') })
   await federation.until('it grows', async () => {
     return (await federation.status('alpha')).unsyncedAgeMs > first.unsyncedAgeMs + 500
   })
+  // After a restart nobody knows what was synced, as long as the coordinator is away.
+  await federation.kill('alpha')
+  federation.start('alpha', ['join'])
+  const restarted = await federation.until('it runs again', () => federation.status('alpha'))
+  expect(restarted).toMatchObject({ safeToSwitchOff: false, workspaces: { home: 1 } })
+  expect(restarted.unsyncedAgeMs).toBeGreaterThan(0)
   await federation.startCoordinator()
   await federation.until('all is synced', async () => {
     const { unsyncedAgeMs, unsyncedBytes } = await federation.status('alpha')
     return unsyncedAgeMs === 0 && unsyncedBytes === 0
   })
+  expect((await federation.workspaceOf(ada)).files).toBe(2)
 })

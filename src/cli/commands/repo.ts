@@ -158,7 +158,8 @@ const exportAll = command({
   examples: ['node-daemon repo export backup.car', 'node-daemon repo export - | zstd > backup.car.zst'],
   exits: { 4: true, 5: 'out of reach, or cut short: blocks may be damaged', 130: true },
   async run(context, values, [file = '']) {
-    const written = await saveFile(context, file, adminApi(context, values).download('/repo/export'))
+    const api = adminApi(context, values)
+    const written = await saveFile(context, file, (signal) => api.download('/repo/export', signal))
     context.print.machine({ file, bytes: written })
     if (file !== '-') context.print.say(`${bytes(written)} written to ${clean(file)}.`)
     return 0

@@ -6,7 +6,7 @@ import { followWork } from '../follow-work.ts'
 import { ago, bytes, clean, count, duration } from '../format.ts'
 import type { Api } from '../local-client.ts'
 import { restoreFolder } from '../restore-folder.ts'
-import { saveFile } from '../save-file.ts'
+import { type Source, saveFile } from '../save-file.ts'
 import { maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { line, moment, whole } from '../values.ts'
 
@@ -44,7 +44,10 @@ const pathOf = (id: string, what: string): string => `/workspaces/${encodeURICom
 const snapshotOf = (context: Context, api: Api, id: string, values: MomentValues): Promise<SnapshotView> =>
   api.get<SnapshotView>(pathOf(id, `snapshot?${queryOf(context, values)}`))
 
-const exactly = ({ head, path }: SnapshotView): URLSearchParams => new URLSearchParams({ head: head.head, path })
+const carOfSnapshot = (api: Api, { workspace, head, path }: SnapshotView): Source => {
+  const query = new URLSearchParams({ head: head.head, path })
+  return (signal) => api.download(pathOf(workspace, `export?${query}`), signal)
+}
 
 const named = ({ head, path }: SnapshotView, nowMs: number): string =>
   `${path === '' ? '' : `"${clean(path)}" of `}head ${head.sequence} (${clean(head.createdAt)}, ${ago(head.createdAt, nowMs)})`
@@ -101,8 +104,7 @@ export const exportOne = command({
   async run(context, values, [id = '', file = '']) {
     const api = adminApi(context, values)
     const snapshot = await snapshotOf(context, api, id, values)
-    const parts = api.download(pathOf(snapshot.workspace, `export?${exactly(snapshot)}`))
-    const written = await saveFile(context, file, parts)
+    const written = await saveFile(context, file, carOfSnapshot(api, snapshot))
     context.print.machine({ file, bytes: written, root: snapshot.cid, head: snapshot.head })
     if (file !== '-') {
       const what = named(snapshot, context.clock.wall())
@@ -113,8 +115,7 @@ export const exportOne = command({
 })
 
 async function toFolder(context: Context, api: Api, snapshot: SnapshotView, folder: string): Promise<0> {
-  const car = api.download(pathOf(snapshot.workspace, `export?${exactly(snapshot)}`))
-  const { files, bytes: size } = await restoreFolder(context, snapshot, car, folder)
+  const { files, bytes: size } = await restoreFolder(context, snapshot, carOfSnapshot(api, snapshot), folder)
   context.print.machine({ folder, files, bytes: size, path: snapshot.path, head: snapshot.head })
   const what = named(snapshot, context.clock.wall())
   context.print.say(`${count(files, 'file', 'files')}, ${bytes(size)}, put into ${clean(folder)}: ${what}.`)

@@ -49,7 +49,7 @@ async function writeReceipt(context: Context, { id, receipt }: WorkspaceDetailVi
       advice: 'nothing was saved in it yet, or a block is damaged: see "node-daemon repo verify"'
     })
   }
-  await saveFile(context, file, [receiptFile(Buffer.from(receipt, 'base64'))])
+  await saveFile(context, file, () => [receiptFile(Buffer.from(receipt, 'base64'))])
   context.print.say(
     `The receipt is in ${clean(file)}; anyone can check it: node-daemon receipts verify ${clean(file)}\n`
   )
