@@ -1,4 +1,4 @@
-import { lstat, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
+import { chmod, lstat, mkdtemp, readdir, rename } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { CID } from 'multiformats/cid'
 import type { SnapshotView } from '../console/views.ts'
@@ -7,6 +7,7 @@ import { type Block, verifyBlock } from '../core/blocks.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { openLevel } from '../store/level.ts'
 import type { Applied } from '../worktree/apply.ts'
+import { removeTree, syncFolder } from '../worktree/disk.ts'
 import { Worktree } from '../worktree/worktree.ts'
 import { CarFile } from './car-file.ts'
 import type { Context } from './context.ts'
@@ -17,7 +18,7 @@ const ROOT_METADATA = { mode: 0o755, mtime: { secs: 0n, nsecs: 0 } }
 
 /**
  * Puts a snapshot, or what stood at its path under its own name, into a new or empty folder. All of it is verified. On
- * return it is durable; where it fails, the folder is as it was.
+ * return it is durable; where it fails, the folder is as it was. It is made beside the folder and then moved in.
  *
  * @param car the CAR file whose root is the snapshot's `cid`
  * @throws NodeDaemonError `BAD_USAGE` the folder is not empty; `INTEGRITY` what came does not verify; `ABORTED` on Ctrl-C
@@ -37,34 +38,27 @@ export async function restoreFolder(
     })
   })
   try {
-    const file = join(beside, 'snapshot.car')
-    await saveFile(context, file, car)
-    return await apply(context, snapshot, file, beside, target)
-  } catch (error) {
-    await clear(target, existed)
-    throw error
+    await saveFile(context, join(beside, 'snapshot.car'), car)
+    const applied = await apply(context, snapshot, beside)
+    await moveIn(join(beside, 'tree'), target, existed)
+    return applied
   } finally {
-    await rm(beside, { recursive: true, force: true })
+    await removeTree(beside)
   }
 }
 
-async function apply(
-  context: Context,
-  snapshot: SnapshotView,
-  file: string,
-  beside: string,
-  target: string
-): Promise<Applied> {
+/** Makes the tree of `snapshot.car` in the folder `tree`. */
+async function apply(context: Context, snapshot: SnapshotView, beside: string): Promise<Applied> {
   const { clock, random, log, terminal } = context
   const stopped = new AbortController()
   const stopListening = terminal.onSignal(() => stopped.abort())
   const cid = CID.parse(snapshot.cid)
   const level = await openLevel(join(beside, 'index'))
   try {
-    await using car = await CarFile.open(file, cid)
+    await using car = await CarFile.open(join(beside, 'snapshot.car'), cid)
     const top = await topOf(snapshot, cid)
     const staging = join(beside, 'staging')
-    const worktree = new Worktree({ folder: target, staging, index: level, clock, random, log })
+    const worktree = new Worktree({ folder: join(beside, 'tree'), staging, index: level, clock, random, log })
     const fetch = async (cids: readonly CID[]): Promise<Block[]> => {
       const blocks = [
         ...top.blocks.filter((own) => cids.some((one) => one.equals(own.cid))),
@@ -104,10 +98,28 @@ async function checkEmpty(target: string): Promise<boolean> {
   return true
 }
 
-/** What was put there is taken away again. */
-async function clear(target: string, existed: boolean): Promise<void> {
-  const names = await readdir(target).catch(() => null)
-  if (names === null) return
-  for (const name of names) await rm(join(target, name), { recursive: true, force: true })
-  if (!existed) await rmdir(target)
+/** A folder that is there stays the same one: somebody may stand in it. What came into it meanwhile is never replaced. */
+async function moveIn(tree: string, target: string, existed: boolean): Promise<void> {
+  if (!existed) {
+    await rename(tree, target)
+    return await syncFolder(dirname(target))
+  }
+  for (const name of await readdir(tree)) {
+    if ((await lstat(join(target, name)).catch(() => null)) !== null) {
+      throw new NodeDaemonError('BAD_USAGE', `${join(target, name)} came into being meanwhile`, {
+        advice: 'name a new folder'
+      })
+    }
+    await moveEntry(join(tree, name), join(target, name))
+  }
+  await syncFolder(target)
+}
+
+/** A folder can be moved elsewhere only by who may write to it. */
+async function moveEntry(from: string, to: string): Promise<void> {
+  const stats = await lstat(from)
+  if (!stats.isDirectory()) return await rename(from, to)
+  await chmod(from, 0o700)
+  await rename(from, to)
+  await chmod(to, stats.mode & 0o7777)
 }

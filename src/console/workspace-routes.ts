@@ -52,7 +52,7 @@ export const WORKSPACE_ROUTES: readonly Route<CoordinatorService>[] = [
     '/workspaces/:id/snapshot',
     {
       summary: 'Which head a moment means, and what stood at a path in it',
-      role: 'viewer',
+      role: 'admin',
       input: input.snapshotAt,
       output: view.snapshotView
     },

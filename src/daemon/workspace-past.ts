@@ -1,4 +1,4 @@
-import type { CID } from 'multiformats/cid'
+import { CID } from 'multiformats/cid'
 import type { SnapshotAt } from '../console/inputs.ts'
 import type { Caller, WorkspacePast } from '../console/service.ts'
 import type { HeadView, RestoreView, SnapshotView } from '../console/views.ts'
@@ -15,7 +15,7 @@ import { restoreInPlace } from '../handover/restore.ts'
 import type { Audit } from '../membership/audit.ts'
 import { carOf } from '../store/car-export.ts'
 import type { MainRepository } from '../store/repository.ts'
-import { chooseHead, type Moment } from './choose-head.ts'
+import { chooseHead, type Moment, tooMuchSaid } from './choose-head.ts'
 import { withProgress } from './progress.ts'
 import { time } from './views.ts'
 
@@ -104,8 +104,9 @@ export class LiveWorkspacePast implements WorkspacePast {
 
   async #find(text: string, { at, sequence, head: wanted, path: pathText }: SnapshotAt): Promise<Found> {
     const workspace = this.#deps.resolve(text)
-    const moment = { atMs: at === undefined ? undefined : Date.parse(at), sequence, head: wanted }
-    const head = await this.#head(workspace, moment)
+    if (wanted !== undefined && (at !== undefined || sequence !== undefined)) throw tooMuchSaid()
+    const moment = { atMs: at === undefined ? undefined : Date.parse(at), sequence }
+    const head = wanted === undefined ? await this.#at(workspace, moment) : await this.#named(workspace, wanted)
     const path = pathText.split('/').filter((name) => name !== '')
     const { root } = head.value
     const entry = path.length === 0 ? { cid: root, totalBytes: 0 } : await entryAt(root, path, this.#load(workspace))
@@ -121,13 +122,24 @@ export class LiveWorkspacePast implements WorkspacePast {
     return { workspace, head, path, entry }
   }
 
-  /** Looks through more and more of the history: most moments are young. */
-  async #head(workspace: WorkspaceId, moment: Moment): Promise<SignedHead> {
+  /** A retained head, or one that diverged. */
+  async #named(workspace: WorkspaceId, text: string): Promise<SignedHead> {
     const { repository } = this.#deps
-    const diverged = moment.head === undefined ? [] : await repository.diverged(workspace)
+    const cid = cidOrNull(text)
+    const head = cid === null ? null : await repository.head(cid)
+    if (head === null || head.value.workspace !== workspace) throw noSuchMoment(workspace)
+    if ((await repository.diverged(workspace)).some((other) => other.cid.equals(head.cid))) return head
+    // Of some heads the record alone is kept.
+    const retained = await this.#at(workspace, { sequence: head.value.sequence })
+    if (!retained.cid.equals(head.cid)) throw noSuchMoment(workspace)
+    return head
+  }
+
+  /** Looks through more and more of the history: most moments are young. */
+  async #at(workspace: WorkspaceId, moment: Moment): Promise<SignedHead> {
     for (let limit = LOOKED_AT_FIRST; ; limit *= 10) {
-      const heads = await repository.history(workspace, { limit })
-      const found = chooseHead(heads, diverged, moment)
+      const heads = await this.#deps.repository.history(workspace, { limit })
+      const found = chooseHead(heads, moment)
       if (found !== null) return found
       if (heads.length < limit || limit >= LOOKED_AT_MAX) throw noSuchMoment(workspace)
     }
@@ -165,6 +177,14 @@ export class LiveWorkspacePast implements WorkspacePast {
       unsettled: value.unsettled,
       diverged
     }
+  }
+}
+
+function cidOrNull(text: string): CID | null {
+  try {
+    return CID.parse(text)
+  } catch {
+    return null
   }
 }
 

@@ -16,6 +16,8 @@ const GATHER_MS = 150
 const RETRY_MS = 500
 /** What waits for a repository that is away is measured after this time, and again where more has changed. */
 const MEASURE_MS = 1000
+/** After it was measured there is a rest of so many times as long. */
+const MEASURE_REST = 20
 /** Turns of the event loop's microtasks in which a repository that is at hand is had. */
 const TURNS_AT_HAND = 8
 
@@ -282,19 +284,22 @@ export class HomeSync {
     // As a rule it is at hand: then no timer is begun.
     for (let turn = 0; turn < TURNS_AT_HAND && !reached.signal.aborted; turn++) await Promise.resolve()
     let measured = -1
-    for (;;) {
-      if (reached.signal.aborted) return await reaching
-      await sleep(clock, MEASURE_MS, reached.signal).catch(() => undefined)
-      if (reached.signal.aborted) return await reaching
+    let restMs = MEASURE_MS
+    while (!reached.signal.aborted) {
+      await sleep(clock, restMs, reached.signal).catch(() => undefined)
+      if (reached.signal.aborted) break
       const later = this.#dirty
       const changed = dirty === 'all' || later === 'all' ? Number.POSITIVE_INFINITY : dirty.size + later.size
       if (changed <= measured) continue
       const paths = dirty === 'all' || later === 'all' ? 'all' : { paths: new Set([...dirty, ...later]) }
+      const begun = clock.now()
       await this.#measure(paths, signal).catch((error: unknown) => {
         log.debug({ workspace: this.#workspace, error: messageOf(error) }, 'what waits could not be measured')
       })
       measured = changed
+      restMs = Math.max(MEASURE_MS, MEASURE_REST * (clock.now() - begun))
     }
+    return await reaching
   }
 
   async #measure(what: Parameters<Worktree['snapshot']>[0], signal: AbortSignal): Promise<void> {
