@@ -37,6 +37,7 @@ export interface HousekeepingOptions {
   readonly scrubDays: number
 }
 
+/** `repaired` counts records and blocks alike. */
 export interface Verified extends VerifyReport, Repair {}
 
 /**
@@ -53,7 +54,8 @@ export class Housekeeping {
   #scrubbedAt: number
   #lowGcAt = Number.NEGATIVE_INFINITY
   #repairedAt = Number.NEGATIVE_INFINITY
-  #left = 0
+  /** How much was damaged after the last repair. */
+  #damagedThen = 0
 
   private constructor(
     deps: HousekeepingDeps,
@@ -105,15 +107,16 @@ export class Housekeeping {
     const report = await repository.verify({ ...options, signal })
     await this.#remember({ verifyAtMs: clock.wall() })
     if (report.damaged.length > 0) log.error({ damaged: report.damaged }, 'blocks of the repository are damaged')
-    return { ...report, ...(await this.#repair(signal)) }
+    const { repaired, left } = await this.#repair(signal)
+    return { ...report, repaired: report.repaired + repaired, left }
   }
 
   #repair(signal: AbortSignal): Promise<Repair> {
     return this.#repairs.run(async () => {
-      const { repair, clock, log } = this.#deps
+      const { repository, repair, clock, log } = this.#deps
       const done = await repair(signal)
       this.#repairedAt = clock.now()
-      this.#left = done.left.length
+      this.#damagedThen = (await repository.stats()).damaged
       if (done.repaired > 0) log.warn({ repaired: done.repaired }, 'damaged blocks of the repository were repaired')
       const left = done.left.map(({ cid, workspaces }) => ({ cid: cid.toString(), workspaces }))
       if (left.length > 0)
@@ -140,11 +143,8 @@ export class Housekeeping {
   async #repairWhenDue(): Promise<void> {
     const { repository, clock } = this.#deps
     const { damaged } = await repository.stats()
-    if (damaged === 0) {
-      this.#left = 0
-      return
-    }
-    if (damaged === this.#left && clock.now() - this.#repairedAt < REPAIR_AGAIN_MS) return
+    const isKnown = damaged <= this.#damagedThen && clock.now() - this.#repairedAt < REPAIR_AGAIN_MS
+    if (damaged === 0 || isKnown) return
     await this.#repair(this.#stopped.signal)
   }
 

@@ -12,8 +12,8 @@ import type { MainRepository } from '../store/repository.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import { withProgress } from './progress.ts'
 
-/** The roots stand in one header, which other tools read whole. */
-const EXPORTED_WORKSPACES_MAX = 250_000
+/** The roots stand in one header, which other tools read whole. See `carOf`. */
+const EXPORTED_WORKSPACES_MAX = 65_535
 /** Blocks that are remembered as written, so that what workspaces share is written once. */
 const WRITTEN_KEPT = 500_000
 
@@ -91,6 +91,7 @@ export class LiveRepositoryUpkeep implements RepositoryUpkeep {
         })
       }
     }
+    if (heads.length === 0) throw new NodeDaemonError('NOT_FOUND', 'nothing was saved yet: there is nothing to export')
     await this.#note(actor, 'repository.export', { workspaces: heads.length })
     yield* carOf([...roots.values()], this.#blocksOf(heads))
   }

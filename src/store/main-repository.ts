@@ -230,7 +230,7 @@ class Repository implements MainRepository {
       after = options.maxBytes !== undefined && total.bytes >= options.maxBytes ? null : batch.last
     }
     for (const text of damaged) this.#damaged.set(text, CID.parse(text))
-    return { ...total, damaged }
+    return { ...total, damaged, repaired: 0 }
   }
 
   async reindex(): Promise<void> {

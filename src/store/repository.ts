@@ -61,6 +61,8 @@ export interface VerifyReport {
   readonly bytes: number
   /** Up to 1,000 are named. */
   readonly damaged: readonly string[]
+  /** Damaged records of heads and seals that were written again from the index. */
+  readonly repaired: number
 }
 
 /**

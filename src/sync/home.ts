@@ -9,17 +9,12 @@ import { headRecord, type SignedHead } from '../core/records.ts'
 import { MAX_UNSETTLED } from '../worktree/scan.ts'
 import type { Snapshot, Worktree } from '../worktree/worktree.ts'
 import { BlockSender } from './block-sender.ts'
+import { reachMeasuring } from './reach.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
 /** How long watched changes may gather before a snapshot, when nobody waits for it. */
 const GATHER_MS = 150
 const RETRY_MS = 500
-/** What waits for a repository that is away is measured after this time, and again where more has changed. */
-const MEASURE_MS = 1000
-/** After it was measured there is a rest of so many times as long. */
-const MEASURE_REST = 20
-/** Turns of the event loop's microtasks in which a repository that is at hand is had. */
-const TURNS_AT_HAND = 8
 
 export interface HomeSyncDeps {
   readonly worktree: Worktree
@@ -275,31 +270,21 @@ export class HomeSync {
     }
   }
 
-  /** The repository. As long as it is away, how much waits for it is known: it would be lost with this disk. */
-  async #reach(dirty: ReadonlySet<string> | 'all', signal: AbortSignal): Promise<RemoteRepository> {
-    const { remote, clock, log } = this.#deps
-    const reached = new AbortController()
-    const reaching = remote(signal).finally(() => reached.abort())
-    reaching.catch(() => undefined)
-    // As a rule it is at hand: then no timer is begun.
-    for (let turn = 0; turn < TURNS_AT_HAND && !reached.signal.aborted; turn++) await Promise.resolve()
-    let measured = -1
-    let restMs = MEASURE_MS
-    while (!reached.signal.aborted) {
-      await sleep(clock, restMs, reached.signal).catch(() => undefined)
-      if (reached.signal.aborted) break
-      const later = this.#dirty
-      const changed = dirty === 'all' || later === 'all' ? Number.POSITIVE_INFINITY : dirty.size + later.size
-      if (changed <= measured) continue
-      const paths = dirty === 'all' || later === 'all' ? 'all' : { paths: new Set([...dirty, ...later]) }
-      const begun = clock.now()
-      await this.#measure(paths, signal).catch((error: unknown) => {
-        log.debug({ workspace: this.#workspace, error: messageOf(error) }, 'what waits could not be measured')
-      })
-      measured = changed
-      restMs = Math.max(MEASURE_MS, MEASURE_REST * (clock.now() - begun))
+  /** The repository; as long as it is away, how much waits for it is measured. */
+  #reach(dirty: ReadonlySet<string> | 'all', signal: AbortSignal): Promise<RemoteRepository> {
+    const both = (): ReadonlySet<string> | 'all' =>
+      dirty === 'all' || this.#dirty === 'all' ? 'all' : new Set([...dirty, ...this.#dirty])
+    const waiting = {
+      count: () => {
+        const paths = both()
+        return paths === 'all' ? Number.POSITIVE_INFINITY : paths.size
+      },
+      measure: () => {
+        const paths = both()
+        return this.#measure(paths === 'all' ? 'all' : { paths }, signal)
+      }
     }
-    return await reaching
+    return reachMeasuring(this.#deps, signal, waiting)
   }
 
   async #measure(what: Parameters<Worktree['snapshot']>[0], signal: AbortSignal): Promise<void> {
