@@ -13,7 +13,7 @@ import type { MainRepository } from '../store/repository.ts'
 import { orderAssume } from './assume.ts'
 import type { Holdings } from './holdings.ts'
 import type { Moved } from './moved.ts'
-import type { Instances } from './neighbours.ts'
+import type { Instances, Quieting } from './neighbours.ts'
 import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
 import { Standbys } from './standbys.ts'
 import { Successors } from './successors.ts'
@@ -41,13 +41,6 @@ export interface DirectorDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
-}
-
-/** How the requests in flight of a workspace come to an end. */
-export interface Quieting {
-  /** Resolves once no request is in flight. Rejects by the signal. */
-  readonly idle: (workspace: WorkspaceId, signal: AbortSignal) => Promise<void>
-  readonly signal: AbortSignal
 }
 
 /**

@@ -8,7 +8,6 @@ import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
 import { HomeSync } from '../sync/home.ts'
 import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
-import type { Applied } from '../worktree/apply.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import { handInDiverged } from './hand-in.ts'
@@ -270,27 +269,27 @@ export class ResidentWorkspace {
     // Durable before the first file is touched; from here on nothing is published until all are replaced.
     await this.#save({ restoring: true })
     await this.close()
-    const applied = await this.#replaceFiles(root, tip)
-    await this.#serve(tip, true)
-    const { sync } = this.#serving()
-    await sync.published()
-    const head = sync.tip
-    await this.#save({ restoring: false })
-    this.#serving().frozen = false
-    return head?.value.root.equals(root) === true ? receiptFor(this.#deps, head, applied) : null
-  }
-
-  async #replaceFiles(root: CID, tip: SignedHead): Promise<Applied> {
-    const { workspace } = this.#deps
-    const { worktree } = await this.#premises()
     try {
-      return await applyRoot({ ...this.#deps, worktree }, workspace, root, this.#ending.signal)
+      return await this.#replaceFiles(root, tip)
     } catch (error) {
+      await this.close()
       await this.#apply(tip)
       await this.#save({ restoring: false })
       await this.#serve(tip)
       throw error
     }
+  }
+
+  async #replaceFiles(root: CID, tip: SignedHead): Promise<Signed<Receipt> | null> {
+    const { worktree } = await this.#premises()
+    const applied = await applyRoot({ ...this.#deps, worktree }, this.#deps.workspace, root, this.#ending.signal)
+    await this.#serve(tip, true)
+    const home = this.#serving()
+    await home.sync.published()
+    const head = home.sync.tip
+    await this.#save({ restoring: false })
+    home.frozen = false
+    return head?.value.root.equals(root) === true ? receiptFor(this.#deps, head, applied) : null
   }
 
   async thaw(ownership: SignedOwnership): Promise<void> {

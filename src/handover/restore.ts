@@ -8,8 +8,8 @@ import type { PeerIdText } from '../core/ids.ts'
 import { receiptRecord, type SignedHead } from '../core/records.ts'
 import type { MainRepository } from '../store/repository.ts'
 import { receiptProblem } from './certificate.ts'
-import type { Director, Quieting } from './director.ts'
-import type { Instances } from './neighbours.ts'
+import type { Director } from './director.ts'
+import type { Instances, Quieting } from './neighbours.ts'
 
 /** The longest that a home may take to replace the files and publish them. */
 const RESTORE_MS = 10 * 60_000

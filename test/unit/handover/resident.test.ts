@@ -219,6 +219,21 @@ describe('a home that goes back', () => {
     expect((await newestHead(at)).value).toMatchObject({ sequence: 3, files: 2 })
   })
 
+  test('is as it was where the old files cannot be published', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'new')
+    at.near.before = async (head) => {
+      if (head.value.root.equals(old.value.root)) throw new NodeDaemonError('NO_SPACE', 'the repository is full')
+    }
+    expect(await goBack(at, old)).toBe('NO_SPACE')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('new')
+    expect(await at.save('c.txt', 'c')).toBe('saved')
+    expect((await newestHead(at)).value).toMatchObject({ sequence: 3, files: 2 })
+  })
+
   test('that is cut in the middle serves and publishes the newest head after a restart, and no mix', async () => {
     const at = await fresh()
     await at.order('assume')

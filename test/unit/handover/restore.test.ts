@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { WorkspaceId } from '../../../src/core/ids.ts'
-import type { Quieting } from '../../../src/handover/director.ts'
+import type { Quieting } from '../../../src/handover/neighbours.ts'
 import { type Restored, restoreInPlace } from '../../../src/handover/restore.ts'
 import { type Bench, bench, peerOf } from './fleet.ts'
 
