@@ -23,7 +23,7 @@ export const NO_FIGURES: InstanceFigures = {
 /** Why the machine should not be switched off now; null where it may be. */
 export function unsafeReason(figures: InstanceFigures, connected: boolean): string | null {
   if (figures.postponed !== null) return `a snapshot is postponed: ${figures.postponed}`
-  if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
+  if (figures.unsyncedAgeMs > 0) return 'changes of users may not be durable elsewhere yet'
   if (figures.home === 0) return null
   const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
   const way = connected ? '"node-daemon drain" hands over without a pause' : '"node-daemon stop" saves what it can'

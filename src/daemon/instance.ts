@@ -7,6 +7,7 @@ import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { systemRandom } from '../core/random.ts'
+import { countHomes } from '../handover/resident-record.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
@@ -85,7 +86,8 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
     random,
     log,
     report: deps.report,
-    shutdown
+    shutdown,
+    homesLeft: await countHomes(prefixed(state, 'resident/'))
   })
   const socket = createInstanceSocketServer({ service: new LiveInstanceService(daemon, clock), clock, log })
   shutdown.later('the control socket', () => socket.close())

@@ -1,4 +1,5 @@
 import type { Logger } from '../core/log.ts'
+import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
 
@@ -30,6 +31,10 @@ export interface CoordinatorOptions {
   readonly trustProxy: readonly string[]
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
+  /** How much of the history is kept. */
+  readonly retention: RetentionPolicy
+  /** Everything in the main repository is read again once in so many days; 0: never by itself. */
+  readonly scrubDays: number
   readonly pid: number
 }
 

@@ -17,6 +17,7 @@ import { discover } from '../membership/discover.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
 import { parseTarget } from '../membership/target.ts'
 import { Ingress, type IngressTarget } from '../routing/ingress.ts'
+import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
@@ -126,6 +127,12 @@ export class ServingInstance {
     await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
       if (link.peer === pin.peer) serving.#ingress.accept(stream)
       else stream.destroy()
+    })
+    await serveBlocks(host, {
+      source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
+      intake: null,
+      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
+      log
     })
     return serving
   }

@@ -8,6 +8,7 @@ import type { Logger } from '../core/log.ts'
 import { headRecord, type SignedHead } from '../core/records.ts'
 import type { Snapshot, Worktree } from '../worktree/worktree.ts'
 import { BlockSender } from './block-sender.ts'
+import { reachMeasuring } from './reach.ts'
 import type { RemoteRepository } from './repository-client.ts'
 import { HookRounds, type HookRoundsDeps } from './snapshot-hooks.ts'
 import { answer, type Waiter } from './waiters.ts'
@@ -67,6 +68,8 @@ export class HomeSync {
   #attempt: Attempt | null = null
   #forget = false
   #inFlightBytes = 0
+  /** What was found to wait, while the repository is away or does not take it. */
+  #waitingBytes = 0
   #inFlightSince: Instant | null = null
   #wake: () => void = () => undefined
   #fenced: NodeDaemonError | null = null
@@ -160,7 +163,7 @@ export class HomeSync {
   unsynced(): Unsynced {
     const since = this.#inFlightSince ?? this.#dueSince
     return {
-      bytes: this.#inFlightBytes,
+      bytes: Math.max(this.#inFlightBytes, this.#waitingBytes),
       ageMs: since === null ? 0 : Math.max(0, Math.round(this.#deps.clock.now() - since))
     }
   }
@@ -273,6 +276,7 @@ export class HomeSync {
   async #publish(): Promise<void> {
     const { signal } = this.#stopped
     const { remote, clock, log } = this.#deps
+    await this.#reach(signal)
     // The answer to the last attempt may have been lost while the head was accepted.
     if (this.#attempt !== null) await this.#settle(this.#attempt, () => undefined)
     const taken: Taken = { dirty: new Set(), since: null, waiters: [] }
@@ -282,12 +286,15 @@ export class HomeSync {
       const snapshot = await this.#read(sender, taken)
       if (this.#isTip(snapshot)) {
         answer(taken.waiters, snapshot.unsettled)
+        this.#waitingBytes = 0
         return await snapshot.commit()
       }
       const inline = await sender.finish()
       this.#attempt = { head: await this.#sealHead(snapshot), snapshot, inline }
       await this.#settle(this.#attempt, () => answer(taken.waiters, snapshot.unsettled))
+      this.#waitingBytes = 0
     } catch (error) {
+      this.#waitingBytes = Math.max(this.#waitingBytes, this.#inFlightBytes)
       this.#putBack(taken)
       throw error
     } finally {
@@ -327,6 +334,23 @@ export class HomeSync {
     this.#markDirty(dirty)
     this.#dirtySince = since
     this.#rounds?.touched(since)
+  }
+
+  /** Waits until the repository is within reach. As long as it is away, how much waits for it is measured. */
+  async #reach(signal: AbortSignal): Promise<void> {
+    await reachMeasuring(this.#deps, signal, {
+      count: () => (this.#dirty === 'all' ? Number.POSITIVE_INFINITY : this.#dirty.size),
+      measure: () => this.#measure(this.#dirty === 'all' ? 'all' : { paths: this.#dirty }, signal)
+    })
+  }
+
+  async #measure(what: Parameters<Worktree['snapshot']>[0], signal: AbortSignal): Promise<void> {
+    let bytes = 0
+    const count = (block: Block): void => {
+      bytes += block.bytes.length
+    }
+    await this.#deps.worktree.snapshot(what, count, { signal })
+    this.#waitingBytes = bytes
   }
 
   async #settle(attempt: Attempt, onDurable: () => void): Promise<void> {
