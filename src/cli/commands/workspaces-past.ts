@@ -10,7 +10,12 @@ import { type Source, saveFile } from '../save-file.ts'
 import { maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { line, moment, whole } from '../values.ts'
 
-const EXITS = { 3: 'no such workspace, moment or path', 4: true, 5: true } as const
+const EXITS = {
+  3: 'no such workspace, moment or path',
+  4: true,
+  5: 'out of reach, timed out, or cut short: see "node-daemon repo verify"',
+  6: 'a block of it is damaged'
+} as const
 const SHOWN_ID = 12
 
 const MOMENT = {
@@ -69,7 +74,7 @@ export const history = command({
     limit: onlyNow(value('<n>', 'how many of the newest', whole(1, 10_000), 1000, '1000'))
   },
   examples: ['node-daemon workspaces history 7f3a', 'node-daemon workspaces history 7f3a --json --limit 10'],
-  exits: { ...EXITS, 3: 'no such workspace, or several begin like this' },
+  exits: { 3: 'no such workspace, or several begin like this', 4: true, 5: true },
   async run(context, values, [id = '']) {
     const heads = await adminApi(context, values).get<HeadView[]>(pathOf(id, `history?limit=${values.limit}`))
     context.print.machine(heads)

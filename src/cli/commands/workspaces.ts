@@ -64,7 +64,7 @@ const show = command({
     receipt: onlyNow(maybe('<file>', "write the repository's receipt for the newest head", line(4096)))
   },
   examples: ['node-daemon workspaces show 7f3a', 'node-daemon workspaces show 7f3a --receipt ada.receipt.json'],
-  exits: { 3: 'no such workspace, or several begin like this', ...EXITS },
+  exits: { 3: 'no such workspace, or several begin like this', 6: 'there is no receipt now', ...EXITS },
   async run(context, values, [id = '']) {
     const { print } = context
     const view = await adminApi(context, values).get<WorkspaceDetailView>(`/workspaces/${encodeURIComponent(id)}`)
