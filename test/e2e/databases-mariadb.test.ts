@@ -6,6 +6,7 @@ import {
   DatabaseHost,
   dieAndPromote,
   homeAndStandby,
+  PATIENT,
   recipe,
   sequenceOf,
   shortHooks,
@@ -45,7 +46,7 @@ const hooksOf = (host: DatabaseHost): string[] =>
   shortHooks([recipe('mariadb', 'before-snapshot.sh'), ...access(host)].join(' '))
 
 test('MariaDB: kill -9 of home and server; another instance restores every transaction that was synced', async () => {
-  await using federation = await TestFederation.open()
+  await using federation = await TestFederation.open(PATIENT)
   await using host = await DatabaseHost.open('mysql')
   await using other = await DatabaseHost.open('mysql')
   const flags = { alpha: hooksOf(host), beta: hooksOf(other) }

@@ -6,6 +6,7 @@ import {
   DatabaseHost,
   dieAndPromote,
   homeAndStandby,
+  PATIENT,
   recipe,
   sequenceOf,
   shortHooks,
@@ -56,7 +57,7 @@ function hooksOf(host: DatabaseHost): string[] {
 
 test('PostgreSQL: kill -9 of home and server; another instance restores every transaction that was synced', async () => {
   const bin = await serverFolder()
-  await using federation = await TestFederation.open()
+  await using federation = await TestFederation.open(PATIENT)
   await using host = await DatabaseHost.open('postgres')
   await using other = await DatabaseHost.open('postgres')
   const flags = { alpha: hooksOf(host), beta: hooksOf(other) }

@@ -6,6 +6,7 @@ import {
   DatabaseHost,
   dieAndPromote,
   homeAndStandby,
+  PATIENT,
   recipe,
   sequenceOf,
   shortHooks,
@@ -16,7 +17,7 @@ import { TestFederation } from '../tools/federation.ts'
 
 test('SQLite: kill -9 of home and app; the copy on the other instance has every transaction that was synced', async () => {
   const sqlite = requireProgram('/usr/bin/sqlite3', 'sqlite3')
-  await using federation = await TestFederation.open()
+  await using federation = await TestFederation.open(PATIENT)
   await using host = await DatabaseHost.open('nobody')
   const hooks = shortHooks(`${recipe('sqlite', 'before-snapshot.sh')} app.db`)
   const { ada, folder } = await homeAndStandby(federation, { alpha: hooks, beta: hooks })

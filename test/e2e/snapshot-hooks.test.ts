@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { TestFederation } from '../tools/federation.ts'
 
 test('a failing before-snapshot is told to users, in status and as the cause of a stalled drain; mended, all goes on', async () => {
-  await using federation = await TestFederation.open()
+  await using federation = await TestFederation.open(['--failover-after', '1m'])
   const spare = await federation.spare('hooks')
   const broken = join(spare, 'broken')
   const locked = join(spare, 'locked')
@@ -60,5 +60,5 @@ test('a before-snapshot that hangs holds up neither stop nor the process beyond 
   const startedAt = performance.now()
   expect((await federation.command('alpha', 'stop')).code).toBe(0)
   expect((await alpha.ended()).code).toBe(6)
-  expect(performance.now() - startedAt).toBeLessThan(10_000)
+  expect(performance.now() - startedAt).toBeLessThan(30_000)
 })

@@ -12,6 +12,9 @@ const RECIPES = fileURLToPath(new URL('../../examples/databases', import.meta.ur
 const PATIENCE_MS = 60_000
 const LOG_LINES_KEPT = 40
 
+/** A home that is only slow, on a machine that has much to do, is not taken for dead. */
+export const PATIENT: readonly string[] = ['--failover-after', '4s']
+
 /** The script of a recipe, as it stands. */
 export const recipe = (database: string, script: string): string => join(RECIPES, database, script)
 
