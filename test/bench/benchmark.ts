@@ -1,3 +1,5 @@
+import { notInstalled, type PeerName } from './peers.ts'
+
 /** What a benchmark may be told on the command line. */
 export interface BenchOptions {
   /** The compiled product. */
@@ -6,6 +8,12 @@ export interface BenchOptions {
   readonly sizeBytes: number
   /** How many small files. */
   readonly files: number
+  /** How many files are looked at where nothing has changed. */
+  readonly unchangedFiles: number
+  /** How much an instance syncs while its memory is watched. */
+  readonly longBytes: number
+  /** How many changes are waited for until they are durable, in a round. */
+  readonly changes: number
   /** How often everything is measured, product and peers in turn. */
   readonly rounds: number
   /** How long each load runs, in milliseconds. */
@@ -23,8 +31,14 @@ export interface Row {
   /** One value a round; none where it could not be measured, as `note` says. */
   readonly values: readonly number[]
   readonly note?: string
-  /** How many times as fast the product is as this, side by side. Only on rows of peers that were measured. */
-  readonly timesAsFast?: number
+  /** What the product is beside this, side by side. Only on rows of peers that were measured. */
+  readonly ratio?: Ratio
+}
+
+/** So many times as fast, or as much. */
+export interface Ratio {
+  readonly times: number
+  readonly as: 'fast' | 'much'
 }
 
 export interface Section {
@@ -54,10 +68,15 @@ export function percentile(values: readonly number[], share: number): number {
 /** Something that was measured, or why it was not. */
 export type Measured = { readonly values: readonly number[] } | { readonly missing: string }
 
-/** A peer's figures of all rounds, where it was there. */
-export function measured<Round>(rounds: readonly Round[], of: (round: Round) => number | undefined): Measured {
+/** Figures of all rounds, where there are any; a peer's, where it is installed. */
+export function measured<Round>(
+  rounds: readonly Round[],
+  of: (round: Round) => number | undefined,
+  peer?: PeerName
+): Measured {
   const values = rounds.map(of)
-  return values.every((value) => value !== undefined) ? { values } : { missing: 'not installed' }
+  if (values.every((value) => value !== undefined)) return { values }
+  return { missing: peer === undefined ? 'not measured' : notInstalled(peer) }
 }
 
 /** A row without a comparison. */
@@ -70,11 +89,11 @@ export function row(what: string, unit: string, figures: Measured): Row {
 /**
  * The product's row, then a row for each peer with the median of the ratios of the rounds.
  *
- * @param better whether more or less of the unit is faster
+ * @param kind what the unit is: more of a rate is faster, less of a time is
  */
 export function compared(
   unit: string,
-  better: 'more' | 'less',
+  kind: 'rate' | 'time' | 'amount',
   product: Measured & { readonly what: string; readonly note?: string },
   peers: readonly (Measured & { readonly what: string; readonly note?: string })[]
 ): Row[] {
@@ -87,14 +106,14 @@ export function compared(
       const ratios = own.flatMap((value, round) => {
         const other = peer.values[round]
         if (other === undefined) return []
-        return [better === 'more' ? value / other : other / value]
+        return [kind === 'time' ? other / value : value / other]
       })
       return {
         what,
         unit,
         values: peer.values,
         ...(peer.note !== undefined && { note: peer.note }),
-        timesAsFast: median(ratios)
+        ratio: { times: median(ratios), as: kind === 'amount' ? 'much' : 'fast' }
       }
     })
   ]

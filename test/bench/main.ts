@@ -4,36 +4,49 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Benchmark, type BenchOptions, MIB } from './benchmark.ts'
 import { frontDoorBenchmark } from './front-door/benchmark.ts'
+import { installHelia, peersHere } from './peers.ts'
+import { smallFilesBenchmark } from './small-files/benchmark.ts'
 import { syncBenchmark } from './sync/benchmark.ts'
 import { dataOf, tableOf } from './table.ts'
+import { writesBenchmark } from './writes/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [syncBenchmark, frontDoorBenchmark]
-const FILES = 2_000
-const FILES_FULL = 10_000
+const BENCHMARKS: readonly Benchmark[] = [syncBenchmark, smallFilesBenchmark, writesBenchmark, frontDoorBenchmark]
+const MAX_SIZE = 4096
+/** What `--size` does not say. */
+const SCALES = {
+  daily: { size: 256, files: 2_000, unchangedFiles: 10_000, changes: 100 },
+  full: { size: 1024, files: 10_000, unchangedFiles: 100_000, changes: 500 }
+} as const
+const LONG_BYTES_FULL = 10 * 1024 * MIB
+/** In sizes of the large file. */
+const LONG_SIZES = 4
 
 const USAGE = `npm run bench -- NAME [options]
 
 ${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n')}
 
   --json          data instead of tables
-  --size MIB      of the large file (256; at most 1024)
-  --full          ${FILES_FULL.toLocaleString('en')} small files instead of ${FILES.toLocaleString('en')}
+  --full          the sizes by which the product is judged: a file of 1 GiB, 10,000 small files,
+                  100,000 that do not change, 10 GiB for an instance's memory; takes long
+  --size MIB      of the large file (${SCALES.daily.size}; at most ${MAX_SIZE})
   --rounds N      how often, product and peers in turn (3; at most 20)
   --seconds N     how long each load runs (3; at most 60)
   --dist DIR      the compiled product (dist)
-  --profile DIR   CPU profiles of the product's processes
+  --profile DIR   CPU profiles of the product's processes, a folder for each
+  --peers         says which peers are installed, and installs Helia below node_modules/.cache
 
-Peers (rsync, nginx, wrk) run beside where they are installed. Run "npm run build" before.
+Peers run beside where they are installed; the tables name those that are not. Run "npm run build" before.
 `
 
 const SETTINGS = {
   json: { type: 'boolean', default: false },
   full: { type: 'boolean', default: false },
-  size: { type: 'string', default: '256' },
+  size: { type: 'string' },
   rounds: { type: 'string', default: '3' },
   seconds: { type: 'string', default: '3' },
   dist: { type: 'string', default: join(import.meta.dirname, '../../dist') },
   profile: { type: 'string' },
+  peers: { type: 'boolean', default: false },
   help: { type: 'boolean', default: false }
 } as const
 
@@ -45,11 +58,17 @@ function whole(name: string, text: string, max: number): number {
   throw new UsageError(`--${name} takes a whole number from 1 to ${max}`)
 }
 
+async function sayPeers(): Promise<void> {
+  await installHelia()
+  for (const { name, todo } of await peersHere()) console.error(`${name.padEnd(12)} ${todo ?? 'is there'}`)
+}
+
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({ options: SETTINGS, allowPositionals: true })
   const [name, ...rest] = positionals
+  if (values.peers && !values.help) await sayPeers()
   if (values.help || name === undefined) {
-    console.log(USAGE)
+    if (!values.peers) console.log(USAGE)
     return 0
   }
   const benchmark = BENCHMARKS.find((one) => one.name === name)
@@ -57,10 +76,13 @@ async function main(): Promise<number> {
     throw new UsageError(`there is no benchmark "${positionals.join(' ')}"`)
   const dist = resolve(values.dist)
   if (!existsSync(join(dist, 'cli/main.js'))) throw new UsageError(`${dist} is not built: run "npm run build" first`)
+  const { size, ...scale } = values.full ? SCALES.full : SCALES.daily
+  const sizeBytes = whole('size', values.size ?? String(size), MAX_SIZE) * MIB
   const options: BenchOptions = {
     dist,
-    sizeBytes: whole('size', values.size, 1024) * MIB,
-    files: values.full ? FILES_FULL : FILES,
+    sizeBytes,
+    longBytes: values.full ? LONG_BYTES_FULL : LONG_SIZES * sizeBytes,
+    ...scale,
     rounds: whole('rounds', values.rounds, 20),
     loadMs: whole('seconds', values.seconds, 60) * 1000,
     profileFolder: values.profile === undefined ? null : resolve(values.profile),

@@ -28,9 +28,13 @@ export async function programPath(name: string): Promise<string | null> {
   return null
 }
 
+/** What a program finds in its environment beside what is there already. */
+export type Environment = Readonly<Record<string, string>>
+
 /** Runs a program to its end; its standard output. Throws where it fails. */
-export async function output(program: string, args: readonly string[]): Promise<string> {
-  const { stdout } = await run(program, args, { timeout: COMMAND_MS, maxBuffer: OUTPUT_BYTES })
+export async function output(program: string, args: readonly string[], environment: Environment = {}): Promise<string> {
+  const env = { ...process.env, ...environment }
+  const { stdout } = await run(program, args, { timeout: COMMAND_MS, maxBuffer: OUTPUT_BYTES, env })
   return stdout
 }
 
@@ -39,13 +43,15 @@ export async function startServer(
   scratch: Scratch,
   program: string,
   args: readonly string[],
-  port: number
+  port: number,
+  environment: Environment = {}
 ): Promise<{ readonly pid: number }> {
-  const child = scratch.own(spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'] }))
+  const env = { ...process.env, ...environment }
+  const child = scratch.own(spawn(program, args, { stdio: ['ignore', 'ignore', 'inherit'], env }))
   const until = performance.now() + LISTEN_MS
   while (!(await isListening(port))) {
     if (child.exitCode !== null || performance.now() > until) throw new Error(`${program} did not start`)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await pause(20)
   }
   return { pid: child.pid ?? 0 }
 }
@@ -72,11 +78,18 @@ export async function freePort(): Promise<number> {
 }
 
 /** The most memory that a process has had resident, in bytes. */
-export async function peakResidentBytes(pid: number): Promise<number> {
+export const peakResidentBytes = (pid: number): Promise<number> => memoryOf(pid, 'VmHWM')
+
+/** The memory that a process has resident now, in bytes. */
+export const residentBytes = (pid: number): Promise<number> => memoryOf(pid, 'VmRSS')
+
+async function memoryOf(pid: number, field: 'VmHWM' | 'VmRSS'): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8')
-  const [, kib = 'NaN'] = /^VmHWM:\s+(\d+) kB/m.exec(status) ?? []
+  const [, kib = 'NaN'] = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status) ?? []
   return Number(kib) * 1024
 }
+
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** The CPU time that a process has used, in seconds. */
 export async function cpuSeconds(pid: number): Promise<number> {

@@ -2,18 +2,18 @@ import { median, type Row, type Section } from './benchmark.ts'
 
 const COLUMNS = ['', 'median', '', 'lowest – highest', 'node-daemon is', ''] as const
 
-/** A figure with three digits that count, and no more than a reader can take in. */
+/** A figure with three digits that count, and no more than a reader can take in; a whole number as it is. */
 export function figure(value: number): string {
   if (!Number.isFinite(value)) return '–'
-  const digits = value >= 100 ? 0 : value >= 10 ? 1 : 2
+  const digits = value >= 100 || Number.isInteger(value) ? 0 : value >= 10 ? 1 : 2
   return value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }
 
-function cells({ what, unit, values, note, timesAsFast }: Row): string[] {
+function cells({ what, unit, values, note, ratio }: Row): string[] {
   if (values.length === 0) return [what, '–', '', '', '', note ?? '']
   const range = values.length === 1 ? '' : `${figure(Math.min(...values))} – ${figure(Math.max(...values))}`
-  const ratio = timesAsFast === undefined ? '' : `${figure(timesAsFast)} × as fast`
-  return [what, figure(median(values)), unit, range, ratio, note ?? '']
+  const beside = ratio === undefined ? '' : `${figure(ratio.times)} × as ${ratio.as}`
+  return [what, figure(median(values)), unit, range, beside, note ?? '']
 }
 
 export function tableOf({ title, rows }: Section): string {

@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { join } from 'node:path'
 import { ended, type Scratch } from './scratch.ts'
 
 const ANSWER_MS = 300_000
@@ -14,7 +15,7 @@ export class Worker implements AsyncDisposable {
     this.#child = child
   }
 
-  /** @param profile the CPU profile to write when it ends */
+  /** @param profile the folder of CPU profiles to write when it ends */
   static start(
     scratch: Scratch,
     module: URL,
@@ -52,10 +53,9 @@ export class Worker implements AsyncDisposable {
   }
 }
 
+/** A folder for each process: every thread of it writes a file. */
 export const profileFlags = (profile: { readonly folder: string; readonly name: string } | null): string[] =>
-  profile === null
-    ? []
-    : ['--cpu-prof', `--cpu-prof-dir=${profile.folder}`, `--cpu-prof-name=${profile.name}-${Date.now()}.cpuprofile`]
+  profile === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${join(profile.folder, profile.name)}`]
 
 /** The worker's side: answers its parent until that says SIGTERM or is gone. */
 export function answerParent<Question>(

@@ -8,12 +8,13 @@ import {
   row,
   type Section
 } from '../benchmark.ts'
+import { Federation } from '../federation.ts'
 import { Scratch } from '../scratch.ts'
 import { cpuSeconds, programPath } from '../system.ts'
 import { Worker } from '../worker.ts'
-import type { Answered, ToClient, Transferred } from './client.ts'
-import { Federation } from './federation.ts'
+import type { ToClient, Transferred } from './client.ts'
 import { CONNECTIONS, SMALL_BODY_BYTES } from './limits.ts'
+import type { Answered } from './load.ts'
 import { type Nginx, startNginx } from './nginx.ts'
 import type { ToUpstream, UpstreamListening } from './upstream.ts'
 import { runWrk, type WrkRun } from './wrk.ts'
@@ -60,7 +61,15 @@ async function load(
   durationMs: number
 ): Promise<Loaded> {
   const before = await Promise.all(at.pids.map(cpuSeconds))
-  const question: ToClient = { kind: 'requests', url: at.url, method, path: '/small.txt', tokens, durationMs }
+  const question: ToClient = {
+    kind: 'requests',
+    url: at.url,
+    method,
+    path: '/small.txt',
+    tokens,
+    durationMs,
+    perSecond: null
+  }
   const answered = await ask<Answered>(client, question)
   if (answered.failed > 0) throw new Error(`${answered.failed} of ${answered.requests} requests failed`)
   const after = await Promise.all(at.pids.map(cpuSeconds))
@@ -103,14 +112,21 @@ const cpuMicroseconds = ({ answered, cpuSeconds: used }: Loaded, process: number
 function getSection(rounds: readonly Round[]): Section {
   const of = (value: (round: Round) => number): readonly number[] => rounds.map(value)
   const own = 'node-daemon, coordinator and instance'
+  const nginxOrWrk = rounds.some(({ nginx }) => nginx === null) ? 'nginx' : 'wrk'
   return {
     title: `GET of ${SMALL_BODY_BYTES} bytes by token through the tunnel, ${CONNECTIONS} connections kept alive`,
     rows: [
-      ...compared('requests/s', 'more', { what: own, values: of(({ gets }) => perSecond(gets)) }, [
-        { what: 'nginx → node:http', ...measured(rounds, ({ nginx }) => (nginx ? perSecond(nginx.gets) : undefined)) }
+      ...compared('requests/s', 'rate', { what: own, values: of(({ gets }) => perSecond(gets)) }, [
+        {
+          what: 'nginx → node:http',
+          ...measured(rounds, ({ nginx }) => (nginx ? perSecond(nginx.gets) : undefined), 'nginx')
+        }
       ]),
-      ...compared('requests/s of CPU time', 'more', { what: own, values: of(({ gets }) => perCpuSecond(gets)) }, [
-        { what: 'nginx alone', ...measured(rounds, ({ nginx }) => (nginx ? perCpuSecond(nginx.gets) : undefined)) }
+      ...compared('requests/s of CPU time', 'rate', { what: own, values: of(({ gets }) => perCpuSecond(gets)) }, [
+        {
+          what: 'nginx alone',
+          ...measured(rounds, ({ nginx }) => (nginx ? perCpuSecond(nginx.gets) : undefined), 'nginx')
+        }
       ]),
       row('coordinator, CPU a request', 'µs', { values: of(({ gets }) => cpuMicroseconds(gets, 0)) }),
       row('instance, CPU a request', 'µs', { values: of(({ gets }) => cpuMicroseconds(gets, 1)) }),
@@ -119,32 +135,32 @@ function getSection(rounds: readonly Round[]): Section {
       row(
         'nginx, p50',
         'ms',
-        measured(rounds, ({ nginx }) => nginx?.gets.answered.p50Ms)
+        measured(rounds, ({ nginx }) => nginx?.gets.answered.p50Ms, 'nginx')
       ),
       row(
         'nginx, p99',
         'ms',
-        measured(rounds, ({ nginx }) => nginx?.gets.answered.p99Ms)
+        measured(rounds, ({ nginx }) => nginx?.gets.answered.p99Ms, 'nginx')
       ),
       row(
         'node-daemon, by wrk',
         'requests/s',
-        measured(rounds, ({ wrk }) => wrk?.perSecond)
+        measured(rounds, ({ wrk }) => wrk?.perSecond, 'wrk')
       ),
       row(
         'node-daemon, by wrk, p99',
         'ms',
-        measured(rounds, ({ wrk }) => wrk?.p99Ms)
+        measured(rounds, ({ wrk }) => wrk?.p99Ms, 'wrk')
       ),
       row(
         'nginx, by wrk',
         'requests/s',
-        measured(rounds, ({ nginx }) => nginx?.wrk?.perSecond)
+        measured(rounds, ({ nginx }) => nginx?.wrk?.perSecond, nginxOrWrk)
       ),
       row(
         'nginx, by wrk, p99',
         'ms',
-        measured(rounds, ({ nginx }) => nginx?.wrk?.p99Ms)
+        measured(rounds, ({ nginx }) => nginx?.wrk?.p99Ms, nginxOrWrk)
       )
     ]
   }
@@ -196,17 +212,17 @@ function largeSection(rounds: readonly Round[], sizeBytes: number): Section {
   return {
     title: `One file of ${sizeBytes / MIB} MiB`,
     rows: [
-      ...compared('MiB/s', 'more', { what: 'download', values: of(({ downloadMs }) => downloadMs) }, [
-        { what: 'download, nginx → node:http', ...measured(rounds, ({ nginx }) => rate(nginx?.downloadMs)) }
+      ...compared('MiB/s', 'rate', { what: 'download', values: of(({ downloadMs }) => downloadMs) }, [
+        { what: 'download, nginx → node:http', ...measured(rounds, ({ nginx }) => rate(nginx?.downloadMs), 'nginx') }
       ]),
       ...compared(
         'MiB/s',
-        'more',
+        'rate',
         { what: 'upload', values: of(({ uploadMs }) => uploadMs), note: 'until durable in the main repository' },
         [
           {
             what: 'upload, nginx → node:http',
-            ...measured(rounds, ({ nginx }) => rate(nginx?.uploadMs)),
+            ...measured(rounds, ({ nginx }) => rate(nginx?.uploadMs), 'nginx'),
             note: 'thrown away'
           }
         ]
@@ -230,7 +246,7 @@ export const frontDoorBenchmark: Benchmark = {
     await using scratch = await Scratch.create()
     await using client = Worker.start(scratch, CLIENT)
     await using upstream = Worker.start(scratch, UPSTREAM)
-    await using federation = await Federation.start(scratch, options, CONNECTIONS)
+    await using federation = await Federation.start(scratch, options, { users: CONNECTIONS })
     const nginx = await nginxOf(scratch, upstream)
     const stage: Stage = { options, client, federation, nginx, wrk: await programPath('wrk') }
     const { coordinator, instance } = federation.pids

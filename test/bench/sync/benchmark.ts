@@ -1,32 +1,16 @@
 import { join } from 'node:path'
-import type { Benchmark, BenchOptions } from '../benchmark.ts'
-import { Scratch } from '../scratch.ts'
-import { programPath } from '../system.ts'
-import { copyFolder, type RsyncDaemon, startRsync } from './copies.ts'
+import type { Benchmark, BenchOptions, Section } from '../benchmark.ts'
+import { copyFolder } from './copies.ts'
 import { insertByte, writeRandomFile, writeSmallFiles } from './files.ts'
+import { runHelia } from './helia.ts'
+import { againByPeers, firstByPeers, type Stage, settled, staged } from './in-turn.ts'
+import { liveSections } from './live.ts'
+import { longSection } from './long.ts'
 import { Pair } from './pair.ts'
-import { type LargeRound, largeSections, type RsyncRuns, type SmallRound, smallSections } from './report.ts'
+import { type LargeRound, largeSections, type UnchangedRound, unchangedSection } from './report.ts'
 
-interface Stage {
-  readonly scratch: Scratch
-  readonly rsync: RsyncDaemon | null
-  readonly options: BenchOptions
-}
-
-async function firstByRsync(rsync: RsyncDaemon | null, files: string): Promise<Omit<RsyncRuns, 'again'> | null> {
-  if (rsync === null) return null
-  const first = await rsync.copy(files, 'first', { fsync: false })
-  return { first, fsynced: await rsync.copy(files, 'fsynced', { fsync: true }) }
-}
-
-async function againByRsync(
-  rsync: RsyncDaemon | null,
-  files: string,
-  before: Omit<RsyncRuns, 'again'> | null
-): Promise<RsyncRuns | null> {
-  if (rsync === null || before === null) return null
-  return { ...before, again: await rsync.copy(files, 'first', { fsync: false }) }
-}
+/** Of the files that nobody changes: only their number counts. */
+const UNCHANGED_BYTES = 256
 
 async function rawStream({ scratch, options }: Stage): Promise<LargeRound['raw']> {
   await using pair = await Pair.start(scratch, 'raw', options)
@@ -34,52 +18,68 @@ async function rawStream({ scratch, options }: Stage): Promise<LargeRound['raw']
 }
 
 async function largeRound(stage: Stage): Promise<LargeRound> {
-  const { scratch, rsync, options } = stage
+  const { scratch, peers, options } = stage
+  const next = <T>(work: () => Promise<T>): Promise<T> => settled(scratch, work)
   const raw = await rawStream(stage)
   await using pair = await Pair.start(scratch, 'large', options)
   const { files } = pair
   const file = join(files, 'random.bin')
   await writeRandomFile(file, options.sizeBytes)
-  const first = await pair.sync()
-  const byRsync = await firstByRsync(rsync, files)
-  const copyMs = await copyFolder(files, join(scratch.folder, 'copy'), { sync: false })
-  const copySyncedMs = await copyFolder(files, join(scratch.folder, 'copy-synced'), { sync: true })
+  const first = await next(() => pair.sync())
+  const byPeers = await firstByPeers(stage, files)
+  const copyMs = await next(() => copyFolder(files, join(scratch.folder, 'copy'), { sync: false }))
+  const copySyncedMs = await next(() => copyFolder(files, join(scratch.folder, 'copy-synced'), { sync: true }))
+  const helia = await next(() => runHelia(scratch, file, options.sizeBytes))
   await insertByte(file, options.sizeBytes)
-  const again = await pair.sync()
-  const byRsyncAgain = await againByRsync(rsync, files, byRsync)
-  return { raw, first, again, peak: await pair.peakBytes(), rsync: byRsyncAgain, copyMs, copySyncedMs }
+  const again = await next(() => pair.sync())
+  const byPeersAgain = await againByPeers(stage, files, 'random.bin')
+  const peak = { ...(await pair.peakBytes()), syncthing: (await peers.syncthing?.peakBytes()) ?? null }
+  return {
+    raw,
+    first: { product: first, ...byPeers },
+    again: { product: again, ...byPeersAgain },
+    copyMs,
+    copySyncedMs,
+    helia,
+    peak
+  }
 }
 
-async function smallRound({ scratch, rsync, options }: Stage): Promise<SmallRound> {
-  await using pair = await Pair.start(scratch, 'small', options)
-  const { files } = pair
-  await writeSmallFiles(files, options.files)
-  const first = await pair.sync()
-  const byRsync = await firstByRsync(rsync, files)
-  const copyMs = await copyFolder(files, join(scratch.folder, 'copy'), { sync: false })
-  const again = await pair.sync()
-  return { first, again, rsync: await againByRsync(rsync, files, byRsync), copyMs }
-}
-
-/** In a folder of its own, with fresh processes on both sides. */
-async function staged<T>(options: BenchOptions, work: (stage: Stage) => Promise<T>): Promise<T> {
-  await using scratch = await Scratch.create()
-  const program = await programPath('rsync')
-  const rsync = program === null ? null : await startRsync(scratch, program, join(scratch.folder, 'rsync'))
-  return await work({ scratch, rsync, options })
+/** All is taken once; then each looks for changes in turn, again and again. */
+async function unchangedRounds(options: BenchOptions): Promise<UnchangedRound[]> {
+  return staged(options, async (stage) => {
+    await using pair = await Pair.start(stage.scratch, 'unchanged', options)
+    const { files } = pair
+    await writeSmallFiles(files, options.unchangedFiles, UNCHANGED_BYTES)
+    await pair.sync()
+    await firstByPeers(stage, files)
+    const rounds: UnchangedRound[] = []
+    for (let number = 1; number <= options.rounds; number++) {
+      const product = await settled(stage.scratch, () => pair.sync())
+      rounds.push({ product, ...(await againByPeers(stage, files, null)) })
+    }
+    return rounds
+  })
 }
 
 export const syncBenchmark: Benchmark = {
   name: 'sync',
-  about: 'a workspace into the main repository: a large file, one byte inserted, many small files; beside rsync and cp',
+  about:
+    'a workspace into the main repository: a large file, one byte inserted, files that do not change, ' +
+    'changes until they are durable, an upload, memory; beside rsync, Syncthing, restic, Helia and cp',
   async run(options) {
     const large: LargeRound[] = []
-    const small: SmallRound[] = []
     for (let number = 1; number <= options.rounds; number++) {
-      options.say(`round ${number} of ${options.rounds}`)
+      options.say(`a large file, round ${number} of ${options.rounds}`)
       large.push(await staged(options, largeRound))
-      small.push(await staged(options, smallRound))
     }
-    return [...largeSections(large, options.sizeBytes), ...smallSections(small, options.files)]
+    options.say('files that do not change')
+    const unchanged = await unchangedRounds(options)
+    const sections: Section[] = largeSections(large, options.sizeBytes)
+    sections.push(unchangedSection(unchanged, options.unchangedFiles))
+    sections.push(...(await liveSections(options)))
+    options.say('the memory of an instance')
+    sections.push(await longSection(options))
+    return sections
   }
 }

@@ -20,11 +20,11 @@ export async function writeRandomFile(path: string, bytes: number): Promise<void
 }
 
 /** Many files of random bytes in folders of a few hundred, on disk on return. */
-export async function writeSmallFiles(folder: string, count: number): Promise<void> {
+export async function writeSmallFiles(folder: string, count: number, bytes: number = SMALL_BYTES): Promise<void> {
   for (let index = 0; index < count; index++) {
     const inner = join(folder, `folder-${Math.floor(index / FILES_PER_FOLDER)}`)
     if (index % FILES_PER_FOLDER === 0) await mkdir(inner, { recursive: true })
-    await writeFile(join(inner, `file-${index}`), randomFillSync(Buffer.alloc(SMALL_BYTES)))
+    await writeFile(join(inner, `file-${index}`), randomFillSync(Buffer.alloc(bytes)))
   }
   await output('sync', ['--file-system', folder])
 }
@@ -41,4 +41,14 @@ export async function insertByte(path: string, bytes: number): Promise<void> {
     await handle.sync()
   }
   await rename(next, path)
+}
+
+/** Other bytes for each number, so that equal chunks are not stored once; cheap, since it is not what is measured. */
+export function salted(part: Uint8Array, number: number): Buffer {
+  const fresh = Buffer.alloc(part.length)
+  fresh.set(part)
+  const words = new Uint32Array(fresh.buffer, fresh.byteOffset, Math.floor(fresh.length / 4))
+  const salt = Math.imul(number + 1, 0x9e3779b1)
+  for (let index = 0; index < words.length; index++) words[index] = (words[index] ?? 0) ^ salt
+  return fresh
 }

@@ -4,35 +4,26 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { Block } from '../../../src/core/blocks.ts'
-import type * as clocks from '../../../src/core/clock.ts'
-import type * as identities from '../../../src/core/identity.ts'
 import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
-import type * as logs from '../../../src/core/log.ts'
 import type * as randoms from '../../../src/core/random.ts'
 import type { Link } from '../../../src/network/host.ts'
-import type * as hosts from '../../../src/network/libp2p-host.ts'
 import type * as levels from '../../../src/store/level.ts'
 import type * as homes from '../../../src/sync/home.ts'
-import type * as rates from '../../../src/sync/rate-limit.ts'
-import type * as clients from '../../../src/sync/repository-client.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
-import type * as uplinks from '../../../src/sync/uplink.ts'
 import type * as readers from '../../../src/worktree/worker-reader.ts'
 import type * as worktrees from '../../../src/worktree/worktree.ts'
 import { productModule } from '../product.ts'
 import { answerParent } from '../worker.ts'
+import { connectAsInstance, type RepositoryPlace } from './connect.ts'
 import { RAW_PROTOCOL } from './raw-protocol.ts'
 
 /** The instance's side: a workspace on disk and its home, connected to the repository as an instance is. */
 export type ToHome =
-  | {
+  | (RepositoryPlace & {
       readonly kind: 'open'
-      readonly dist: string
       /** The workspace's files lie in `files` below it. */
       readonly folder: string
-      readonly repository: PeerIdText
-      readonly addresses: readonly string[]
-    }
+    })
   /** Looks at all files, and answers once what changed has a receipt. */
   | { readonly kind: 'sync' }
   | { readonly kind: 'raw'; readonly bytes: number }
@@ -89,23 +80,17 @@ let data: Link
 let close = async (): Promise<void> => undefined
 
 async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<HomeOpened> {
-  const { dist, folder, repository, addresses } = question
-  const { systemClock } = await productModule<typeof clocks>(dist, 'core/clock.js')
+  const { dist, folder } = question
+  const connected = await connectAsInstance(question)
+  const remote = counted(connected.remote)
   const { systemRandom } = await productModule<typeof randoms>(dist, 'core/random.js')
-  const { silent } = await productModule<typeof logs>(dist, 'core/log.js')
-  const { createIdentity } = await productModule<typeof identities>(dist, 'core/identity.js')
-  const { startHost } = await productModule<typeof hosts>(dist, 'network/libp2p-host.js')
   const { openLevel } = await productModule<typeof levels>(dist, 'store/level.js')
-  const { RateLimit } = await productModule<typeof rates>(dist, 'sync/rate-limit.js')
-  const { Uplink } = await productModule<typeof uplinks>(dist, 'sync/uplink.js')
-  const { connectRepository } = await productModule<typeof clients>(dist, 'sync/repository-client.js')
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
   const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
   const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
-  const [clock, random, log, identity] = [systemClock(), systemRandom(), silent, await createIdentity()]
-  const host = await startHost({ identity, gate: { standing: () => 'member' }, clock, log }, { listen: [] })
-  const control = await host.dial(addresses, repository)
-  data = await host.dial(addresses, repository)
+  const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
+  const { host, identity, clock, log } = connected
+  data = connected.data
   const level = await openLevel(join(folder, 'state'))
   const reader = workerReader({ log })
   const worktree = new Worktree({
@@ -113,14 +98,10 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
     staging: join(folder, 'staging'),
     index: level,
     clock,
-    random,
+    random: systemRandom(),
     log,
     reader
   })
-  const limits = { upload: new Uplink(clock), download: new RateLimit(clock) }
-  const remote = counted(
-    await connectRepository({ control, data, coordinator: repository, ...limits, clock, log, onHead: () => undefined })
-  )
   sync = new HomeSync(
     {
       worktree,

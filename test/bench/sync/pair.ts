@@ -14,6 +14,25 @@ export interface PairSynced extends Synced {
   readonly cpuSeconds: { readonly repository: number; readonly home: number }
 }
 
+export const profileOf = (
+  { profileFolder }: BenchOptions,
+  name: string
+): { readonly folder: string; readonly name: string } | null =>
+  profileFolder === null ? null : { folder: profileFolder, name }
+
+/** A main repository in a process of its own. */
+export async function startRepository(
+  scratch: Scratch,
+  name: string,
+  options: BenchOptions
+): Promise<RepositoryOpened & { readonly worker: Worker }> {
+  const worker = Worker.start(scratch, REPOSITORY, profileOf(options, `${name}-repository`))
+  const folder = join(scratch.folder, name, 'coordinator')
+  await mkdir(folder, { recursive: true })
+  const opening: ToRepository = { kind: 'open', dist: options.dist, folder }
+  return { worker, ...(await worker.ask<RepositoryOpened>(opening)) }
+}
+
 /** A repository and a home in two processes, connected. */
 export class Pair implements AsyncDisposable {
   /** The workspace's files. */
@@ -27,20 +46,16 @@ export class Pair implements AsyncDisposable {
     this.#home = home
   }
 
-  static async start(scratch: Scratch, name: string, { dist, profileFolder }: BenchOptions): Promise<Pair> {
-    const profile = (side: string): { folder: string; name: string } | null =>
-      profileFolder === null ? null : { folder: profileFolder, name: `${name}-${side}` }
-    const folder = join(scratch.folder, name)
-    await mkdir(join(folder, 'home', 'files'), { recursive: true })
-    const repository = Worker.start(scratch, REPOSITORY, profile('repository'))
-    const opening: ToRepository = { kind: 'open', dist, folder: join(folder, 'coordinator') }
-    const { peer, addresses } = await repository.ask<RepositoryOpened>(opening)
-    const home = Worker.start(scratch, HOME, profile('home'))
-    const joining: ToHome = { kind: 'open', dist, folder: join(folder, 'home'), repository: peer, addresses }
+  static async start(scratch: Scratch, name: string, options: BenchOptions): Promise<Pair> {
+    const folder = join(scratch.folder, name, 'home')
+    await mkdir(join(folder, 'files'), { recursive: true })
+    const { worker: repository, peer, addresses } = await startRepository(scratch, name, options)
+    const home = Worker.start(scratch, HOME, profileOf(options, `${name}-home`))
+    const joining: ToHome = { kind: 'open', dist: options.dist, folder, repository: peer, addresses }
     const joined = await home.ask<HomeOpened>(joining)
     const welcome: ToRepository = { kind: 'home', peer: joined.peer }
     await repository.ask(welcome)
-    return new Pair(join(folder, 'home', 'files'), repository, home)
+    return new Pair(join(folder, 'files'), repository, home)
   }
 
   /** Publishes what is on disk; ends with the repository's receipt. */

@@ -1,32 +1,22 @@
 import { compared, MIB, measured, row, type Section } from '../benchmark.ts'
-import type { RsyncRun } from './copies.ts'
-import { SMALL_BYTES } from './files.ts'
+import { HELIA_BYTES_MAX, type HeliaRun } from './helia.ts'
+import type { AgainRuns, FirstRuns } from './in-turn.ts'
 import type { PairSynced } from './pair.ts'
-
-export interface RsyncRuns {
-  readonly first: RsyncRun
-  readonly fsynced: RsyncRun
-  readonly again: RsyncRun
-}
 
 /** One large file. `again` is after one byte was inserted. */
 export interface LargeRound {
   readonly raw: { readonly ms: number; readonly cpuSeconds: number }
-  readonly first: PairSynced
-  readonly again: PairSynced
-  readonly peak: { readonly repository: number; readonly home: number }
-  readonly rsync: RsyncRuns | null
+  readonly first: FirstRuns & { readonly product: PairSynced }
+  readonly again: AgainRuns & { readonly product: PairSynced }
+  readonly helia: HeliaRun | null
   readonly copyMs: number
   readonly copySyncedMs: number
+  /** The larger of both processes of Syncthing. */
+  readonly peak: { readonly repository: number; readonly home: number; readonly syncthing: number | null }
 }
 
-/** Many small files. `again` is without any change. */
-export interface SmallRound {
-  readonly first: PairSynced
-  readonly again: PairSynced
-  readonly rsync: RsyncRuns | null
-  readonly copyMs: number
-}
+/** Many files, none of which has changed. */
+export type UnchangedRound = AgainRuns & { readonly product: PairSynced }
 
 export function largeSections(rounds: readonly LargeRound[], sizeBytes: number): Section[] {
   const mebibytes = sizeBytes / MIB
@@ -34,117 +24,142 @@ export function largeSections(rounds: readonly LargeRound[], sizeBytes: number):
 }
 
 function firstSection(rounds: readonly LargeRound[], mebibytes: number): Section {
-  const of = (ms: (round: LargeRound) => number | undefined) =>
-    measured(rounds, (round) => {
-      const value = ms(round)
-      return value === undefined ? undefined : mebibytes / (value / 1000)
-    })
+  const rate = (ms: number | undefined, of: number = mebibytes): number | undefined =>
+    ms === undefined ? undefined : of / (ms / 1000)
   const cpu = (seconds: (round: LargeRound) => number) => measured(rounds, (round) => mebibytes / seconds(round))
-  const both = ({ first }: LargeRound): number => first.cpuSeconds.repository + first.cpuSeconds.home
+  const both = ({ first: { product } }: LargeRound): number => product.cpuSeconds.repository + product.cpuSeconds.home
+  const heliaMebibytes = Math.min(mebibytes, HELIA_BYTES_MAX / MIB)
   return {
     title: `First sync of one file of ${mebibytes} MiB of random bytes, until the signed receipt`,
     rows: [
       ...compared(
         'MiB/s',
-        'more',
-        { what: 'node-daemon', note: 'hashed twice, fsynced', ...of(({ first }) => first.ms) },
+        'rate',
+        {
+          what: 'node-daemon',
+          note: 'hashed twice, fsynced',
+          ...measured(rounds, ({ first }) => rate(first.product.ms))
+        },
         [
-          { what: 'raw libp2p stream', note: 'no disk, no hash', ...of(({ raw }) => raw.ms) },
-          { what: 'rsync daemon', note: 'no fsync', ...of(({ rsync }) => rsync?.first.ms) },
-          { what: 'rsync daemon --fsync', ...of(({ rsync }) => rsync?.fsynced.ms) },
-          { what: 'cp', note: 'no fsync', ...of(({ copyMs }) => copyMs) },
-          { what: 'cp, sync', ...of(({ copySyncedMs }) => copySyncedMs) }
+          { what: 'raw libp2p stream', note: 'no disk, no hash', ...measured(rounds, ({ raw }) => rate(raw.ms)) },
+          {
+            what: 'Syncthing, A → B',
+            note: 'hashed, fsynced',
+            ...measured(rounds, ({ first }) => rate(first.syncthing?.ms), 'syncthing')
+          },
+          {
+            what: 'restic, local repository',
+            note: 'encrypted, fsynced',
+            ...measured(rounds, ({ first }) => rate(first.restic?.ms), 'restic')
+          },
+          {
+            what: 'Helia, Bitswap',
+            note: `${heliaMebibytes} MiB only, fetched after the import, no fsync`,
+            ...measured(rounds, ({ helia }) => rate(helia?.fetchMs, heliaMebibytes), 'helia')
+          },
+          {
+            what: 'rsync daemon',
+            note: 'no fsync',
+            ...measured(rounds, ({ first }) => rate(first.rsync?.plain.ms), 'rsync')
+          },
+          { what: 'rsync daemon --fsync', ...measured(rounds, ({ first }) => rate(first.rsync?.fsynced.ms), 'rsync') },
+          { what: 'cp', note: 'no fsync', ...measured(rounds, ({ copyMs }) => rate(copyMs)) },
+          { what: 'cp, sync', ...measured(rounds, ({ copySyncedMs }) => rate(copySyncedMs)) }
         ]
       ),
-      ...compared('MiB/s of CPU time', 'more', { what: 'node-daemon, both processes', ...cpu(both) }, [
+      ...compared('MiB/s of CPU time', 'rate', { what: 'node-daemon, both processes', ...cpu(both) }, [
         { what: 'raw libp2p stream, both processes', ...cpu(({ raw }) => raw.cpuSeconds) }
       ]),
-      row(
-        'node-daemon, CPU, repository',
-        's',
-        measured(rounds, ({ first }) => first.cpuSeconds.repository)
-      ),
-      row(
-        'node-daemon, CPU, workspace',
-        's',
-        measured(rounds, ({ first }) => first.cpuSeconds.home)
-      )
+      row('node-daemon, CPU, repository', 's', {
+        values: rounds.map(({ first }) => first.product.cpuSeconds.repository)
+      }),
+      row('node-daemon, CPU, workspace', 's', { values: rounds.map(({ first }) => first.product.cpuSeconds.home) }),
+      ...wireRows(rounds.map(({ first: { rsync, ...first } }) => ({ ...first, rsync: rsync?.plain ?? null })))
     ]
   }
 }
 
+/** Of all that crossed the connections, both ways. */
+function wireRows(rounds: readonly UnchangedRound[]): Section['rows'] {
+  const kibibytes = (bytes: number | undefined): number | undefined => (bytes === undefined ? undefined : bytes / 1024)
+  return compared(
+    'KiB on the wire',
+    'amount',
+    { what: 'node-daemon', ...measured(rounds, ({ product }) => kibibytes(product.wireBytes)) },
+    [
+      { what: 'Syncthing', ...measured(rounds, ({ syncthing }) => kibibytes(syncthing?.wireBytes), 'syncthing') },
+      {
+        what: 'restic',
+        note: 'into its repository',
+        ...measured(rounds, ({ restic }) => kibibytes(restic?.addedBytes), 'restic')
+      },
+      { what: 'rsync daemon', ...measured(rounds, ({ rsync }) => kibibytes(rsync?.wireBytes), 'rsync') }
+    ]
+  )
+}
+
+/** How long each took to find what changed, if anything. */
+export function againRows(rounds: readonly UnchangedRound[], note?: string): Section['rows'] {
+  return compared(
+    'ms',
+    'time',
+    { what: 'node-daemon', ...(note !== undefined && { note }), ...measured(rounds, ({ product }) => product.ms) },
+    [
+      { what: 'Syncthing, A → B', ...measured(rounds, ({ syncthing }) => syncthing?.ms, 'syncthing') },
+      { what: 'restic', ...measured(rounds, ({ restic }) => restic?.ms, 'restic') },
+      { what: 'rsync daemon', note: 'no fsync', ...measured(rounds, ({ rsync }) => rsync?.ms, 'rsync') }
+    ]
+  )
+}
+
 function insertSection(rounds: readonly LargeRound[], mebibytes: number): Section {
-  const of = (value: (round: LargeRound) => number | undefined) => measured(rounds, value)
+  const again = rounds.map((round) => round.again)
   return {
     title: `One byte inserted in the middle of those ${mebibytes} MiB`,
     rows: [
-      ...compared('ms', 'less', { what: 'node-daemon', note: 'fsynced', ...of(({ again }) => again.ms) }, [
-        { what: 'rsync daemon', note: 'no fsync', ...of(({ rsync }) => rsync?.again.ms) }
-      ]),
-      ...compared('KiB on the wire', 'less', { what: 'node-daemon', ...of(({ again }) => again.wireBytes / 1024) }, [
-        { what: 'rsync daemon', ...of(({ rsync }) => (rsync ? rsync.again.wireBytes / 1024 : undefined)) }
-      ]),
-      row(
-        'node-daemon',
-        'chunks',
-        of(({ again }) => again.chunks)
-      ),
-      row(
-        'node-daemon',
-        'tree nodes',
-        of(({ again }) => again.nodes)
-      )
+      ...againRows(again, 'fsynced'),
+      ...wireRows(again),
+      row('node-daemon', 'chunks', { values: again.map(({ product }) => product.chunks) }),
+      row('node-daemon', 'tree nodes', { values: again.map(({ product }) => product.nodes) })
     ]
   }
 }
 
 function memorySection(rounds: readonly LargeRound[]): Section {
+  const mebibytes = (bytes: (round: LargeRound) => number | null, peer?: 'syncthing') =>
+    measured(
+      rounds,
+      (round) => {
+        const value = bytes(round)
+        return value === null ? undefined : value / MIB
+      },
+      peer
+    )
   return {
     title: 'Peak resident memory after both',
     rows: [
       row(
         'the process with the repository',
         'MiB',
-        measured(rounds, ({ peak }) => peak.repository / MIB)
+        mebibytes(({ peak }) => peak.repository)
       ),
       row(
         'the process with the workspace',
         'MiB',
-        measured(rounds, ({ peak }) => peak.home / MIB)
+        mebibytes(({ peak }) => peak.home)
+      ),
+      row(
+        'the larger one of Syncthing',
+        'MiB',
+        mebibytes(({ peak }) => peak.syncthing, 'syncthing')
       )
     ]
   }
 }
 
-export function smallSections(rounds: readonly SmallRound[], files: number): Section[] {
-  const count = files.toLocaleString('en')
-  const of = (value: (round: SmallRound) => number | undefined) => measured(rounds, value)
-  return [
-    {
-      title: `First sync of ${count} files of ${SMALL_BYTES / 1024} KiB, until the signed receipt`,
-      rows: [
-        ...compared('ms', 'less', { what: 'node-daemon', note: 'fsynced', ...of(({ first }) => first.ms) }, [
-          { what: 'rsync daemon', note: 'no fsync', ...of(({ rsync }) => rsync?.first.ms) },
-          { what: 'rsync daemon --fsync', ...of(({ rsync }) => rsync?.fsynced.ms) },
-          { what: 'cp', note: 'no fsync', ...of(({ copyMs }) => copyMs) }
-        ]),
-        row(
-          'node-daemon, CPU, repository',
-          'ms',
-          of(({ first }) => first.cpuSeconds.repository * 1000)
-        ),
-        row(
-          'node-daemon, CPU, workspace',
-          'ms',
-          of(({ first }) => first.cpuSeconds.home * 1000)
-        )
-      ]
-    },
-    {
-      title: `A look at all ${count} files where nothing has changed`,
-      rows: compared('ms', 'less', { what: 'node-daemon', ...of(({ again }) => again.ms) }, [
-        { what: 'rsync daemon', ...of(({ rsync }) => rsync?.again.ms) }
-      ])
-    }
-  ]
+export function unchangedSection(rounds: readonly UnchangedRound[], files: number): Section {
+  return {
+    title: `A look at ${files.toLocaleString('en')} files of which none has changed`,
+    rows: againRows(rounds)
+  }
 }
