@@ -88,7 +88,6 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
   const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
   const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
-  const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
   const { host, identity, clock, log } = connected
   data = connected.data
   const level = await openLevel(join(folder, 'state'))
