@@ -50,6 +50,8 @@ import { VERSION } from './version.ts'
 
 export const HEARTBEAT_MS = 500
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
+/** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
+const RESERVE_BYTES = 64 * 1024 * 1024
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 const COOKIE_KEY_FILE = 'cookie.key'
@@ -108,7 +110,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     disk: nodeDisk(folder.path),
     index: levelIndex(join(folder.path, 'repository', 'index')),
     log,
-    clock
+    clock,
+    reserveBytes: RESERVE_BYTES
   })
   shutdown.later('the main repository', () => repository.close())
 

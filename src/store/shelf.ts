@@ -8,6 +8,7 @@ import type { Location, Position } from './car.ts'
 import type { ClosureView, HeldState } from './closure.ts'
 import { DamageRows } from './damage-rows.ts'
 import { type Disk, isUnreadable } from './disk.ts'
+import { FreeRoom } from './free-room.ts'
 import { Horizon } from './horizon.ts'
 import type { LevelStore } from './level.ts'
 import type { Packs } from './packs.ts'
@@ -62,7 +63,7 @@ export class Shelf {
   readonly horizon: Horizon
   readonly damage: DamageRows
   readonly #log: Logger
-  readonly #disk: Disk
+  readonly #room: FreeRoom
   readonly #reserveBytes: number
   readonly #checkpointBytes: number
   #generation: number
@@ -81,7 +82,7 @@ export class Shelf {
     this.packs = deps.packs
     this.horizon = new Horizon(deps.clock, deps.packs.end)
     this.damage = opened.damage
-    this.#disk = deps.disk
+    this.#room = new FreeRoom(deps.disk, deps.clock)
     this.#log = deps.log
     this.#reserveBytes = deps.reserveBytes
     this.#checkpointBytes = deps.checkpointBytes
@@ -294,7 +295,7 @@ export class Shelf {
   async #refuseWithoutRoom(blocks: readonly Block[]): Promise<void> {
     if (this.#reserveBytes === 0) return
     const wanted = blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
-    if ((await this.#disk.freeBytes()) >= wanted + this.#reserveBytes) return
+    if (await this.#room.take(wanted, this.#reserveBytes)) return
     throw new NodeDaemonError('NO_SPACE', 'the main repository has no room for more', {
       advice: 'free some space on the disk of the main repository; writing goes on by itself once there is room'
     })
