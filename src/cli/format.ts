@@ -55,7 +55,9 @@ export function ago(at: string | null | undefined, nowMs: number): string {
 
 /** Bytes that are not yet elsewhere, and since when. */
 export function unsynced(count: number | undefined, ageMs: number | undefined): string {
-  return count ? `${bytes(count)}, ${duration(ageMs)}` : 'none'
+  if (!count && !ageMs) return 'none'
+  // Changes that were not read yet are not counted.
+  return `${count ? bytes(count) : 'changes'}, ${duration(ageMs)}`
 }
 
 export const count = (number: number, one: string, many: string): string =>

@@ -10,8 +10,10 @@ export interface Api {
   get<T>(path: string): Promise<T>
   /** As `get`; `patient` waits up to ten minutes. */
   send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object, options?: { patient?: boolean }): Promise<T>
-  /** One object a line, until the daemon ends the answer or the signal is aborted. */
+  /** One object a line, until the daemon ends the answer or the signal is aborted. A last line with an error is thrown. */
   stream<T>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<T>
+  /** The bytes of an answer as they come. Rejects where it is cut short, or after ten minutes of silence. */
+  download(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array>
 }
 
 const SILENCE_MS = 30_000
@@ -72,17 +74,24 @@ function translated(place: ApiPlace, error: unknown): NodeDaemonError {
   })
 }
 
-function refusal(status: number, body: Uint8Array): NodeDaemonError {
-  const unclear = new NodeDaemonError('OUT_OF_REACH', `the answer ${status} is not one of node-daemon`, {
+const unclear = (status: number): NodeDaemonError =>
+  new NodeDaemonError('OUT_OF_REACH', `the answer ${status} is not one of node-daemon`, {
     advice: 'check that --api is the address of the admin listener'
   })
+
+/** The error that a daemon tells; null where this is none. */
+function errorIn(answer: object): NodeDaemonError | null {
+  const { error } = answer as { error?: Record<string, unknown> }
+  if (typeof error?.code !== 'string' || typeof error.message !== 'string') return null
+  const advice = typeof error.advice === 'string' ? { advice: parse.line(error.advice, 1000) } : {}
+  return new NodeDaemonError(parse.errorCode(error.code), parse.line(error.message, 1000), advice)
+}
+
+function refusal(status: number, body: Uint8Array): NodeDaemonError {
   try {
-    const { error } = JSON.parse(Buffer.from(body).toString()) as { error?: Record<string, unknown> }
-    if (typeof error?.code !== 'string' || typeof error.message !== 'string') return unclear
-    const advice = typeof error.advice === 'string' ? { advice: parse.line(error.advice, 1000) } : {}
-    return new NodeDaemonError(parse.errorCode(error.code), parse.line(error.message, 1000), advice)
+    return errorIn(JSON.parse(Buffer.from(body).toString()) as object) ?? unclear(status)
   } catch {
-    return unclear
+    return unclear(status)
   }
 }
 
@@ -157,7 +166,21 @@ export function connectApi(place: ApiPlace): Api {
     async *stream<T>(path: string, body: object, signal?: AbortSignal) {
       try {
         const message = await open('POST', path, body, 0, signal)
-        for await (const line of linesOf(message)) yield jsonOf<T>(line)
+        for await (const line of linesOf(message)) {
+          const value = jsonOf<T>(line)
+          if (typeof value === 'object' && value !== null && 'error' in value) throw errorIn(value) ?? unclear(200)
+          yield value
+        }
+        if (!message.complete) throw new NodeDaemonError('OUT_OF_REACH', 'the daemon did not finish its answer')
+      } catch (error) {
+        throw translated(place, error)
+      }
+    },
+    async *download(path: string, signal?: AbortSignal) {
+      try {
+        const message = await open('GET', path, undefined, PATIENCE_MS, signal)
+        for await (const part of message) yield part as Buffer
+        if (!message.complete) throw new NodeDaemonError('OUT_OF_REACH', 'the daemon did not finish its answer')
       } catch (error) {
         throw translated(place, error)
       }

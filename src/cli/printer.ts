@@ -13,6 +13,8 @@ export class Printer {
   readonly #terminal: Terminal
   readonly #colours: boolean
   #step = ''
+  /** Where a bar stands whose line is not ended. */
+  #drawnOn: 'out' | 'err' | null = null
 
   constructor(terminal: Terminal, json: boolean) {
     this.#terminal = terminal
@@ -49,18 +51,21 @@ export class Printer {
    *
    * @param done from 0 to 1
    * @param phase what is being done, in a word
+   * @param where `err` for what is no part of the result
    */
-  progress(done: number, text: string, phase = ''): void {
+  progress(done: number, text: string, phase = '', where: 'out' | 'err' = 'out'): void {
     if (this.json) return
+    const isTty = where === 'out' ? this.#terminal.outIsTty : this.#terminal.errIsTty
     const share = Number.isFinite(done) ? Math.min(1, Math.max(0, done)) : 0
-    const step = this.#terminal.outIsTty ? `${share} ${text}` : `${Math.floor(share * 10)} ${phase}`
+    const step = isTty ? `${share} ${text}` : `${Math.floor(share * 10)} ${phase}`
     if (step === this.#step) return
     this.#step = step
+    this.#drawnOn = isTty ? where : null
     const filled = Math.round(share * BAR_WIDTH)
     const percent = `${Math.floor(share * 100)} %`.padStart(5)
     const line = `${'█'.repeat(filled)}${'░'.repeat(BAR_WIDTH - filled)} ${percent}  ${clean(text)}`
     const room = this.#terminal.columns() - 1
-    this.#terminal.out(this.#terminal.outIsTty ? `\r\u001b[2K${[...line].slice(0, room).join('')}` : `${line}\n`)
+    this.#terminal[where](isTty ? `\r\u001b[2K${[...line].slice(0, room).join('')}` : `${line}\n`)
   }
 
   styled(style: Style, text: string): string {
@@ -68,7 +73,8 @@ export class Printer {
   }
 
   #endProgress(): void {
-    if (this.#step !== '' && this.#terminal.outIsTty) this.#terminal.out('\n')
+    if (this.#drawnOn !== null) this.#terminal[this.#drawnOn]('\n')
+    this.#drawnOn = null
     this.#step = ''
   }
 }

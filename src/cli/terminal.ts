@@ -5,6 +5,8 @@ import { NodeDaemonError } from '../core/errors.ts'
 /** What a command may touch of the process that it runs in. */
 export interface Terminal {
   out(text: string): void
+  /** Writes bytes as they are; resolves once there is room for more. */
+  outBytes(bytes: Uint8Array): Promise<void>
   err(text: string): void
   readonly outIsTty: boolean
   readonly errIsTty: boolean
@@ -44,6 +46,10 @@ function question(text: string): Promise<string> {
 export function processTerminal(): Terminal {
   return {
     out: (text) => void process.stdout.write(text),
+    outBytes: (bytes) =>
+      new Promise((resolve, reject) => {
+        process.stdout.write(bytes, (error) => (error == null ? resolve() : reject(error)))
+      }),
     err: (text) => void process.stderr.write(text),
     outIsTty: process.stdout.isTTY === true,
     errIsTty: process.stderr.isTTY === true,

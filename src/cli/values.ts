@@ -2,6 +2,7 @@ import { isIP } from 'node:net'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isServiceName } from '../core/ids.ts'
 import type { HostPort } from '../daemon/options.ts'
+import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type LimitSchedule } from '../sync/limit-schedule.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
@@ -145,6 +146,20 @@ export function serviceName(text: string): string {
   return text
 }
 
+const COMMAND_CHARACTERS_MAX = 4000
+
+/** `files=/path/to/script --flag` as a pair: a service, and a line for the shell. */
+export function serviceCommand(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const name = text.slice(0, Math.max(0, at))
+  const command = text.slice(at + 1)
+  const isCommand = command.trim() !== '' && command.length <= COMMAND_CHARACTERS_MAX && !command.includes('\0')
+  if (!isServiceName(name) || !isCommand) {
+    throw bad(text, "a service's command", 'write it like files=/path/to/script')
+  }
+  return [name, command]
+}
+
 export function yesNo(text: string): boolean {
   if (['yes', 'true', 'on', '1'].includes(text.toLowerCase())) return true
   if (['no', 'false', 'off', '0'].includes(text.toLowerCase())) return false
@@ -203,6 +218,38 @@ export const orNone =
   <T>(parser: Parser<T>): Parser<T | null> =>
   (text) =>
     text === 'none' ? null : parser(text)
+
+const HEADS_MAX = 1_000_000
+
+/** `hours=48,days=30`: what is not said stays as it is by default. */
+export function retention(text: string): RetentionPolicy {
+  const counts = pairs(
+    text.split(',').map((part) => {
+      const [period = '', count = ''] = part.trim().split('=')
+      if (!Object.hasOwn(RETENTION, period)) {
+        const known = Object.keys(RETENTION).join(', ')
+        throw bad(text, `a list of counts of ${known}`, 'write it like minutes=120,hours=48,days=30,weeks=26,months=60')
+      }
+      return [period, whole(0, HEADS_MAX)(count)] as const
+    })
+  )
+  return { ...RETENTION, ...counts }
+}
+
+const DAY = /^\d{4}-\d{2}-\d{2}$/
+const AT = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?([Zz]|[+-]\d{2}:\d{2})?$/
+
+/** A moment in Unix milliseconds: `2026-01-31T12:00:00Z`, a day, or how long ago, such as `2h`. Without a zone it is local time. */
+export const moment =
+  (nowMs: () => number): Parser<number> =>
+  (text) => {
+    const trimmed = text.trim()
+    // A day alone would be taken for one of UTC.
+    const at = DAY.test(trimmed) ? Date.parse(`${trimmed}T00:00:00`) : Date.parse(trimmed)
+    if ((DAY.test(trimmed) || AT.test(trimmed)) && !Number.isNaN(at)) return at
+    if (/^[\d.]+[a-z]/.test(trimmed)) return nowMs() - duration(trimmed)
+    throw bad(text, 'a time', 'write it like 2026-01-31T12:00:00Z, or how long ago, like 2h or 3d')
+  }
 
 /** `KEY=VALUE` words as an object; a key that stands twice is refused. */
 export function pairs<T>(entries: readonly (readonly [string, T])[]): Record<string, T> {

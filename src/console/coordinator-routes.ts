@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
 import * as input from './inputs.ts'
+import { REPOSITORY_ROUTES } from './repository-routes.ts'
 import { type Route, routesOf } from './route.ts'
 import { type CoordinatorService, TOPICS } from './service.ts'
 import * as view from './views.ts'
+import { WORKSPACE_ROUTES } from './workspace-routes.ts'
 
 const { json, file, changes } = routesOf<CoordinatorService>()
 
@@ -23,15 +25,10 @@ export const COORDINATOR_ROUTES: readonly Route<CoordinatorService>[] = [
     { summary: 'What the federation runs', role: 'viewer', output: z.array(view.serviceView) },
     (service) => service.services()
   ),
-  ...workspaces(),
+  ...WORKSPACE_ROUTES,
   ...users(),
   ...admins(),
-  json(
-    'GET',
-    '/repo/stats',
-    { summary: 'The main repository in figures', role: 'viewer', output: view.repositoryView },
-    (service) => service.repository()
-  ),
+  ...REPOSITORY_ROUTES,
   json(
     'GET',
     '/audit',
@@ -170,39 +167,6 @@ function invites(): Route<CoordinatorService>[] {
       '/invites/:id',
       { summary: 'Take an invite back', role: 'admin', output: view.done },
       (service, call) => service.removeInvite(call.caller, call.target)
-    )
-  ]
-}
-
-function workspaces(): Route<CoordinatorService>[] {
-  return [
-    json(
-      'GET',
-      '/workspaces',
-      {
-        summary: 'Workspaces by id, all or those that a search finds',
-        role: 'viewer',
-        input: input.workspaceSearch,
-        output: z.array(view.workspaceView)
-      },
-      (service, call) => service.workspaces(call.input)
-    ),
-    json(
-      'GET',
-      '/workspaces/:id',
-      { summary: 'One workspace in full', role: 'viewer', output: view.workspaceDetailView },
-      (service, call) => service.workspace(call.target)
-    ),
-    json(
-      'POST',
-      '/workspaces/:id/move',
-      {
-        summary: 'Give a workspace another home',
-        role: 'operator',
-        input: input.move,
-        output: view.moveView
-      },
-      (service, call) => service.move(call.caller, call.target, call.input.to)
     )
   ]
 }

@@ -123,7 +123,30 @@ export async function replyLines(response: ServerResponse, items: AsyncIterable<
   }
 }
 
-async function send(response: ServerResponse, text: string): Promise<void> {
+/**
+ * Sends bytes as they come, at the pace of the reader. An error before the first of them is answered as usual; one after
+ * it cuts the connection, so that nobody takes what came for complete.
+ */
+export async function replyBytes(
+  response: ServerResponse,
+  type: string,
+  parts: AsyncIterable<Uint8Array>,
+  headers: Headers
+): Promise<void> {
+  const iterator = parts[Symbol.asyncIterator]()
+  try {
+    const first = await iterator.next()
+    response.writeHead(200, { ...SAFETY_HEADERS, 'content-type': type, ...headers })
+    for (let part = first; part.done !== true && !response.destroyed; part = await iterator.next()) {
+      await send(response, part.value)
+    }
+    response.end()
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+async function send(response: ServerResponse, text: string | Uint8Array): Promise<void> {
   if (response.write(text)) return
   const { promise, resolve } = Promise.withResolvers<void>()
   response.once('drain', resolve).once('close', resolve)

@@ -4,12 +4,12 @@ import { NodeDaemonError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { ChangeStreams } from './changes.ts'
 import { COORDINATOR_ROUTES } from './coordinator-routes.ts'
-import { readJson, reply, replyError, replyJson, replyLines } from './exchange.ts'
+import { readJson, reply, replyBytes, replyError, replyJson, replyLines } from './exchange.ts'
 import { authenticate, checkHost, checkRole } from './gate.ts'
 import { INSTANCE_ROUTES } from './instance-routes.ts'
 import { Listener } from './listener.ts'
 import type { Metrics } from './metrics.ts'
-import { API_PREFIX, openApi } from './openapi.ts'
+import { API_PREFIX, CAR_TYPE, openApi } from './openapi.ts'
 import { PAGE_FILES } from './page/files.ts'
 import { matchRoute, type Route } from './route.ts'
 import type { AdminAccounts, Caller, CoordinatorService, InstanceService } from './service.ts'
@@ -154,13 +154,22 @@ function apiOf<Service>(api: {
       if (request.method === 'HEAD') return reply(response, 200, 'text/event-stream', '')
       return streams.serve(response, watch)
     }
+    if (route.kind === 'car') {
+      const headers = attachment(route.fileName(call.target))
+      if (request.method === 'HEAD') return reply(response, 200, CAR_TYPE, '', headers)
+      return replyBytes(response, CAR_TYPE, route.run(api.service, call), headers)
+    }
     const value = await route.run(api.service, call)
     if (route.kind === 'json') return replyJson(response, 200, value)
-    replyJson(response, 200, value, { 'content-disposition': `attachment; filename="${route.fileName(call.target)}"` })
+    replyJson(response, 200, value, attachment(route.fileName(call.target)))
   }
 
   return { exchange, close: () => streams.close() }
 }
+
+const attachment = (fileName: string): Record<string, string> => ({
+  'content-disposition': `attachment; filename="${fileName}"`
+})
 
 function only(methods: readonly string[], exchange: Exchange): Exchange {
   return async (request, response, url) => {

@@ -72,6 +72,26 @@ export const workspaceSearch = z.strictObject({
   after: z.string().max(TARGET_MAX).default(''),
   limit: z.coerce.number().int().min(1).max(100_000).default(100_000)
 })
+const PATH_MAX = 4096
+/** Which head of a workspace is meant; none of them: the newest. */
+const moment = {
+  at: z.iso.datetime({ offset: true }).optional().describe('the newest head that is not later'),
+  sequence: z.coerce.number().int().min(1).optional(),
+  head: z.string().min(1).max(TARGET_MAX).optional().describe('its CID, also of a diverged one')
+}
+const path = z
+  .string()
+  .max(PATH_MAX)
+  .refine((text) => !text.includes('\0'), 'must not hold NUL')
+  .default('')
+export const historyRange = z.strictObject({ limit: z.coerce.number().int().min(1).max(10_000).default(1000) })
+export const snapshotAt = z.strictObject({ ...moment, path })
+export const verifyOrder = z.strictObject({
+  maxBytes: z.int().min(1).optional().describe('read only the next share, of this many bytes')
+})
+export const gcOrder = z.strictObject({
+  full: z.boolean().default(false).describe('rewrite every pack with anything to give back')
+})
 export const signIn = z.union([
   z.strictObject({ token: z.string().min(1).max(256) }),
   z.strictObject({ link: z.string().min(1).max(256) })
@@ -85,4 +105,7 @@ export type LeaveOrder = z.infer<typeof leave>
 export type InviteOrder = z.infer<typeof invite>
 export type NewAdmin = z.infer<typeof newAdmin>
 export type SettingsChange = z.infer<typeof settings>
+export type SnapshotAt = z.infer<typeof snapshotAt>
+export type VerifyOrder = z.infer<typeof verifyOrder>
+export type GcOrder = z.infer<typeof gcOrder>
 export type WorkspaceSearch = z.infer<typeof workspaceSearch>

@@ -3,6 +3,7 @@ import { ERRORS } from '../core/errors.ts'
 import type { Route } from './route.ts'
 
 export const API_PREFIX = '/api/v1'
+export const CAR_TYPE = 'application/vnd.ipld.car'
 
 const ERROR_SCHEMA = {
   type: 'object',
@@ -23,6 +24,7 @@ const ERROR_SCHEMA = {
 const CONTENT_TYPES = {
   json: 'application/json',
   file: 'application/json',
+  car: CAR_TYPE,
   lines: 'application/x-ndjson',
   changes: 'text/event-stream'
 } as const

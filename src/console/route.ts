@@ -33,7 +33,8 @@ interface RouteHead {
 
 /**
  * One endpoint of an API, as a value: the router, the role check and the OpenAPI document read the same table.
- * `json` answers with one document, `lines` with one document a line, `changes` with a server-sent event per change.
+ * `json` answers with one document, `lines` with one document a line, `changes` with a server-sent event per change,
+ * `car` with the bytes of a CAR file.
  */
 export type Route<Service> = RouteHead &
   (
@@ -42,6 +43,11 @@ export type Route<Service> = RouteHead &
         readonly kind: 'file'
         fileName(target: string): string
         run(service: Service, call: Call<unknown>): Answer<unknown>
+      }
+    | {
+        readonly kind: 'car'
+        fileName(target: string): string
+        run(service: Service, call: Call<unknown>): AsyncIterable<Uint8Array>
       }
     | { readonly kind: 'lines'; run(service: Service, call: Call<unknown>): AsyncIterable<object> }
     | { readonly kind: 'changes'; run(service: Service, call: Call<unknown>): Watch }
@@ -90,7 +96,17 @@ export function routesOf<Service>() {
       fileName: spec.fileName,
       run: (service, call) => handle(service, checked(spec, call))
     }),
-    lines: <Input extends z.ZodType>(
+    car: <Input extends z.ZodType = typeof nothing>(
+      path: string,
+      spec: Spec<Input> & { fileName(target: string): string },
+      handle: Handler<Service, Input, AsyncIterable<Uint8Array>>
+    ): Route<Service> => ({
+      ...head('GET', path, spec),
+      kind: 'car',
+      fileName: spec.fileName,
+      run: (service, call) => handle(service, checked(spec, call))
+    }),
+    lines: <Input extends z.ZodType = typeof nothing>(
       path: string,
       spec: Spec<Input>,
       handle: Handler<Service, Input, AsyncIterable<object>>

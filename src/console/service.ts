@@ -1,12 +1,15 @@
 import type {
   Approval,
   DrainOrder,
+  GcOrder,
   InstanceDrainOrder,
   InviteOrder,
   LeaveOrder,
   NewAdmin,
   Relabel,
   SettingsChange,
+  SnapshotAt,
+  VerifyOrder,
   WorkspaceSearch
 } from './inputs.ts'
 import type {
@@ -16,6 +19,8 @@ import type {
   CensusView,
   ConsoleLinkView,
   DrainView,
+  GcView,
+  HeadView,
   InstanceStatusView,
   InviteView,
   LeaveView,
@@ -25,13 +30,17 @@ import type {
   NewUserView,
   PeerDetailView,
   PeerView,
+  ReindexView,
   RepositoryView,
+  RestoreView,
   Role,
   ServiceView,
   SettingsView,
+  SnapshotView,
   StatusView,
   StoppedView,
   UserView,
+  VerifyView,
   WorkspaceDetailView,
   WorkspaceView
 } from './views.ts'
@@ -115,12 +124,40 @@ export interface CoordinatorService {
   createConsoleLink(caller: Caller): Answer<ConsoleLinkView>
 
   repository(): Answer<RepositoryView>
+  readonly upkeep: RepositoryUpkeep
+  readonly past: WorkspacePast
   /** The newest entries, newest first. */
   audit(limit: number): Answer<readonly AuditEntryView[]>
   verifyAudit(): Answer<AuditCheckView>
 
   /** Begins a clean stop and returns at once, so that the answer still reaches who asked. Unix socket only. */
   stop(caller: Caller): Answer<void>
+}
+
+/** What admins do with the main repository. Each of the first three tells how it goes on, its outcome last. */
+export interface RepositoryUpkeep {
+  /** Reads blocks again, and repairs what is damaged from the instances that have it. Ends early by the signal. */
+  verify(caller: Caller, order: VerifyOrder, signal: AbortSignal): AsyncIterable<VerifyView>
+  /** @throws NodeDaemonError `BUSY` one is under way */
+  gc(caller: Caller, order: GcOrder): AsyncIterable<GcView>
+  reindex(caller: Caller): AsyncIterable<ReindexView>
+  /**
+   * The newest snapshots of all workspaces and their signed heads, as a CAR whose roots are the snapshots.
+   *
+   * @throws NodeDaemonError `TOO_LARGE` there are more workspaces than one CAR may name
+   */
+  export(caller: Caller): AsyncIterable<Uint8Array>
+}
+
+/** The retained moments of a workspace. Each throws `NOT_FOUND` where there is no such moment, or nothing at the path. */
+export interface WorkspacePast {
+  /** Newest first, those that diverged among them. */
+  history(workspace: string, limit: number): Answer<readonly HeadView[]>
+  snapshot(workspace: string, at: SnapshotAt): Answer<SnapshotView>
+  /** What stood at the path, as a CAR with one root. */
+  export(caller: Caller, workspace: string, at: SnapshotAt): AsyncIterable<Uint8Array>
+  /** Goes back to it at the workspace's home, while it is in use. */
+  restore(caller: Caller, workspace: string, at: SnapshotAt): AsyncIterable<RestoreView>
 }
 
 /** What an instance offers on its unix socket. */

@@ -45,7 +45,10 @@ export const repositoryView = z.object({
   heads: count,
   workspaces: count,
   packs: count,
-  dedupRatio: z.number().describe('logicalBytes / storedBytes')
+  dedupRatio: z.number().describe('logicalBytes / storedBytes'),
+  damaged: count.describe('blocks found damaged that are not yet held anew'),
+  lastGcAt: time.nullable(),
+  lastVerifyAt: time.nullable().describe('when all of it, or a share, was last read again')
 })
 export type RepositoryView = View<typeof repositoryView>
 
@@ -180,9 +183,86 @@ export const workspaceDetailView = workspaceView.omit({ receipts: true }).extend
   standbyNames: z.array(text),
   diverged: z.array(z.object({ head: text, sequence: count, epoch: count, createdAt: time, writer: text })),
   receipts: z.array(z.object({ recipient: text, name: text, role: text, sequence: count, issuedAt: time })),
-  historyCount: count
+  historyCount: count,
+  receipt: text.nullable().describe('the repository’s receipt for the newest head, base64; null where there is none')
 })
 export type WorkspaceDetailView = View<typeof workspaceDetailView>
+
+export const headView = z.object({
+  head: text,
+  root: text,
+  sequence: count,
+  epoch: count,
+  createdAt: time,
+  writer: text.describe('peer id'),
+  writerName: text,
+  files: count,
+  bytes,
+  unsettled: z.array(text).describe('paths that could not be taken exactly'),
+  diverged: z.boolean().describe('kept beside the history: it came too late to be part of it')
+})
+export type HeadView = View<typeof headView>
+
+export const snapshotView = z.object({
+  workspace: text,
+  head: headView,
+  path: text.describe('from the root of the workspace; empty for all of it'),
+  kind: z.enum(['folder', 'file', 'link']),
+  cid: text.describe('of what stands at the path'),
+  totalBytes: bytes.describe('of all blocks at and below it')
+})
+export type SnapshotView = View<typeof snapshotView>
+
+const working = z.object({ state: z.literal('working') }).describe('said again and again until it is done')
+export type WorkingView = View<typeof working>
+
+const restored = z.object({
+  state: z.literal('done'),
+  workspace: text,
+  from: headView.describe('the moment that was gone back to'),
+  before: headView.describe('what was there; it stays in the history'),
+  after: headView.describe('the newest head now'),
+  pauseMs: durationMs
+})
+export const restoreView = z.union([working, restored])
+export type RestoreView = View<typeof restoreView>
+export type RestoredView = View<typeof restored>
+
+const verifying = z.object({
+  state: z.literal('working'),
+  blocks: count.describe('read so far'),
+  bytes,
+  totalBytes: bytes.describe('to be read')
+})
+const verified = z.object({
+  state: z.literal('done'),
+  blocks: count,
+  bytes,
+  damaged: count.describe('found in this run'),
+  repaired: count,
+  left: z
+    .array(z.object({ cid: text, workspaces: z.array(text).describe('up to 100 that need it') }))
+    .describe('still damaged: nobody who is connected has them; at most 1,000')
+})
+export const verifyView = z.union([verifying, verified])
+export type VerifyView = View<typeof verifyView>
+export type VerifiedView = View<typeof verified>
+
+const collected = z.object({
+  state: z.literal('done'),
+  headsDropped: count,
+  blocksDropped: count,
+  freedBytes: bytes,
+  packsRewritten: count
+})
+export const gcView = z.union([working, collected])
+export type GcView = View<typeof gcView>
+export type CollectedView = View<typeof collected>
+
+const reindexed = z.object({ state: z.literal('done'), tookMs: durationMs })
+export const reindexView = z.union([working, reindexed])
+export type ReindexView = View<typeof reindexView>
+export type ReindexedView = View<typeof reindexed>
 
 export const moveView = z.object({ id: text, from: text, to: text, epoch: count, pauseMs: durationMs })
 export type MoveView = View<typeof moveView>
@@ -219,11 +299,25 @@ export const auditCheckView = z.object({
 })
 export type AuditCheckView = View<typeof auditCheckView>
 
+/** What is not proven durable elsewhere, of an instance or a workspace. */
+export interface UnsyncedView {
+  readonly name: string
+  readonly bytes: number
+  readonly ageMs: number
+}
+
 /** Members and workspaces by state, as the metrics show them. States that nobody is in may be left out. */
 export interface CensusView {
+  /** All members, by name. */
+  readonly unsyncedInstances: readonly UnsyncedView[]
+  /** The 20 workspaces with the oldest unsynced changes, by id. */
+  readonly unsyncedWorkspaces: readonly UnsyncedView[]
   readonly instances: Readonly<Partial<Record<PeerState, number>>>
   readonly workspaces: Readonly<Partial<Record<WorkspaceState, number>>>
 }
+
+/** Of a CAR file, version 1. */
+export const carFile = z.string().meta({ format: 'binary' })
 
 export const done = z.object({}).describe('nothing to tell')
 

@@ -46,15 +46,16 @@ export function memoryKeyValue(): KeyValue {
       for (const [key, value] of put) map.set(key, value)
     },
     async *entries({ prefix, after, limit = Number.POSITIVE_INFINITY }) {
-      const keys = [...map.keys()].filter(
-        (key) => key.startsWith(prefix) && (after === undefined || byBytes(key, after) > 0)
-      )
-      for (const key of keys.sort(byBytes).slice(0, limit)) {
+      const first = Buffer.from(after ?? '')
+      const keys = [...map.keys()]
+        .filter((key) => key.startsWith(prefix))
+        .map((key) => ({ key, bytes: Buffer.from(key) }))
+        .filter(({ bytes }) => after === undefined || Buffer.compare(bytes, first) > 0)
+        .sort((a, b) => Buffer.compare(a.bytes, b.bytes))
+      for (const { key } of keys.slice(0, limit)) {
         const value = map.get(key)
         if (value !== undefined) yield [key, value]
       }
     }
   }
 }
-
-const byBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b))

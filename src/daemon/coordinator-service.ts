@@ -25,7 +25,7 @@ import type {
 } from '../console/views.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -39,6 +39,9 @@ import type { Changes } from './changes.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { Housekeeping } from './housekeeping.ts'
+import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
+import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
 import {
   adminView,
@@ -47,13 +50,17 @@ import {
   peerDetail,
   peerView,
   time,
+  timeOrNull,
   userView,
   type Views,
   workspaceDetail,
   workspaceView
 } from './views.ts'
+import { LiveWorkspacePast } from './workspace-past.ts'
 
 const DEFAULT_DEADLINE_MS = 10 * 60_000
+/** Workspaces whose unsynced changes the metrics tell one by one. */
+const UNSYNCED_TOLD = 20
 const MOVE_DEADLINE_MS = 10 * 60_000
 const INVITE = { expiresMs: 7 * 86_400_000, uses: 1 } as const
 
@@ -82,6 +89,8 @@ export interface CoordinatorServiceDeps {
   readonly drains: Drains
   readonly routes: RouteTable
   readonly repository: MainRepository
+  readonly housekeeping: Housekeeping
+  readonly receiptFor: Views['receiptFor']
   readonly services: readonly ServiceRoute[]
   readonly changes: Changes
   readonly control: Views['control']
@@ -91,6 +100,8 @@ export interface CoordinatorServiceDeps {
 
 /** The coordinator as its admins see it. */
 export class LiveCoordinatorService implements CoordinatorService {
+  readonly upkeep: LiveRepositoryUpkeep
+  readonly past: LiveWorkspacePast
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
   #stopping = false
@@ -98,6 +109,15 @@ export class LiveCoordinatorService implements CoordinatorService {
   constructor(deps: CoordinatorServiceDeps) {
     this.#deps = deps
     this.#views = deps
+    const audit = deps.audit.append
+    this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
+    this.past = new LiveWorkspacePast({
+      ...deps,
+      audit,
+      instances: deps.fleet,
+      idle: deps.routes.idle.bind(deps.routes),
+      resolve: (text) => resolveWorkspace(deps.table, text)
+    })
   }
 
   ready(): boolean {
@@ -105,7 +125,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async status(): Promise<StatusView> {
-    const { facts, table, accounts, repository } = this.#deps
+    const { facts, table, accounts } = this.#deps
     const { name, peerId, addresses, http, admin, version, startedAtMs, dataFolder } = facts()
     const census = this.census()
     const unsynced = this.#deps.fleet.unsynced([...table.all()].map(({ signed }) => signed.value.workspace))
@@ -131,7 +151,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       unsyncedAgeMs: unsynced.ageMs,
       safeToSwitchOff: table.size === 0,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
-      repository: await repository.stats(),
+      repository: await this.repository(),
       dataFolder
     }
   }
@@ -142,7 +162,11 @@ export class LiveCoordinatorService implements CoordinatorService {
     for (const member of registry.members()) count(instances, fleet.stateOf(member))
     const workspaces: Partial<Record<WorkspaceState, number>> = {}
     for (const { signed } of table.all()) count(workspaces, director.state(signed.value.workspace).state)
-    return { instances, workspaces }
+    const unsyncedInstances = registry.members().map(({ peerId, name }) => {
+      const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
+      return { name, ...fleet.unsynced(homes) }
+    })
+    return { instances, workspaces, unsyncedInstances, unsyncedWorkspaces: fleet.worstUnsynced(UNSYNCED_TOLD) }
   }
 
   watch(listener: (topic: Topic) => void): () => void {
@@ -252,12 +276,12 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async workspace(text: string): Promise<WorkspaceDetailView> {
-    return workspaceDetail(this.#views, this.#workspace(text))
+    return workspaceDetail(this.#views, resolveWorkspace(this.#deps.table, text))
   }
 
   async move({ actor }: Caller, text: string, to: string): Promise<MoveView> {
     const { registry, director, routes, audit, fleet } = this.#deps
-    const workspace = this.#workspace(text)
+    const workspace = resolveWorkspace(this.#deps.table, text)
     const peer = registry.resolve(to)
     if (!fleet.candidates().some((one) => one.peer === peer)) {
       throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} does not serve now`, {
@@ -314,8 +338,10 @@ export class LiveCoordinatorService implements CoordinatorService {
     return { link: `${facts().admin}/#link=${secret}`, expiresAt: time(expiresAt) }
   }
 
-  repository(): Promise<RepositoryView> {
-    return this.#deps.repository.stats()
+  async repository(): Promise<RepositoryView> {
+    const { repository, housekeeping } = this.#deps
+    const { gcAtMs, verifyAtMs } = housekeeping.lastDone
+    return { ...(await repository.stats()), lastGcAt: timeOrNull(gcAtMs), lastVerifyAt: timeOrNull(verifyAtMs) }
   }
 
   async audit(limit: number): Promise<AuditEntryView[]> {
@@ -336,24 +362,6 @@ export class LiveCoordinatorService implements CoordinatorService {
     const member = registry.get(registry.resolve(text))
     if (member === null) throw new NodeDaemonError('NOT_FOUND', `there is no peer "${text}"`)
     return member
-  }
-
-  #workspace(text: string): WorkspaceId {
-    const wanted = text.toLowerCase()
-    const ids = [...this.#deps.table.all()].map(({ signed }) => signed.value.workspace)
-    const found = ids.filter((id) => id.startsWith(wanted))
-    const [only] = found
-    if (only === undefined || wanted === '') {
-      throw new NodeDaemonError('NOT_FOUND', `there is no workspace "${text}"`, {
-        advice: 'see "node-daemon workspaces ls"'
-      })
-    }
-    if (found.length > 1) {
-      throw new NodeDaemonError('AMBIGUOUS', `${found.length} workspaces begin with "${text}"`, {
-        advice: 'give more of the id'
-      })
-    }
-    return only
   }
 }
 

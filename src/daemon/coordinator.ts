@@ -1,12 +1,11 @@
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import type { Duplex } from 'node:stream'
 import { createAdminServer, createSocketServer } from '../console/http-api.ts'
 import { createMetrics } from '../console/metrics.ts'
 import { systemClock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { ServiceName } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import { systemRandom } from '../core/random.ts'
@@ -21,7 +20,6 @@ import { CONSOLE_LIMITS } from '../membership/console-access.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
-import type { Host } from '../network/host.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
@@ -33,14 +31,18 @@ import { levelIndex } from '../store/open-repository.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
-import { type Access, RepositoryService } from '../sync/repository-service.ts'
+import { RepositoryService } from '../sync/repository-service.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
+import { accessOf, connectTunnel, receiptNow, repairFromInstances } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { Drains } from './drains.ts'
+import { countBuffersWithHeap } from './engine.ts'
 import { Fleet } from './fleet.ts'
+import { Housekeeping } from './housekeeping.ts'
+import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { RouteTable } from './route-table.ts'
 import { Shutdown } from './shutdown.ts'
@@ -48,6 +50,8 @@ import { VERSION } from './version.ts'
 
 export const HEARTBEAT_MS = 500
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
+/** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
+const RESERVE_BYTES = 64 * 1024 * 1024
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 const COOKIE_KEY_FILE = 'cookie.key'
@@ -89,6 +93,7 @@ function checkAnonymous({ anonymous, http }: CoordinatorOptions): void {
 }
 
 async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutdown): Promise<RunningCoordinator> {
+  countBuffersWithHeap()
   const clock = systemClock()
   const random = systemRandom()
   const startedAtMs = clock.wall()
@@ -105,7 +110,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     disk: nodeDisk(folder.path),
     index: levelIndex(join(folder.path, 'repository', 'index')),
     log,
-    clock
+    clock,
+    reserveBytes: RESERVE_BYTES
   })
   shutdown.later('the main repository', () => repository.close())
 
@@ -212,6 +218,21 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     detector.awaited(peerId, Math.max(START_GRACE_MS, options.leaseMs))
   }
 
+  const housekeeping = await Housekeeping.open(
+    {
+      repository,
+      repair: (signal) => repairFromInstances({ repository, table, fleet, host, control, clock, log }, signal),
+      freeBytes: async () => (await diskSpace(folder.path)).freeBytes,
+      store,
+      clock,
+      random,
+      log
+    },
+    { retention: options.retention, scrubDays: options.scrubDays }
+  )
+  housekeeping.start()
+  shutdown.later('the housekeeping', () => housekeeping.close())
+
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads = new Provisional({ cutting, keep: (workspace, blocks) => repository.keep(workspace, blocks), log })
@@ -278,6 +299,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     drains,
     routes,
     repository,
+    housekeeping,
+    receiptFor: (head) => receiptNow(repositoryService, head),
     services: SERVICES,
     changes,
     control: () => control,
@@ -326,24 +349,6 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     closed: closed.promise,
     stop
   }
-}
-
-function accessOf(table: OwnershipTable, peer: PeerIdText, workspace: Parameters<OwnershipTable['get']>[0]): Access {
-  const owned = table.get(workspace)
-  if (owned === null) return null
-  const { home, standbys } = owned.signed.value
-  const read = home === peer || standbys.includes(peer)
-  const send = home === peer || owned.formerHomes.includes(peer)
-  return read || send ? { read, send } : null
-}
-
-/** Users' requests go over any connection but the one of the control stream. */
-async function connectTunnel(host: Host, control: ControlServer, home: PeerIdText): Promise<Duplex> {
-  const session = control.session(home)
-  if (session === null) throw new NodeDaemonError('OUT_OF_REACH', 'the instance is not connected')
-  const links = host.links(home)
-  const link = links.findLast(({ id }) => id !== session.link.id) ?? session.link
-  return link.openBytes(HTTP_PROTOCOL)
 }
 
 async function cookieKey(

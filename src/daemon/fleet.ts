@@ -1,5 +1,5 @@
 import type { PeerState } from '../console/views.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Instant } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { DrainDriver } from '../handover/drain-driver.ts'
@@ -26,7 +26,7 @@ export interface FleetDeps {
 /** The instances of the federation as they are now: who is connected, who may take more, what they said last. */
 export class Fleet implements Instances {
   readonly #deps: FleetDeps
-  readonly #usage = new Map<WorkspaceId, Usage>()
+  readonly #usage = new Map<WorkspaceId, Usage & { readonly toldAt: Instant }>()
   readonly #drains = new Map<PeerIdText, DrainDriver>()
   readonly #drained = new Set<PeerIdText>()
   readonly #seenAt = new Map<PeerIdText, number>()
@@ -78,7 +78,8 @@ export class Fleet implements Instances {
   }
 
   noteUsage(usage: readonly Usage[]): void {
-    for (const one of usage) this.#usage.set(one.workspace, one)
+    const toldAt = this.#deps.clock.now()
+    for (const one of usage) this.#usage.set(one.workspace, { ...one, toldAt })
   }
 
   noteSeen(peer: PeerIdText): void {
@@ -103,11 +104,28 @@ export class Fleet implements Instances {
     let bytes = 0
     let ageMs = 0
     for (const workspace of workspaces) {
-      const usage = this.#usage.get(workspace)
-      bytes += usage?.unsyncedBytes ?? 0
-      ageMs = Math.max(ageMs, usage?.unsyncedAgeMs ?? 0)
+      bytes += this.#usage.get(workspace)?.unsyncedBytes ?? 0
+      ageMs = Math.max(ageMs, this.#unsyncedAge(workspace))
     }
     return { bytes, ageMs }
+  }
+
+  /** The workspaces with the oldest changes that are not proven durable elsewhere, by id. */
+  worstUnsynced(limit: number): { name: WorkspaceId; bytes: number; ageMs: number }[] {
+    return [...this.#usage.keys()]
+      .map((name) => ({ name, ...this.unsynced([name]) }))
+      .filter(({ ageMs }) => ageMs > 0)
+      .sort((a, b) => b.ageMs - a.ageMs)
+      .slice(0, limit)
+  }
+
+  /** What an instance said last before it went away has grown older since. */
+  #unsyncedAge(workspace: WorkspaceId): number {
+    const usage = this.#usage.get(workspace)
+    if (usage === undefined || usage.unsyncedAgeMs === 0) return 0
+    const home = this.#deps.table.get(workspace)?.signed.value.home ?? null
+    const sinceMs = home !== null && this.isConnected(home) ? 0 : Math.round(this.#deps.clock.now() - usage.toldAt)
+    return usage.unsyncedAgeMs + sinceMs
   }
 
   drain(peer: PeerIdText): DrainDriver | null {

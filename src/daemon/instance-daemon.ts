@@ -3,10 +3,10 @@ import { type Clock, type Instant, withTimeout } from '../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import { pairingCode } from '../core/identity.ts'
 import type { PeerIdText, ServiceName } from '../core/ids.ts'
-import { type KeyValue, prefixed } from '../core/key-value.ts'
+import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
-import { hasHomes } from '../handover/resident-record.ts'
+import type { ResidentDeps } from '../handover/resident-deps.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import type { Host } from '../network/host.ts'
 import type { DataFolder } from '../store/state-folder.ts'
@@ -15,6 +15,7 @@ import type { Uplink } from '../sync/uplink.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
 import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate } from './exit-certificate.ts'
+import { type InstanceFigures, NO_FIGURES, unsafeReason } from './figures.ts'
 import { type LifeState, next } from './instance-life.ts'
 import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent, RunningInstance } from './options.ts'
@@ -34,12 +35,15 @@ export interface InstanceDaemonDeps {
   readonly labels: Readonly<Record<string, string>>
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
+  readonly hooksFor: ResidentDeps['hooksFor']
   readonly name: string
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
   readonly report: (event: InstanceEvent) => void
   readonly shutdown: Shutdown
+  /** Workspaces that a former run was home of. */
+  readonly homesLeft: number
 }
 
 interface Outcome {
@@ -57,6 +61,7 @@ type DrainListener = (report: DrainReport) => void
 export class InstanceDaemon implements RunningInstance {
   readonly finished: Promise<Outcome>
   readonly startedAtMs: number
+  readonly #startedAt: Instant
   readonly #deps: InstanceDaemonDeps
   readonly #stopped = new AbortController()
   readonly #outcome = Promise.withResolvers<Outcome>()
@@ -78,6 +83,7 @@ export class InstanceDaemon implements RunningInstance {
     this.#deps = deps
     this.#name = deps.name
     this.startedAtMs = deps.clock.wall()
+    this.#startedAt = deps.clock.now()
     this.finished = this.#outcome.promise
     this.finished.catch(() => undefined)
   }
@@ -151,7 +157,7 @@ export class InstanceDaemon implements RunningInstance {
 
   async drain(deadlineMs: number): Promise<void> {
     const { clock } = this.#deps
-    if (this.#serving === null && !(await this.#holdsHomes())) return this.#finish({ exitCode: 130, message: '' })
+    if (this.#serving === null && !this.#holdsHomes) return this.#finish({ exitCode: 130, message: '' })
     const until = clock.now() + deadlineMs
     try {
       const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
@@ -220,7 +226,7 @@ export class InstanceDaemon implements RunningInstance {
 
   /** Before it serves, an instance holds what a former run has left. */
   async #withoutServing(): Promise<DrainReport> {
-    if (!(await this.#holdsHomes())) return NOTHING_TO_DRAIN
+    if (!this.#holdsHomes) return NOTHING_TO_DRAIN
     throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now')
   }
 
@@ -245,7 +251,7 @@ export class InstanceDaemon implements RunningInstance {
 
   async flush(deadlineMs: number): Promise<void> {
     const serving = this.#serving
-    if (serving === null) return this.#finish(await this.#stoppedEarly())
+    if (serving === null) return this.#finish(this.#stoppedEarly())
     try {
       await serving.flush(deadlineMs)
     } catch (error) {
@@ -260,12 +266,12 @@ export class InstanceDaemon implements RunningInstance {
   }
 
   /** Is there anything here that a former run was home of? */
-  #holdsHomes(): Promise<boolean> {
-    return hasHomes(prefixed(this.#deps.state, 'resident/'))
+  get #holdsHomes(): boolean {
+    return this.#deps.homesLeft > 0
   }
 
-  async #stoppedEarly(): Promise<Outcome> {
-    if (!(await this.#holdsHomes())) return { exitCode: 0, message: '' }
+  #stoppedEarly(): Outcome {
+    if (!this.#holdsHomes) return { exitCode: 0, message: '' }
     const message = 'Stopped before the coordinator answered; what is on this disk may not be durable elsewhere.'
     return { exitCode: 6, message }
   }
@@ -301,8 +307,8 @@ export class InstanceDaemon implements RunningInstance {
 
   status(): InstanceStatusView {
     const { host, settings } = this.#deps
-    const figures = this.#serving?.figures() ?? NO_FIGURES
-    const unsafe = this.#unsafeReason(figures)
+    const figures = this.#serving?.figures() ?? this.#figuresBefore()
+    const unsafe = unsafeReason(figures, this.#serving?.connected === true)
     return {
       role: 'instance',
       state: this.#state,
@@ -329,13 +335,10 @@ export class InstanceDaemon implements RunningInstance {
     }
   }
 
-  #unsafeReason(figures: typeof NO_FIGURES): string | null {
-    if (figures.unsyncedAgeMs > 0) return 'changes of users are not durable elsewhere yet'
-    if (figures.home > 0) {
-      const many = figures.home === 1 ? '1 workspace' : `${figures.home} workspaces`
-      return `it is the home of ${many}: ${this.#serving?.connected === true ? '"node-daemon drain" hands over without a pause' : '"node-daemon stop" saves what it can'} (nothing acknowledged would be lost)`
-    }
-    return null
+  /** Before it serves: nothing proves that what a former run has left is durable elsewhere. */
+  #figuresBefore(): InstanceFigures {
+    const { clock, homesLeft } = this.#deps
+    return { ...NO_FIGURES, home: homesLeft, unsyncedAgeMs: homesLeft === 0 ? 0 : clock.now() - this.#startedAt }
   }
 
   /** A report of the coordinator about a drain of this instance, whoever began it. */
@@ -397,5 +400,3 @@ export class InstanceDaemon implements RunningInstance {
     this.#outcome.resolve(outcome)
   }
 }
-
-const NO_FIGURES = { home: 0, standby: 0, users: 0, usedBytes: 0, unsyncedBytes: 0, unsyncedAgeMs: 0 }

@@ -7,11 +7,13 @@ import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { systemRandom } from '../core/random.ts'
+import { countHomes } from '../handover/resident-record.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import { RateLimit } from '../sync/rate-limit.ts'
 import { Uplink } from '../sync/uplink.ts'
+import { countBuffersWithHeap } from './engine.ts'
 import { InstanceDaemon } from './instance-daemon.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace, InstanceSettings } from './instance-settings.ts'
@@ -19,6 +21,7 @@ import { joinFederation, offeredServices } from './joining.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { readPin } from './pin.ts'
 import { Shutdown } from './shutdown.ts'
+import { snapshotHooks } from './snapshot-hooks.ts'
 import { suspectFiles } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
@@ -40,9 +43,11 @@ export async function runInstance(options: InstanceOptions, deps: InstanceDeps):
 
 async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: Shutdown): Promise<RunningInstance> {
   const { log } = deps
+  countBuffersWithHeap()
   const clock = systemClock()
   const random = systemRandom()
   const services = offeredServices(options.services)
+  const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const level = await openLevel(join(folder.path, 'state'))
@@ -75,12 +80,14 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
     services,
     labels: options.labels,
     keep: { ms: options.keepMs },
+    hooksFor,
     name,
     clock,
     random,
     log,
     report: deps.report,
-    shutdown
+    shutdown,
+    homesLeft: await countHomes(prefixed(state, 'resident/'))
   })
   const socket = createInstanceSocketServer({ service: new LiveInstanceService(daemon, clock), clock, log })
   shutdown.later('the control socket', () => socket.close())

@@ -1,4 +1,5 @@
 import type { Logger } from '../core/log.ts'
+import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
 
@@ -30,6 +31,10 @@ export interface CoordinatorOptions {
   readonly trustProxy: readonly string[]
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
+  /** How much of the history is kept. */
+  readonly retention: RetentionPolicy
+  /** Everything in the main repository is read again once in so many days; 0: never by itself. */
+  readonly scrubDays: number
   readonly pid: number
 }
 
@@ -49,6 +54,16 @@ export interface RunningCoordinator {
   readonly joinLine: string
   readonly closed: Promise<void>
   stop(): Promise<void>
+}
+
+/** What runs around snapshots, by the name of the service: lines for `/bin/sh -c`. */
+export interface HookOptions {
+  readonly before: Readonly<Record<string, string>>
+  readonly after: Readonly<Record<string, string>>
+  /** How long one command may take. */
+  readonly timeoutMs: number
+  /** The shortest time between two snapshots that nobody waits for. */
+  readonly intervalMs: number
 }
 
 export interface InstanceOptions {
@@ -71,6 +86,7 @@ export interface InstanceOptions {
   readonly acceptTerms: boolean
   /** How long the files of users stay after a drain. */
   readonly keepMs: number
+  readonly hooks: HookOptions
   readonly pid: number
 }
 

@@ -9,6 +9,7 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, UserId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { Later } from '../core/later.ts'
+import { rescanRegularly } from '../handover/rescan.ts'
 import { Resident } from '../handover/resident.ts'
 import { notHome } from '../handover/resident-deps.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
@@ -16,10 +17,12 @@ import { discover } from '../membership/discover.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
 import { parseTarget } from '../membership/target.ts'
 import { Ingress, type IngressTarget } from '../routing/ingress.ts'
+import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { syncFileSystem } from '../worktree/disk.ts'
+import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-daemon.ts'
 import { diskSpace } from './instance-settings.ts'
 import { KnownMembers } from './known-members.ts'
@@ -115,7 +118,8 @@ export class ServingInstance {
       acknowledge: () => level.acknowledge,
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
-      keepMs: () => deps.keep.ms
+      keepMs: () => deps.keep.ms,
+      hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
@@ -123,6 +127,12 @@ export class ServingInstance {
     await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
       if (link.peer === pin.peer) serving.#ingress.accept(stream)
       else stream.destroy()
+    })
+    await serveBlocks(host, {
+      source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
+      intake: null,
+      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
+      log
     })
     return serving
   }
@@ -148,23 +158,18 @@ export class ServingInstance {
   /** Until the signal. Rejects when the coordinator decides that this is no member any more. */
   async run(signal: AbortSignal): Promise<void> {
     this.#removeExpired(signal)
+    void rescanRegularly({ resident: this.#resident, clock: this.#deps.clock, random: this.#deps.random }, signal)
     await this.#control.run(signal)
   }
 
-  figures(): {
-    home: number
-    standby: number
-    users: number
-    usedBytes: number
-    unsyncedBytes: number
-    unsyncedAgeMs: number
-  } {
+  figures(): InstanceFigures {
     const { bytes, ageMs } = this.#resident.unsynced()
     return {
       ...this.#resident.counts(),
       usedBytes: this.#resident.usedBytes(),
       unsyncedBytes: bytes,
-      unsyncedAgeMs: ageMs
+      unsyncedAgeMs: ageMs,
+      postponed: this.#resident.postponed()
     }
   }
 

@@ -8,8 +8,10 @@ import type {
   WorkspaceDetailView,
   WorkspaceView
 } from '../console/views.ts'
+import type { Signed } from '../core/envelope.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
+import type { Receipt, SignedHead } from '../core/records.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -30,6 +32,8 @@ export interface Views {
   readonly holdings: Holdings
   readonly fleet: Fleet
   readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
+  /** The repository's own receipt for a head; null where it cannot give one now. */
+  readonly receiptFor: (head: SignedHead) => Promise<Signed<Receipt> | null>
   readonly facts: () => Pick<Facts, 'peerId' | 'name'>
   readonly control: () => {
     session(peer: Member['peerId']): {
@@ -42,7 +46,7 @@ export interface Views {
 const HISTORY_MAX = 10_000
 
 export const time = (ms: number): string => new Date(ms).toISOString()
-const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
+export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
 export function peerView({ table, fleet, control }: Views, member: Member): PeerView {
   const { peerId, code, name, contact, site, message, labels, services, version, capacityBytes } = member
@@ -94,7 +98,7 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
   if (owned === null) throw new NodeDaemonError('NOT_FOUND', `there is no workspace "${id}"`)
   const { service, user, home, epoch, standbys } = owned.signed.value
   const tip = await repository.tip(id)
-  const usage = fleet.usage(id)
+  const unsynced = fleet.unsynced([id])
   const held = tip === null ? 0 : holdings.of(id).filter(({ value }) => value.head.equals(tip.head.cid)).length
   return {
     id,
@@ -110,8 +114,8 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
         ? null
         : { sequence: tip.tip.sequence, root: tip.tip.root.toString(), createdAt: time(tip.head.value.createdAtMs) },
     receipts: tip === null ? 0 : held + 1,
-    unsyncedBytes: usage?.unsyncedBytes ?? 0,
-    unsyncedAgeMs: usage?.unsyncedAgeMs ?? 0,
+    unsyncedBytes: unsynced.bytes,
+    unsyncedAgeMs: unsynced.ageMs,
     usedBytes: tip?.head.value.bytes ?? 0,
     files: tip?.head.value.files ?? 0
   }
@@ -119,20 +123,9 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
 
 export async function workspaceDetail(views: Views, id: WorkspaceId): Promise<WorkspaceDetailView> {
   const { receipts: _, ...view } = await workspaceView(views, id)
-  const { holdings, fleet, repository, facts } = views
+  const { holdings, fleet, repository } = views
   const tip = await repository.tip(id)
-  const repositoryReceipt =
-    tip === null
-      ? []
-      : [
-          {
-            recipient: facts().peerId,
-            name: 'main repository',
-            role: 'repository',
-            sequence: tip.tip.sequence,
-            issuedAt: time(tip.head.value.createdAtMs)
-          }
-        ]
+  const own = tip === null ? null : await views.receiptFor(tip.head)
   return {
     ...view,
     standbyNames: view.standbys.map((peer) => fleet.nameOf(peer as Member['peerId'])),
@@ -144,16 +137,16 @@ export async function workspaceDetail(views: Views, id: WorkspaceId): Promise<Wo
       writer: signer
     })),
     receipts: [
-      ...repositoryReceipt,
-      ...holdings.of(id).map(({ value }) => ({
+      ...[...(own === null ? [] : [own]), ...holdings.of(id)].map(({ value }) => ({
         recipient: value.recipient,
-        name: fleet.nameOf(value.recipient),
+        name: value.role === 'repository' ? 'main repository' : fleet.nameOf(value.recipient),
         role: value.role,
         sequence: value.sequence,
         issuedAt: time(value.issuedAtMs)
       }))
     ],
-    historyCount: (await repository.history(id, { limit: HISTORY_MAX })).length
+    historyCount: (await repository.history(id, { limit: HISTORY_MAX })).length,
+    receipt: own === null ? null : Buffer.from(own.bytes).toString('base64')
   }
 }
 

@@ -35,7 +35,7 @@ const certificateFile = z.object({
   )
 })
 
-const receiptFile = z.object({ format: z.literal(RECEIPT_FORMAT), receipt: z.base64() })
+const receiptSchema = z.object({ format: z.literal(RECEIPT_FORMAT), receipt: z.base64() })
 
 export interface ProvenHead {
   readonly head: SignedHead
@@ -63,6 +63,24 @@ export function writeCertificate(statement: Signed<ExitStatement>, heads: readon
   return Buffer.from(`${JSON.stringify(file, null, 2)}\n`)
 }
 
+/** A signed receipt as it stands in a file of its own: what `verifyCertificate` reads. */
+export function receiptFile(envelope: Uint8Array): Uint8Array {
+  const file: z.infer<typeof receiptSchema> = { format: RECEIPT_FORMAT, receipt: base64(envelope) }
+  return Buffer.from(`${JSON.stringify(file, null, 2)}\n`)
+}
+
+/** What a receipt on its own says. */
+export interface ReceiptView {
+  readonly workspace: WorkspaceId
+  readonly epoch: number
+  readonly sequence: number
+  readonly head: string
+  readonly root: string
+  readonly blocks: number
+  readonly bytes: number
+  readonly durability: Receipt['durability']
+}
+
 export interface CertificateReport {
   readonly ok: boolean
   readonly kind: 'exit certificate' | 'receipt'
@@ -74,6 +92,8 @@ export interface CertificateReport {
   readonly recipients: readonly { readonly peer: PeerIdText; readonly role: string; readonly heads: number }[]
   /** What does not verify, each with the record that it is about. */
   readonly problems: readonly string[]
+  /** Of a receipt whose signature verifies; null for a bundle. */
+  readonly receipt: ReceiptView | null
 }
 
 /**
@@ -83,7 +103,7 @@ export interface CertificateReport {
  */
 export async function verifyCertificate(bytes: Uint8Array): Promise<CertificateReport> {
   const json = parseJson(bytes)
-  const receipt = receiptFile.safeParse(json)
+  const receipt = receiptSchema.safeParse(json)
   if (receipt.success) return verifyReceipt(receipt.data.receipt)
   const file = certificateFile.safeParse(json)
   if (!file.success) throw notACertificate()
@@ -122,9 +142,11 @@ async function verifyReceipt(text: string): Promise<CertificateReport> {
     const problems =
       signer === value.recipient ? [] : [`the receipt names ${value.recipient} but is signed by ${signer}`]
     const recipients = [{ peer: signer, role: value.role, heads: 1 }]
-    return { ...report, ok: problems.length === 0, issuedAt: time(value.issuedAtMs), recipients, problems }
+    const { workspace, epoch, sequence, head, root, blocks, bytes, durability } = value
+    const receipt = { workspace, epoch, sequence, head: `${head}`, root: `${root}`, blocks, bytes, durability }
+    return { ...report, ok: problems.length === 0, issuedAt: time(value.issuedAtMs), recipients, problems, receipt }
   } catch (error) {
-    return { ...report, ok: false, recipients: [], problems: [messageOf(error)] }
+    return { ...report, ok: false, recipients: [], problems: [messageOf(error)], receipt: null }
   }
 }
 
@@ -153,7 +175,8 @@ async function verifyBundle(file: z.infer<typeof certificateFile>): Promise<Cert
     issuedAt: file.issuedAt,
     heads: file.heads.length,
     recipients: [...counts.values()],
-    problems
+    problems,
+    receipt: null
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Clock, withTimeout } from '../core/clock.ts'
-import { open, type Signed, seal } from '../core/envelope.ts'
+import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
@@ -7,20 +7,19 @@ import type { Logger } from '../core/log.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Random } from '../core/random.ts'
-import { type Receipt, receiptRecord, sealRecord } from '../core/records.ts'
-import { chooseHome, chooseSuccessor, type ToPlace } from '../placement/place.ts'
+import { type Receipt, sealRecord } from '../core/records.ts'
+import { chooseHome } from '../placement/place.ts'
 import type { MainRepository } from '../store/repository.ts'
-import { receiptProblem } from './certificate.ts'
+import { orderAssume } from './assume.ts'
 import type { Holdings } from './holdings.ts'
 import type { Moved } from './moved.ts'
-import type { Instances } from './neighbours.ts'
+import type { Instances, Quieting } from './neighbours.ts'
 import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
 import { Standbys } from './standbys.ts'
+import { Successors } from './successors.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
 import { WorkspaceStates } from './workspace-states.ts'
 
-/** The longest that an instance may take to apply a base and serve. */
-const ASSUME_MS = 10 * 60_000
 /** Handing a role over that needs no data. */
 const ORDER_MS = 15_000
 /** How long new requests are held for those in flight to end. Where they do not, the move is tried again later. */
@@ -51,12 +50,14 @@ export interface DirectorDeps {
 export class Director {
   readonly #deps: DirectorDeps
   readonly #standbys: Standbys
+  readonly #successors: Successors
   readonly #states = new WorkspaceStates()
   readonly #work = new KeyedMutex<WorkspaceId>()
 
   constructor(deps: DirectorDeps, options: { readonly standbys: number }) {
     this.#deps = deps
     this.#standbys = new Standbys(deps, options)
+    this.#successors = new Successors(deps)
     for (const { signed } of deps.table.all()) this.#states.set(signed.value.workspace, initialState(signed.value.home))
   }
 
@@ -161,18 +162,14 @@ export class Director {
 
   /**
    * Hands a workspace over while its home lives: brings the target up to date, holds new requests, freezes, promotes.
-   * `to` null: into the main repository, and nobody serves it meanwhile. `idle` resolves once no request is in flight.
+   * `to` null: into the main repository, and nobody serves it meanwhile.
    *
    * @throws NodeDaemonError and the old home serves on, where it fails before the swap
    */
   move(
     workspace: WorkspaceId,
     to: PeerIdText | null,
-    options: {
-      readonly idle: (workspace: WorkspaceId, signal: AbortSignal) => Promise<void>
-      readonly signal: AbortSignal
-      readonly keepAsStandby: boolean
-    }
+    options: Quieting & { readonly keepAsStandby: boolean }
   ): Promise<Moved> {
     return this.#work.run(workspace, () => this.#move(workspace, to, options))
   }
@@ -194,13 +191,7 @@ export class Director {
     const heldAt = clock.now()
     this.#set(workspace, freeze(this.state(workspace)))
     try {
-      await withTimeout(
-        clock,
-        IDLE_MS,
-        'ending the requests in flight',
-        (signal) => options.idle(workspace, signal),
-        options.signal
-      )
+      await this.#idle(workspace, options)
       await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)
       if (to !== null && !instances.isConnected(to)) {
         throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
@@ -217,6 +208,38 @@ export class Director {
     return moved
   }
 
+  /**
+   * Holds a workspace's requests while its home, which stays the home, does `work`. They pass again on return, also
+   * where it fails: then as soon as the home is certain to serve.
+   *
+   * @throws NodeDaemonError `REFUSED_BY_POLICY` nobody serves the workspace now; `TIMED_OUT` requests in flight do not end
+   */
+  whileHeld<T>(workspace: WorkspaceId, options: Quieting, work: (home: PeerIdText) => Promise<T>): Promise<T> {
+    return this.#work.run(workspace, async () => {
+      const { home } = this.#owned(workspace).signed.value
+      if (home === null || !passes(this.state(workspace)) || !this.#deps.instances.isConnected(home)) {
+        throw new NodeDaemonError('REFUSED_BY_POLICY', 'no instance serves this workspace now', {
+          advice: 'wait until one does (see: node-daemon workspaces ls), or restore it into a folder with --to DIR'
+        })
+      }
+      this.#set(workspace, freeze(this.state(workspace)))
+      try {
+        await this.#idle(workspace, options)
+        const done = await work(home)
+        this.#set(workspace, thaw(this.state(workspace)))
+        return done
+      } catch (error) {
+        await this.#thaw(workspace, home)
+        throw error
+      }
+    })
+  }
+
+  #idle(workspace: WorkspaceId, { idle, signal: outer }: Quieting): Promise<void> {
+    const what = 'ending the requests in flight'
+    return withTimeout(this.#deps.clock, IDLE_MS, what, (signal) => idle(workspace, signal), outer)
+  }
+
   /** Where it fails before the swap, the frozen home serves on. */
   async #handOver(
     workspace: WorkspaceId,
@@ -225,7 +248,8 @@ export class Director {
     keep: readonly PeerIdText[]
   ): Promise<Moved> {
     const from = this.#owned(workspace).signed.value.home
-    const choose = (tried: readonly PeerIdText[]): PeerIdText | null => this.#target(workspace, to, tried)
+    const choose = (tried: readonly PeerIdText[]): PeerIdText | null =>
+      this.#successors.target(this.#owned(workspace).signed.value, to, tried)
     try {
       if (to === null) return await this.#promoteTo(workspace, choose, heldAt, keep)
       return await this.#promoteUntilServed(workspace, choose, heldAt, keep)
@@ -306,26 +330,6 @@ export class Director {
     })
   }
 
-  /** Where a move leads to: another instance where the target does not take over, or takes nothing any more. */
-  #target(workspace: WorkspaceId, to: PeerIdText | null, tried: readonly PeerIdText[]): PeerIdText | null {
-    const { instances } = this.#deps
-    if (to === null) return null
-    const isOpen = tried.length === 0 && instances.candidates().some(({ peer }) => peer === to)
-    return isOpen ? to : this.#successor(workspace, [...tried, to])
-  }
-
-  #successor(workspace: WorkspaceId, excluded: readonly (PeerIdText | null)[]): PeerIdText | null {
-    const { instances, holdings } = this.#deps
-    const { value } = this.#owned(workspace).signed
-    const candidates = instances.candidates().filter(({ peer }) => !excluded.includes(peer))
-    return chooseSuccessor(
-      this.#toPlace(value),
-      value.standbys,
-      (peer) => holdings.sequence(workspace, peer),
-      candidates
-    )
-  }
-
   /** Seal, base, swap, serve. Before the swap all of it may be abandoned; after it, all of it may be repeated. */
   async #promoteTo(
     workspace: WorkspaceId,
@@ -366,17 +370,9 @@ export class Director {
 
   /** Has the home of the record serve. Requests pass on return. */
   async #assume(workspace: WorkspaceId): Promise<Signed<Receipt> | null> {
-    const { instances, holdings, repository } = this.#deps
-    const { signed } = this.#owned(workspace)
-    const { home, base } = signed.value
-    if (home === null) throw new NodeDaemonError('CONFLICT', 'nobody is the home')
-    const answer = await instances.order(home, { kind: 'assume', ownership: signed.bytes }, ASSUME_MS)
-    const receipt = answer.length === 0 ? null : await open(receiptRecord, answer, home)
-    const head = receipt === null || base === null ? null : await repository.head(base)
-    const proves = receipt !== null && head !== null && receiptProblem(receipt, head, null) === null
-    if (proves) holdings.note(receipt)
+    const receipt = await orderAssume(this.#deps, this.#owned(workspace).signed)
     this.#set(workspace, assumed(this.state(workspace)))
-    return proves ? receipt : null
+    return receipt
   }
 
   /** Sees to it that the workspace has the standbys that it should have. Never rejects. */
@@ -386,14 +382,14 @@ export class Director {
     })
   }
 
+  #successor(workspace: WorkspaceId, excluded: readonly (PeerIdText | null)[]): PeerIdText | null {
+    return this.#successors.next(this.#owned(workspace).signed.value, excluded)
+  }
+
   #owned(workspace: WorkspaceId): OwnedWorkspace {
     const owned = this.#deps.table.get(workspace)
     if (owned === null) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
     return owned
-  }
-
-  #toPlace(value: { workspace: WorkspaceId; service: ServiceName }): ToPlace {
-    return { workspace: value.workspace, service: value.service, bytes: this.#deps.usedBytes(value.workspace) }
   }
 
   #set(workspace: WorkspaceId, state: WorkspaceState): void {

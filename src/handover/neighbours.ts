@@ -1,4 +1,4 @@
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Candidate } from '../placement/candidate.ts'
 import type { Order } from '../wire/control.ts'
 
@@ -13,4 +13,11 @@ export interface Instances {
   nameOf(peer: PeerIdText): string
   /** See `Session.order`. */
   order(peer: PeerIdText, order: Order, timeoutMs: number): Promise<Uint8Array>
+}
+
+/** How the requests in flight of a workspace come to an end. */
+export interface Quieting {
+  /** Resolves once no request is in flight. Rejects by the signal. */
+  readonly idle: (workspace: WorkspaceId, signal: AbortSignal) => Promise<void>
+  readonly signal: AbortSignal
 }

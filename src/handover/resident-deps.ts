@@ -1,10 +1,11 @@
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
-import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { RemoteRepository } from '../sync/repository-client.ts'
+import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import type { Worktree } from '../worktree/worktree.ts'
 
@@ -15,6 +16,21 @@ export interface Premises {
   readonly staging: string
   /** Watches the directory for changes that nobody reports. */
   watch(onDirty: () => void): Promise<FolderWatch>
+}
+
+/** What runs around the snapshots of one workspace while this instance is its home. */
+export interface HomeHooks {
+  readonly hooks: SnapshotHooks
+  /** The shortest time between two rounds that nobody waits for, in milliseconds. */
+  readonly intervalMs: number
+}
+
+/** A workspace that this instance is home of. */
+export interface HomePlace {
+  readonly workspace: WorkspaceId
+  readonly service: ServiceName
+  readonly epoch: number
+  readonly folder: string
 }
 
 export interface ResidentDeps {
@@ -32,6 +48,8 @@ export interface ResidentDeps {
   readonly filesTrusted: boolean
   /** How long files stay after their workspace was handed over, in milliseconds. */
   readonly keepMs: () => number
+  /** Null where nothing runs around the snapshots of the place's service. */
+  readonly hooksFor: (place: HomePlace) => HomeHooks | null
 }
 
 export const notHome = (workspace: WorkspaceId): NodeDaemonError =>

@@ -22,22 +22,33 @@ export interface ResidentRecord {
   readonly keptUntilMs: number | null
   /** The files may be older than what was acknowledged: power was lost since they were written. */
   readonly suspect: boolean
+  /** The files are being replaced by those of an earlier moment: until that is published, only the newest head counts. */
+  readonly restoring: boolean
 }
 
-/** Do these records name a workspace whose home this instance is, as far as it knows? */
-export async function hasHomes(records: KeyValue): Promise<boolean> {
+/** How many of these records name a workspace whose home this instance is, as far as it knows. */
+export async function countHomes(records: KeyValue): Promise<number> {
+  let count = 0
   for await (const [, bytes] of records.entries({ prefix: '' })) {
-    if ((JSON.parse(Buffer.from(bytes).toString()) as Stored).role === 'home') return true
+    if ((JSON.parse(Buffer.from(bytes).toString()) as Stored).role === 'home') count++
   }
-  return false
+  return count
 }
 
 export function encodeRecord(record: ResidentRecord): Uint8Array {
-  const { role, ownership, head, receipt, keptUntilMs, suspect } = record
+  const { role, ownership, head, receipt, keptUntilMs, suspect, restoring } = record
   const text = (signed: Signed<unknown> | null): string | null =>
     signed === null ? null : Buffer.from(signed.bytes).toString('base64')
   return Buffer.from(
-    JSON.stringify({ role, keptUntilMs, suspect, ownership: text(ownership), head: text(head), receipt: text(receipt) })
+    JSON.stringify({
+      role,
+      keptUntilMs,
+      suspect,
+      restoring,
+      ownership: text(ownership),
+      head: text(head),
+      receipt: text(receipt)
+    })
   )
 }
 
@@ -45,6 +56,7 @@ interface Stored {
   readonly role: ResidentRecord['role']
   readonly keptUntilMs: number | null
   readonly suspect: boolean
+  readonly restoring?: boolean
   readonly ownership: string
   readonly head: string | null
   readonly receipt: string | null
@@ -57,6 +69,7 @@ export async function decodeRecord(bytes: Uint8Array, coordinator: PeerIdText): 
     role: stored.role,
     keptUntilMs: stored.keptUntilMs,
     suspect: stored.suspect,
+    restoring: stored.restoring === true,
     ownership: await open(ownershipRecord, raw(stored.ownership), coordinator),
     head: stored.head === null ? null : await open(headRecord, raw(stored.head)),
     receipt: stored.receipt === null ? null : await open(receiptRecord, raw(stored.receipt))

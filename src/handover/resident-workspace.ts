@@ -1,21 +1,24 @@
-import { sleep, withTimeout } from '../core/clock.ts'
-import { type Signed, seal } from '../core/envelope.ts'
+import type { CID } from 'multiformats/cid'
+import { type Instant, sleep, withTimeout } from '../core/clock.ts'
+import type { Signed } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
-import { headRecord, type Receipt, type SignedHead, type SignedOwnership } from '../core/records.ts'
-import { BlockSender } from '../sync/block-sender.ts'
+import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
 import { HomeSync } from '../sync/home.ts'
-import { applyHead, StandbySync } from '../sync/standby.ts'
+import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
+import { handInDiverged } from './hand-in.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 
 /** How long a freeze waits for requests in flight. */
 const IN_FLIGHT_MS = 5000
 const IN_FLIGHT_POLL_MS = 10
+/** How long a freeze waits for the last snapshot where hooks run around it: users wait meanwhile, and the coordinator only so long. */
+const LAST_ROUND_MS = 9000
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
@@ -28,6 +31,7 @@ interface Home {
   readonly premises: Premises
   readonly sync: HomeSync
   readonly watch: FolderWatch
+  readonly hasHooks: boolean
   inFlight: number
   frozen: boolean
   fenced: boolean
@@ -41,11 +45,13 @@ export class ResidentWorkspace {
   readonly #saves = new Mutex()
   #record: ResidentRecord
   #home: Home | null = null
+  #idleSince: Instant
   #standby: StandbySync | null = null
 
   constructor(deps: ResidentWorkspaceDeps, record: ResidentRecord) {
     this.#deps = deps
     this.#record = record
+    this.#idleSince = deps.clock.now()
   }
 
   get record(): Omit<ResidentRecord, 'role'> & { readonly role: 'home' | 'standby' | 'kept' } {
@@ -84,18 +90,35 @@ export class ResidentWorkspace {
     const { sync, watch } = this.#serving()
     await watch.barrier()
     sync.changed(watch.take())
-    await sync.published()
+    await sync.flush()
+  }
+
+  /** Why a newer snapshot is postponed; null where none is. */
+  get postponed(): string | null {
+    return this.#home?.sync.postponed?.message ?? null
+  }
+
+  /** Looks at all files, where it serves and nothing is being published. Resolves once what was found is durable in the repository. */
+  async lookAgain(): Promise<void> {
+    const home = this.#home
+    if (home === null || home.frozen || home.fenced || !home.sync.isAtRest) return
+    await home.sync.published('all')
   }
 
   usage(): Omit<Usage, 'workspace'> {
     const head = this.#home?.sync.tip ?? this.#record.head
-    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: 0 }
+    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: this.#unprovenMs() }
     return {
       usedBytes: head?.value.bytes ?? 0,
       files: head?.value.files ?? 0,
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs
     }
+  }
+
+  /** A home that does not serve yet, or not any more, has not looked at its files: nothing proves that all is synced. */
+  #unprovenMs(): number {
+    return this.#record.role === 'home' ? Math.max(0, Math.round(this.#deps.clock.now() - this.#idleSince)) : 0
   }
 
   told(head: SignedHead): void {
@@ -134,7 +157,8 @@ export class ResidentWorkspace {
     const { workspace, log } = this.#deps
     const { worktree } = await this.#premises()
     const tip = await this.#tip()
-    const trusted = !this.#record.suspect && this.#published(tip)
+    const { suspect, restoring } = this.#record
+    const trusted = !suspect && !restoring && this.#published(tip)
     await this.#save({ ownership, head: tip })
     if (tip !== null && (await worktree.folderIsGone())) {
       log.warn({ workspace }, 'the folder of a workspace is gone: its files are fetched again')
@@ -144,7 +168,7 @@ export class ResidentWorkspace {
       await this.#handInDiverged('beside')
       await this.#apply(tip)
     }
-    await this.#save({ suspect: false })
+    await this.#save({ suspect: false, restoring: false })
     await this.#serve(tip)
     return null
   }
@@ -170,7 +194,15 @@ export class ResidentWorkspace {
     }
     if (base === null) await (await this.#premises()).worktree.remove()
     const receipt = base === null ? null : await this.#receiptFor(base)
-    await this.#save({ role: 'home', ownership, head: base, receipt, keptUntilMs: null, suspect: false })
+    await this.#save({
+      role: 'home',
+      ownership,
+      head: base,
+      receipt,
+      keptUntilMs: null,
+      suspect: false,
+      restoring: false
+    })
     await this.#serve(base)
     return receipt
   }
@@ -196,10 +228,15 @@ export class ResidentWorkspace {
     return this.#deps.premises(this.#deps.workspace)
   }
 
-  async #serve(tip: SignedHead | null): Promise<void> {
+  async #serve(tip: SignedHead | null, frozen = false): Promise<void> {
     const premises = await this.#premises()
     const { workspace, log } = this.#deps
-    const { epoch } = this.#record.ownership.value
+    const { epoch, service } = this.#record.ownership.value
+    const hooks = this.#deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
+    const caughtUp = async (): Promise<void> => {
+      await watch.barrier()
+      sync.changed(watch.take())
+    }
     const sync = new HomeSync(
       {
         ...this.#deps,
@@ -208,18 +245,23 @@ export class ResidentWorkspace {
         onFenced: (error) => {
           log.warn({ workspace, error: error.message }, 'another home took over')
           if (this.#home !== null) this.#home.fenced = true
-        }
+        },
+        hooks: hooks === null ? null : { ...hooks, caughtUp }
       },
       { workspace, epoch, tip }
     )
     const watch = await premises.watch(() => sync.changed(watch.take()))
-    this.#home = { premises, sync, watch, inFlight: 0, frozen: false, fenced: false }
+    const hasHooks = hooks !== null
+    this.#home = { premises, sync, watch, hasHooks, inFlight: 0, frozen, fenced: false }
     sync.start()
     // What was changed while nobody watched.
     sync.changed('all')
   }
 
-  /** Ends the requests in flight and publishes the last snapshot. Requests are refused from here until `thaw`. */
+  /**
+   * Ends the requests in flight and publishes the last snapshot; hooks run around it, also where nothing has changed.
+   * Requests are refused from here until `thaw`, or until this fails: what a failed `before-snapshot` says is thrown.
+   */
   async freeze(): Promise<void> {
     const home = this.#serving()
     home.frozen = true
@@ -227,11 +269,57 @@ export class ResidentWorkspace {
       await withTimeout(this.#deps.clock, IN_FLIGHT_MS, 'ending the requests in flight', async (signal) => {
         while (home.inFlight > 0) await sleep(this.#deps.clock, IN_FLIGHT_POLL_MS, signal)
       })
-      await this.flush()
+      await (home.hasHooks ? this.#lastRound() : this.flush())
     } catch (error) {
       home.frozen = false
       throw error
     }
+  }
+
+  async #lastRound(): Promise<void> {
+    const what = 'before-snapshot and publishing the last snapshot'
+    await withTimeout(this.#deps.clock, LAST_ROUND_MS, what, () => this.flush())
+  }
+
+  /**
+   * Makes the workspace equal to a tree of the repository, publishes that as the next head, and serves on. What was
+   * changed before is published first. Broken off at any moment, what is served next is the newest head.
+   *
+   * @returns its receipt for the new head; null where something else was changed at the same time
+   * @throws NodeDaemonError `CONFLICT` the newest head is not `base`; what it throws otherwise leaves the files as they were
+   */
+  async restore(root: CID, base: CID): Promise<Signed<Receipt> | null> {
+    await this.freeze()
+    const home = this.#serving()
+    const { tip } = home.sync
+    if (tip?.cid.equals(base) !== true) {
+      home.frozen = false
+      throw new NodeDaemonError('CONFLICT', `the newest head of ${this.#deps.workspace} is not the one that was named`)
+    }
+    // Durable before the first file is touched; from here on nothing is published until all are replaced.
+    await this.#save({ restoring: true })
+    await this.close()
+    try {
+      return await this.#replaceFiles(root, tip)
+    } catch (error) {
+      await this.close()
+      await this.#apply(tip)
+      await this.#save({ restoring: false })
+      await this.#serve(tip)
+      throw error
+    }
+  }
+
+  async #replaceFiles(root: CID, tip: SignedHead): Promise<Signed<Receipt> | null> {
+    const { worktree } = await this.#premises()
+    const applied = await applyRoot({ ...this.#deps, worktree }, this.#deps.workspace, root, this.#ending.signal)
+    await this.#serve(tip, true)
+    const home = this.#serving()
+    await home.sync.published()
+    const head = home.sync.tip
+    await this.#save({ restoring: false })
+    home.frozen = false
+    return head?.value.root.equals(root) === true ? receiptFor(this.#deps, head, applied) : null
   }
 
   async thaw(ownership: SignedOwnership): Promise<void> {
@@ -244,7 +332,7 @@ export class ResidentWorkspace {
   async follow(ownership: SignedOwnership): Promise<void> {
     if (this.#standby !== null) return this.#save({ ownership })
     await this.#quit()
-    await this.#save({ role: 'standby', ownership, keptUntilMs: null })
+    await this.#save({ role: 'standby', ownership, keptUntilMs: null, restoring: false })
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
@@ -265,7 +353,7 @@ export class ResidentWorkspace {
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
-      await this.#save({ role: 'kept', ownership, keptUntilMs })
+      await this.#save({ role: 'kept', ownership, keptUntilMs, restoring: false })
       return 'kept'
     }
     if (this.#record.role === 'kept') return 'kept'
@@ -291,11 +379,13 @@ export class ResidentWorkspace {
   /** Ends what waits for the repository, at once. Only `close` may follow. */
   end(): void {
     this.#ending.abort(new NodeDaemonError('CLOSED', 'this instance is stopping'))
+    void this.#home?.sync.stop()
     void this.#standby?.stop()
   }
 
   async close(): Promise<void> {
     const [home, standby] = [this.#home, this.#standby]
+    if (home !== null) this.#idleSince = this.#deps.clock.now()
     this.#home = null
     this.#standby = null
     home?.watch.close()
@@ -310,44 +400,11 @@ export class ResidentWorkspace {
     if (wasHome) await this.#handInDiverged('after')
   }
 
-  /** `beside` the last head where that one's epoch is not sealed: what came after it could be published. */
   async #handInDiverged(place: 'after' | 'beside'): Promise<void> {
-    const { workspace, identity, clock, log } = this.#deps
+    // All that was acknowledged was published before the files began to be replaced: what is there is nobody's work.
+    if (this.#record.restoring) return
     const { worktree } = await this.#premises()
-    const { signal } = this.#ending
-    const { remote } = this.#deps
-    const sender = new BlockSender({ remote, workspace, isWaitedFor: () => false, clock, log, signal })
-    // After a power loss a file may look as it did and hold something else.
-    const forget = this.#record.suspect
-    try {
-      const snapshot = await worktree.snapshot('all', (block) => sender.offer(block), { signal, forget })
-      const last = this.#record.head
-      if (last === null ? snapshot.files === 0 : last.value.root.equals(snapshot.root)) return
-      const inline = await sender.finish()
-      const head = await seal(
-        headRecord,
-        {
-          workspace,
-          epoch: this.#record.ownership.value.epoch,
-          sequence: (last?.value.sequence ?? 0) + (place === 'after' ? 1 : 0),
-          root: snapshot.root,
-          previous: (place === 'after' ? last?.cid : last?.value.previous) ?? null,
-          createdAtMs: clock.wall(),
-          files: snapshot.files,
-          bytes: snapshot.bytes,
-          unsettled: snapshot.unsettled
-        },
-        identity
-      )
-      await (await remote(signal)).publishDiverged(head, inline)
-      await snapshot.commit()
-      log.warn(
-        { workspace, head: head.cid.toString() },
-        'what was not published before another home took over is kept as a diverged head'
-      )
-    } finally {
-      await sender.close()
-    }
+    await handInDiverged({ ...this.#deps, worktree }, this.#record, place, this.#ending.signal)
   }
 
   #serving(): Home {

@@ -1,7 +1,8 @@
+import type { CID } from 'multiformats/cid'
 import { withTimeout } from '../core/clock.ts'
 import { open } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
 import type { Held, Order, Usage } from '../wire/control.ts'
@@ -118,16 +119,20 @@ export class Resident {
 
   /** Carries out what the coordinator says. Resolves with the receipt that it leaves, empty where it leaves none. */
   async order(order: Order): Promise<Uint8Array> {
-    if (order.kind === 'freeze') {
+    if (order.kind === 'freeze' || order.kind === 'restore') {
       await this.#arrivals.run(async () => undefined)
-      return this.#work.run(order.workspace, async () => {
-        await this.#existing(order.workspace).freeze()
-        return EMPTY
-      })
+      return this.#work.run(order.workspace, () => this.#changeFiles(order))
     }
     // One after another: a signature that takes long to check must not change the order of the orders.
     const ownership = await this.#arrivals.run(() => open(ownershipRecord, order.ownership, this.#deps.coordinator))
     return this.#work.run(ownership.value.workspace, () => this.#change(order.kind, ownership))
+  }
+
+  async #changeFiles(order: Order & { readonly kind: 'freeze' | 'restore' }): Promise<Uint8Array> {
+    const found = this.#existing(order.workspace)
+    if (order.kind === 'restore') return (await found.restore(order.root, order.base))?.bytes ?? EMPTY
+    await found.freeze()
+    return EMPTY
   }
 
   async #change(kind: 'assume' | 'follow' | 'thaw' | 'release', ownership: SignedOwnership): Promise<Uint8Array> {
@@ -160,7 +165,7 @@ export class Resident {
 
   #add(ownership: SignedOwnership): ResidentWorkspace {
     const { workspace } = ownership.value
-    const none = { head: null, receipt: null, keptUntilMs: null, suspect: false }
+    const none = { head: null, receipt: null, keptUntilMs: null, suspect: false, restoring: false }
     const record: ResidentRecord = { role: 'new', ownership, ...none }
     const added = new ResidentWorkspace(this.#inner(workspace), record)
     this.#workspaces.set(workspace, added)
@@ -175,6 +180,32 @@ export class Resident {
       save: (record) => state.write({ put: [[workspace, encodeRecord(record)]] }, { durable: true }),
       forget: () => state.write({ remove: [workspace] }, { durable: true })
     }
+  }
+
+  /** Looks at all files of what this instance is home of, one workspace after another: a watcher may have missed a change. */
+  async lookAgain(signal: AbortSignal): Promise<void> {
+    for (const [workspace, found] of [...this.#workspaces]) {
+      if (signal.aborted) return
+      await found
+        .lookAgain()
+        .catch((error: unknown) =>
+          this.#deps.log.debug({ workspace, error: messageOf(error) }, 'the files were not looked at again')
+        )
+    }
+  }
+
+  /** May the peer have blocks of the workspace: is it the coordinator, its home or one of its standbys? */
+  mayRead(peer: PeerIdText, workspace: WorkspaceId): boolean {
+    const found = this.#workspaces.get(workspace)
+    if (found === undefined) return false
+    const { home, standbys } = found.record.ownership.value
+    return peer === this.#deps.coordinator || peer === home || standbys.includes(peer)
+  }
+
+  /** A block of what was last published from here or applied here, verified; null where it is not on this disk any more. */
+  async readBlock(workspace: WorkspaceId, cid: CID): Promise<Uint8Array | null> {
+    if (!this.#workspaces.has(workspace)) return null
+    return (await this.#deps.premises(workspace)).worktree.readBlock(cid)
   }
 
   /** The folder of a workspace was taken away while it was served. */
@@ -202,8 +233,19 @@ export class Resident {
     const flushed = await withTimeout(this.#deps.clock, timeoutMs, 'publishing what is left', () =>
       Promise.allSettled(homes.map((home) => home.flush()))
     )
-    const failed = flushed.filter(({ status }) => status === 'rejected').length
-    if (failed > 0) throw new NodeDaemonError('INCOMPLETE', `${failed} workspaces are not durable elsewhere`)
+    const failed = flushed.filter((one) => one.status === 'rejected')
+    const [first] = failed
+    if (first === undefined) return
+    const why = messageOf(first.reason)
+    throw new NodeDaemonError('INCOMPLETE', `${failed.length} workspaces are not durable elsewhere: ${why}`)
+  }
+
+  /** Why a newer snapshot is postponed, of the first workspace that has one; null where none is. */
+  postponed(): string | null {
+    for (const [workspace, { postponed }] of this.#workspaces) {
+      if (postponed !== null) return `workspace ${workspace.slice(0, 8)}: ${postponed}`
+    }
+    return null
   }
 
   unsynced(): { bytes: number; ageMs: number } {

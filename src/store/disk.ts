@@ -54,6 +54,12 @@ export function diskError(error: unknown, what: string): NodeDaemonError {
   return new NodeDaemonError(codeOf(error), `${what}: ${messageOf(error)}`, { cause: error })
 }
 
+const UNREADABLE = new Set(['EIO', 'EBADMSG', 'EUCLEAN'])
+
+/** Is it the place itself that cannot be read, so that reading it again does not help? */
+export const isUnreadable = (error: unknown): boolean =>
+  UNREADABLE.has(systemCode(error)) || (error instanceof NodeDaemonError && UNREADABLE.has(systemCode(error.cause)))
+
 /** @throws NodeDaemonError `BAD_REQUEST` when the path is not a plain relative one */
 export function checkPath(path: string): string {
   const parts = path.split('/')

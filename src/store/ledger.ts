@@ -4,19 +4,10 @@ import { open, type RecordType, type Signed } from '../core/envelope.ts'
 import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
-import type { Location } from './car.ts'
+import { decodeSeal, decodeState, encodeSeal, encodeState, type WorkspaceState } from './ledger-rows.ts'
+import { DROPPED_HEADS, droppedNote, type HeadKind } from './notes.ts'
 import * as rows from './rows.ts'
-import type { Shelf } from './shelf.ts'
-
-/** What is known of a workspace: everything follows from its heads and seals in the order in which they were written. */
-export interface WorkspaceState {
-  /** False until the first head or seal. */
-  readonly known: boolean
-  readonly tip: (Tip & { readonly counts: rows.Counts }) | null
-  readonly sealedEpoch: number
-}
-
-export const UNKNOWN: WorkspaceState = { known: false, tip: null, sealedEpoch: 0 }
+import type { Shelf, Written } from './shelf.ts'
 
 /** Does this head follow the tip in an epoch that is not sealed? Live and on a rebuild, by this rule alone it becomes the tip. */
 export function follows({ tip, sealedEpoch }: WorkspaceState, head: Head): boolean {
@@ -44,8 +35,6 @@ export function withTip(state: WorkspaceState, { cid, value }: SignedHead, count
   const { epoch, sequence, root } = value
   return { ...state, known: true, tip: { cid, epoch, sequence, root, counts } }
 }
-
-export type HeadKind = 'accepted' | 'diverged'
 
 const ACCEPTED = 1
 const DIVERGED = 2
@@ -79,26 +68,83 @@ export class Ledger {
     return row === null ? null : await open(headRecord, row.slice(1))
   }
 
-  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Location): void {
+  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Written): void {
+    this.stagePast(head, location)
+    this.stageCounts(before, after, head.value.workspace)
+  }
+
+  /** An accepted head that is not the tip. */
+  stagePast(head: SignedHead, location: Written): void {
+    const { workspace, sequence, createdAtMs } = head.value
     this.#stageHead(head, location, ACCEPTED)
-    this.#stageState(head.value.workspace, before, after)
+    const row = rows.encodeHistory({ cid: head.cid, sequence, createdAtMs })
+    this.#shelf.staged.stage(rows.historyKey(workspace, sequence), row)
+  }
+
+  /** The tip, or what is known to lie below it, has changed. */
+  stageCounts(before: WorkspaceState, after: WorkspaceState, workspace: WorkspaceId): void {
+    this.#stageState(workspace, before, after)
     this.#shelf.counters.logicalBytes += (after.tip?.counts.bytes ?? 0) - (before.tip?.counts.bytes ?? 0)
   }
 
-  stageDiverged(head: SignedHead, location: Location): void {
+  stageDiverged(head: SignedHead, location: Written): void {
     this.#stageHead(head, location, DIVERGED)
     const key = rows.divergedKey(head.value.workspace, head.value.sequence, head.cid)
     this.#shelf.staged.stage(key, head.cid.bytes)
   }
 
+  /**
+   * Takes heads out of their histories: first in the packs, so that a rebuild knows it too. Their records stay until
+   * their packs are written anew.
+   */
+  async drop(heads: readonly Droppable[]): Promise<void> {
+    const notes = []
+    for (let from = 0; from < heads.length; from += DROPPED_HEADS) {
+      notes.push(droppedNote(heads.slice(from, from + DROPPED_HEADS).map(({ cid }) => cid)))
+    }
+    await this.#shelf.append(notes, () => {
+      for (const head of heads) this.#stageDropped(head.cid, rows.historyKey(head.workspace, head.sequence))
+    })
+    await this.#shelf.settle()
+  }
+
+  /** The same on a rebuild, where the note is in the packs already. */
+  async stageDropped(cid: CID): Promise<void> {
+    const row = await this.#shelf.staged.get(rows.headKey(cid))
+    if (row === null) return
+    const { workspace, sequence } = (await open(headRecord, row.slice(1))).value
+    const isDiverged = row[0] === DIVERGED
+    const key = isDiverged ? rows.divergedKey(workspace, sequence, cid) : rows.historyKey(workspace, sequence)
+    this.#stageDropped(cid, key)
+  }
+
   /** Seals an epoch on the present tip. */
-  stageSeal(before: WorkspaceState, seal: Signed<Seal>, location: Location): WorkspaceState {
+  stageSeal(before: WorkspaceState, seal: Signed<Seal>, location: Written): WorkspaceState {
     const { workspace, epoch } = seal.value
-    const after = { ...before, known: true, sealedEpoch: epoch }
+    const after = { ...before, known: true, sealedEpoch: Math.max(before.sealedEpoch, epoch) }
     this.#shelf.stageBlock(seal.cid, location)
-    this.#shelf.staged.stage(rows.sealKey(workspace, epoch), encodeState(after))
+    this.stageBase(seal, tipOf(before))
     this.#stageState(workspace, before, after)
     return after
+  }
+
+  stageBase({ value: { workspace, epoch }, bytes }: Signed<Seal>, base: Tip | null): void {
+    this.#shelf.staged.stage(rows.sealKey(workspace, epoch), encodeSeal(base, bytes))
+  }
+
+  /** What the row of this seal's epoch says of its base; undefined where there is none. */
+  async stagedBase({ workspace, epoch }: Seal): Promise<Tip | null | undefined> {
+    const row = await this.#shelf.staged.get(rows.sealKey(workspace, epoch))
+    return row === null ? undefined : decodeSeal(row).base
+  }
+
+  /** A head as the base of a seal, from its row or its record. Null where both are lost. */
+  async tipNamed(cid: CID): Promise<Tip | null> {
+    const row = await this.#shelf.staged.get(rows.headKey(cid))
+    const bytes = row === null ? await this.#shelf.read(cid) : row.slice(1)
+    if (bytes === null) return null
+    const { epoch, sequence, root } = (await open(headRecord, bytes)).value
+    return { cid, epoch, sequence, root }
   }
 
   /** The tip at the time when this epoch was sealed. */
@@ -106,9 +152,42 @@ export class Ledger {
     const prefix = rows.sealRows(workspace)
     const after = rows.sealKey(workspace, epoch - 1)
     for await (const [, row] of this.#shelf.staged.level.entries({ prefix, after, limit: 1 })) {
-      return tipOf(decodeState(row))
+      return decodeSeal(row).base
     }
     throw new NodeDaemonError('NOT_FOUND', `epoch ${epoch} of workspace ${workspace} is not sealed`)
+  }
+
+  /** The retained heads, newest first, without their records. */
+  async past(workspace: WorkspaceId, limit?: number): Promise<rows.HistoryRow[]> {
+    const range = { prefix: rows.historyRows(workspace), ...(limit !== undefined && { limit }) }
+    const found: rows.HistoryRow[] = []
+    for await (const [key, row] of this.#shelf.staged.level.entries(range)) {
+      found.push(rows.decodeHistory(key, row))
+    }
+    return found
+  }
+
+  /** The snapshots of those of these heads that are kept. */
+  async roots(heads: readonly CID[]): Promise<CID[]> {
+    const found = await Promise.all(heads.map((cid) => this.head(cid)))
+    return found.flatMap((head) => head?.value.root ?? [])
+  }
+
+  async history(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
+    const heads: SignedHead[] = []
+    for (const { cid } of await this.past(workspace, limit)) {
+      const head = await this.head(cid)
+      if (head !== null) heads.push(head)
+    }
+    return heads
+  }
+
+  /** The next workspaces after one, by their ids. */
+  async workspaces(after: WorkspaceId | null, limit: number): Promise<WorkspaceId[]> {
+    const found: WorkspaceId[] = []
+    const range = { prefix: rows.WORKSPACE_ROWS, limit, ...(after !== null && { after: rows.workspaceKey(after) }) }
+    for await (const [key] of this.#shelf.staged.level.entries(range)) found.push(rows.workspaceOfKey(key))
+    return found
   }
 
   async diverged(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
@@ -121,13 +200,19 @@ export class Ledger {
     return heads
   }
 
-  #stageHead({ cid, bytes }: SignedHead, location: Location, kind: number): void {
+  #stageHead({ cid, bytes }: SignedHead, location: Written, kind: number): void {
     const row = new Uint8Array(bytes.length + 1)
     row[0] = kind
     row.set(bytes, 1)
     this.#shelf.stageBlock(cid, location)
     this.#shelf.staged.stage(rows.headKey(cid), row)
     this.#shelf.counters.heads++
+  }
+
+  #stageDropped(cid: CID, placeKey: string): void {
+    this.#shelf.staged.remove(rows.headKey(cid))
+    this.#shelf.staged.remove(placeKey)
+    this.#shelf.counters.heads--
   }
 
   #stageState(workspace: WorkspaceId, before: WorkspaceState, after: WorkspaceState): void {
@@ -151,28 +236,9 @@ export async function openAs<T>(type: RecordType<T>, bytes: Uint8Array): Promise
   }
 }
 
-function encodeState({ tip, sealedEpoch }: WorkspaceState): Uint8Array {
-  const flat = tip === null ? null : { ...tip, cid: tip.cid.toString(), root: tip.root.toString() }
-  return rows.encodeJson({ tip: flat, sealedEpoch })
-}
-
-function decodeState(row: Uint8Array | null): WorkspaceState {
-  if (row === null) return UNKNOWN
-  const { tip, sealedEpoch } = rows.decodeJson(row) as StateRow
-  return {
-    known: true,
-    sealedEpoch,
-    tip: tip === null ? null : { ...tip, cid: CID.parse(tip.cid), root: CID.parse(tip.root) }
-  }
-}
-
-interface StateRow {
-  readonly sealedEpoch: number
-  readonly tip: {
-    readonly cid: string
-    readonly epoch: number
-    readonly sequence: number
-    readonly root: string
-    readonly counts: rows.Counts
-  } | null
+/** A retained head that can be dropped. */
+interface Droppable {
+  readonly cid: CID
+  readonly workspace: WorkspaceId
+  readonly sequence: number
 }

@@ -17,6 +17,16 @@ export interface LevelStore extends KeyValue {
   close(): Promise<void>
 }
 
+/** Some entries at once: a page of a range. */
+export async function pageOf(
+  level: LevelStore,
+  range: Parameters<KeyValue['entries']>[0]
+): Promise<[string, Uint8Array][]> {
+  const page: [string, Uint8Array][] = []
+  for await (const entry of level.entries(range)) page.push(entry)
+  return page
+}
+
 /** What is needed of a Level database with text keys and binary values. */
 interface Database {
   get(key: string): Promise<Uint8Array | undefined>

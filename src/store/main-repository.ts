@@ -1,27 +1,37 @@
 import type { CID } from 'multiformats/cid'
 import type { Tip } from '../content/heads.ts'
 import { type Block, verifyBlock } from '../core/blocks.ts'
-import { BoundedMap } from '../core/bounded-map.ts'
 import type { Signed } from '../core/envelope.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
-import { KeyedMutex } from '../core/mutex.ts'
 import type { Seal, SignedHead } from '../core/records.ts'
-import type { Location } from './car.ts'
+import { Access } from './access.ts'
+import { adoptAgain } from './adopt.ts'
 import { checkClosure } from './closure.ts'
-import { Gate } from './gate.ts'
-import { follows, tipOf, type WorkspaceState, withTip } from './ledger.ts'
-import { isDamagedRow } from './level.ts'
+import { closureOf } from './closure-walk.ts'
+import { Collector } from './collector.ts'
+import { damagedBlocks, damagedCount } from './damage.ts'
+import { follows, tipOf, withTip } from './ledger.ts'
+import type { WorkspaceState } from './ledger-rows.ts'
+import { verdictNote } from './notes.ts'
 import { openParts, type Parts, type RepositoryDeps } from './open-repository.ts'
-import type { JudgedState, MainRepository, RepositoryStats } from './repository.ts'
+import { Pins } from './pins.ts'
+import type {
+  Damage,
+  GcOptions,
+  GcReport,
+  JudgedState,
+  MainRepository,
+  RepositoryStats,
+  VerifyOptions,
+  VerifyReport
+} from './repository.ts'
 import type { Counts } from './rows.ts'
-import { verifyBatch } from './verify.ts'
+import type { Written } from './shelf.ts'
+import { verify } from './verify.ts'
 
-const CACHED_WORKSPACES = 10_000
+const WORKSPACES_PAGE = 256
 const DIVERGED_TOLD = 1000
-const DAMAGED_TOLD = 1000
-/** What the index needs to open again. */
-const RECOVERY_BYTES = 16 * 1024 * 1024
 
 /**
  * Opens the main repository, bringing its packs and its index in order after whatever stop.
@@ -29,73 +39,77 @@ const RECOVERY_BYTES = 16 * 1024 * 1024
  * @throws NodeDaemonError `DATA_FOLDER_IN_USE` when another process has its index open
  */
 export async function openRepository(deps: RepositoryDeps): Promise<MainRepository> {
-  return new Repository(deps, await openParts(deps, false))
+  return new Repository(new Access(deps, await openParts(deps, false)))
 }
 
 class Repository implements MainRepository {
-  readonly #deps: RepositoryDeps
-  readonly #gate = new Gate()
-  readonly #queues = new KeyedMutex<WorkspaceId>()
-  /** Set only inside a workspace's queue, once the state is durable. */
-  readonly #states = new BoundedMap<WorkspaceId, WorkspaceState>(CACHED_WORKSPACES)
-  #parts: Parts
-  /** What must be done to the index before anything is written again. */
-  #repair: 'none' | 'reopen' | 'rebuild' = 'none'
-  #closed = false
+  readonly #access: Access
+  readonly #pins: Pins
+  readonly #collector: Collector
 
-  constructor(deps: RepositoryDeps, parts: Parts) {
-    this.#deps = deps
-    this.#parts = parts
+  constructor(access: Access) {
+    this.#access = access
+    this.#pins = new Pins(access.deps.clock)
+    this.#collector = new Collector(access, this.#pins)
   }
 
   missing(workspace: WorkspaceId, cids: readonly CID[]): Promise<CID[]> {
-    return this.#reading(async ({ shelf }) => {
+    return this.#access.reading(async ({ shelf }) => {
+      this.#pins.add(cids)
       const states = await shelf.view(workspace).states(cids)
       return cids.filter((_, index) => states[index]?.held !== true)
     })
   }
 
   keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<void> {
-    return this.#writing(({ shelf }) => shelf.keep(workspace, blocks))
+    return this.#access.writing((parts) => this.#keep(parts, workspace, blocks))
   }
 
   flush(): Promise<void> {
-    return this.#writing(({ shelf }) => shelf.settle())
+    return this.#access.writing(({ shelf }) => shelf.settle())
   }
 
   read(workspace: WorkspaceId, cid: CID): Promise<Uint8Array | null> {
-    return this.#reading(async ({ shelf }) => {
+    return this.#access.reading(async ({ shelf }) => {
       const [link] = await shelf.links(workspace, [cid])
       return link === undefined || link === null ? null : await shelf.read(cid)
     })
   }
 
   publish(head: SignedHead, blocks: readonly Block[], judge: (state: JudgedState) => void): Promise<Counts> {
-    return this.#inQueue(head.value.workspace, async (parts) => {
+    const { workspace } = head.value
+    return this.#access.inQueue(workspace, async (parts) => {
       verifyBlock(head)
-      const before = await this.#state(parts, head.value.workspace)
-      if ((await parts.ledger.kindOf(head.cid)) === 'accepted') return await this.#holdAgain(parts, head, blocks)
+      const before = await this.#access.state(parts, workspace)
+      const isNew = follows(before, head.value)
+      if (!isNew && (await parts.ledger.kindOf(head.cid)) === 'accepted') {
+        return await this.#holdAgain(parts, head, blocks)
+      }
       judge({ tip: tipOf(before), sealedEpoch: before.sealedEpoch })
       refuseOutOfPlace(before, head)
       const counts = await this.#hold(parts, head, blocks)
       const after = withTip(before, head, counts)
-      await this.#record(parts, head, (location) => parts.ledger.stageTip(before, after, head, location))
-      this.#states.set(head.value.workspace, after)
+      await this.#record(parts, [verdictNote(head.cid, 'accepted'), head], (location) =>
+        parts.ledger.stageTip(before, after, head, location)
+      )
+      this.#access.setState(workspace, after)
       return counts
     })
   }
 
   keepDiverged(head: SignedHead, blocks: readonly Block[]): Promise<Counts> {
-    return this.#inQueue(head.value.workspace, async (parts) => {
+    return this.#access.inQueue(head.value.workspace, async (parts) => {
       verifyBlock(head)
-      const state = await this.#state(parts, head.value.workspace)
+      const state = await this.#access.state(parts, head.value.workspace)
       const known = (await parts.ledger.kindOf(head.cid)) !== null
       if (!known && follows(state, head.value)) {
         throw new NodeDaemonError('CONFLICT', 'this head has not diverged: it follows the tip and can be published')
       }
       if (known) return await this.#holdAgain(parts, head, blocks)
       const counts = await this.#hold(parts, head, blocks)
-      await this.#record(parts, head, (location) => parts.ledger.stageDiverged(head, location))
+      await this.#record(parts, [verdictNote(head.cid, 'diverged'), head], (location) =>
+        parts.ledger.stageDiverged(head, location)
+      )
       return counts
     })
   }
@@ -105,105 +119,105 @@ class Repository implements MainRepository {
     epoch: number,
     makeSeal: (tip: Tip | null) => Promise<Signed<Seal>>
   ): Promise<{ base: Tip | null }> {
-    return this.#inQueue(workspace, async (parts) => {
+    return this.#access.inQueue(workspace, async (parts) => {
       if (!Number.isSafeInteger(epoch) || epoch < 1) throw new NodeDaemonError('BAD_REQUEST', 'epochs begin with 1')
-      const before = await this.#state(parts, workspace)
+      const before = await this.#access.state(parts, workspace)
       if (epoch <= before.sealedEpoch) return { base: await parts.ledger.base(workspace, epoch) }
       const base = tipOf(before)
       const seal = await makeSeal(base)
       refuseOtherSeal(seal, workspace, epoch, base)
       let after = before
-      await this.#record(parts, seal, (location) => {
+      await this.#record(parts, [seal], (location) => {
         after = parts.ledger.stageSeal(before, seal, location)
       })
-      this.#states.set(workspace, after)
+      this.#access.setState(workspace, after)
       return { base }
     })
   }
 
   sealedEpoch(workspace: WorkspaceId): Promise<number> {
-    return this.#reading(async ({ ledger }) => {
-      const state = this.#states.get(workspace) ?? (await ledger.settled(workspace))
-      return state.sealedEpoch
-    })
+    return this.#access.reading(async (parts) => (await this.#access.settledState(parts, workspace)).sealedEpoch)
   }
 
   tip(workspace: WorkspaceId): Promise<{ tip: Tip; head: SignedHead } | null> {
-    return this.#reading(async ({ ledger }) => {
-      const tip = tipOf(this.#states.get(workspace) ?? (await ledger.settled(workspace)))
-      const head = tip === null ? null : await ledger.head(tip.cid)
+    return this.#access.reading(async (parts) => {
+      const tip = tipOf(await this.#access.settledState(parts, workspace))
+      const head = tip === null ? null : await parts.ledger.head(tip.cid)
       return tip === null || head === null ? null : { tip, head }
     })
   }
 
   head(cid: CID): Promise<SignedHead | null> {
-    return this.#reading(({ ledger }) => ledger.head(cid))
+    return this.#access.reading(({ ledger }) => ledger.head(cid))
   }
 
   history(workspace: WorkspaceId, { limit }: { readonly limit: number }): Promise<SignedHead[]> {
-    return this.#reading(async ({ ledger }) => {
-      const heads: SignedHead[] = []
-      let next = (await ledger.settled(workspace)).tip?.cid ?? null
-      while (next !== null && heads.length < limit) {
-        const head: SignedHead | null = await ledger.head(next)
-        if (head !== null) heads.push(head)
-        next = head?.value.previous ?? null
-      }
-      return heads
-    })
+    return this.#access.reading(({ ledger }) => ledger.history(workspace, limit))
   }
 
   diverged(workspace: WorkspaceId): Promise<SignedHead[]> {
-    return this.#reading(({ ledger }) => ledger.diverged(workspace, DIVERGED_TOLD))
+    return this.#access.reading(({ ledger }) => ledger.diverged(workspace, DIVERGED_TOLD))
+  }
+
+  async *workspaces(): AsyncGenerator<WorkspaceId> {
+    for (let after: WorkspaceId | null = null; ; ) {
+      const page: WorkspaceId[] = await this.#access.reading(({ ledger }) => ledger.workspaces(after, WORKSPACES_PAGE))
+      yield* page
+      after = page.at(-1) ?? null
+      if (after === null) return
+    }
   }
 
   stats(): Promise<RepositoryStats> {
-    return this.#reading(async ({ shelf, packs }) => {
+    return this.#access.reading(async ({ shelf, packs, level }) => {
       const { logicalBytes, storedBytes } = shelf.counters
-      return { ...shelf.counters, packs: packs.count, dedupRatio: storedBytes === 0 ? 1 : logicalBytes / storedBytes }
+      const dedupRatio = storedBytes === 0 ? 1 : logicalBytes / storedBytes
+      return { ...shelf.counters, packs: packs.count, dedupRatio, damaged: await damagedCount(level) }
     })
   }
 
-  async verify(
-    options: { readonly signal?: AbortSignal } = {}
-  ): Promise<{ blocks: number; bytes: number; damaged: readonly string[] }> {
-    await this.flush()
-    const total = { blocks: 0, bytes: 0 }
-    const damaged: string[] = []
-    for (let after: string | null = ''; after !== null; ) {
-      options.signal?.throwIfAborted()
-      const from: string = after
-      const batch = await this.#reading(({ shelf }) => verifyBatch(shelf, from))
-      total.blocks += batch.blocks
-      total.bytes += batch.bytes
-      damaged.push(...batch.damaged.slice(0, DAMAGED_TOLD - damaged.length))
-      after = batch.last
+  async *closure(head: SignedHead, from?: CID): AsyncGenerator<Block> {
+    const release = this.#collector.retain(head.cid)
+    try {
+      yield* closureOf(this, head, from ?? head.value.root)
+    } finally {
+      release()
     }
-    return { ...total, damaged }
   }
 
-  async reindex(): Promise<void> {
-    this.#refuseClosed()
-    await this.#gate.alone(() => this.#reopen(true))
+  gc(options: GcOptions): Promise<GcReport> {
+    return this.#collector.run(options)
+  }
+
+  verify(options: VerifyOptions = {}): Promise<VerifyReport> {
+    return verify(this.#access, options)
+  }
+
+  damaged(): Promise<readonly Damage[]> {
+    return damagedBlocks(this.#access)
+  }
+
+  reindex(): Promise<void> {
+    return this.#access.rebuild()
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
-    await this.#gate.alone(async () => {
-      const { shelf, level } = this.#parts
-      try {
-        if (!this.#mustRecover()) await shelf.close()
-      } finally {
-        await level.close()
-        await this.#deps.disk.close()
-      }
-    })
+    if (!this.#access.shut()) return
+    await this.#collector.stop()
+    await this.#access.close()
+  }
+
+  async #keep({ shelf, ledger }: Parts, workspace: WorkspaceId, blocks: readonly Block[]): Promise<void> {
+    this.#pins.add(blocks.map(({ cid }) => cid))
+    await adoptAgain(shelf, ledger, await shelf.keep(workspace, blocks), this.#access.deps.log)
   }
 
   /** Keeps the blocks that come along, and tells how much lies below the head. */
-  async #hold({ shelf }: Parts, { value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
-    await shelf.keep(value.workspace, blocks)
+  async #hold(parts: Parts, { cid, value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
+    this.#pins.add([cid])
+    this.#collector.protect(value.workspace, value.root)
+    await this.#keep(parts, value.workspace, blocks)
+    const { shelf } = parts
     const fresh = new Map(blocks.map(({ cid, bytes }) => [cid.toString(), bytes]))
     const { counts, missing } = await checkClosure(value.root, shelf.view(value.workspace, { fresh }))
     if (missing.length === 0) return counts
@@ -219,90 +233,17 @@ class Repository implements MainRepository {
     return counts
   }
 
-  /** Appends a signed record; on return it is durable together with all that was kept before. */
-  async #record(
-    { shelf }: Parts,
-    record: { readonly cid: CID; readonly bytes: Uint8Array },
-    onWritten: (location: Location) => void
-  ): Promise<void> {
+  /** Appends a signed record, with what belongs before it; on return it is durable together with all that was kept before. */
+  async #record({ shelf }: Parts, blocks: readonly Block[], onWritten: (location: Written) => void): Promise<void> {
+    const record = blocks.at(-1)
+    if (record === undefined) return
     verifyBlock(record)
-    await shelf.append([record], ([location]) => {
-      if (location !== undefined) onWritten(location)
+    const [known = null] = await shelf.locations([record.cid])
+    await shelf.append(blocks, (locations) => {
+      const location = locations.at(-1)
+      if (location !== undefined) onWritten({ ...location, again: known !== null })
     })
     await shelf.settle()
-  }
-
-  async #state({ ledger }: Parts, workspace: WorkspaceId): Promise<WorkspaceState> {
-    const known = this.#states.get(workspace)
-    if (known !== undefined) return known
-    const state = await ledger.settled(workspace)
-    this.#states.set(workspace, state)
-    return state
-  }
-
-  #inQueue<T>(workspace: WorkspaceId, work: (parts: Parts) => Promise<T>): Promise<T> {
-    return this.#writing((parts) => this.#queues.run(workspace, () => work(parts)))
-  }
-
-  async #writing<T>(work: (parts: Parts) => Promise<T>): Promise<T> {
-    this.#refuseClosed()
-    if (this.#mustRecover()) await this.#gate.alone(() => this.#recover())
-    return await this.#enter(work)
-  }
-
-  /** Reading goes on where writing cannot be brought back, such as on a full disk. */
-  async #reading<T>(work: (parts: Parts) => Promise<T>): Promise<T> {
-    this.#refuseClosed()
-    if (this.#mustRecover()) {
-      await this.#gate
-        .alone(() => this.#recover())
-        .catch((error) => this.#deps.log.warn({ error }, 'the repository has not recovered yet'))
-    }
-    return await this.#enter(work)
-  }
-
-  async #enter<T>(work: (parts: Parts) => Promise<T>): Promise<T> {
-    return await this.#gate.shared(async () => {
-      try {
-        return await work(this.#parts)
-      } catch (error) {
-        if (!isDamagedRow(error)) throw error
-        this.#repair = 'rebuild'
-        throw new NodeDaemonError('BUSY', 'the index is damaged and is being built anew; try again', { cause: error })
-      }
-    })
-  }
-
-  #mustRecover(): boolean {
-    const { shelf, packs } = this.#parts
-    return this.#repair !== 'none' || shelf.failure !== null || packs.broken
-  }
-
-  async #recover(): Promise<void> {
-    this.#refuseClosed()
-    if (!this.#mustRecover()) return
-    const { disk, reserveBytes = 0 } = this.#deps
-    if ((await disk.freeBytes()) < Math.max(RECOVERY_BYTES, reserveBytes / 2)) {
-      throw new NodeDaemonError('NO_SPACE', 'the main repository has no room to recover from a failed write', {
-        advice: 'free some space on the disk of the main repository; writing goes on by itself once there is room'
-      })
-    }
-    await this.#reopen(this.#repair === 'rebuild')
-  }
-
-  async #reopen(rebuild: boolean): Promise<void> {
-    const { shelf, packs, level } = this.#parts
-    if (!this.#mustRecover()) await shelf.close()
-    this.#repair = rebuild ? 'rebuild' : 'reopen'
-    await packs.recover()
-    await level.close()
-    this.#states.clear()
-    this.#parts = await openParts(this.#deps, rebuild)
-    this.#repair = 'none'
-  }
-
-  #refuseClosed(): void {
-    if (this.#closed) throw new NodeDaemonError('CLOSED', 'the repository is closed')
   }
 }
 

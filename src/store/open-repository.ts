@@ -1,11 +1,13 @@
 import type { Clock } from '../core/clock.ts'
 import { hasCode } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
+import { cachedLevel } from './cached-level.ts'
 import type { Disk } from './disk.ts'
 import { Ledger } from './ledger.ts'
 import { destroyLevel, isDamagedRow, type LevelStore, openLevel } from './level.ts'
 import { mendPacks } from './pack-files.ts'
 import { openPacks, type Packs } from './packs.ts'
+import { relocate } from './relocate.ts'
 import { replay } from './replay.ts'
 import { decodeJson, decodePosition, encodeJson, FORMAT_KEY, INDEXED_KEY } from './rows.ts'
 import { Shelf } from './shelf.ts'
@@ -30,6 +32,8 @@ export interface RepositoryDeps {
   readonly clock: Clock
   /** Blocks are refused once less than this would remain free; heads and seals may use it. */
   readonly reserveBytes?: number
+  /** How many rows of the index are remembered in memory; some 400 bytes each. */
+  readonly cachedRows?: number
   /** A pack is not made longer than this. */
   readonly packBytes?: number
   /** After so many bytes in the packs the index is made durable; what came after is read again at the next start. */
@@ -43,8 +47,10 @@ export interface Parts {
   readonly ledger: Ledger
 }
 
-const FORMAT = 1
+const FORMAT = 2
 const CHECKPOINT_BYTES = 64 * 1024 * 1024
+/** Some 20 MB. */
+const CACHED_ROWS = 50_000
 
 /** Mends the packs, opens the index and brings it up to date; builds it anew where it cannot be used or `rebuild` says so. */
 export async function openParts(deps: RepositoryDeps, rebuild: boolean): Promise<Parts> {
@@ -76,10 +82,15 @@ async function fits({ disk, log }: RepositoryDeps, level: LevelStore): Promise<b
   const [indexed = null, format = null] = marks ?? []
   const { lost } = await mendPacks(disk, indexed === null ? null : decodePosition(indexed), log)
   if (marks === null || lost) return false
+  await relocate(disk, level, log)
   return indexed === null || (format !== null && decodeJson(format) === FORMAT)
 }
 
-async function openIndex({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
+async function openIndex(deps: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
+  return cachedLevel(await openRows(deps, rebuild), deps.cachedRows ?? CACHED_ROWS)
+}
+
+async function openRows({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
   if (rebuild) await index.destroy()
   try {
     return await index.open()
@@ -96,7 +107,7 @@ async function catchUp(deps: RepositoryDeps, level: LevelStore): Promise<Parts> 
   const { disk, log, reserveBytes = 0, packBytes, checkpointBytes = CHECKPOINT_BYTES } = deps
   const packs = await openPacks(disk, packBytes === undefined ? {} : { packBytes })
   await level.write({ put: [[FORMAT_KEY, encodeJson(FORMAT)]] }, { durable: true })
-  const shelf = await Shelf.open({ level, packs, disk, log, reserveBytes, checkpointBytes })
+  const shelf = await Shelf.open({ level, packs, disk, log, clock: deps.clock, reserveBytes, checkpointBytes })
   const ledger = new Ledger(shelf)
   await replay(shelf, ledger, log)
   log.info({ packs: packs.count, tookMs: Math.round(deps.clock.now() - began) }, 'the repository is open')

@@ -12,6 +12,7 @@ import {
   sectionHead
 } from './car.ts'
 import type { Disk } from './disk.ts'
+import { type Note, noteOf } from './notes.ts'
 import { isBlockCid } from './rows.ts'
 
 export const PACKS_FOLDER = 'repository/packs'
@@ -19,6 +20,7 @@ export const PACKS_FOLDER = 'repository/packs'
 export const BATCH_BYTES = 8 * 1024 * 1024
 const WINDOW_BYTES = 4 * 1024 * 1024
 const PACK_NAME = /^(\d{8})\.car$/
+const NEW_PACK_NAME = /^\d{8}\.car\.new$/
 
 export const packPath = (pack: number): string => `${PACKS_FOLDER}/${String(pack).padStart(8, '0')}.car`
 
@@ -30,6 +32,9 @@ export function packStart(end: Position): Uint8Array[] {
 
 /** The first byte after that. */
 export const PACK_START = packStart({ pack: 0, offset: 0 }).reduce((sum, part) => sum + part.length, 0)
+
+/** Where a pack is written anew, until it takes the old one's place. */
+export const newPackPath = (pack: number): string => `${packPath(pack)}.new`
 
 /** The numbers of the packs, rising. */
 export async function listPacks(disk: Disk): Promise<number[]> {
@@ -48,6 +53,7 @@ export type PackItem =
     }
   /** All that comes before was durable when this was written. */
   | { readonly kind: 'marker'; readonly start: number }
+  | { readonly kind: 'note'; readonly start: number; readonly note: Note }
   /** From here on sections cannot be told apart, up to the next marker. */
   | { readonly kind: 'broken'; readonly start: number }
 
@@ -96,6 +102,8 @@ function item(pack: number, base: number, start: number, parsed: { block: Block;
   const { block, dataOffset } = parsed
   const end = markerEnd(block)
   if (end !== null && end.pack === pack && end.offset === start) return { kind: 'marker', start }
+  const note = noteOf(block)
+  if (note !== null) return { kind: 'note', start, note }
   const location = { pack, offset: base + dataOffset, length: block.bytes.length }
   const valid = block.bytes.length <= MAX_BLOCK_BYTES && isBlockCid(block.cid) && matches(block)
   return { kind: 'block', start, block, location, valid }
@@ -108,7 +116,8 @@ export async function packEnd(disk: Disk, pack: number, next: number | undefined
   return named?.pack === pack ? Math.min(size, named.offset) : size
 }
 
-async function namedEnd(disk: Disk, pack: number): Promise<Position | null> {
+/** The end of the pack before, as this one names it; null where it is not to be read. */
+export async function namedEnd(disk: Disk, pack: number): Promise<Position | null> {
   const head = await disk.read(packPath(pack), 0, PACK_START)
   const parsed = parseSection(head, CAR_HEADER.length)
   return parsed.kind === 'section' ? markerEnd(parsed.block) : null
@@ -123,6 +132,9 @@ async function namedEnd(disk: Disk, pack: number): Promise<Position | null> {
  */
 export async function mendPacks(disk: Disk, indexed: Position | null, log: Logger): Promise<{ lost: boolean }> {
   await disk.makeFolder(PACKS_FOLDER)
+  for (const name of await disk.list(PACKS_FOLDER)) {
+    if (NEW_PACK_NAME.test(name)) await disk.remove(`${PACKS_FOLDER}/${name}`)
+  }
   const last = (await listPacks(disk)).at(-1)
   if (last === undefined) return { lost: indexed !== null }
   if (await isUnborn(disk, last)) {
@@ -161,7 +173,7 @@ async function tailEnd(disk: Disk, pack: number, from: number, size: number): Pr
   let damaged: number | null = null
   for await (const item of readPack(disk, pack, from, size)) {
     if (item.kind === 'marker') damaged = null
-    else if (item.kind === 'broken' || !item.valid) damaged ??= item.start
+    else if (item.kind === 'broken' || (item.kind === 'block' && !item.valid)) damaged ??= item.start
   }
   return damaged ?? size
 }

@@ -36,6 +36,10 @@ export interface Packs {
   /** A sync failed, and what was written since the last one is void. */
   readonly broken: boolean
   readonly count: number
+  /** The end of what counts in each pack, in order. */
+  ends(): Promise<readonly Position[]>
+  /** Goes on in a new pack, unless the present one is empty. To be called while nobody appends. */
+  roll(): Promise<void>
   /** Goes on in a new pack, which says that whatever was not durable is void. To be called while nobody appends. */
   recover(): Promise<void>
 }
@@ -109,13 +113,26 @@ class PackLog implements Packs {
   }
 
   async *sections(from: Position | null): AsyncGenerator<PackItem & { readonly pack: number }> {
-    const packs = await listPacks(this.#disk)
-    for (const [index, pack] of packs.entries()) {
+    for (const { pack, offset } of await this.ends()) {
       if (from !== null && pack < from.pack) continue
       const start = pack === from?.pack ? from.offset : PACK_START
-      const end = pack === this.#end.pack ? this.#end.offset : await packEnd(this.#disk, pack, packs[index + 1])
-      for await (const item of readPack(this.#disk, pack, start, end)) yield { ...item, pack }
+      for await (const item of readPack(this.#disk, pack, start, offset)) yield { ...item, pack }
     }
+  }
+
+  async ends(): Promise<readonly Position[]> {
+    const packs = await listPacks(this.#disk)
+    const ends: Position[] = []
+    for (const [index, pack] of packs.entries()) {
+      if (pack === this.#end.pack) ends.push(this.#end)
+      else ends.push({ pack, offset: await packEnd(this.#disk, pack, packs[index + 1]) })
+    }
+    return ends
+  }
+
+  async roll(): Promise<void> {
+    this.#refuseBroken()
+    if (this.#end.offset > PACK_START) await this.#roll()
   }
 
   async recover(): Promise<void> {

@@ -1,15 +1,19 @@
+import type { CID } from 'multiformats/cid'
+import type { Tip } from '../content/heads.ts'
 import type { Block } from '../core/blocks.ts'
-import { RECORD_CODEC, type Signed } from '../core/envelope.ts'
-import { hasCode } from '../core/errors.ts'
+import { open, RECORD_CODEC, type Signed } from '../core/envelope.ts'
 import type { Logger } from '../core/log.ts'
 import { headRecord, type Seal, type SignedHead, sealRecord } from '../core/records.ts'
+import { adopt } from './adopt.ts'
 import type { Location } from './car.ts'
-import { checkClosure } from './closure.ts'
-import { follows, goesOn, type Ledger, openAs, withTip } from './ledger.ts'
-import type { Counts } from './rows.ts'
-import type { Shelf } from './shelf.ts'
+import { follows, goesOn, type Ledger, openAs, tipOf, withTip } from './ledger.ts'
+import type { HeadKind, Note } from './notes.ts'
+import type { PackItem } from './pack-files.ts'
+import * as rows from './rows.ts'
+import type { Shelf, Written } from './shelf.ts'
 
 const LOOKUP_BLOCKS = 1024
+const STAGED_ROWS = LOOKUP_BLOCKS * 8
 
 interface Found {
   readonly block: Block
@@ -17,96 +21,148 @@ interface Found {
 }
 
 /**
- * Brings the index up to the end of the packs, from its checkpoint on: where each block lies, and heads and seals in
- * the order in which they were written, by the rules by which they were accepted. Doing it again changes nothing.
- * The workspaces' links are those that their heads name.
+ * Brings the index up to the end of the packs, from its checkpoint on: where each block lies, and heads and seals as
+ * they were judged when they were written. Doing it again changes nothing. At last the workspaces are linked to what
+ * their heads name.
  */
 export async function replay(shelf: Shelf, ledger: Ledger, log: Logger): Promise<void> {
   const from = shelf.checkpoint
   const end = shelf.packs.end
-  if (from?.pack === end.pack && from.offset === end.offset) return
-  let blocks: Found[] = []
-  let damaged = false
-  let pack = from?.pack ?? 1
-  const flush = async (): Promise<void> => {
-    const found = blocks
-    blocks = []
-    await stageUnknown(shelf, found)
+  if (from?.pack !== end.pack || from.offset !== end.offset) await new Replay(shelf, ledger, log).run()
+  shelf.replayed()
+  if (from?.pack !== end.pack || from.offset !== end.offset) await shelf.saveIndex()
+}
+
+class Replay {
+  readonly #shelf: Shelf
+  readonly #ledger: Ledger
+  readonly #log: Logger
+  /** Heads that were read; null when it is simpler to look at all that are known. */
+  readonly #heads: CID[] | null
+  /** Seals whose base was not the tip where they stand. */
+  readonly #seals: Signed<Seal>[] = []
+  #blocks: Found[] = []
+  #verdict: (Note & { readonly kind: 'verdict' }) | null = null
+  #damaged = false
+
+  constructor(shelf: Shelf, ledger: Ledger, log: Logger) {
+    this.#shelf = shelf
+    this.#ledger = ledger
+    this.#log = log
+    this.#heads = shelf.checkpoint === null ? null : []
   }
-  for await (const item of shelf.packs.sections(from)) {
-    if (item.pack > pack + 1) {
-      damaged = true
-      log.error({ before: item.pack, after: pack }, 'packs are missing')
+
+  async run(): Promise<void> {
+    const from = this.#shelf.checkpoint
+    let pack = from?.pack ?? 1
+    for await (const item of this.#shelf.packs.sections(from)) {
+      if (item.pack > pack + 1) {
+        this.#damaged = true
+        this.#log.error({ before: item.pack, after: pack }, 'packs are missing')
+      }
+      pack = item.pack
+      await this.#take(item)
+      if (this.#shelf.staged.size >= STAGED_ROWS) await this.#shelf.settle()
     }
-    pack = item.pack
-    if (item.kind === 'marker') continue
+    await this.#stageBlocks()
+    for (const seal of this.#seals) await this.#correctBase(seal)
+    await this.#shelf.settle()
+    for await (const head of this.#known()) await this.#adopt(head)
+    await this.#shelf.settle()
+  }
+
+  async #take(item: PackItem & { readonly pack: number }): Promise<void> {
+    if (item.kind === 'marker') return
+    if (item.kind === 'note') return await this.#takeNote(item.note)
     if (item.kind === 'broken' || !item.valid) {
-      damaged = true
-      log.error({ pack: item.pack, offset: item.start }, 'a part of a pack is damaged and is left out')
-      continue
+      this.#damaged = true
+      this.#log.error({ pack: item.pack, offset: item.start }, 'a part of a pack is damaged and is left out')
+      return
     }
-    if (item.block.cid.code !== RECORD_CODEC) blocks.push(item)
-    if (item.block.cid.code === RECORD_CODEC || blocks.length >= LOOKUP_BLOCKS) await flush()
-    if (item.block.cid.code === RECORD_CODEC) await replayRecord(shelf, ledger, item, damaged, log)
-    if (shelf.staged.size >= LOOKUP_BLOCKS * 8) await shelf.settle()
+    if (item.block.cid.code === RECORD_CODEC) await this.#takeRecord(item)
+    else this.#blocks.push(item)
+    if (this.#blocks.length >= LOOKUP_BLOCKS) await this.#stageBlocks()
   }
-  await flush()
-  await shelf.close()
-}
 
-async function stageUnknown(shelf: Shelf, found: readonly Found[]): Promise<void> {
-  const locations = await shelf.locations(found.map(({ block }) => block.cid))
-  for (const [index, { block, location }] of found.entries()) {
-    if (locations[index] === null) shelf.stageBlock(block.cid, location)
+  async #takeNote(note: Note): Promise<void> {
+    if (note.kind === 'verdict') this.#verdict = note
+    else for (const cid of note.heads) await this.#ledger.stageDropped(cid)
+  }
+
+  async #stageBlocks(): Promise<void> {
+    const found = this.#blocks
+    this.#blocks = []
+    const locations = await this.#shelf.locations(found.map(({ block }) => block.cid))
+    for (const [index, { block, location }] of found.entries()) {
+      if (locations[index] === null) this.#shelf.stageBlock(block.cid, location)
+    }
+  }
+
+  async #takeRecord({ block, location: place }: Found): Promise<void> {
+    const [known = null] = await this.#shelf.locations([block.cid])
+    const location = { ...place, again: known !== null }
+    const verdict = this.#verdict?.head.equals(block.cid) === true ? this.#verdict.as : null
+    this.#verdict = null
+    const head = await openAs(headRecord, block.bytes)
+    if (head !== null) return await this.#takeHead(head, location, verdict)
+    const seal = await openAs(sealRecord, block.bytes)
+    if (seal !== null) return await this.#takeSeal(seal, location)
+    this.#log.error({ ...location }, 'a record in a pack is neither a head nor a seal and is left out')
+  }
+
+  async #takeHead(head: SignedHead, location: Written, verdict: HeadKind | null): Promise<void> {
+    this.#heads?.push(head.cid)
+    if ((await this.#ledger.kindOf(head.cid)) !== null) return
+    const state = await this.#ledger.staged(head.value.workspace)
+    if ((verdict ?? (await this.#judge(head))) === 'diverged') return this.#ledger.stageDiverged(head, location)
+    const isTip = head.value.sequence > (state.tip?.sequence ?? 0)
+    if (!isTip) return this.#ledger.stagePast(head, location)
+    this.#ledger.stageTip(state, withTip(state, head, { blocks: 0, bytes: 0 }), head, location)
+  }
+
+  /** Where the note is lost that told: by the rules by which heads are accepted. */
+  async #judge({ value }: SignedHead): Promise<HeadKind> {
+    const state = await this.#ledger.staged(value.workspace)
+    const previous = value.previous === null ? null : await this.#ledger.kindOf(value.previous)
+    return follows(state, value) || (this.#damaged && goesOn(state, value, previous)) ? 'accepted' : 'diverged'
+  }
+
+  async #takeSeal(seal: Signed<Seal>, location: Written): Promise<void> {
+    const known = await this.#ledger.stagedBase(seal.value)
+    const state = await this.#ledger.staged(seal.value.workspace)
+    if (known === undefined) this.#ledger.stageSeal(state, seal, location)
+    if (!isBase(seal.value, known === undefined ? tipOf(state) : known)) this.#seals.push(seal)
+  }
+
+  /** The record of its base stands elsewhere, since it was written again. */
+  async #correctBase(seal: Signed<Seal>): Promise<void> {
+    const base = seal.value.head === null ? null : await this.#ledger.tipNamed(seal.value.head)
+    if (isBase(seal.value, base)) this.#ledger.stageBase(seal, base)
+    else this.#log.error({ workspace: seal.value.workspace, epoch: seal.value.epoch }, 'the base of a seal is lost')
+  }
+
+  async *#known(): AsyncGenerator<SignedHead> {
+    if (this.#heads !== null) {
+      for (const cid of this.#heads) {
+        const head = await this.#ledger.head(cid)
+        if (head !== null) yield head
+      }
+      return
+    }
+    const { level } = this.#shelf.staged
+    for await (const [, row] of level.entries({ prefix: rows.HEAD_ROWS })) yield await open(headRecord, row.slice(1))
+  }
+
+  async #adopt(head: SignedHead): Promise<void> {
+    const { workspace, root } = head.value
+    const counts = await adopt(this.#shelf, workspace, root, this.#log)
+    const state = await this.#ledger.staged(workspace)
+    if (state.tip?.cid.equals(head.cid) !== true) return
+    this.#ledger.stageCounts(state, withTip(state, head, counts), workspace)
+    if (this.#shelf.staged.size >= STAGED_ROWS) await this.#shelf.settle()
   }
 }
 
-async function replayRecord(
-  shelf: Shelf,
-  ledger: Ledger,
-  { block, location }: Found,
-  damaged: boolean,
-  log: Logger
-): Promise<void> {
-  const head = await openAs(headRecord, block.bytes)
-  if (head !== null) return await replayHead(shelf, ledger, head, location, damaged, log)
-  const seal = await openAs(sealRecord, block.bytes)
-  if (seal !== null) return await replaySeal(ledger, seal, location)
-  log.error({ ...location }, 'a record in a pack is neither a head nor a seal and is left out')
-}
-
-async function replayHead(
-  shelf: Shelf,
-  ledger: Ledger,
-  head: SignedHead,
-  location: Location,
-  damaged: boolean,
-  log: Logger
-): Promise<void> {
-  if ((await ledger.kindOf(head.cid)) !== null) return
-  const counts = await adopt(shelf, head, log)
-  const state = await ledger.staged(head.value.workspace)
-  const previous = head.value.previous === null ? null : await ledger.kindOf(head.value.previous)
-  const isTip = follows(state, head.value) || (damaged && goesOn(state, head.value, previous))
-  if (isTip) ledger.stageTip(state, withTip(state, head, counts), head, location)
-  else ledger.stageDiverged(head, location)
-}
-
-/** Links everything below a head to its workspace. What has been damaged since stays missing. */
-async function adopt(shelf: Shelf, { value }: SignedHead, log: Logger): Promise<Counts> {
-  try {
-    const view = shelf.view(value.workspace, { adopt: true })
-    const { counts, missing } = await checkClosure(value.root, view)
-    if (missing.length > 0) log.error({ workspace: value.workspace, missing: missing.length }, 'a head lacks blocks')
-    return counts
-  } catch (error) {
-    if (!hasCode(error, 'INTEGRITY', 'BAD_REQUEST')) throw error
-    log.error({ workspace: value.workspace, error }, 'the tree of a head cannot be read')
-    return { blocks: 0, bytes: 0 }
-  }
-}
-
-async function replaySeal(ledger: Ledger, seal: Signed<Seal>, location: Location): Promise<void> {
-  const state = await ledger.staged(seal.value.workspace)
-  if (seal.value.epoch > state.sealedEpoch) ledger.stageSeal(state, seal, location)
+function isBase({ head }: Seal, base: Tip | null): boolean {
+  return head === null ? base === null : base?.cid.equals(head) === true
 }

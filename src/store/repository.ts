@@ -14,6 +14,7 @@ export interface JudgedState {
 }
 
 export interface RepositoryStats {
+  /** With `storedBytes`: all that lies in the packs, also what no head needs until a `gc` has given it back. */
   readonly blocks: number
   readonly storedBytes: number
   /** What the tips of all workspaces name, each counted in full. */
@@ -24,6 +25,60 @@ export interface RepositoryStats {
   readonly packs: number
   /** `logicalBytes` over `storedBytes`; 1 while nothing is stored. */
   readonly dedupRatio: number
+  /** Blocks that were found damaged and are not held anew; at most 10,000 are counted. */
+  readonly damaged: number
+}
+
+/**
+ * Counts of heads to keep: the newest of each of so many periods (UTC) that have any. The tip, the base of the present
+ * epoch, diverged heads and what was accepted within the last hour are always kept.
+ */
+export interface RetentionPolicy {
+  readonly minutes: number
+  readonly hours: number
+  readonly days: number
+  readonly weeks: number
+  readonly months: number
+}
+
+export const RETENTION: RetentionPolicy = { minutes: 120, hours: 48, days: 30, weeks: 26, months: 60 }
+
+export interface GcOptions {
+  readonly policy: RetentionPolicy
+  readonly full?: boolean
+  readonly signal?: AbortSignal
+}
+
+export interface GcReport {
+  readonly headsDropped: number
+  /** Taken out of the packs, records among them. */
+  readonly blocksDropped: number
+  /** By how much the packs became shorter. */
+  readonly freedBytes: number
+  readonly packsRewritten: number
+}
+
+/** A block that was found damaged and is not yet held anew. */
+export interface Damage {
+  readonly cid: CID
+  /** Those that need it; at most 100. */
+  readonly workspaces: readonly WorkspaceId[]
+}
+
+export interface VerifyOptions {
+  /** About how much to read at most. */
+  readonly maxBytes?: number
+  readonly signal?: AbortSignal
+  readonly onProgress?: (done: { readonly blocks: number; readonly bytes: number }) => void
+}
+
+export interface VerifyReport {
+  readonly blocks: number
+  readonly bytes: number
+  /** Up to 1,000 are named. */
+  readonly damaged: readonly string[]
+  /** Damaged records of heads and seals that were written again from the index. */
+  readonly repaired: number
 }
 
 /**
@@ -88,16 +143,42 @@ export interface MainRepository {
   tip(workspace: WorkspaceId): Promise<{ tip: Tip; head: SignedHead } | null>
   /** Accepted or diverged. */
   head(cid: CID): Promise<SignedHead | null>
-  /** Newest first. */
+  /** The retained heads, newest first. */
   history(workspace: WorkspaceId, options: { readonly limit: number }): Promise<SignedHead[]>
   /** By sequence; at most 1,000. */
   diverged(workspace: WorkspaceId): Promise<SignedHead[]>
+  /** All workspaces that have a head or a seal, in the order of their ids. */
+  workspaces(): AsyncGenerator<WorkspaceId>
   stats(): Promise<RepositoryStats>
 
-  /** Reads every block again. Those that are damaged are set aside and count as missing; up to 1,000 are named. */
-  verify(options?: {
-    readonly signal?: AbortSignal
-  }): Promise<{ blocks: number; bytes: number; damaged: readonly string[] }>
+  /**
+   * All blocks below an accepted or diverged head (or below `from`, which lies in it), each once, the root first;
+   * verified. The head is not dropped meanwhile.
+   *
+   * @throws NodeDaemonError `NOT_FOUND` the head is not kept, or `from` does not lie in it; `INCOMPLETE` a block is
+   * missing or damaged: `data.missing` names it
+   */
+  closure(head: SignedHead, from?: CID): AsyncGenerator<Block>
+
+  /**
+   * Thins the history of every workspace by the policy, and gives back the room of what no retained or diverged head
+   * needs. Safe while heads and blocks come in: what a `missing` has called held, or a `keep` has taken, stays for an
+   * hour at least, and for an hour after a start nothing is given back. With `full`, every pack with anything to give
+   * back is rewritten, not only those with much of it.
+   *
+   * @throws NodeDaemonError `BUSY` another one is under way, or the repository was brought in order meanwhile;
+   * `NO_SPACE` there is no room to rewrite a pack; `ABORTED` the signal said so. What was done until then stays done.
+   */
+  gc(options: GcOptions): Promise<GcReport>
+
+  /**
+   * Reads blocks again: all of them, or the next `maxBytes` after where the last such share ended. Damaged ones are set
+   * aside: they count as missing until they are kept anew.
+   */
+  verify(options?: VerifyOptions): Promise<VerifyReport>
+
+  /** Damaged blocks that some workspace still needs; at most 1,000. */
+  damaged(): Promise<readonly Damage[]>
 
   /** Builds the index anew from the packs. Other calls wait. */
   reindex(): Promise<void>

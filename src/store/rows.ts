@@ -14,7 +14,9 @@ import type { Location, Position } from './car.ts'
  *   h CID                      an accepted or diverged head, with its signed bytes
  *   w WORKSPACE                its tip and its highest sealed epoch
  *   s WORKSPACE EPOCH          the tip at the time of a seal
+ *   y WORKSPACE SEQUENCE       an accepted head that is retained, newest first
  *   d WORKSPACE SEQUENCE CID   a diverged head
+ *   q CID                      a block that was found damaged and is not held anew
  *   m NAME                     marks: how far the packs are indexed, counters, the closure generation
  */
 
@@ -55,7 +57,7 @@ export function cidKey(cid: CID): string {
 }
 
 /** The CID that `cidKey` made this of. */
-export function cidOfKey(key: string): CID {
+function cidOfKey(key: string): CID {
   const codec = [...CODEC_LETTERS].find(([, letter]) => letter === key[0])?.[0]
   if (codec === undefined) throw new NodeDaemonError('INTEGRITY', 'a key of the index names no block')
   return CID.createV1(codec, createDigest(SHA2_256, Buffer.from(key.slice(1), 'base64url')))
@@ -66,14 +68,32 @@ const padded = (value: number): string => String(value).padStart(16, '0')
 
 export const BLOCK_ROWS = 'b'
 export const blockKey = (cid: CID): string => BLOCK_ROWS + cidKey(cid)
-export const linkKey = (workspace: WorkspaceId, cid: CID): string => `l${short(workspace)}${cidKey(cid)}`
-export const headKey = (cid: CID): string => `h${cidKey(cid)}`
-export const workspaceKey = (workspace: WorkspaceId): string => `w${workspace}`
-export const sealRows = (workspace: WorkspaceId): string => `s${workspace}`
+export const cidOfBlockKey = (key: string): CID => cidOfKey(key.slice(BLOCK_ROWS.length))
+export const LINK_ROWS = 'l'
+export const linkRows = (workspace: WorkspaceId): string => LINK_ROWS + short(workspace)
+export const linkKey = (workspace: WorkspaceId, cid: CID): string => linkRows(workspace) + cidKey(cid)
+const SHORT_LENGTH = 22
+export const cidOfLinkKey = (key: string): CID => cidOfKey(key.slice(LINK_ROWS.length + SHORT_LENGTH))
+export const workspaceOfLinkKey = (key: string): WorkspaceId =>
+  Buffer.from(key.slice(LINK_ROWS.length, LINK_ROWS.length + SHORT_LENGTH), 'base64url').toString('hex') as WorkspaceId
+export const HEAD_ROWS = 'h'
+export const headKey = (cid: CID): string => HEAD_ROWS + cidKey(cid)
+export const cidOfHeadKey = (key: string): CID => cidOfKey(key.slice(HEAD_ROWS.length))
+export const WORKSPACE_ROWS = 'w'
+export const workspaceKey = (workspace: WorkspaceId): string => WORKSPACE_ROWS + workspace
+export const workspaceOfKey = (key: string): WorkspaceId => key.slice(WORKSPACE_ROWS.length) as WorkspaceId
+export const SEAL_ROWS = 's'
+export const sealRows = (workspace: WorkspaceId): string => SEAL_ROWS + workspace
 export const sealKey = (workspace: WorkspaceId, epoch: number): string => sealRows(workspace) + padded(epoch)
+export const historyRows = (workspace: WorkspaceId): string => `y${workspace}`
+export const historyKey = (workspace: WorkspaceId, sequence: number): string =>
+  historyRows(workspace) + padded(Number.MAX_SAFE_INTEGER - sequence)
 export const divergedRows = (workspace: WorkspaceId): string => `d${workspace}`
 export const divergedKey = (workspace: WorkspaceId, sequence: number, cid: CID): string =>
   divergedRows(workspace) + padded(sequence) + cidKey(cid)
+export const DAMAGED_ROWS = 'q'
+export const damagedKey = (cid: CID): string => DAMAGED_ROWS + cidKey(cid)
+export const cidOfDamagedKey = (key: string): CID => cidOfKey(key.slice(DAMAGED_ROWS.length))
 /** How far the packs are indexed. */
 export const INDEXED_KEY = 'mindexed'
 /** The same, of which it is certain that it outlives a loss of power. */
@@ -81,6 +101,10 @@ export const CHECKPOINT_KEY = 'mcheckpoint'
 export const COUNTERS_KEY = 'mcounters'
 export const GENERATION_KEY = 'mgeneration'
 export const FORMAT_KEY = 'mformat'
+/** A pack that is being replaced: where its blocks lie must be looked up again if this stands here at the start. */
+export const REPLACING_KEY = 'mreplacing'
+/** Where the last share of a verification ended. */
+export const VERIFIED_KEY = 'mverified'
 
 export function encodeLocation({ pack, offset, length }: Location): Uint8Array {
   const row = Buffer.alloc(14)
@@ -113,6 +137,32 @@ export function decodeLink(row: Uint8Array): Link {
   const counts = { blocks: bytes.readDoubleBE(5), bytes: bytes.readDoubleBE(13) }
   return { closed: { generation: bytes.readUInt32BE(1), counts } }
 }
+
+/** A retained head, as retention and history need it. */
+export interface HistoryRow {
+  readonly cid: CID
+  readonly sequence: number
+  readonly createdAtMs: number
+}
+
+const CREATED_BYTES = 8
+
+export function encodeHistory({ cid, createdAtMs }: HistoryRow): Uint8Array {
+  const created = Buffer.alloc(CREATED_BYTES)
+  created.writeDoubleBE(createdAtMs)
+  return Buffer.concat([created, cid.bytes])
+}
+
+export function decodeHistory(key: string, row: Uint8Array): HistoryRow {
+  const bytes = buffer(row, CREATED_BYTES + 1)
+  return {
+    cid: CID.decode(bytes.subarray(CREATED_BYTES)),
+    sequence: Number.MAX_SAFE_INTEGER - Number(key.slice(-16)),
+    createdAtMs: bytes.readDoubleBE(0)
+  }
+}
+
+export const decodeCid = (row: Uint8Array): CID => CID.decode(row)
 
 export const encodeJson = (value: unknown): Uint8Array => Buffer.from(JSON.stringify(value))
 export const decodeJson = (row: Uint8Array): unknown => JSON.parse(Buffer.from(row).toString())

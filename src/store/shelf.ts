@@ -1,11 +1,15 @@
 import type { CID } from 'multiformats/cid'
 import { type Block, DAG_PB_CODEC, matches, RAW_CODEC, verifyBlock } from '../core/blocks.ts'
+import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Location, Position } from './car.ts'
 import type { ClosureView, HeldState } from './closure.ts'
-import type { Disk } from './disk.ts'
+import { DamageRows } from './damage-rows.ts'
+import { type Disk, isUnreadable } from './disk.ts'
+import { FreeRoom } from './free-room.ts'
+import { Horizon } from './horizon.ts'
 import type { LevelStore } from './level.ts'
 import type { Packs } from './packs.ts'
 import * as rows from './rows.ts'
@@ -26,12 +30,26 @@ const CHECKPOINT_ROW_BYTES = 4 * 1024 * 1024
 const NO_COUNTERS: Counters = { blocks: 0, storedBytes: 0, logicalBytes: 0, heads: 0, workspaces: 0 }
 
 interface ShelfDeps {
+  readonly clock: Clock
   readonly level: LevelStore
   readonly packs: Packs
   readonly disk: Disk
   readonly log: Logger
   readonly reserveBytes: number
   readonly checkpointBytes: number
+}
+
+/** Where a block was written; `again` if the index knew another place of it before. */
+export interface Written extends Location {
+  readonly again?: boolean
+}
+
+interface Opened {
+  readonly generation: number
+  readonly counters: Counters
+  readonly checkpoint: Position | null
+  readonly staged: StagedRows
+  readonly damage: DamageRows
 }
 
 /**
@@ -42,8 +60,10 @@ export class Shelf {
   readonly staged: StagedRows
   readonly packs: Packs
   readonly counters: Counters
+  readonly horizon: Horizon
+  readonly damage: DamageRows
   readonly #log: Logger
-  readonly #disk: Disk
+  readonly #room: FreeRoom
   readonly #reserveBytes: number
   readonly #checkpointBytes: number
   #generation: number
@@ -53,24 +73,32 @@ export class Shelf {
   #rowBytes = 0
   #unsynced = 0
   #checkpoint: Position | null
+  /** Until the packs are replayed, the index must not be called complete up to anywhere. */
+  #replayed = false
+  #checkpointWanted = false
 
-  private constructor(deps: ShelfDeps, marks: { generation: number; counters: Counters; checkpoint: Position | null }) {
-    this.staged = new StagedRows(deps.level)
+  private constructor(deps: ShelfDeps, opened: Opened) {
+    this.staged = opened.staged
     this.packs = deps.packs
-    this.#disk = deps.disk
+    this.horizon = new Horizon(deps.clock, deps.packs.end)
+    this.damage = opened.damage
+    this.#room = new FreeRoom(deps.disk, deps.clock)
     this.#log = deps.log
     this.#reserveBytes = deps.reserveBytes
     this.#checkpointBytes = deps.checkpointBytes
-    this.#generation = marks.generation
-    this.counters = marks.counters
-    this.#checkpoint = marks.checkpoint
+    this.#generation = opened.generation
+    this.counters = opened.counters
+    this.#checkpoint = opened.checkpoint
   }
 
   static async open(deps: ShelfDeps): Promise<Shelf> {
     const generation = await deps.level.get(rows.GENERATION_KEY)
     const counters = await deps.level.get(rows.COUNTERS_KEY)
     const checkpoint = await deps.level.get(rows.CHECKPOINT_KEY)
+    const staged = new StagedRows(deps.level)
     return new Shelf(deps, {
+      staged,
+      damage: await DamageRows.open(staged, deps.level),
       generation: generation === null ? 1 : Number(rows.decodeJson(generation)),
       counters: { ...NO_COUNTERS, ...(counters === null ? {} : (rows.decodeJson(counters) as Partial<Counters>)) },
       checkpoint: checkpoint === null ? null : rows.decodePosition(checkpoint)
@@ -80,6 +108,11 @@ export class Shelf {
   /** What made it fail; null while it is whole. */
   get failure(): unknown {
     return this.#failure
+  }
+
+  /** Rises whenever a block is found damaged. */
+  get generation(): number {
+    return this.#generation
   }
 
   /** Up to here the index is certain to know the packs. */
@@ -115,19 +148,25 @@ export class Shelf {
     }
   }
 
-  /** Keeps blocks for a workspace, once all of them are verified. They are durable after the next `settle`. */
-  async keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<void> {
+  /**
+   * Keeps blocks for a workspace, once all of them are verified. They are durable after the next `settle`.
+   *
+   * @returns nodes that are held again and below which heads need more than is linked to their workspaces: see `adopt`
+   */
+  async keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<CID[]> {
     const generation = this.#generation
     const unique = [...new Map(blocks.map((block) => [block.cid.toString(), checked(block)])).values()]
     const cids = unique.map(({ cid }) => cid)
     const [locations, links] = await Promise.all([this.locations(cids), this.links(workspace, cids)])
     const link = ({ cid, bytes }: Block): void => this.#stageLink(workspace, cid, bytes.length, generation)
     const fresh = unique.filter((_, index) => locations[index] === null)
+    const hurt = await this.damage.among(fresh)
     if (fresh.length > 0) {
       await this.#refuseWithoutRoom(fresh)
       await this.append(fresh, (places) => {
         for (const [index, place] of places.entries()) this.stageBlock(fresh[index]?.cid, place)
         for (const block of fresh) link(block)
+        this.damage.stageMended(hurt)
       })
     }
     this.refuseFailed()
@@ -135,6 +174,7 @@ export class Shelf {
       if (locations[index] !== null && links[index] === null) link(block)
     }
     await this.#settleWhenFull()
+    return hurt.filter(({ open }) => open).map(({ cid }) => cid)
   }
 
   /** Appends blocks of whatever kind; `onWritten` stages what follows from them. */
@@ -142,12 +182,13 @@ export class Shelf {
     this.refuseFailed()
     this.#unsynced += blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
     await this.packs.append(blocks, onWritten)
+    this.horizon.note(this.packs.end)
   }
 
-  stageBlock(cid: CID | undefined, location: Location): void {
+  stageBlock(cid: CID | undefined, location: Written): void {
     if (cid === undefined) return
     const key = rows.blockKey(cid)
-    if (!this.staged.isStaged(key)) {
+    if (location.again !== true && !this.staged.isStaged(key)) {
       this.counters.blocks++
       this.counters.storedBytes += location.length
     }
@@ -158,8 +199,8 @@ export class Shelf {
   async read(cid: CID): Promise<Uint8Array | null> {
     const [location] = await this.locations([cid])
     if (location === undefined || location === null) return null
-    const bytes = await this.packs.read(location)
-    if (matches({ cid, bytes })) return bytes
+    const bytes = await this.#bytesAt(location)
+    if (bytes !== null && matches({ cid, bytes })) return bytes
     await this.#quarantine(cid, location)
     return null
   }
@@ -177,10 +218,15 @@ export class Shelf {
     return this.#next
   }
 
-  /** Makes the index durable up to here, so that the next start has nothing to replay. */
-  async close(): Promise<void> {
-    await this.settle()
-    await this.#writeCheckpoint(this.packs.end)
+  /** As `settle`; the index is durable too, so that the next start has nothing to replay. */
+  saveIndex(): Promise<void> {
+    this.#checkpointWanted = true
+    return this.settle()
+  }
+
+  /** The index knows all that the packs hold. */
+  replayed(): void {
+    this.#replayed = true
   }
 
   /** @throws NodeDaemonError `BUSY` after a failed write, until the repository has recovered */
@@ -195,7 +241,7 @@ export class Shelf {
     this.#next = null
     this.refuseFailed()
     const end = this.packs.end
-    const put = this.staged.take()
+    const { put, remove } = this.staged.take()
     const counters = rows.encodeJson(this.counters)
     this.#unsynced = 0
     try {
@@ -204,9 +250,12 @@ export class Shelf {
         [rows.COUNTERS_KEY, counters],
         [rows.INDEXED_KEY, rows.encodePosition(end)]
       ] as const
-      if (put.length > 0) await this.staged.level.write({ put: [...put, ...marks] }, { durable: false })
+      if (put.length + remove.length > 0) {
+        await this.staged.level.write({ put: [...put, ...marks], remove }, { durable: false })
+      }
       this.staged.written()
       this.#rowBytes += put.reduce((sum, [key, value]) => sum + key.length + value.length, 0)
+      this.#rowBytes += remove.reduce((sum, key) => sum + key.length, 0)
       if (this.#checkpointIsDue(end)) await this.#writeCheckpoint(end)
     } catch (error) {
       this.#fail(error)
@@ -215,6 +264,8 @@ export class Shelf {
   }
 
   #checkpointIsDue(end: Position): boolean {
+    if (!this.#replayed) return false
+    if (this.#checkpointWanted) return true
     const since = end.pack === this.#checkpoint?.pack ? end.offset - this.#checkpoint.offset : end.offset
     return this.#rowBytes >= CHECKPOINT_ROW_BYTES || since >= this.#checkpointBytes
   }
@@ -227,6 +278,7 @@ export class Shelf {
     ] as const
     await this.staged.level.write({ put }, { durable: true })
     this.#checkpoint = end
+    this.#checkpointWanted = false
     this.#rowBytes = 0
   }
 
@@ -243,7 +295,7 @@ export class Shelf {
   async #refuseWithoutRoom(blocks: readonly Block[]): Promise<void> {
     if (this.#reserveBytes === 0) return
     const wanted = blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
-    if ((await this.#disk.freeBytes()) >= wanted + this.#reserveBytes) return
+    if (await this.#room.take(wanted, this.#reserveBytes)) return
     throw new NodeDaemonError('NO_SPACE', 'the main repository has no room for more', {
       advice: 'free some space on the disk of the main repository; writing goes on by itself once there is room'
     })
@@ -279,6 +331,16 @@ export class Shelf {
     this.staged.stage(rows.linkKey(workspace, cid), rows.encodeLink(link))
   }
 
+  /** Null where the place cannot be read. */
+  async #bytesAt(location: Location): Promise<Uint8Array | null> {
+    try {
+      return await this.packs.read(location)
+    } catch (error) {
+      if (isUnreadable(error)) return null
+      throw error
+    }
+  }
+
   /** Forgets where a damaged block lies, and every conclusion about closures that may rest on it. */
   async #quarantine(cid: CID, location: Location): Promise<void> {
     const key = rows.blockKey(cid)
@@ -289,7 +351,7 @@ export class Shelf {
     this.counters.blocks--
     this.counters.storedBytes -= location.length
     this.staged.unstage(key)
-    const put = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)]] as const
+    const put = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)] as const, ...this.damage.rowOf(cid)]
     await this.staged.level.write({ put, remove: [key] }, { durable: true })
   }
 }

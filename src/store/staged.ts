@@ -7,8 +7,9 @@ import type { LevelStore } from './level.ts'
  */
 export class StagedRows {
   readonly level: LevelStore
-  #waiting = new Map<string, Uint8Array>()
-  #leaving = new Map<string, Uint8Array>()
+  /** Null for a row that is to be removed. */
+  #waiting = new Map<string, Uint8Array | null>()
+  #leaving = new Map<string, Uint8Array | null>()
 
   constructor(level: LevelStore) {
     this.level = level
@@ -22,33 +23,44 @@ export class StagedRows {
     this.#waiting.set(key, value)
   }
 
-  /** Is the row staged, rather than written? */
-  isStaged(key: string): boolean {
-    return this.#waiting.has(key) || this.#leaving.has(key)
+  remove(key: string): void {
+    this.#waiting.set(key, null)
   }
 
-  /** Takes a staged row back. */
+  /** Is there a row that is staged, rather than written? */
+  isStaged(key: string): boolean {
+    return (this.#staged(key) ?? null) !== null
+  }
+
+  /** Takes a staged row, or its removal, back. */
   unstage(key: string): void {
     this.#waiting.delete(key)
     this.#leaving.delete(key)
   }
 
   async get(key: string): Promise<Uint8Array | null> {
-    return this.#staged(key) ?? (await this.level.get(key))
+    const staged = this.#staged(key)
+    return staged === undefined ? await this.level.get(key) : staged
   }
 
   async getMany(keys: readonly string[]): Promise<(Uint8Array | null)[]> {
     const staged = keys.map((key) => this.#staged(key))
     const wanted = keys.filter((_, index) => staged[index] === undefined)
     const found = (await this.level.getMany(wanted)).values()
-    return staged.map((row) => row ?? found.next().value ?? null)
+    return staged.map((row) => (row === undefined ? (found.next().value ?? null) : row))
   }
 
   /** All that waits now. It stays visible until `written` or `lost`. Not to be called again before that. */
-  take(): NonNullable<KeyValueChanges['put']> {
+  take(): Required<KeyValueChanges> {
     this.#leaving = this.#waiting
     this.#waiting = new Map()
-    return [...this.#leaving]
+    const put: [string, Uint8Array][] = []
+    const remove: string[] = []
+    for (const [key, row] of this.#leaving) {
+      if (row === null) remove.push(key)
+      else put.push([key, row])
+    }
+    return { put, remove }
   }
 
   written(): void {
@@ -61,7 +73,8 @@ export class StagedRows {
     this.#waiting = new Map()
   }
 
-  #staged(key: string): Uint8Array | undefined {
-    return this.#waiting.get(key) ?? this.#leaving.get(key)
+  #staged(key: string): Uint8Array | null | undefined {
+    const waiting = this.#waiting.get(key)
+    return waiting === undefined ? this.#leaving.get(key) : waiting
   }
 }

@@ -1,7 +1,8 @@
 import type { CID } from 'multiformats/cid'
 import type { Block } from '../core/blocks.ts'
 import { codeOf, messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
 import type { Channel, Host } from '../network/host.ts'
 import {
   BLOCKS_LIMITS,
@@ -12,15 +13,33 @@ import {
   type FromBlocks,
   type ToBlocks
 } from '../wire/blocks.ts'
-import { type Access, noAccess, type RepositoryServiceDeps } from './repository-service.ts'
+import { type Access, noAccess } from './access.ts'
 import { UnderWay } from './under-way.ts'
 
-type Deps = Pick<RepositoryServiceDeps, 'repository' | 'access' | 'log'>
+/** Where served blocks come from. */
+export interface BlockSource {
+  /** Verified; null where it is not held for this workspace. */
+  read(workspace: WorkspaceId, cid: CID): Promise<Uint8Array | null>
+}
+
+/** Where sent blocks go. */
+export interface BlockIntake {
+  missing(workspace: WorkspaceId, cids: readonly CID[]): Promise<CID[]>
+  keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<void>
+}
+
+interface Deps {
+  readonly source: BlockSource
+  /** Null where blocks are only given, not taken. */
+  readonly intake: BlockIntake | null
+  readonly access: (peer: PeerIdText, workspace: WorkspaceId) => Access
+  readonly log: Logger
+}
 
 /** Gives the answer once it is its turn: answers go in the order of the requests. */
 type Answering = () => Promise<void>
 
-/** Serves blocks of the main repository, one workspace a stream: a content id alone opens nothing. */
+/** Serves blocks, one workspace a stream: a content id alone opens nothing. */
 export async function serveBlocks(host: Host, deps: Deps): Promise<void> {
   const all = new UnderWay({ count: BLOCKS_LIMITS.requestsMaxOfAll, bytes: BLOCKS_LIMITS.underWayBytesOfAll })
   await host.handle(BLOCKS_PROTOCOL, async (channel) => {
@@ -87,17 +106,16 @@ async function work(
   access: Access,
   frame: Uint8Array
 ): Promise<Answering> {
-  const { repository } = deps
   const request: ToBlocks = blocksRequest.decode(frame)
   if (access === null) throw noAccess(workspace)
   switch (request.kind) {
     case 'have': {
-      const cids = await repository.missing(workspace, request.cids)
+      const cids = await taking(deps).missing(workspace, request.cids)
       return () => reply(channel, { kind: 'missing', cids })
     }
     case 'put':
       if (!access.send) throw new NodeDaemonError('FORBIDDEN', 'only homes send blocks')
-      await repository.keep(workspace, request.blocks)
+      await taking(deps).keep(workspace, request.blocks)
       return () => reply(channel, { kind: 'kept' })
     case 'want':
       if (!access.read) throw noAccess(workspace)
@@ -107,16 +125,21 @@ async function work(
   }
 }
 
+function taking({ intake }: Deps): BlockIntake {
+  if (intake === null) throw new NodeDaemonError('FORBIDDEN', 'an instance gives blocks, and takes none')
+  return intake
+}
+
 async function sendBlocks(
   channel: Channel,
-  { repository }: Deps,
+  { source }: Deps,
   workspace: WorkspaceId,
   cids: readonly CID[]
 ): Promise<void> {
   let batch: Block[] = []
   let bytes = 0
   for (const cid of cids) {
-    const found = await repository.read(workspace, cid)
+    const found = await source.read(workspace, cid)
     if (found === null) continue
     if (batch.length > 0 && bytes + found.length > BLOCKS_LIMITS.batchBytes) {
       await channel.send(...blocksParts(batch))

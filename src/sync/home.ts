@@ -6,10 +6,12 @@ import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { headRecord, type SignedHead } from '../core/records.ts'
-import { MAX_UNSETTLED } from '../worktree/scan.ts'
 import type { Snapshot, Worktree } from '../worktree/worktree.ts'
 import { BlockSender } from './block-sender.ts'
+import { reachMeasuring } from './reach.ts'
 import type { RemoteRepository } from './repository-client.ts'
+import { HookRounds, type HookRoundsDeps } from './snapshot-hooks.ts'
+import { answer, type Waiter } from './waiters.ts'
 
 /** How long watched changes may gather before a snapshot, when nobody waits for it. */
 const GATHER_MS = 150
@@ -26,6 +28,8 @@ export interface HomeSyncDeps {
   readonly onPublished: (head: SignedHead) => Promise<void>
   /** The repository refuses this home's heads for good: another one took over. */
   readonly onFenced: (error: NodeDaemonError) => void
+  /** What runs around each snapshot; null: nothing does. */
+  readonly hooks: Pick<HookRoundsDeps, 'hooks' | 'intervalMs' | 'caughtUp'> | null
 }
 
 /** What has not been proven durable elsewhere: the loss window. */
@@ -34,10 +38,11 @@ export interface Unsynced {
   readonly ageMs: number
 }
 
-interface Waiter {
-  readonly paths: readonly string[]
-  readonly resolve: () => void
-  readonly reject: (error: NodeDaemonError) => void
+/** What a snapshot takes with it: put back where it fails. */
+interface Taken {
+  dirty: ReadonlySet<string> | 'all'
+  since: Instant | null
+  waiters: Waiter[]
 }
 
 interface Attempt {
@@ -55,6 +60,7 @@ export class HomeSync {
   readonly #workspace: WorkspaceId
   readonly #epoch: number
   readonly #stopped = new AbortController()
+  readonly #rounds: HookRounds | null
   #tip: SignedHead | null
   #dirty: Set<string> | 'all' = new Set()
   #dirtySince: Instant | null = null
@@ -62,6 +68,8 @@ export class HomeSync {
   #attempt: Attempt | null = null
   #forget = false
   #inFlightBytes = 0
+  /** What was found to wait, while the repository is away or does not take it. */
+  #waitingBytes = 0
   #inFlightSince: Instant | null = null
   #wake: () => void = () => undefined
   #fenced: NodeDaemonError | null = null
@@ -76,6 +84,9 @@ export class HomeSync {
     this.#workspace = options.workspace
     this.#epoch = options.epoch
     this.#tip = options.tip
+    const { hooks, clock, log } = deps
+    const child = log.child({ workspace: options.workspace })
+    this.#rounds = hooks === null ? null : new HookRounds({ ...hooks, clock, log: child })
   }
 
   start(): void {
@@ -86,36 +97,73 @@ export class HomeSync {
     return this.#tip
   }
 
+  /** Why the next snapshot is postponed: a `before-snapshot` failed. */
+  get postponed(): NodeDaemonError | null {
+    return this.#rounds?.failure ?? null
+  }
+
   /** Notes what was touched; it is published soon. */
   changed(paths: ReadonlySet<string> | readonly string[] | 'all'): void {
-    if (paths === 'all') this.#dirty = 'all'
-    else if (this.#dirty !== 'all') for (const path of paths) this.#dirty.add(path)
-    if (this.#isClean) return
+    if (isNothing(paths)) return
+    this.#markDirty(paths)
+    this.#rounds?.touched()
     this.#dirtySince ??= this.#deps.clock.now()
     this.#wake()
+  }
+
+  #markDirty(paths: ReadonlySet<string> | readonly string[] | 'all'): void {
+    if (paths === 'all') this.#dirty = 'all'
+    else if (this.#dirty !== 'all') for (const path of paths) this.#dirty.add(path)
   }
 
   /**
    * Resolves once a head that contains these paths as they are now is durable in the main repository.
    *
    * @throws NodeDaemonError `NOT_HOME` another instance took over; `CLOSED` this one stops; `BUSY` what stands there could
-   *   not be read as it is: it kept changing, or may not be read
+   *   not be read as it is: it kept changing, or may not be read; also, with hooks, what the last `before` failed with: the
+   *   change is published once it succeeds
    */
-  published(paths: readonly string[] | 'all' = []): Promise<void> {
-    if (this.#fenced !== null) return Promise.reject(this.#fenced)
-    if (this.#stopped.signal.aborted) return Promise.reject(stopping())
+  async published(paths: readonly string[] | 'all' = []): Promise<void> {
+    this.#refuseWhenOver()
     this.changed(paths)
-    if (this.#isClean && this.#attempt === null && this.#inFlightSince === null) return Promise.resolve()
+    if (this.postponed !== null) throw this.postponed
+    if (this.#isClean && this.#attempt === null && this.#inFlightSince === null) return
+    await this.#nextHead(paths === 'all' ? [] : paths)
+  }
+
+  /**
+   * Resolves once all that was changed before the call is durable in the main repository. With hooks, it is in a snapshot
+   * for which `before` was begun after the call, also where nothing has changed.
+   *
+   * @throws NodeDaemonError as `published`
+   */
+  async flush(): Promise<void> {
+    if (this.#rounds === null) return this.published()
+    this.#refuseWhenOver()
+    await this.#nextHead([])
+  }
+
+  #refuseWhenOver(): void {
+    if (this.#fenced !== null) throw this.#fenced
+    if (this.#stopped.signal.aborted) throw stopping()
+  }
+
+  #nextHead(paths: readonly string[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ paths: paths === 'all' ? [] : paths, resolve, reject })
+      this.#waiters.push({ paths, resolve, reject })
       this.#wake()
     })
   }
 
+  /** Nothing is being published, and nothing waits for it. */
+  get isAtRest(): boolean {
+    return this.#isClean && this.#waiters.length === 0 && this.#inFlightSince === null
+  }
+
   unsynced(): Unsynced {
-    const since = this.#inFlightSince ?? this.#dirtySince
+    const since = this.#inFlightSince ?? this.#dueSince
     return {
-      bytes: this.#inFlightBytes,
+      bytes: Math.max(this.#inFlightBytes, this.#waitingBytes),
       ageMs: since === null ? 0 : Math.max(0, Math.round(this.#deps.clock.now() - since))
     }
   }
@@ -132,12 +180,18 @@ export class HomeSync {
     return this.#dirty !== 'all' && this.#dirty.size === 0
   }
 
+  /** Since when something is in no head. */
+  get #dueSince(): Instant | null {
+    return this.#rounds === null ? this.#dirtySince : this.#rounds.dueSince
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopped
     while (!signal.aborted && this.#fenced === null) {
-      if (this.#isClean && this.#waiters.length === 0) await this.#woken()
+      if (this.#dueSince === null && this.#waiters.length === 0) await this.#woken()
       if (signal.aborted) return
       if (this.#waiters.length === 0) await this.#gather()
+      if (signal.aborted) return
       await this.#cycle()
     }
   }
@@ -155,47 +209,32 @@ export class HomeSync {
     this.#wake = () => {
       if (this.#waiters.length > 0 || this.#stopped.signal.aborted) urgent.abort()
     }
-    await sleep(this.#deps.clock, GATHER_MS, urgent.signal).catch(() => undefined)
+    const pauseMs = Math.max(GATHER_MS, this.#rounds?.pauseMs() ?? 0)
+    await sleep(this.#deps.clock, pauseMs, urgent.signal).catch(() => undefined)
     this.#wake = () => undefined
   }
 
-  /** One snapshot and its head. What it takes is put back where it fails. */
+  /** One snapshot and its head. */
   async #cycle(): Promise<void> {
-    const dirty = this.#dirty
-    const since = this.#dirtySince
-    let waiters = this.#waiters
-    this.#dirty = new Set()
-    this.#dirtySince = null
-    const started = since ?? this.#deps.clock.now()
-    this.#inFlightSince = started
-    this.#waiters = []
+    this.#inFlightSince = this.#dueSince ?? this.#deps.clock.now()
     try {
-      const isWaitedFor = (): boolean => waiters.length + this.#waiters.length > 0
-      await this.#publish(dirty, isWaitedFor, (unsettled) => {
-        for (const waiter of waiters) {
-          if (isAmong(waiter.paths, unsettled)) waiter.reject(notTaken())
-          else waiter.resolve()
-        }
-        waiters = []
-      })
+      await this.#publish()
       this.#inFlightSince = null
     } catch (error) {
-      this.#restore(dirty, started, waiters)
       this.#inFlightSince = null
       await this.#failed(error)
     }
   }
 
-  #restore(dirty: ReadonlySet<string> | 'all', since: Instant, waiters: readonly Waiter[]): void {
-    if (dirty === 'all') this.#dirty = 'all'
-    else if (this.#dirty !== 'all') for (const path of dirty) this.#dirty.add(path)
-    this.#dirtySince = since
-    this.#waiters = [...waiters, ...this.#waiters]
-  }
-
   async #failed(error: unknown): Promise<void> {
     const { clock, log, onFenced } = this.#deps
     if (this.#stopped.signal.aborted) return
+    const { postponed } = this
+    if (postponed !== null && error === postponed) {
+      for (const waiter of this.#waiters.splice(0)) waiter.reject(postponed)
+      log.warn({ workspace: this.#workspace, error: messageOf(error) }, 'the snapshot is postponed')
+      return
+    }
     if (hasCode(error, 'CONFLICT') && (await this.#adoptOwnTip())) return
     if (hasCode(error, 'SEALED', 'STALE_EPOCH', 'NOT_HOME', 'CONFLICT', 'FORBIDDEN')) {
       this.#fenced = new NodeDaemonError('NOT_HOME', `workspace ${this.#workspace} has moved: ${messageOf(error)}`)
@@ -207,7 +246,7 @@ export class HomeSync {
     if (hasCode(error, 'INCOMPLETE')) {
       this.#forget = true
       this.#attempt = null
-      this.#dirty = 'all'
+      this.changed('all')
     }
     log.warn({ workspace: this.#workspace, error: messageOf(error) }, 'not published yet, trying again')
     await sleep(clock, RETRY_MS, this.#stopped.signal).catch(() => undefined)
@@ -225,7 +264,7 @@ export class HomeSync {
       if (known || tip.signer !== identity.peerId || tip.value.epoch !== this.#epoch) return false
       this.#tip = tip
       this.#attempt = null
-      this.#dirty = 'all'
+      this.changed('all')
       await onPublished(tip)
       return true
     } catch (error) {
@@ -234,37 +273,84 @@ export class HomeSync {
     }
   }
 
-  /** `onDurable` is called as soon as the repository has the snapshot, with the paths that it does not have as they are. */
-  async #publish(
-    dirty: ReadonlySet<string> | 'all',
-    isWaitedFor: () => boolean,
-    onDurable: (unsettled: readonly string[]) => void
-  ): Promise<void> {
+  async #publish(): Promise<void> {
     const { signal } = this.#stopped
     const { remote, clock, log } = this.#deps
+    await this.#reach(signal)
     // The answer to the last attempt may have been lost while the head was accepted.
     if (this.#attempt !== null) await this.#settle(this.#attempt, () => undefined)
+    const taken: Taken = { dirty: new Set(), since: null, waiters: [] }
+    const isWaitedFor = (): boolean => taken.waiters.length + this.#waiters.length > 0
     const sender = new BlockSender({ remote, workspace: this.#workspace, isWaitedFor, clock, log, signal })
     try {
-      const snapshot = await this.#deps.worktree.snapshot(
-        dirty === 'all' ? 'all' : { paths: dirty },
-        (block) => {
-          this.#inFlightBytes += block.bytes.length
-          return sender.offer(block)
-        },
-        { signal, forget: this.#forget }
-      )
-      if (this.#tip?.value.root.equals(snapshot.root) === true) {
-        onDurable(snapshot.unsettled)
+      const snapshot = await this.#read(sender, taken)
+      if (this.#isTip(snapshot)) {
+        answer(taken.waiters, snapshot.unsettled)
+        this.#waitingBytes = 0
         return await snapshot.commit()
       }
       const inline = await sender.finish()
-      this.#attempt = { head: await this.#nextHead(snapshot), snapshot, inline }
-      await this.#settle(this.#attempt, () => onDurable(snapshot.unsettled))
+      this.#attempt = { head: await this.#sealHead(snapshot), snapshot, inline }
+      await this.#settle(this.#attempt, () => answer(taken.waiters, snapshot.unsettled))
+      this.#waitingBytes = 0
+    } catch (error) {
+      this.#waitingBytes = Math.max(this.#waitingBytes, this.#inFlightBytes)
+      this.#putBack(taken)
+      throw error
     } finally {
       this.#inFlightBytes = 0
       await sender.close()
     }
+  }
+
+  #isTip(snapshot: Snapshot): boolean {
+    return this.#tip?.value.root.equals(snapshot.root) === true
+  }
+
+  /** The snapshot of what is dirty once `before` is done, for those who waited when it began. */
+  async #read(sender: BlockSender, taken: Taken): Promise<Snapshot> {
+    const { signal } = this.#stopped
+    const rounds = this.#rounds
+    const waiting = this.#waiters.length
+    const read = (): Promise<Snapshot> => {
+      taken.dirty = this.#dirty
+      taken.since = this.#dirtySince
+      taken.waiters = this.#waiters.splice(0, rounds === null ? this.#waiters.length : waiting)
+      this.#dirty = new Set()
+      this.#dirtySince = null
+      const what = taken.dirty === 'all' ? 'all' : { paths: taken.dirty }
+      const sink = (block: Block): Promise<void> | undefined => {
+        this.#inFlightBytes += block.bytes.length
+        return sender.offer(block)
+      }
+      return this.#deps.worktree.snapshot(what, sink, { signal, forget: this.#forget })
+    }
+    return rounds === null ? read() : rounds.around(signal, read, (snapshot) => this.#isTip(snapshot))
+  }
+
+  #putBack({ dirty, since, waiters }: Taken): void {
+    this.#waiters = [...waiters, ...this.#waiters]
+    if (isNothing(dirty)) return
+    this.#markDirty(dirty)
+    this.#dirtySince = since
+    this.#rounds?.touched(since)
+  }
+
+  /** Waits until the repository is within reach. As long as it is away, how much waits for it is measured. */
+  async #reach(signal: AbortSignal): Promise<void> {
+    await reachMeasuring(this.#deps, signal, {
+      count: () => (this.#dirty === 'all' ? Number.POSITIVE_INFINITY : this.#dirty.size),
+      measure: () => this.#measure(this.#dirty === 'all' ? 'all' : { paths: this.#dirty }, signal)
+    })
+  }
+
+  async #measure(what: Parameters<Worktree['snapshot']>[0], signal: AbortSignal): Promise<void> {
+    let bytes = 0
+    const count = (block: Block): void => {
+      bytes += block.bytes.length
+    }
+    await this.#deps.worktree.snapshot(what, count, { signal })
+    this.#waitingBytes = bytes
   }
 
   async #settle(attempt: Attempt, onDurable: () => void): Promise<void> {
@@ -278,7 +364,7 @@ export class HomeSync {
     await attempt.snapshot.commit()
   }
 
-  async #nextHead(snapshot: Snapshot): Promise<SignedHead> {
+  async #sealHead(snapshot: Snapshot): Promise<SignedHead> {
     const { clock, identity } = this.#deps
     if (this.#stopped.signal.aborted) throw aborted(this.#stopped.signal)
     return seal(
@@ -299,16 +385,14 @@ export class HomeSync {
   }
 }
 
+function isNothing(paths: ReadonlySet<string> | readonly string[] | 'all'): boolean {
+  if (paths === 'all') return false
+  return 'size' in paths ? paths.size === 0 : paths.length === 0
+}
+
 /** The repository knows no such workspace. What is not found on this disk is another matter: it may come back. */
 function unknownThere(error: unknown): never {
   throw hasCode(error, 'NOT_FOUND') ? new NodeDaemonError('NOT_HOME', error.message, { cause: error }) : error
 }
 
-/** A list that is full may have left out any path. */
-const isAmong = (paths: readonly string[], unsettled: readonly string[]): boolean =>
-  (paths.length > 0 && unsettled.length >= MAX_UNSETTLED) ||
-  unsettled.some((path) => paths.some((other) => path === other || path.startsWith(`${other}/`)))
-
-const notTaken = (): NodeDaemonError =>
-  new NodeDaemonError('BUSY', 'the file changes while it is read, or cannot be read')
 const stopping = (): NodeDaemonError => new NodeDaemonError('CLOSED', 'this instance is stopping')

@@ -19,17 +19,10 @@ import {
   headsReply,
   headsRequest
 } from '../wire/heads.ts'
+import { type Access, noAccess } from './access.ts'
 import { serveBlocks } from './blocks-server.ts'
 import { receiptOf } from './receipt.ts'
 import { UnderWay } from './under-way.ts'
-
-/** What a peer may do with a workspace; null for nothing. Who may publish is judged by the ownership. */
-export type Access = {
-  /** Heads and blocks go to it: to the home and the standbys. */
-  readonly read: boolean
-  /** Blocks and diverged heads come from it: from the home, and from former homes that had not published all. */
-  readonly send: boolean
-} | null
 
 export interface RepositoryServiceDeps {
   readonly repository: MainRepository
@@ -56,7 +49,8 @@ export class RepositoryService {
 
   async register(host: Host): Promise<void> {
     await host.handle(HEADS_PROTOCOL, (channel) => this.#serveHeads(channel))
-    await serveBlocks(host, this.#deps)
+    const { repository, access, log } = this.#deps
+    await serveBlocks(host, { source: repository, intake: repository, access, log })
   }
 
   async #serveHeads(channel: Channel): Promise<void> {
@@ -216,9 +210,6 @@ class Follower {
     this.#telling = false
   }
 }
-
-export const noAccess = (workspace: WorkspaceId): NodeDaemonError =>
-  new NodeDaemonError('FORBIDDEN', `workspace ${workspace} is none of yours`)
 
 function failure(error: unknown): HeadsAnswer {
   const missing = error instanceof NodeDaemonError ? error.data?.missing : undefined

@@ -7,6 +7,7 @@ import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { type Receipt, receiptRecord, type SignedHead } from '../core/records.ts'
+import type { Applied as AppliedTree } from '../worktree/apply.ts'
 import type { Worktree } from '../worktree/worktree.ts'
 import type { BlockExchange } from './block-exchange.ts'
 import { receiptOf } from './receipt.ts'
@@ -24,23 +25,21 @@ export interface FollowDeps {
   readonly log: Logger
 }
 
-/**
- * Makes the workspace's directory equal to a head.
- *
- * On return it is durable on this disk; the receipt says so and is signed by this instance.
- */
-export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+/** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
+export async function applyRoot(
+  deps: Pick<FollowDeps, 'worktree' | 'remote'>,
+  workspace: WorkspaceId,
+  root: CID,
+  signal: AbortSignal
+): Promise<AppliedTree> {
   const remote = await deps.remote(signal)
-  const { workspace, root } = head.value
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
     exchange ??= remote.blocks(workspace, signal)
     return (await exchange).want(cids)
   }
   try {
-    const counts = await deps.worktree.apply(root, want, { signal })
-    const receipt = receiptOf(head, counts, 'instance', deps.identity.peerId, deps.clock.wall())
-    return await seal(receiptRecord, receipt, deps.identity)
+    return await deps.worktree.apply(root, want, { signal })
   } finally {
     await closed(exchange)
   }
@@ -50,6 +49,21 @@ export async function applyHead(deps: FollowDeps, head: SignedHead, signal: Abor
 async function closed(exchange: Promise<BlockExchange> | null): Promise<void> {
   const opened = await exchange?.catch(() => null)
   await opened?.close()
+}
+
+/** As `applyRoot`, for a head; the receipt says that its tree is on this disk, and is signed by this instance. */
+export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+  const { workspace, root } = head.value
+  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal))
+}
+
+/** This instance's receipt for a head whose tree it applied. */
+export function receiptFor(
+  { identity, clock }: Pick<FollowDeps, 'identity' | 'clock'>,
+  head: SignedHead,
+  counts: Pick<AppliedTree, 'blocks' | 'bytes'>
+): Promise<Signed<Receipt>> {
+  return seal(receiptRecord, receiptOf(head, counts, 'instance', identity.peerId, clock.wall()), identity)
 }
 
 export interface StandbyDeps extends FollowDeps {

@@ -108,6 +108,8 @@ export type Order =
   | { readonly kind: 'thaw'; readonly ownership: Uint8Array }
   /** Have no more to do with the workspace. Files are kept as the instance's own rule says. */
   | { readonly kind: 'release'; readonly ownership: Uint8Array }
+  /** Freeze; where the newest head is `base`, make the workspace equal to `root` and publish that; go on as the home. */
+  | { readonly kind: 'restore'; readonly workspace: WorkspaceId; readonly root: CID; readonly base: CID }
 
 export const DRAIN_STATES = [
   'serving',
@@ -233,6 +235,8 @@ function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'i
       return { thaw: own(order.ownership) }
     case 'release':
       return { release: own(order.ownership) }
+    case 'restore':
+      return { restore: { workspace: order.workspace, root: cidBytes(order.root), base: cidBytes(order.base) } }
   }
 }
 
@@ -242,6 +246,10 @@ function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
   if (raw.freeze !== undefined) return { kind: 'freeze', workspace: parse.workspace(raw.freeze) }
   if (raw.thaw !== undefined) return { kind: 'thaw', ownership: raw.thaw }
   if (raw.release !== undefined) return { kind: 'release', ownership: raw.release }
+  if (raw.restore !== undefined) {
+    const { workspace, root, base } = raw.restore
+    return { kind: 'restore', workspace: parse.workspace(workspace), root: parse.cid(root), base: parse.cid(base) }
+  }
   throw unknownKind()
 }
 

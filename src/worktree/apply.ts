@@ -3,8 +3,7 @@ import { NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { BlockCounter, countBlocks } from './count-blocks.ts'
 import { freeBytes, syncFileSystem } from './disk.ts'
-import type { EntryRecord } from './entry-record.ts'
-import { isRacy } from './fingerprint.ts'
+import { settledSince } from './entry-record.ts'
 import { type Fetch, Intake } from './intake.ts'
 import { Ledger } from './ledger.ts'
 import type { WorkspacePath } from './paths.ts'
@@ -111,12 +110,8 @@ async function syncAll(folder: string): Promise<void> {
 }
 
 /** Nobody else writes while a tree is applied: a file is as it was placed unless it may have changed since this moment. */
-function settled(put: ReadonlyMap<WorkspacePath, EntryRecord>, nowNs: bigint): Map<WorkspacePath, EntryRecord> {
-  const after = ([path, record]: readonly [WorkspacePath, EntryRecord]): [WorkspacePath, EntryRecord] => [
-    path,
-    { ...record, settled: record.kind === 'folder' || !isRacy(record.fingerprint, nowNs) }
-  ]
-  return new Map([...put].map(after))
+function settled(put: ReadonlyMap<WorkspacePath, Uint8Array>, nowNs: bigint): Map<WorkspacePath, Uint8Array> {
+  return new Map([...put].map(([path, record]) => [path, settledSince(record, nowNs)]))
 }
 
 /** Refuses what cannot fit even if it took the place of everything that is there. */

@@ -1,10 +1,11 @@
-import { type FSWatcher, rmSync, watch } from 'node:fs'
+import { type FSWatcher, rmSync } from 'node:fs'
 import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Clock, withTimeout } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import { Mutex } from '../core/mutex.ts'
 import { makeFolder } from './disk.ts'
+import { type WatchPath, watchPath } from './watch-queue.ts'
 
 const BARRIER_MS = 5_000
 const MS_PER_SECOND = 1_000
@@ -19,6 +20,7 @@ let opened = 0
 export class Barrier {
   readonly #clock: Clock
   readonly #folder: string
+  readonly #watch: WatchPath
   readonly #turn = new Mutex()
   readonly #closed = Promise.withResolvers<void>()
   #cookie: { readonly path: string; readonly watcher: FSWatcher } | null = null
@@ -26,9 +28,10 @@ export class Barrier {
   #attempt = 0
   #seen: () => void = () => undefined
 
-  constructor(deps: { readonly cookies: string; readonly clock: Clock }) {
+  constructor(deps: { readonly cookies: string; readonly clock: Clock; readonly watch?: WatchPath }) {
     this.#clock = deps.clock
     this.#folder = deps.cookies
+    this.#watch = deps.watch ?? watchPath
   }
 
   /**
@@ -71,7 +74,7 @@ export class Barrier {
     const path = join(this.#folder, `barrier-${++opened}`)
     await writeFile(path, '')
     if (this.#isClosed || attempt !== this.#attempt) return path
-    const watcher = watch(path, { persistent: false }, () => this.#seen())
+    const watcher = this.#watch(path, () => this.#seen())
     watcher.on('error', () => this.#forget())
     this.#cookie = { path, watcher }
     return path

@@ -1,6 +1,6 @@
 import { CID } from 'multiformats/cid'
 import { FACTS_BYTES, type FactsList } from './facts.ts'
-import type { Fingerprint } from './fingerprint.ts'
+import { type Fingerprint, isRacy } from './fingerprint.ts'
 
 export const ENTRY_KINDS = ['file', 'folder', 'link'] as const
 export type EntryKind = (typeof ENTRY_KINDS)[number]
@@ -22,7 +22,7 @@ const MAX_BYTES = 128
 
 /** Layout: version, then what `FactsList` has, with the flag beside the kind, then total bytes (64 bits) and CID. */
 export function encodeEntry({ kind, fingerprint, settled, cid, totalBytes }: EntryRecord): Uint8Array {
-  const bytes = Buffer.alloc(CID_AT + cid.bytes.length)
+  const bytes = Buffer.allocUnsafe(CID_AT + cid.bytes.length)
   bytes.writeUInt8(VERSION, 0)
   bytes.writeUInt8(ENTRY_KINDS.indexOf(kind) | (settled ? SETTLED : 0), 1)
   bytes.writeUInt16BE(fingerprint.mode, 2)
@@ -33,6 +33,13 @@ export function encodeEntry({ kind, fingerprint, settled, cid, totalBytes }: Ent
   bytes.writeBigUInt64BE(BigInt(totalBytes), 36)
   bytes.set(cid.bytes, CID_AT)
   return bytes
+}
+
+/** The same record, settled where nothing can have changed since this time of the file system. */
+export function settledSince(value: Uint8Array, nowNs: bigint): Uint8Array {
+  const record = decodeEntry(value)
+  if (record === null) throw new Error('a record that was just made cannot be read')
+  return encodeEntry({ ...record, settled: record.kind === 'folder' || !isRacy(record.fingerprint, nowNs) })
 }
 
 /** Is this the record of an entry with these facts, whose content is therefore known? Nothing else of it is checked. */

@@ -1,3 +1,4 @@
+import { Buffer } from 'node:buffer'
 import type { BigIntStats } from 'node:fs'
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts'
 

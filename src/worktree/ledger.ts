@@ -1,10 +1,13 @@
-import type { EntryRecord } from './entry-record.ts'
+import { type EntryRecord, encodeEntry } from './entry-record.ts'
 import { joinPath, type WorkspacePath } from './paths.ts'
 import type { TreeIndex } from './tree-index.ts'
 
+const ROOM_BYTES_MAX = 64 * 1024
+
 /** What has been seen or put on disk since the index was recorded, and the counts that follow from it. */
 export class Ledger {
-  readonly put = new Map<WorkspacePath, EntryRecord>()
+  /** Encoded: a first look at a workspace has one for every entry, and a record takes ten times the memory. */
+  readonly put = new Map<WorkspacePath, Uint8Array>()
   readonly remove = new Set<WorkspacePath>()
   /** Everything but folders. */
   files: number
@@ -12,6 +15,9 @@ export class Ledger {
   bytes: number
   readonly #index: TreeIndex
   #placedBytes = 0
+  /** Memory for the next records. */
+  #room = new Uint8Array(0)
+  #roomBytes = 512
 
   constructor(index: TreeIndex, counts: { readonly files: number; readonly bytes: number }) {
     this.#index = index
@@ -42,8 +48,20 @@ export class Ledger {
   }
 
   #put(path: WorkspacePath, now: EntryRecord): void {
-    this.put.set(path, now)
+    this.put.set(path, this.#kept(encodeEntry(now)))
     this.#placedBytes += now.fingerprint.size
+  }
+
+  /** A copy among others of its kind: on its own, each would hold on to memory that it shared with what is long gone. */
+  #kept(bytes: Uint8Array): Uint8Array {
+    if (this.#room.length < bytes.length) {
+      this.#roomBytes = Math.min(2 * this.#roomBytes, ROOM_BYTES_MAX)
+      this.#room = new Uint8Array(this.#roomBytes)
+    }
+    const kept = this.#room.subarray(0, bytes.length)
+    kept.set(bytes)
+    this.#room = this.#room.subarray(bytes.length)
+    return kept
   }
 
   #count(record: EntryRecord | null, by: 1 | -1): void {

@@ -1,7 +1,7 @@
 import { type BlockSink, type BuiltFile, FileTree } from '../content/file.ts'
 import { type Clock, sleep } from '../core/clock.ts'
 import { type Fingerprint, isRacy, metadataOf } from './fingerprint.ts'
-import type { FileReader } from './reader.ts'
+import type { FileReader, ReaderOptions, ReadRequest } from './reader.ts'
 
 /** A file as it was read. `steady`: it did not change meanwhile. `settled`: nor can it have changed since without a trace. */
 export interface ReadFile {
@@ -17,8 +17,6 @@ export interface ReadDeps {
   /** A time of the file system, by its own stamps, before anything was read. */
   readonly begunNs: bigint
   readonly reader: FileReader
-  /** Somebody waits. */
-  readonly prompt: boolean
   readonly clock: Clock
   readonly signal: AbortSignal | undefined
 }
@@ -37,20 +35,25 @@ export async function readSteadyFile(
   deps: ReadDeps,
   path: string,
   sizeHint: number,
+  options: ReaderOptions,
   sinkOfAttempt: () => BlockSink
 ): Promise<ReadFile | null> {
   for (let attempt = 1; ; attempt++) {
-    const read = await readOnce(deps, path, sizeHint, sinkOfAttempt())
+    const read = await readOnce(deps, { folder: deps.folder, path, sizeHint }, options, sinkOfAttempt())
     if (read === null || read.steady || attempt === ATTEMPTS) return read
     await sleep(deps.clock, PAUSE_MS, deps.signal)
   }
 }
 
-async function readOnce(deps: ReadDeps, path: string, sizeHint: number, sink: BlockSink): Promise<ReadFile | null> {
-  const { folder, begunNs, reader, prompt, signal } = deps
+async function readOnce(
+  { begunNs, reader }: ReadDeps,
+  request: ReadRequest,
+  options: ReaderOptions,
+  sink: BlockSink
+): Promise<ReadFile | null> {
   const tree = new FileTree(sink)
   const read = await reader.read(
-    { folder, path, sizeHint },
+    request,
     async (leaves) => {
       for (const leaf of leaves) {
         await sink(leaf)
@@ -58,7 +61,7 @@ async function readOnce(deps: ReadDeps, path: string, sizeHint: number, sink: Bl
         await tree.add({ cid: leaf.cid, size, totalBytes: size })
       }
     },
-    { prompt, signal }
+    options
   )
   if (read === null) return null
   const { fingerprint, steady } = read

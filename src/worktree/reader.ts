@@ -42,6 +42,8 @@ export interface ReadRequest {
 export interface ReaderOptions {
   /** Somebody waits for it: it is not queued behind the reading of whole workspaces. */
   readonly prompt: boolean
+  /** It is little, and was written a moment ago: the kernel has it in memory. */
+  readonly atOnce?: boolean
   readonly signal?: AbortSignal | undefined
 }
 

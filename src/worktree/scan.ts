@@ -31,6 +31,8 @@ export interface ScanDeps extends ReadDeps {
   readonly sink: BlockSink
   /** Compares with nothing and reads everything. */
   readonly forget: boolean
+  /** Somebody waits. */
+  readonly prompt: boolean
   /** What was seen at touched paths when the walk began. */
   readonly looked: ReadonlyMap<WorkspacePath, Facts>
 }
@@ -42,6 +44,11 @@ const LARGE_AT_ONCE = 2
 const ENTRIES_AT_ONCE = 128
 /** How many folders side by side, on the uppermost levels and below. */
 const folderWidth = (path: WorkspacePath): number => (path.split('/').length <= 2 ? 4 : 1)
+
+/** Of so many touched paths, what is small is read at once. */
+export const isLittle = (paths: number): boolean => paths > 0 && paths <= FEW_PATHS
+/** The folders above count too. */
+const FEW_PATHS = 16
 
 /** How often an entry is looked at anew that is another kind of thing by the time it is opened. */
 const LOOKS = 3
@@ -145,7 +152,9 @@ export class Scan {
     const slots = sizeHint > SMALL_BYTES ? this.#large : this.#small
     return slots.run(async () => {
       const sinkOfAttempt = (): BlockSink => this.#sinkOfFile(path)
-      const read = await readSteadyFile(this.#deps, this.#onDisk(path), sizeHint, sinkOfAttempt)
+      const { prompt, signal, looked } = this.#deps
+      const options = { prompt, atOnce: isLittle(looked.size) && looked.has(path), signal }
+      const read = await readSteadyFile(this.#deps, this.#onDisk(path), sizeHint, options, sinkOfAttempt)
       if (read === null) return null
       const { fingerprint, settled, steady, built } = read
       const record = { kind: 'file', fingerprint, settled, cid: built.cid, totalBytes: built.totalBytes } as const
@@ -155,11 +164,16 @@ export class Scan {
 
   #sinkOfFile(path: WorkspacePath): BlockSink {
     let offset = 0
+    let last: Block | null = null
     return async (block) => {
       const size = block.bytes.length
       if (block.cid.code === RAW_CODEC) {
-        await this.#deps.index.keepLeaf(block.cid, { path, offset, size })
+        // A hole is the same leaf again and again.
+        const isSame = last?.cid.equals(block.cid) === true
+        last = block
         offset += size
+        if (isSame) return
+        await this.#deps.index.keepLeaf(block.cid, { path, offset: offset - size, size })
         await this.#deps.sink(block)
       } else {
         await this.#offerNode(block)

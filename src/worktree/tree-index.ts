@@ -4,7 +4,7 @@ import { childrenOf } from '../content/nodes.ts'
 import { type Block, matches, RAW_CODEC } from '../core/blocks.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import { Mutex } from '../core/mutex.ts'
-import { decodeEntry, type EntryRecord, encodeEntry } from './entry-record.ts'
+import { decodeEntry, type EntryRecord } from './entry-record.ts'
 import { joinPath, nameOf, parentOf, type WorkspacePath } from './paths.ts'
 import { RecentBytes } from './recent-bytes.ts'
 import { decodeState, encodeState, NEW_STATE, type TreeState } from './tree-state.ts'
@@ -18,7 +18,8 @@ export interface LeafPlace {
 
 /** Entries as they shall be recorded. */
 export interface EntryChanges {
-  readonly put: ReadonlyMap<WorkspacePath, EntryRecord>
+  /** Encoded `EntryRecord`s. */
+  readonly put: ReadonlyMap<WorkspacePath, Uint8Array>
   readonly remove: ReadonlySet<WorkspacePath>
 }
 
@@ -168,7 +169,7 @@ export class TreeIndex {
   /** Records entries and state, all or nothing; with `durable`, they and all that was kept before are fsynced on return. */
   async record(changes: EntryChanges, state: TreeState, options: { readonly durable: boolean }): Promise<void> {
     await this.flush()
-    const put = [...changes.put].map(([path, record]) => [entryKey(path), encodeEntry(record)] as const)
+    const put = [...changes.put].map(([path, record]) => [entryKey(path), record] as const)
     const remove = [...changes.remove].filter((path) => !changes.put.has(path)).map(entryKey)
     const { written, live } = await this.#readCounts()
     const total = written + this.#written

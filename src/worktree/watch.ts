@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs'
+import type { FSWatcher } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock, TimerHandle } from '../core/clock.ts'
@@ -7,7 +7,15 @@ import type { Logger } from '../core/log.ts'
 import { Barrier } from './barrier.ts'
 import { diskFailure, isDenied, isGone, look } from './disk.ts'
 import { decodeName, joinPath, type WorkspacePath } from './paths.ts'
-import { countEvent, joinQueue, type QueueUser } from './watch-queue.ts'
+import {
+  countEvent,
+  joinQueue,
+  type QueueUser,
+  TOO_MANY,
+  type WatchPath,
+  watchAdvice,
+  watchPath
+} from './watch-queue.ts'
 
 export interface WatchDeps {
   /** The folder to watch, with all below it. */
@@ -16,6 +24,8 @@ export interface WatchDeps {
   readonly cookies: string
   readonly clock: Clock
   readonly log: Logger
+  /** The system's where it is left out. */
+  readonly watch?: WatchPath
 }
 
 /** What has been touched in a folder. */
@@ -80,6 +90,7 @@ class Watching implements FolderWatch, QueueUser {
   #lost = false
   #events = 0
   #blind: TimerHandle | null = null
+  #toldBlind = false
   #closed = false
 
   constructor(deps: WatchDeps, queueLength: number, onDirty: () => void) {
@@ -125,6 +136,10 @@ class Watching implements FolderWatch, QueueUser {
   eventsLost(reason: string): void {
     if (this.#closed) return
     this.#deps.log.warn({ folder: this.#deps.folder, reason }, 'changes may have been missed: all is looked at')
+    this.#lookAtAll()
+  }
+
+  #lookAtAll(): void {
     this.#lost = true
     this.#touched = new Set()
     this.#events = 0
@@ -139,7 +154,7 @@ class Watching implements FolderWatch, QueueUser {
     const path = text === null ? folder : joinPath(folder, text)
     if (type === 'rename' || this.#denied.has(path)) this.#lookAt(path)
     this.#touch(path)
-    if (++this.#events >= this.#queueLength) this.eventsLost('too many changes at once')
+    if (++this.#events >= this.#queueLength) this.eventsLost(TOO_MANY)
   }
 
   #touch(path: WorkspacePath): void {
@@ -189,8 +204,8 @@ class Watching implements FolderWatch, QueueUser {
   }
 
   #watch(path: WorkspacePath, inode: bigint, bornNs: bigint): void {
-    const options = { encoding: 'buffer', persistent: false } as const
-    const watcher = watch(join(this.#deps.folder, path), options, (type, name) => this.#onEvent(path, type, name))
+    const { folder, watch = watchPath } = this.#deps
+    const watcher = watch(join(folder, path), (type, name) => this.#onEvent(path, type, name))
     watcher.on('error', (error) => {
       this.#unwatch(path)
       this.eventsLost(messageOf(error))
@@ -219,13 +234,16 @@ class Watching implements FolderWatch, QueueUser {
   /** Not everything can be watched now: until it can, everything counts as touched, again and again. */
   #goBlind(error: unknown): void {
     if (this.#closed || this.#blind !== null) return
-    this.#deps.log.warn(
-      { folder: this.#deps.folder, reason: messageOf(error) },
+    const advice = watchAdvice(error)
+    const level = this.#toldBlind ? 'debug' : 'warn'
+    this.#toldBlind = true
+    this.#deps.log[level](
+      { folder: this.#deps.folder, reason: messageOf(error), ...(advice !== undefined && { advice }) },
       'a folder cannot be watched: it is polled'
     )
     this.#blind = this.#deps.clock.after(BLIND_MS, () => {
       this.#blind = null
-      this.eventsLost('the folder could not be watched')
+      this.#lookAtAll()
     })
     this.#onDirty()
   }

@@ -17,6 +17,7 @@ import type { Fetch } from './intake.ts'
 import { leafOnDisk } from './leaf.ts'
 import { pathsOf, type Touched, touchedTree, type WorkspacePath } from './paths.ts'
 import type { Beginning, FileReader, ReaderOptions } from './reader.ts'
+import { isLittle } from './scan.ts'
 import { Staging } from './staging.ts'
 import { EVERYTHING, type Survey, survey } from './survey.ts'
 import { Outdated, TreeIndex } from './tree-index.ts'
@@ -132,7 +133,8 @@ export class Worktree {
     const { clock, log } = this.#deps
     const prompt = !touched.whole
     const paths = pathsOf(touched, LOOK_AHEAD) ?? []
-    const { folder, begunNs, facts } = await this.#begin(paths, { prompt, signal })
+    const atOnce = isLittle(paths.length)
+    const { folder, begunNs, facts } = await this.#begin(paths, { prompt, atOnce, signal })
     const looked = new Map(paths.map((path, at): [WorkspacePath, Facts] => [path, facts.get(at)]))
     const [index, reader] = [this.#index, this.#reader]
     const deps = { folder, begunNs, looked, index, reader, prompt, clock, log, sink, signal, forget }

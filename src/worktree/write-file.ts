@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { CHUNK } from '../content/chunker.ts'
 import { leaves } from '../content/file.ts'
 import { type Block, matches } from '../core/blocks.ts'
 import { NodeDaemonError } from '../core/errors.ts'
@@ -103,7 +104,12 @@ async function writeLarge(deps: PlaceDeps, file: PlannedFile): Promise<void> {
   const staged = deps.staging.partPath(file.cid)
   const handle = await deps.staging.openPart(staged)
   try {
-    for await (const { pieces, bytes } of prepared(steps(deps, file, handle))) await writePieces(handle, pieces, bytes)
+    // Beyond what is there already, what is not written reads as zeros.
+    const { size: present } = await handle.stat()
+    for await (const { pieces, bytes } of prepared(steps(deps, file, handle))) {
+      const solid = pieces.filter(({ cid, offset }) => offset < present || !isZero(bytes.get(cid.toString())))
+      await writePieces(handle, solid, bytes)
+    }
     await handle.truncate(file.size)
     await completeFile(deps, handle, file)
   } finally {
@@ -140,6 +146,10 @@ async function holds(part: FileHandle, { cid, offset, size }: Piece): Promise<bo
   const { bytesRead } = await part.read(bytes, 0, size, offset)
   return bytesRead === size && matches({ cid, bytes })
 }
+
+const ZEROS = Buffer.alloc(CHUNK.maxBytes)
+const isZero = (leaf: Uint8Array | undefined): boolean =>
+  leaf !== undefined && leaf.length <= ZEROS.length && ZEROS.compare(leaf, 0, leaf.length, 0, leaf.length) === 0
 
 async function writePieces(
   handle: FileHandle,

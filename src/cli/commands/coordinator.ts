@@ -1,10 +1,11 @@
 import type { CoordinatorOptions, RunningCoordinator } from '../../daemon/options.ts'
+import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
 import { facts } from '../table.ts'
-import { cidr, duration, hostPort, line, multiaddr, oneOf, webUrl, whole, yesNo } from '../values.ts'
+import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, webUrl, whole, yesNo } from '../values.ts'
 
 const SETTINGS = {
   name: maybe('<name>', "the federation's name", line(100), 'the host name'),
@@ -55,6 +56,22 @@ const SETTINGS = {
     'yes while --http is on loopback, else it must be said'
   ),
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
+  retention: value(
+    '<counts>',
+    'how many heads stay in the history of a workspace: the newest of each of so many minutes, hours … that have any',
+    retention,
+    RETENTION,
+    Object.entries(RETENTION)
+      .map(([period, count]) => `${period}=${count}`)
+      .join(',')
+  ),
+  'scrub-days': value(
+    '<days>',
+    'read the whole main repository again once in so many days, a share each hour; 0 for never',
+    whole(0, 3650),
+    30,
+    '30'
+  ),
   terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
 } as const
 
@@ -76,6 +93,8 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>): Coordin
     anonymous: values.anonymous,
     trustProxy: values['trust-proxy'],
     terms: values.terms,
+    retention: values.retention,
+    scrubDays: values['scrub-days'],
     pid: context.terminal.pid
   }
 }

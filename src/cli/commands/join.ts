@@ -6,7 +6,7 @@ import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
-import { duration, label, limitSchedule, line, oneOf, pairs, serviceName, size } from '../values.ts'
+import { duration, label, limitSchedule, line, oneOf, pairs, serviceCommand, serviceName, size } from '../values.ts'
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -40,6 +40,14 @@ const SETTINGS = {
     'drain'
   ),
   'stop-deadline': value('<time>', 'how long that may take', duration, 80_000, '80s'),
+  'before-snapshot': list(
+    '<service=command>',
+    "what the shell runs in a workspace's folder before its files are read for a snapshot",
+    serviceCommand
+  ),
+  'after-snapshot': list('<service=command>', 'what the shell runs after that, also where it failed', serviceCommand),
+  'hook-timeout': value('<time>', 'how long each of these may take', duration, 60_000, '60s'),
+  'hook-interval': value('<time>', 'how often they run at most while nobody waits for it', duration, 10_000, '10s'),
   keep: value('<time>', 'how long the files stay on this disk after a drain', duration, WEEK_MS, '7d')
 } as const
 
@@ -59,6 +67,12 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     code: values.code,
     acceptTerms: values['accept-terms'],
     keepMs: values.keep,
+    hooks: {
+      before: pairs(values['before-snapshot']),
+      after: pairs(values['after-snapshot']),
+      timeoutMs: values['hook-timeout'],
+      intervalMs: values['hook-interval']
+    },
     pid: context.terminal.pid
   }
 }

@@ -1,8 +1,8 @@
 import { open } from 'node:fs/promises'
 import { messageOf, NodeDaemonError } from '../../core/errors.ts'
-import { verifyCertificate } from '../../handover/certificate.ts'
+import { type ReceiptView, verifyCertificate } from '../../handover/certificate.ts'
 import { command, group } from '../command.ts'
-import { clean, count } from '../format.ts'
+import { bytes, clean, count } from '../format.ts'
 import { facts } from '../table.ts'
 
 const FILE_BYTES_MAX = 512 * 1024 * 1024
@@ -26,12 +26,22 @@ async function contentOf(path: string): Promise<Uint8Array> {
   }
 }
 
+const receiptFacts = (receipt: ReceiptView): (readonly [string, unknown])[] => [
+  ['Workspace', receipt.workspace],
+  ['Head', `${receipt.sequence} of epoch ${receipt.epoch}, ${receipt.head}`],
+  ['Root', receipt.root],
+  ['Holds', `${count(receipt.blocks, 'block', 'blocks')}, ${bytes(receipt.bytes)}, ${receipt.durability}`]
+]
+
 const verify = command({
   name: 'verify',
   takes: ['<file>'],
   about: 'check a receipt or an exit certificate by its signatures alone, without a connection',
   settings: {},
-  examples: ['node-daemon receipts verify ~/exit-certificate.json'],
+  examples: [
+    'node-daemon receipts verify ~/exit-certificate.json',
+    'node-daemon workspaces show 7f3a --receipt ada.json && node-daemon receipts verify ada.json'
+  ],
   exits: { 3: 'no such file', 7: 'something in it does not verify' },
   async run({ print }, _values, [path = '']) {
     const report = await verifyCertificate(await contentOf(path))
@@ -51,7 +61,8 @@ const verify = command({
             ] as const)
           : []),
         ['Issued at', report.issuedAt],
-        ['Heads', report.heads]
+        ['Heads', report.heads],
+        ...(report.receipt === null ? [] : receiptFacts(report.receipt))
       ]).trimEnd()
     )
     for (const { peer, role, heads } of report.recipients) {

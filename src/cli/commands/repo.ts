@@ -1,18 +1,35 @@
-import type { RepositoryView } from '../../console/views.ts'
-import { API_SETTINGS, command, group } from '../command.ts'
-import { adminApi } from '../context.ts'
-import { bytes } from '../format.ts'
+import type {
+  CollectedView,
+  GcView,
+  ReindexedView,
+  ReindexView,
+  RepositoryView,
+  VerifiedView,
+  VerifyView
+} from '../../console/views.ts'
+import { NodeDaemonError } from '../../core/errors.ts'
+import { API_SETTINGS, command, group, onlyNow, YES } from '../command.ts'
+import { adminApi, sure } from '../context.ts'
+import { followWork } from '../follow-work.ts'
+import { ago, bytes, clean, count, duration } from '../format.ts'
+import type { Printer } from '../printer.ts'
+import { saveFile } from '../save-file.ts'
+import { maybe, toggle } from '../settings.ts'
 import { facts } from '../table.ts'
+import { size } from '../values.ts'
+
+const LEFT_SHOWN = 20
 
 const stats = command({
   name: 'stats',
-  about: 'what the main repository holds',
+  about: 'what the main repository holds, and how it is',
   settings: API_SETTINGS,
   examples: ['node-daemon repo stats', 'node-daemon repo stats --json'],
   exits: { 4: true, 5: true },
   async run(context, values) {
     const view = await adminApi(context, values).get<RepositoryView>('/repo/stats')
     context.print.machine(view)
+    const now = context.clock.wall()
     context.print.say(
       facts([
         ['Workspaces', view.workspaces],
@@ -20,11 +37,133 @@ const stats = command({
         ['Blocks', `${view.blocks} in ${view.packs} packs`],
         ['Users see', bytes(view.logicalBytes)],
         ['Disk holds', bytes(view.storedBytes)],
-        ['Saved by sharing', `${view.dedupRatio.toFixed(2)} times`]
+        ['Saved by sharing', `${view.dedupRatio.toFixed(2)} times`],
+        ['Damaged', view.damaged === 0 ? 'nothing' : count(view.damaged, 'block', 'blocks')],
+        ['Last read again', view.lastVerifyAt === null ? 'never' : ago(view.lastVerifyAt, now)],
+        ['Last thinned', view.lastGcAt === null ? 'never' : ago(view.lastGcAt, now)]
       ]).trimEnd()
     )
     return 0
   }
 })
 
-export const repoCommand = group('repo', 'the main repository', [stats])
+function showLeft(print: Printer, { left }: VerifiedView): void {
+  for (const { cid, workspaces } of left.slice(0, LEFT_SHOWN)) {
+    const whose = workspaces.map((id) => clean(id)).join(' ')
+    print.note(`damaged: ${clean(cid)}, needed by ${whose || 'no workspace that is known'}`)
+  }
+}
+
+const verify = command({
+  name: 'verify',
+  about: 'read the main repository again, and repair what is damaged from the instances that have it',
+  settings: { ...API_SETTINGS, share: onlyNow(maybe('<size>', 'only the next share, of this size', size, 'all')) },
+  examples: ['node-daemon repo verify', 'node-daemon repo verify --share 1GB'],
+  exits: {
+    0: 'all that was read is whole, or was repaired',
+    4: true,
+    5: true,
+    7: 'something is still damaged',
+    130: true
+  },
+  async run(context, values) {
+    const { print } = context
+    const api = adminApi(context, values)
+    const order = values.share === null ? {} : { maxBytes: Math.max(1, values.share) }
+    const done = await followWork(
+      context,
+      (signal) => api.stream<VerifyView>('/repo/verify', order, signal),
+      (view) => {
+        const text = `${bytes(view.bytes)} of ${bytes(view.totalBytes)}`
+        print.progress(view.totalBytes === 0 ? 0 : view.bytes / view.totalBytes, text, 'reading', 'err')
+      },
+      'it was ended; begin again with: node-daemon repo verify'
+    )
+    print.machine(done)
+    print.say(`Read ${count(done.blocks, 'block', 'blocks')}, ${bytes(done.bytes)}.`)
+    if (done.damaged > 0) print.say(`${count(done.damaged, 'block was', 'blocks were')} found damaged.`)
+    if (done.repaired > 0) {
+      print.say(print.styled('green', `${count(done.repaired, 'block was', 'blocks were')} repaired from instances.`))
+    }
+    if (done.left.length === 0) {
+      print.say(print.styled('green', 'The main repository is whole.'))
+      return 0
+    }
+    showLeft(print, done)
+    throw new NodeDaemonError('INTEGRITY', `${count(done.left.length, 'block is', 'blocks are')} still damaged`, {
+      advice:
+        done.left.length > LEFT_SHOWN
+          ? 'see all of them with --json; connect the instances that hold these workspaces, and run it again'
+          : 'connect the instances that hold these workspaces, and run it again'
+    })
+  }
+})
+
+const gc = command({
+  name: 'gc',
+  about: 'thin the history by the retention policy, and give back the room; happens once a day by itself',
+  settings: {
+    ...API_SETTINGS,
+    ...YES,
+    full: toggle('give back all there is, also where much must be copied for little', { flagOnly: true })
+  },
+  examples: ['node-daemon repo gc', 'node-daemon repo gc --full --yes'],
+  exits: { 4: true, 5: 'out of reach, or one is under way', 130: true },
+  async run(context, values) {
+    const { print } = context
+    const question = 'Give up for good what lies beyond the retention policy (coordinator --retention)?'
+    await sure(context, question, values.yes)
+    const api = adminApi(context, values)
+    const done: CollectedView = await followWork(
+      context,
+      (signal) => api.stream<GcView>('/repo/gc', { full: values.full }, signal),
+      () => print.progress(0, 'thinning the history', 'working', 'err'),
+      'it goes on by itself; see its effect with: node-daemon repo stats'
+    )
+    print.machine(done)
+    print.say(
+      `${count(done.headsDropped, 'head', 'heads')} and ${count(done.blocksDropped, 'block', 'blocks')} given up, ` +
+        `${bytes(done.freedBytes)} freed; ${count(done.packsRewritten, 'pack was', 'packs were')} written anew.`
+    )
+    return 0
+  }
+})
+
+const reindex = command({
+  name: 'reindex',
+  about: 'build the index anew from the packs; users’ changes wait meanwhile',
+  settings: API_SETTINGS,
+  examples: ['node-daemon repo reindex'],
+  exits: { 4: true, 5: true, 130: true },
+  async run(context, values) {
+    const { print } = context
+    const api = adminApi(context, values)
+    const done: ReindexedView = await followWork(
+      context,
+      (signal) => api.stream<ReindexView>('/repo/reindex', {}, signal),
+      () => print.progress(0, 'building the index', 'working', 'err'),
+      'it goes on by itself'
+    )
+    print.machine(done)
+    print.say(`The index was built anew in ${duration(done.tookMs)}.`)
+    return 0
+  }
+})
+
+const exportAll = command({
+  name: 'export',
+  takes: ['<file>'],
+  about: 'write the newest snapshots of all workspaces and their signed heads as a CAR file; - is stdout',
+  settings: API_SETTINGS,
+  examples: ['node-daemon repo export backup.car', 'node-daemon repo export - | zstd > backup.car.zst'],
+  exits: { 4: true, 5: 'out of reach, or cut short: blocks may be damaged', 130: true },
+  async run(context, values, [file = '']) {
+    const api = adminApi(context, values)
+    const written = await saveFile(context, file, (signal) => api.download('/repo/export', signal))
+    context.print.machine({ file, bytes: written })
+    if (file !== '-') context.print.say(`${bytes(written)} written to ${clean(file)}.`)
+    return 0
+  }
+})
+
+export const repoCommand = group('repo', 'the main repository', [stats, verify, gc, reindex, exportAll])

@@ -68,6 +68,9 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
   )
 }
 
+const damage = ({ damaged }: StatusView['repository']): string =>
+  damaged === 0 ? '' : `, ${count(damaged, 'block', 'blocks')} DAMAGED: see "node-daemon repo verify"`
+
 function showCoordinator(print: Printer, view: StatusView, now: number): void {
   const { instances, workspaces, repository } = view
   print.say(
@@ -82,7 +85,10 @@ function showCoordinator(print: Printer, view: StatusView, now: number): void {
         `${workspaces.total}${workspaces.waiting === 0 ? '' : `, ${workspaces.waiting} waiting for an instance`}`
       ],
       ['Users', view.users],
-      ['Repository', `${bytes(repository.storedBytes)} for ${bytes(repository.logicalBytes)} of files`],
+      [
+        'Repository',
+        `${bytes(repository.storedBytes)} for ${bytes(repository.logicalBytes)} of files${damage(repository)}`
+      ],
       ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
       ['Data folder', view.dataFolder],
       ['Version', view.version]

@@ -1,11 +1,14 @@
 import type { MoveView, WorkspaceDetailView, WorkspaceView } from '../../console/views.ts'
 import { NodeDaemonError } from '../../core/errors.ts'
+import { receiptFile } from '../../handover/certificate.ts'
 import { API_SETTINGS, command, group, onlyNow } from '../command.ts'
-import { adminApi } from '../context.ts'
+import { adminApi, type Context } from '../context.ts'
 import { ago, bytes, clean, count, duration, unsynced } from '../format.ts'
+import { saveFile } from '../save-file.ts'
 import { maybe } from '../settings.ts'
 import { facts } from '../table.ts'
 import { line } from '../values.ts'
+import { exportOne, history, restore } from './workspaces-past.ts'
 
 const EXITS = { 4: true, 5: true } as const
 const SHOWN_ID = 12
@@ -40,16 +43,32 @@ const ls = command({
   }
 })
 
+async function writeReceipt(context: Context, { id, receipt }: WorkspaceDetailView, file: string): Promise<void> {
+  if (receipt === null) {
+    throw new NodeDaemonError('INCOMPLETE', `the repository can give no receipt for workspace ${id} now`, {
+      advice: 'nothing was saved in it yet, or a block is damaged: see "node-daemon repo verify"'
+    })
+  }
+  await saveFile(context, file, () => [receiptFile(Buffer.from(receipt, 'base64'))])
+  context.print.say(
+    `The receipt is in ${clean(file)}; anyone can check it: node-daemon receipts verify ${clean(file)}\n`
+  )
+}
+
 const show = command({
   name: 'show',
   takes: ['<workspace>'],
   about: 'one workspace: home, standbys, receipts, diverged heads',
-  settings: API_SETTINGS,
-  examples: ['node-daemon workspaces show 7f3a'],
-  exits: { 3: 'no such workspace, or several begin like this', ...EXITS },
+  settings: {
+    ...API_SETTINGS,
+    receipt: onlyNow(maybe('<file>', "write the repository's receipt for the newest head", line(4096)))
+  },
+  examples: ['node-daemon workspaces show 7f3a', 'node-daemon workspaces show 7f3a --receipt ada.receipt.json'],
+  exits: { 3: 'no such workspace, or several begin like this', 6: 'there is no receipt now', ...EXITS },
   async run(context, values, [id = '']) {
     const { print } = context
     const view = await adminApi(context, values).get<WorkspaceDetailView>(`/workspaces/${encodeURIComponent(id)}`)
+    if (values.receipt !== null) await writeReceipt(context, view, values.receipt)
     print.machine(view)
     const head = view.head
     print.say(
@@ -103,4 +122,11 @@ const move = command({
   }
 })
 
-export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move", [ls, show, move])
+export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move, go back in time", [
+  ls,
+  show,
+  history,
+  move,
+  restore,
+  exportOne
+])

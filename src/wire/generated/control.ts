@@ -2433,6 +2433,21 @@ export namespace ToInstance {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface ToInstanceOrderRestoreWorkspaceFieldEvent {
+    field: '$.order.restore.workspace'
+    value: string
+  }
+
+  export interface ToInstanceOrderRestoreRootFieldEvent {
+    field: '$.order.restore.root'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceOrderRestoreBaseFieldEvent {
+    field: '$.order.restore.base'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export interface ToInstanceMembersMemberListFieldEvent {
     field: '$.members.memberList'
     value: Uint8Array<ArrayBuffer>
@@ -2532,7 +2547,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -2906,6 +2921,7 @@ export interface Order {
   freeze?: string
   thaw?: Uint8Array<ArrayBuffer>
   release?: Uint8Array<ArrayBuffer>
+  restore?: Restore
 }
 
 export namespace Order {
@@ -2920,7 +2936,16 @@ export namespace Order {
 
         obj = { ...obj }
 
+        if (obj.restore != null) {
+          obj.release = undefined
+          obj.thaw = undefined
+          obj.freeze = undefined
+          obj.follow = undefined
+          obj.assume = undefined
+        }
+
         if (obj.release != null) {
+          obj.restore = undefined
           obj.thaw = undefined
           obj.freeze = undefined
           obj.follow = undefined
@@ -2928,6 +2953,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          obj.restore = undefined
           obj.release = undefined
           obj.freeze = undefined
           obj.follow = undefined
@@ -2935,6 +2961,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
           obj.follow = undefined
@@ -2942,6 +2969,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -2949,6 +2977,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -2983,6 +3012,11 @@ export namespace Order {
         if (obj.release != null) {
           w.uint32(50)
           w.bytes(obj.release)
+        }
+
+        if (obj.restore != null) {
+          w.uint32(58)
+          Restore.codec().encode(obj.restore, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -3023,6 +3057,12 @@ export namespace Order {
               obj.release = reader.bytes()
               break
             }
+            case 7: {
+              obj.restore = Restore.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.restore
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3030,7 +3070,16 @@ export namespace Order {
           }
         }
 
+        if (obj.restore != null) {
+          delete obj.release
+          delete obj.thaw
+          delete obj.freeze
+          delete obj.follow
+          delete obj.assume
+        }
+
         if (obj.release != null) {
+          delete obj.restore
           delete obj.thaw
           delete obj.freeze
           delete obj.follow
@@ -3038,6 +3087,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          delete obj.restore
           delete obj.release
           delete obj.freeze
           delete obj.follow
@@ -3045,6 +3095,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          delete obj.restore
           delete obj.release
           delete obj.thaw
           delete obj.follow
@@ -3052,6 +3103,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          delete obj.restore
           delete obj.release
           delete obj.thaw
           delete obj.freeze
@@ -3059,6 +3111,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          delete obj.restore
           delete obj.release
           delete obj.thaw
           delete obj.freeze
@@ -3115,6 +3168,13 @@ export namespace Order {
               }
               break
             }
+            case 7: {
+              yield * Restore.codec().stream(reader, reader.uint32(), `${prefix}.restore`, {
+                limits: opts.limits?.restore
+              })
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3157,6 +3217,21 @@ export namespace Order {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface OrderRestoreWorkspaceFieldEvent {
+    field: '$.restore.workspace'
+    value: string
+  }
+
+  export interface OrderRestoreRootFieldEvent {
+    field: '$.restore.root'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface OrderRestoreBaseFieldEvent {
+    field: '$.restore.base'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -3165,8 +3240,143 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
+  }
+}
+
+export interface Restore {
+  workspace: string
+  root: Uint8Array<ArrayBuffer>
+  base: Uint8Array<ArrayBuffer>
+}
+
+export namespace Restore {
+  let _codec: Codec<Restore>
+
+  export const codec = (): Codec<Restore> => {
+    if (_codec == null) {
+      _codec = message<Restore>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.workspace != null && obj.workspace !== '')) {
+          w.uint32(10)
+          w.string(obj.workspace)
+        }
+
+        if ((obj.root != null && obj.root.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.root)
+        }
+
+        if ((obj.base != null && obj.base.byteLength > 0)) {
+          w.uint32(26)
+          w.bytes(obj.base)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          workspace: '',
+          root: uint8ArrayAlloc(0),
+          base: uint8ArrayAlloc(0)
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.workspace = reader.string()
+              break
+            }
+            case 2: {
+              obj.root = reader.bytes()
+              break
+            }
+            case 3: {
+              obj.base = reader.bytes()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.workspace`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.root`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.base`,
+                value: reader.bytes()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface RestoreWorkspaceFieldEvent {
+    field: '$.workspace'
+    value: string
+  }
+
+  export interface RestoreRootFieldEvent {
+    field: '$.root'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface RestoreBaseFieldEvent {
+    field: '$.base'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export function encode (obj: Partial<Restore>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Restore.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Restore>): Restore {
+    return decodeMessage(buf, Restore.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Restore>): Generator<RestoreWorkspaceFieldEvent | RestoreRootFieldEvent | RestoreBaseFieldEvent> {
+    return streamMessage(buf, Restore.codec(), opts)
   }
 }
 

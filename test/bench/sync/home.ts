@@ -86,8 +86,8 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const { systemRandom } = await productModule<typeof randoms>(dist, 'core/random.js')
   const { openLevel } = await productModule<typeof levels>(dist, 'store/level.js')
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
-  const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
   const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
+  const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
   const { host, identity, clock, log } = connected
   data = connected.data
   const level = await openLevel(join(folder, 'state'))
@@ -111,7 +111,8 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
       onPublished: (head) => level.write({ put: [['head', head.bytes]] }, { durable: true }),
       onFenced: (error) => {
         throw error
-      }
+      },
+      hooks: null
     },
     { workspace: randomBytes(16).toString('hex') as WorkspaceId, epoch: 1, tip: null }
   )

@@ -10,7 +10,7 @@ export interface Asked {
   readonly token: string | undefined
 }
 
-type Reply = (asked: Asked, response: ServerResponse) => void
+export type Reply = (asked: Asked, response: ServerResponse) => void
 
 export interface FakeDaemon extends AsyncDisposable {
   readonly data: string

@@ -36,6 +36,9 @@ export function fakeTerminal(options: FakeTerminalOptions = {}): FakeTerminal {
     out: (text) => {
       stdout += text
     },
+    outBytes: async (bytes) => {
+      stdout += Buffer.from(bytes).toString('latin1')
+    },
     err: (text) => {
       stderr += text
     },

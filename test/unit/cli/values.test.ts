@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import * as values from '../../../src/cli/values.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
+import { RETENTION } from '../../../src/store/repository.ts'
 
 test.each([
   ['0', 0],
@@ -50,6 +51,41 @@ test.each(['/ip4/0.0.0.0/tcp/9470', '/ip6/::/tcp/0', '/dns/main.example.org/tcp/
     expect(values.multiaddr(text)).toBe(text)
   }
 )
+
+test('a command stands after the name of its service, and may hold anything', () => {
+  const line = "PGHOST=/run/postgresql /srv/hook.sh 'a, b'"
+  expect(values.serviceCommand(`files=${line}`)).toEqual(['files', line])
+  for (const text of ['files', 'files=', 'files= ', '=true', 'Files=true', 'a b=true', `files=${'x'.repeat(4001)}`]) {
+    expect(() => values.serviceCommand(text), text).toThrow(NodeDaemonError)
+  }
+})
+
+test('what a retention does not name stays as it is by default', () => {
+  expect(values.retention('hours=1, days=0')).toEqual({ ...RETENTION, hours: 1, days: 0 })
+})
+
+test.each(['', 'hours', 'hours=', 'hours=x', 'years=1', 'hours=1,hours=2', 'hours=-1', 'hours=1.5', 'hours=10000000'])(
+  '"%s" is no retention',
+  (text) => {
+    expect(() => values.retention(text)).toThrow(NodeDaemonError)
+  }
+)
+
+const NOW = Date.parse('2026-01-31T12:00:00Z')
+test.each([
+  ['2h', NOW - 7_200_000],
+  ['1d12h', NOW - 129_600_000],
+  ['2026-01-30T10:00:00Z', Date.parse('2026-01-30T10:00:00Z')],
+  ['2026-01-30T10:00:00.123+02:00', Date.parse('2026-01-30T08:00:00.123Z')],
+  ['2026-01-30', new Date(2026, 0, 30).getTime()],
+  ['2026-01-30T10:00', new Date(2026, 0, 30, 10).getTime()]
+])('the moment %s', (text, ms) => {
+  expect(values.moment(() => NOW)(text)).toBe(ms)
+})
+
+test.each(['', 'yesterday', '2h ago', '2026-13-01', '2026', '-2h', '99999999d'])('"%s" is no moment', (text) => {
+  expect(() => values.moment(() => NOW)(text)).toThrow(NodeDaemonError)
+})
 
 test('a service is offered by its name', () => {
   expect(values.serviceName('files')).toBe('files')

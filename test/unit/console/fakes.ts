@@ -6,7 +6,19 @@ import type {
   Session,
   Topic
 } from '../../../src/console/service.ts'
-import type { DrainView, InstanceStatusView, PeerView, StatusView, WorkspaceView } from '../../../src/console/views.ts'
+import type {
+  CensusView,
+  CollectedView,
+  DrainView,
+  HeadView,
+  InstanceStatusView,
+  PeerView,
+  RestoredView,
+  SnapshotView,
+  StatusView,
+  VerifiedView,
+  WorkspaceView
+} from '../../../src/console/views.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 
 export const STARTED_AT = '2026-01-02T03:04:05.000Z'
@@ -35,7 +47,10 @@ export const STATUS: StatusView = {
     heads: 3,
     workspaces: 1,
     packs: 1,
-    dedupRatio: 2
+    dedupRatio: 2,
+    damaged: 1,
+    lastGcAt: null,
+    lastVerifyAt: STARTED_AT
   },
   dataFolder: '/var/lib/node-daemon'
 }
@@ -90,6 +105,46 @@ export const workspace: WorkspaceView = {
   files: 3
 }
 
+export const head: HeadView = {
+  head: 'bafyhead',
+  root: 'bafyroot',
+  sequence: 4,
+  epoch: 1,
+  createdAt: STARTED_AT,
+  writer: '12D3KooWAlpha',
+  writerName: 'alpha',
+  files: 3,
+  bytes: 1000,
+  unsettled: [],
+  diverged: false
+}
+
+export const snapshot: SnapshotView = {
+  workspace: workspace.id,
+  head,
+  path: '',
+  kind: 'folder',
+  cid: 'bafyroot',
+  totalBytes: 1200
+}
+
+export const VERIFIED: VerifiedView = { state: 'done', blocks: 10, bytes: 4096, damaged: 0, repaired: 0, left: [] }
+export const COLLECTED: CollectedView = {
+  state: 'done',
+  headsDropped: 2,
+  blocksDropped: 3,
+  freedBytes: 1000,
+  packsRewritten: 1
+}
+export const RESTORED: RestoredView = {
+  state: 'done',
+  workspace: workspace.id,
+  from: head,
+  before: { ...head, sequence: 5 },
+  after: { ...head, sequence: 6 },
+  pauseMs: 20
+}
+
 /** A service that knows one peer, `alpha`, and writes down each call that changes something. */
 export class FakeCoordinator implements CoordinatorService {
   readonly calls: unknown[][] = []
@@ -98,7 +153,12 @@ export class FakeCoordinator implements CoordinatorService {
 
   ready = () => this.isReady
   status = () => STATUS
-  census = () => ({ instances: { serving: 1, pending: 1 }, workspaces: { serving: 1 } })
+  census = (): CensusView => ({
+    instances: { serving: 1, pending: 1 },
+    workspaces: { serving: 1 },
+    unsyncedInstances: [{ name: 'alpha', bytes: 1500, ageMs: 2500 }],
+    unsyncedWorkspaces: [{ name: workspace.id, bytes: 1500, ageMs: 2500 }]
+  })
   watch(listener: (topic: Topic) => void) {
     this.listeners.add(listener)
     return () => void this.listeners.delete(listener)
@@ -127,7 +187,7 @@ export class FakeCoordinator implements CoordinatorService {
   removeInvite = (...args: unknown[]) => this.#note('removeInvite', args, undefined)
   services = () => []
   workspaces = (...args: unknown[]) => this.#note('workspaces', args, [workspace])
-  workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4 })
+  workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>
     this.#note('move', args, { id: workspace.id, from: 'a', to: 'b', epoch: 2, pauseMs: 20 })
   users = () => [{ name: 'ada', blocked: false, createdAt: STARTED_AT, workspaces: 1 }]
@@ -142,6 +202,20 @@ export class FakeCoordinator implements CoordinatorService {
   createConsoleLink = (...args: unknown[]) =>
     this.#note('createConsoleLink', args, { link: 'http://x/#link=s', expiresAt: STARTED_AT })
   repository = () => STATUS.repository
+  upkeep = {
+    verify: (...args: unknown[]) => this.#lines('verify', args.slice(0, 2), VERIFIED),
+    gc: (...args: unknown[]) => this.#lines('gc', args, COLLECTED),
+    reindex: (...args: unknown[]) => this.#lines('reindex', args, { state: 'done' as const, tookMs: 5 }),
+    export: (...args: unknown[]) => this.#bytes('repository', args)
+  }
+  past = {
+    history: (...args: unknown[]) => this.#note('history', args, [head]),
+    snapshot: (...args: unknown[]) => this.#note('snapshot', args, snapshot),
+    export: (...args: unknown[]) => this.#bytes('export', args),
+    restore: (...args: unknown[]) => this.#lines('restore', args, RESTORED)
+  }
+  /** What an export gives; an error ends it. */
+  exported: (Uint8Array | Error)[] = [Buffer.from('the first part, '), Buffer.from('the second')]
   audit = (...args: unknown[]) => this.#note('audit', args, [])
   verifyAudit = () => ({ ok: true, entries: 0, brokenAt: null })
   stop = (...args: unknown[]) => this.#note('stop', args, undefined)
@@ -149,6 +223,18 @@ export class FakeCoordinator implements CoordinatorService {
   #known(target: unknown): void {
     if (target === 'broken') throw new Error('a secret path /var/lib/x')
     if (target !== 'alpha') throw new NodeDaemonError('NOT_FOUND', `no peer ${target}`, { advice: 'see peers ls' })
+  }
+
+  async *#lines<T>(name: string, args: unknown[], outcome: T): AsyncGenerator<T> {
+    yield this.#note(name, args, outcome)
+  }
+
+  async *#bytes(name: string, args: unknown[]): AsyncGenerator<Uint8Array> {
+    this.#note(name, args, null)
+    for (const part of this.exported) {
+      if (part instanceof Error) throw part
+      yield part
+    }
   }
 
   #decide(name: string, args: unknown[]): PeerView {

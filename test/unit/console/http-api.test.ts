@@ -2,6 +2,7 @@ import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { COORDINATOR_ROUTES } from '../../../src/console/coordinator-routes.ts'
 import { BODY_MAX_BYTES } from '../../../src/console/exchange.ts'
+import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { type Answer, bearer, codeIn, startAdmin } from './harness.ts'
 
 const admin = bearer('admin')
@@ -45,6 +46,60 @@ test('a query is read, bounded, and has its defaults', async () => {
   }
 })
 
+test('a CAR is sent as it comes; one that breaks off is cut, and is not taken for complete', async () => {
+  const { ask, service } = await startAdmin()
+  const whole = await ask('/api/v1/workspaces/7f/export?sequence=3&path=a%2Fb', { headers: admin })
+  expect([whole.status, whole.text]).toEqual([200, 'the first part, the second'])
+  expect(whole.headers).toMatchObject({
+    'content-type': 'application/vnd.ipld.car',
+    'content-disposition': 'attachment; filename="7f.car"'
+  })
+  expect(service.calls.at(-1)?.slice(2)).toEqual(['7f', { sequence: 3, path: 'a/b' }])
+  expect((await ask('/api/v1/repo/export', { method: 'HEAD', headers: admin })).text).toBe('')
+
+  service.exported = [Buffer.from('the first part, '), new Error('a block is damaged')]
+  await expect(ask('/api/v1/repo/export', { headers: admin })).rejects.toThrow()
+  service.exported = [new NodeDaemonError('INCOMPLETE', 'a block is damaged')]
+  const refused = await ask('/api/v1/repo/export', { headers: admin })
+  expect([refused.status, codeIn(refused)]).toEqual([409, 'INCOMPLETE'])
+})
+
+test('what an admin does with the repository and the past reaches the service with its caller', async () => {
+  const { ask, service } = await startAdmin()
+  const caller = { actor: 'root', role: 'admin' }
+  const outcomes = [
+    await ask('/api/v1/repo/verify', post({ maxBytes: 1000 })),
+    await ask('/api/v1/repo/gc', post({ full: true })),
+    await ask('/api/v1/repo/reindex', post({})),
+    await ask('/api/v1/workspaces/7f/restore', post({ head: 'bafy', path: 'a/b' })),
+    await ask('/api/v1/workspaces/7f/history?limit=5', { headers: admin }),
+    await ask('/api/v1/workspaces/7f/snapshot?at=2026-01-02T03:04:05Z', { headers: admin })
+  ]
+  expect(outcomes.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200, 200])
+  expect(JSON.parse(outcomes[0]?.text ?? '')).toMatchObject({ state: 'done', left: [] })
+  expect(service.calls).toEqual([
+    ['verify', caller, { maxBytes: 1000 }],
+    ['gc', caller, { full: true }],
+    ['reindex', caller],
+    ['restore', caller, '7f', { head: 'bafy', path: 'a/b' }],
+    ['history', '7f', 5],
+    ['snapshot', '7f', { at: '2026-01-02T03:04:05Z', path: '' }]
+  ])
+})
+
+test.each([
+  ['viewer', 'POST', '/repo/verify'],
+  ['operator', 'POST', '/repo/gc'],
+  ['operator', 'POST', '/repo/reindex'],
+  ['operator', 'GET', '/repo/export'],
+  ['operator', 'GET', '/workspaces/7f/export'],
+  ['operator', 'POST', '/workspaces/7f/restore']
+])('a %s may not %s %s', async (role, method, path) => {
+  const { ask, service } = await startAdmin()
+  const answer = await ask(`/api/v1${path}`, { method, headers: bearer(role), ...(method === 'POST' && { body: {} }) })
+  expect([answer.status, service.calls]).toEqual([403, []])
+})
+
 describe('what is refused', () => {
   const long = 'x'.repeat(501)
   test.each([
@@ -61,6 +116,10 @@ describe('what is refused', () => {
     ['/users/ada/block', { blocked: 'yes' }],
     ['/admins', { name: 'bob', role: 'god' }],
     ['/workspaces/7f/move', []],
+    ['/repo/verify', { maxBytes: 0 }],
+    ['/workspaces/7f/restore', { sequence: 0 }],
+    ['/workspaces/7f/restore', { at: 'yesterday' }],
+    ['/workspaces/7f/restore', { path: 'a\0b' }],
     ['/users', null],
     [`/peers/${'x'.repeat(129)}/approve`, {}]
   ] as const)('%s %j', async (path, body) => {

@@ -52,7 +52,8 @@ async function start({ folder, state }: Disk, near: NearRepository, options: Sta
     acknowledge: () => 'replicated',
     leaseValid: () => true,
     filesTrusted: options.filesTrusted ?? true,
-    keepMs: () => 60_000
+    keepMs: () => 60_000,
+    hooksFor: () => null
   })
   onTestFinished(() => resident.close())
   return resident

@@ -4,7 +4,7 @@ import { codeOf } from '../../../src/core/errors.ts'
 import { createIdentity, type Identity } from '../../../src/core/identity.ts'
 import type { WorkspaceId } from '../../../src/core/ids.ts'
 import { type ExitStatement, exitRecord, headRecord, type Receipt, receiptRecord } from '../../../src/core/records.ts'
-import { type ProvenHead, verifyCertificate, writeCertificate } from '../../../src/handover/certificate.ts'
+import { type ProvenHead, receiptFile, verifyCertificate, writeCertificate } from '../../../src/handover/certificate.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import { snapshot, workspace } from '../store/support.ts'
 import { ALPHA, BETA, COORDINATOR } from '../sync/support.ts'
@@ -104,7 +104,8 @@ test('an exit certificate verifies by its signatures alone, and says who holds w
       { peer: BETA.peerId, role: 'instance', heads: 1 },
       { peer: COORDINATOR.peerId, role: 'repository', heads: 2 }
     ],
-    problems: []
+    problems: [],
+    receipt: null
   })
 })
 
@@ -226,9 +227,13 @@ describe('a single receipt', () => {
   const fileFor = (receipt: string): Uint8Array =>
     Buffer.from(JSON.stringify({ format: 'node-daemon-receipt/1', receipt }))
 
-  test('verifies alone', async () => {
-    const report = await verifyCertificate(fileFor(base64(await receiptFor(headA, BETA))))
+  test('verifies alone, and says what it is for', async () => {
+    const receipt = await receiptFor(headA, BETA)
+    const report = await verifyCertificate(receiptFile(receipt.bytes))
     expect(report).toMatchObject({ ok: true, kind: 'receipt', recipients: [{ peer: BETA.peerId, role: 'instance' }] })
+    const { workspace, sequence, root } = headA.value
+    expect(report.receipt).toMatchObject({ workspace, sequence, root: String(root), head: String(headA.cid) })
+    expect(report.receipt).toMatchObject({ blocks: receipt.value.blocks, durability: 'fsynced' })
   })
 
   test('that was changed, or signed for somebody else, does not', async () => {

@@ -73,7 +73,7 @@ export class FakeFleet implements Instances {
     this.effects.push(`${order.kind} ${name}`)
     if (!this.isConnected(peer)) throw new NodeDaemonError('OUT_OF_REACH', `${name} is not connected`)
     await this.instead.get(`${order.kind} ${name}`)?.()
-    if (order.kind === 'freeze') return new Uint8Array(0)
+    if (order.kind === 'freeze' || order.kind === 'restore') return new Uint8Array(0)
     const { value } = await open(ownershipRecord, order.ownership, COORDINATOR.peerId)
     const tip = (await this.#repository.tip(value.workspace))?.head ?? null
     if (tip === null || order.kind === 'thaw' || order.kind === 'release') return new Uint8Array(0)

@@ -3,13 +3,13 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { seal } from '../../../src/core/envelope.ts'
-import { codeOf } from '../../../src/core/errors.ts'
+import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
 import type { ServiceName, UserId } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { type Ownership, ownershipRecord, type SignedOwnership } from '../../../src/core/records.ts'
+import { type Ownership, ownershipRecord, type SignedHead, type SignedOwnership } from '../../../src/core/records.ts'
 import { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Order } from '../../../src/wire/control.ts'
@@ -37,7 +37,7 @@ interface Place {
   readonly leased: { valid: boolean }
   /** What the coordinator says: the record of the epoch that the repository knows. */
   own(changes?: Partial<Ownership>, signer?: Identity): Promise<SignedOwnership>
-  order(kind: Exclude<Order['kind'], 'freeze'>, changes?: Partial<Ownership>): Promise<string>
+  order(kind: Exclude<Order['kind'], 'freeze' | 'restore'>, changes?: Partial<Ownership>): Promise<string>
   freeze(): Promise<string>
   /** A user's change, from the request to the acknowledgement. */
   save(path: string, content: string): Promise<string>
@@ -98,7 +98,8 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     acknowledge: () => 'replicated',
     leaseValid: () => leased.valid,
     filesTrusted,
-    keepMs: () => 60_000
+    keepMs: () => 60_000,
+    hooksFor: () => null
   })
   onTestFinished(() => resident.close())
   const own = (changes: Partial<Ownership> = {}, signer = COORDINATOR): Promise<SignedOwnership> =>
@@ -118,8 +119,10 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
       },
       signer
     )
-  const order = async (kind: Exclude<Order['kind'], 'freeze'>, changes: Partial<Ownership> = {}): Promise<string> =>
-    resident.order({ kind, ownership: (await own(changes)).bytes }).then(() => 'done', codeOf)
+  const order = async (
+    kind: Exclude<Order['kind'], 'freeze' | 'restore'>,
+    changes: Partial<Ownership> = {}
+  ): Promise<string> => resident.order({ kind, ownership: (await own(changes)).bytes }).then(() => 'done', codeOf)
   return {
     near,
     folder,
@@ -160,6 +163,119 @@ const entered = (at: Place, epoch: number): string => {
 }
 const files = async (at: Place): Promise<number | undefined> =>
   (await at.near.repository.tip(WORKSPACE))?.head.value.files
+
+/** Orders the home to go back to the root of a head, from the newest one. */
+async function goBack(at: Place, to: SignedHead, base?: SignedHead): Promise<string> {
+  const tip = base ?? (await at.near.repository.tip(WORKSPACE))?.head
+  if (tip === undefined) throw new Error('no head')
+  const order = { kind: 'restore' as const, workspace: WORKSPACE, root: to.value.root, base: tip.cid }
+  return at.resident.order(order).then((receipt) => (receipt.length > 0 ? 'proven' : 'done'), codeOf)
+}
+
+async function newestHead(at: Place): Promise<SignedHead> {
+  const tip = await at.near.repository.tip(WORKSPACE)
+  if (tip === null) throw new Error('no head')
+  return tip.head
+}
+
+describe('a home that goes back', () => {
+  test('has the files of before, publishes them as the next head, proves it, and serves on', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'new')
+    await at.save('b.txt', 'b')
+    expect(await goBack(at, old)).toBe('proven')
+    const now = await newestHead(at)
+    expect([now.value.sequence, now.value.root.equals(old.value.root)]).toEqual([4, true])
+    expect([await readdir(at.folder), await readFile(join(at.folder, 'a.txt'), 'utf8')]).toEqual([['a.txt'], 'old'])
+    expect(await at.save('c.txt', 'c')).toBe('saved')
+  })
+
+  test('publishes first what nobody has told, and then refuses: the tree was made for another head', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await writeFile(join(at.folder, 'beside.txt'), 'by an app')
+    expect(await goBack(at, old, old)).toBe('CONFLICT')
+    expect((await newestHead(at)).value).toMatchObject({ sequence: 2, files: 2 })
+    expect(await at.save('c.txt', 'c')).toBe('saved')
+  })
+
+  test('is as it was where the old files cannot be had', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'new')
+    let left = 1
+    at.near.beforeWant = async () => {
+      if (left-- > 0) throw new NodeDaemonError('OUT_OF_REACH', 'cut')
+    }
+    expect(await goBack(at, old)).toBe('OUT_OF_REACH')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('new')
+    expect(await at.save('c.txt', 'c')).toBe('saved')
+    expect((await newestHead(at)).value).toMatchObject({ sequence: 3, files: 2 })
+  })
+
+  test('is as it was where the old files cannot be published', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'new')
+    at.near.before = async (head) => {
+      if (head.value.root.equals(old.value.root)) throw new NodeDaemonError('NO_SPACE', 'the repository is full')
+    }
+    expect(await goBack(at, old)).toBe('NO_SPACE')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('new')
+    expect(await at.save('c.txt', 'c')).toBe('saved')
+    expect((await newestHead(at)).value).toMatchObject({ sequence: 3, files: 2 })
+  })
+
+  test('that is cut in the middle serves and publishes the newest head after a restart, and no mix', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    const names = Array.from({ length: 400 }, (_, index) => `file-${index}.txt`)
+    for (const name of names) await writeFile(join(at.folder, name), `old ${name}`)
+    await at.resident.flush(20_000)
+    const old = await newestHead(at)
+    for (const name of names) await writeFile(join(at.folder, name), `new ${name}`)
+    await at.resident.flush(20_000)
+    const newest = await newestHead(at)
+
+    const reached = Promise.withResolvers<void>()
+    const cut = Promise.withResolvers<void>()
+    at.near.beforeWant = async () => {
+      if ((await countOf(at, names, 'old')) === 0) return
+      reached.resolve()
+      await cut.promise
+    }
+    const going = goBack(at, old)
+    await reached.promise
+    const restarting = at.restarted()
+    cut.reject(new NodeDaemonError('CLOSED', 'cut'))
+    const again = await restarting
+    expect(await going).not.toBe('proven')
+    const mixed = await countOf(again, names, 'old')
+    expect(mixed).toBeGreaterThan(0)
+    expect(mixed).toBeLessThan(names.length)
+
+    again.near.beforeWant = async () => undefined
+    expect(await again.order('assume')).toBe('done')
+    expect(await countOf(again, names, 'new')).toBe(names.length)
+    await again.resident.flush(20_000)
+    expect((await newestHead(again)).cid.equals(newest.cid)).toBe(true)
+    expect(await again.near.repository.diverged(WORKSPACE)).toEqual([])
+  })
+})
+
+async function countOf(at: Place, names: readonly string[], start: string): Promise<number> {
+  const texts = await Promise.all(names.map((name) => readFile(join(at.folder, name), 'utf8').catch(() => '')))
+  return texts.filter((text) => text.startsWith(start)).length
+}
 
 describe('a home', () => {
   test('serves once it was told to, and what it acknowledges is in the repository', async () => {

@@ -1,4 +1,4 @@
-import { NodeDaemonError } from '../../../src/core/errors.ts'
+import { type ErrorCode, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Disk } from '../../../src/store/disk.ts'
 import type { IndexPlace } from '../../../src/store/open-repository.ts'
 
@@ -12,6 +12,10 @@ export class Faults {
   at = Number.POSITIVE_INFINITY
   times = Number.POSITIVE_INFINITY
   fault: Fault = 'before'
+  /** What a call that fails is refused with. */
+  code: ErrorCode = 'UNEXPECTED'
+  /** The numbers of the calls that can be torn. */
+  readonly appends = new Set<number>()
   /** Files of which a sync has failed: the system forgets what it could not write, and says later that all is well. */
   readonly #forgotten = new Set<string>()
 
@@ -66,9 +70,10 @@ export class Faults {
 
   async #run<T>(work: () => Promise<T>, torn?: () => Promise<T>): Promise<T> {
     const call = ++this.calls
+    if (torn !== undefined) this.appends.add(call)
     if (call < this.at || call >= this.at + this.times) return await work()
     if (this.fault === 'after') await work()
     if (this.fault === 'torn' && torn !== undefined) await torn()
-    throw new NodeDaemonError('UNEXPECTED', `call ${call} failed`)
+    throw new NodeDaemonError(this.code, `call ${call} failed`)
   }
 }

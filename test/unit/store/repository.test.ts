@@ -1,9 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CarReader } from '@ipld/car'
-import type { CID } from 'multiformats/cid'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { childrenOf } from '../../../src/content/nodes.ts'
 import { type Block, blockOf, DAG_PB_CODEC, RAW_CODEC } from '../../../src/core/blocks.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { WorkspaceId } from '../../../src/core/ids.ts'
@@ -15,7 +13,17 @@ import { memoryIndex } from '../../../src/store/memory-index.ts'
 import { nodeDisk } from '../../../src/store/node-disk.ts'
 import { type IndexPlace, levelIndex, type RepositoryDeps } from '../../../src/store/open-repository.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
-import { accept, depsOf, headAfter, sealOf, seeded, snapshot, temporaryFolder, workspace } from './support.ts'
+import {
+  accept,
+  depsOf,
+  headAfter,
+  readClosure,
+  sealOf,
+  seeded,
+  snapshot,
+  temporaryFolder,
+  workspace
+} from './support.ts'
 
 const A = workspace('a')
 const B = workspace('b')
@@ -57,15 +65,6 @@ async function opened(place: Place, more: Partial<RepositoryDeps> = {}): Promise
   const repository = await openRepository(depsOf(place.disk, place.index, more))
   onTestFinished(() => repository.close())
   return repository
-}
-
-/** Every block below a CID, read through the repository; fails where one is not held. */
-async function readClosure(repository: MainRepository, id: WorkspaceId, cid: CID): Promise<number> {
-  const bytes = await repository.read(id, cid)
-  if (bytes === null) throw new Error(`${cid} is missing`)
-  let count = 1
-  for (const child of childrenOf({ cid, bytes })) count += await readClosure(repository, id, child)
-  return count
 }
 
 async function publishNext(

@@ -5,8 +5,9 @@ import type { CID } from 'multiformats/cid'
 import { onTestFinished } from 'vitest'
 import { buildFile } from '../../../src/content/file.ts'
 import { buildFolder } from '../../../src/content/folder.ts'
+import { childrenOf } from '../../../src/content/nodes.ts'
 import type { Block } from '../../../src/core/blocks.ts'
-import { systemClock } from '../../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { type Signed, seal } from '../../../src/core/envelope.ts'
 import { createIdentity } from '../../../src/core/identity.ts'
 import type { WorkspaceId } from '../../../src/core/ids.ts'
@@ -15,6 +16,7 @@ import type { Random } from '../../../src/core/random.ts'
 import { type Head, headRecord, type Seal, type SignedHead, sealRecord } from '../../../src/core/records.ts'
 import type { Disk } from '../../../src/store/disk.ts'
 import type { IndexPlace, RepositoryDeps } from '../../../src/store/open-repository.ts'
+import type { MainRepository } from '../../../src/store/repository.ts'
 
 export const METADATA = { mode: 0o644, mtime: { secs: 1_700_000_000n, nsecs: 0 } }
 export const writer = await createIdentity()
@@ -91,4 +93,22 @@ export const sealOf =
 
 export function depsOf(disk: Disk, index: IndexPlace, more: Partial<RepositoryDeps> = {}): RepositoryDeps {
   return { disk, index, log: silent, clock: systemClock(), ...more }
+}
+
+/** Every block below a CID, read through the repository; fails where one is not held. */
+export async function readClosure(repository: MainRepository, id: WorkspaceId, cid: CID): Promise<number> {
+  const bytes = await repository.read(id, cid)
+  if (bytes === null) throw new Error(`${cid} is missing`)
+  let count = 1
+  for (const child of childrenOf({ cid, bytes })) count += await readClosure(repository, id, child)
+  return count
+}
+
+/** A clock that stands still until it is told to go on. */
+export function handClock(): Clock & { pass(ms: number): void } {
+  let now = 0
+  const pass = (ms: number): void => {
+    now += ms
+  }
+  return { ...systemClock(), now: () => now, wall: () => 1_700_000_000_000 + now, pass }
 }

@@ -84,6 +84,7 @@ test('a transfer that is cut 100 times ends complete, and sends nearly nothing t
       identity,
       clock,
       log: silent,
+      hooks: null,
       onPublished: async () => undefined,
       onFenced: (error) => {
         throw error

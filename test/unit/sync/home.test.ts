@@ -44,7 +44,8 @@ async function bench(): Promise<Bench> {
       clock,
       log: silent,
       onPublished: async (head) => void remembered.push(head),
-      onFenced: (error) => void fenced.push(error)
+      onFenced: (error) => void fenced.push(error),
+      hooks: null
     },
     { workspace: WORKSPACE, epoch: 1, tip: null }
   )

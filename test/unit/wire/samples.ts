@@ -178,6 +178,11 @@ export const MESSAGES = {
       freeze: { kind: 'order', id: 3, order: { kind: 'freeze', workspace: WORKSPACE } },
       thaw: { kind: 'order', id: 4, order: { kind: 'thaw', ownership: signed } },
       release: { kind: 'order', id: 5, order: { kind: 'release', ownership: signed } },
+      restore: {
+        kind: 'order',
+        id: 6,
+        order: { kind: 'restore', workspace: WORKSPACE, root: node.cid, base: leaf.cid }
+      },
       members: { kind: 'members', memberList: signed },
       'a drain under way': {
         kind: 'drain',

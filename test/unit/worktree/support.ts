@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { type Logger, silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
+import type { FileReader } from '../../../src/worktree/reader.ts'
 import { type Snapshot, type SnapshotOptions, Worktree } from '../../../src/worktree/worktree.ts'
 
 export async function temporaryFolder(): Promise<string> {
@@ -30,7 +31,7 @@ export interface Place {
 }
 
 /** The folder is not made yet. */
-export async function place(): Promise<Place> {
+export async function place(reader?: FileReader): Promise<Place> {
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   const staging = join(base, 'staging')
@@ -38,13 +39,21 @@ export async function place(): Promise<Place> {
   const warnings: string[] = []
   const log: Logger = { ...silent, warn: (_fields, text) => warnings.push(text) }
   const open = (): Worktree =>
-    new Worktree({ folder, staging, index, clock: systemClock(), random: systemRandom(), log })
+    new Worktree({
+      folder,
+      staging,
+      index,
+      clock: systemClock(),
+      random: systemRandom(),
+      log,
+      ...(reader !== undefined && { reader })
+    })
   return { folder, staging, index, tree: open(), blocks: new Map(), warnings, reopened: open }
 }
 
 /** A place with a folder and files in it. */
-export async function workspace(files: Files = {}): Promise<Place> {
-  const at = await place()
+export async function workspace(files: Files = {}, reader?: FileReader): Promise<Place> {
+  const at = await place(reader)
   await mkdir(at.folder)
   await fill(at, files)
   return at

@@ -25,6 +25,13 @@ export function duration(ms) {
   return Math.round(s / 86400) + ' days'
 }
 
+/** What stands on one disk only. Changes that were not read yet have an age and no size. */
+export const unsyncedSize = (one) => one.unsyncedBytes === 0 ? 'changes' : bytes(one.unsyncedBytes)
+export function unsynced(one) {
+  if (one.unsyncedBytes === 0 && one.unsyncedAgeMs === 0) return h('span', { class: 'quiet' }, 'none')
+  return [unsyncedSize(one), h('div', { class: 'quiet small' }, 'for ' + duration(one.unsyncedAgeMs))]
+}
+
 export const number = (count) => count.toLocaleString('en')
 export const plural = (count, one, many) => number(count) + ' ' + (count === 1 ? one : many)
 export const shortId = (id) => id.slice(0, 8)

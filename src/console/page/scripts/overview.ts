@@ -1,6 +1,6 @@
 export const OVERVIEW = String.raw`
 import { chip, h, renderList, byId } from './dom.js'
-import { bytes, duration, number, plural } from './format.js'
+import { bytes, duration, number, plural, unsyncedSize, when } from './format.js'
 
 const TROUBLED = ['stalled', 'dead', 'draining']
 const MEMBERS = ['approved', 'serving', 'draining', 'stalled', 'drained', 'dead']
@@ -25,7 +25,7 @@ export function showOverview(status, peers) {
   safety.dataset.safe = String(safe)
   const text = safe
     ? 'Everything is safe: nothing stands on one disk only.'
-    : 'Not everything is safe yet: for ' + duration(status.unsyncedAgeMs) + ' ' + (status.unsyncedBytes === 0 ? 'changes' : bytes(status.unsyncedBytes)) + ' have stood on one disk only.'
+    : 'Not everything is safe yet: for ' + duration(status.unsyncedAgeMs) + ' ' + unsyncedSize(status) + ' have stood on one disk only.'
   if (safety.textContent !== text) safety.textContent = text
   renderList(byId('figures'), figures(status, peers), (figure) => figure.id, figureCard)
   const attention = peers.filter((peer) => TROUBLED.includes(peer.state))
@@ -42,10 +42,16 @@ function figures(status, peers) {
     { id: 'serving', value: number(instances.serving), title: instances.serving === 1 ? 'instance serves' : 'instances serve', note: 'of ' + plural(members, 'member', 'members') },
     { id: 'pending', value: number(instances.pending), title: 'pending', note: instances.pending === 0 ? 'nobody waits' : 'waiting for approval', warn: instances.pending > 0 },
     { id: 'workspaces', value: number(workspaces.total), title: workspaces.total === 1 ? 'workspace' : 'workspaces', note: workspaces.waiting === 0 ? 'all have a home' : plural(workspaces.waiting, 'waits', 'wait') + ' for an instance', warn: workspaces.waiting > 0 },
-    { id: 'unsynced', value: bytes(status.unsyncedBytes), title: 'unsynced', note: status.unsyncedBytes === 0 ? 'all is in the repository' : 'oldest for ' + duration(status.unsyncedAgeMs), warn: status.unsyncedAgeMs > 60000 },
+    { id: 'unsynced', value: bytes(status.unsyncedBytes), title: 'unsynced', note: status.unsyncedAgeMs === 0 ? 'all is in the repository' : 'oldest for ' + duration(status.unsyncedAgeMs), warn: status.unsyncedAgeMs > 60000 },
     { id: 'repository', value: bytes(repository.storedBytes), title: 'main repository', note: 'holds ' + bytes(repository.logicalBytes) + ' · ' + plural(repository.heads, 'head', 'heads') },
+    { id: 'health', value: repository.damaged === 0 ? 'whole' : number(repository.damaged), title: repository.damaged === 0 ? 'main repository' : (repository.damaged === 1 ? 'damaged block' : 'damaged blocks'), note: health(repository), warn: repository.damaged > 0 },
     { id: 'users', value: number(status.users), title: status.users === 1 ? 'named user' : 'named users', note: 'guests not counted' }
   ]
+}
+
+function health(repository) {
+  if (repository.damaged > 0) return 'no connected instance has them'
+  return repository.lastVerifyAt === null ? 'not read again yet' : ['read again ', when(repository.lastVerifyAt)]
 }
 
 function figureCard(figure) {

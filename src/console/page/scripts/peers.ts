@@ -3,7 +3,7 @@ import { at, get, may, post } from './api.js'
 import { ask, field, toast } from './dialog.js'
 import { button, chip, h, row, table } from './dom.js'
 import { drain, drainProgress, resume } from './drain.js'
-import { bytes, duration, number, plural, when } from './format.js'
+import { bytes, number, plural, unsynced, unsyncedSize, when } from './format.js'
 
 const HEADINGS = ['Peer', 'State', 'Disk', 'Workspaces', 'Unsynced', 'Last seen', '']
 const ORDER = ['stalled', 'draining', 'dead', 'serving', 'approved', 'drained', 'left', 'denied', 'revoked']
@@ -50,9 +50,7 @@ function peerRow(peer, refresh) {
     [chip(peer.state), peer.drain === null ? null : drainProgress(peer.drain), certificateLink(peer)],
     diskBar(peer.disk),
     [number(peer.workspaces), peer.standbyFor > 0 ? h('div', { class: 'quiet small' }, 'standby for ' + number(peer.standbyFor)) : null],
-    peer.unsyncedBytes === 0
-      ? h('span', { class: 'quiet' }, 'none')
-      : [bytes(peer.unsyncedBytes), h('div', { class: 'quiet small' }, 'for ' + duration(peer.unsyncedAgeMs))],
+    unsynced(peer),
     when(peer.lastSeenAt),
     h('div', { class: 'buttons tight' }, actions(peer, refresh))
   ], { peer: peer.peerId, state: peer.state })
@@ -91,7 +89,7 @@ function revoke(peer, refresh) {
     title: 'Revoke ' + peer.name + '?',
     body: [
       h('p', null, 'It is cut off at once, and what it is home of (' + plural(peer.workspaces, 'workspace', 'workspaces') + ') goes to standbys.'),
-      peer.unsyncedBytes > 0 ? h('p', { class: 'problem' }, bytes(peer.unsyncedBytes) + ' stand on its disk only, and would be out of reach.') : null,
+      peer.unsyncedAgeMs > 0 ? h('p', { class: 'problem' }, 'On its disk only, and out of reach then: ' + unsyncedSize(peer) + '.') : null,
       h('p', { class: 'quiet' }, 'To let a server go without hurry, drain it.'),
       field('Reason', 'reason', { maxlength: 500 })
     ],

@@ -2,7 +2,7 @@ export const WORKSPACES = `
 import { at, get, may, post } from './api.js'
 import { ask, field, toast } from './dialog.js'
 import { button, byId, chip, h, row, table } from './dom.js'
-import { bytes, duration, number, shortId, when } from './format.js'
+import { bytes, number, shortId, unsynced, when } from './format.js'
 
 const HEADINGS = ['Workspace', 'Home', 'Standbys', 'State', 'Head', 'Size', 'Unsynced', '']
 const SHOWN = 200
@@ -54,9 +54,7 @@ function workspaceRow(workspace, refresh) {
     chip(workspace.state),
     head === null ? h('span', { class: 'quiet' }, 'none yet') : [number(head.sequence), h('div', { class: 'quiet small' }, when(head.createdAt))],
     [bytes(workspace.usedBytes), h('div', { class: 'quiet small' }, number(workspace.files) + ' files')],
-    workspace.unsyncedBytes === 0
-      ? h('span', { class: 'quiet' }, 'none')
-      : [bytes(workspace.unsyncedBytes), h('div', { class: 'quiet small' }, 'for ' + duration(workspace.unsyncedAgeMs))],
+    unsynced(workspace),
     may('operator') && workspace.state === 'serving'
       ? h('div', { class: 'buttons tight' }, button('Move', 'move', () => move(workspace, refresh), { describe: 'Move workspace ' + shortId(workspace.id) }))
       : null

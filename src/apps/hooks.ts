@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Readable } from 'node:stream'
+import { aborted, type Clock, sleep, withTimeout } from '../core/clock.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import type { ServiceName, WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import { Slots } from '../core/parallel.ts'
+import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
+
+/** What an operator lets run around the snapshots of a service's workspaces: lines for `/bin/sh -c`. */
+export interface HookCommands {
+  readonly before: string | null
+  readonly after: string | null
+}
+
+/** The workspace in whose folder a command runs. */
+export interface HookPlace {
+  readonly workspace: WorkspaceId
+  readonly service: ServiceName
+  readonly epoch: number
+  readonly folder: string
+}
+
+export interface HookDeps {
+  readonly clock: Clock
+  readonly log: Logger
+  /** All that a command finds in its environment beside what says where it is. */
+  readonly environment: Readonly<Record<string, string>>
+  /** How long one command may take, in milliseconds. */
+  readonly timeoutMs: number
+  /** Ends a process and all others of its group, at once. Does nothing where there is none left. */
+  readonly killGroup: (pid: number) => void
+}
+
+/** `before-snapshot` commands that run at once, over all workspaces of an instance. */
+const AT_ONCE = 4
+const OUTPUT_CHARACTERS_KEPT = 4096
+const LAST_LINE_CHARACTERS_MAX = 200
+/** How long the output of a command that has ended is still read: what it left running may hold it open. */
+const LAST_OUTPUT_MS = 100
+
+/**
+ * Runs an operator's commands. Each runs as `/bin/sh -c COMMAND` in the workspace's folder, in a process group of its own,
+ * with nothing on stdin and with WORKSPACE_ID, WORKSPACE_DIR, SERVICE and EPOCH in an otherwise clean environment. After
+ * its time it is killed with its group. The end of its output is logged where it fails. What it starts in the background
+ * is left alone when it ends by itself.
+ */
+export class CommandHooks {
+  readonly #deps: HookDeps
+  readonly #slots = new Slots(AT_ONCE)
+
+  constructor(deps: HookDeps) {
+    this.#deps = deps
+  }
+
+  /** @throws NodeDaemonError from `before`: `BUSY` it ended with another code than 0, `TIMED_OUT` it took too long */
+  of({ before, after }: HookCommands, place: HookPlace): SnapshotHooks {
+    return {
+      before: async (signal) => {
+        if (before !== null) await this.#slots.run(() => this.#run('before-snapshot', before, place, signal))
+      },
+      after: async () => {
+        if (after === null) return
+        // Its failure is logged where it happens: the snapshot is taken already.
+        await this.#run('after-snapshot', after, place).catch(() => undefined)
+      }
+    }
+  }
+
+  async #run(name: string, command: string, place: HookPlace, signal?: AbortSignal): Promise<void> {
+    const { clock, log, timeoutMs } = this.#deps
+    const { workspace, service } = place
+    if (signal?.aborted) throw aborted(signal)
+    const what = `${name} of ${service}`
+    const output = new Tail()
+    try {
+      await withTimeout(clock, timeoutMs, what, (late) => this.#runCommand(what, command, place, output, late), signal)
+    } catch (error) {
+      if (signal?.aborted) throw error
+      log.warn({ workspace, service, error: messageOf(error), output: output.text }, `${name} failed`)
+      throw error
+    }
+  }
+
+  async #runCommand(what: string, command: string, place: HookPlace, output: Tail, signal: AbortSignal): Promise<void> {
+    const child = spawn('/bin/sh', ['-c', command], {
+      cwd: place.folder,
+      env: { ...this.#deps.environment, ...variablesOf(place) },
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe']
+    })
+    const kill = (): void => {
+      if (child.pid !== undefined) this.#deps.killGroup(child.pid)
+    }
+    signal.addEventListener('abort', kill, { once: true })
+    try {
+      const ending = await this.#ended(child, output)
+      if (ending === '0') return
+      throw new NodeDaemonError('BUSY', `${what} ended with ${ending}${output.lastLine}`, {
+        advice: 'look at the log for its output, and run the command by hand in the folder of the workspace'
+      })
+    } finally {
+      signal.removeEventListener('abort', kill)
+    }
+  }
+
+  /** The exit code, or the name of the signal. Rejects where it could not be started. */
+  async #ended(child: ChildProcess, output: Tail): Promise<string> {
+    const { stdout, stderr } = child
+    const closed = Promise.withResolvers<void>()
+    const exited = new Promise<string>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('exit', (code, signal) => resolve(String(code ?? signal)))
+    })
+    child.once('close', () => closed.resolve())
+    for (const stream of [stdout, stderr]) if (stream !== null) output.readFrom(stream)
+    const ending = await exited
+    await Promise.race([closed.promise, sleep(this.#deps.clock, LAST_OUTPUT_MS)])
+    stdout?.destroy()
+    stderr?.destroy()
+    return ending
+  }
+}
+
+const variablesOf = ({ workspace, service, epoch, folder }: HookPlace): Record<string, string> => ({
+  WORKSPACE_ID: workspace,
+  WORKSPACE_DIR: folder,
+  SERVICE: service,
+  EPOCH: String(epoch)
+})
+
+/** The end of what a command says. */
+class Tail {
+  #text = ''
+
+  get text(): string {
+    return this.#text
+  }
+
+  /** For a message: after a colon, empty where nothing was said. */
+  get lastLine(): string {
+    const line = this.#text.trimEnd().split('\n').at(-1)?.trim().slice(0, LAST_LINE_CHARACTERS_MAX) ?? ''
+    return line === '' ? '' : `: ${line}`
+  }
+
+  readFrom(stream: Readable): void {
+    stream.setEncoding('utf8')
+    stream.on('data', (chunk: string) => {
+      this.#text = (this.#text + chunk).slice(-OUTPUT_CHARACTERS_KEPT)
+    })
+    stream.on('error', () => undefined)
+  }
+}

@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import type { PeerIdText, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import { memoryKeyValue } from '../../../src/core/key-value.ts'
+import { Fleet } from '../../../src/daemon/fleet.ts'
+import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
+import { controlStore } from '../../../src/store/control-store.ts'
+import { manualClock } from '../../tools/clock.ts'
+import { FILES, peerOf } from '../handover/fleet.ts'
+import { workspace } from '../store/support.ts'
+import { COORDINATOR } from '../sync/support.ts'
+
+/** Workspaces at the instance `a`, which is connected at first. */
+async function bench(ids: readonly WorkspaceId[]) {
+  const clock = manualClock()
+  const table = await OwnershipTable.open(controlStore(memoryKeyValue()), COORDINATOR)
+  for (const [index, id] of ids.entries()) {
+    await table.create(id, { service: FILES, user: `user:u${index}` as UserId, home: peerOf('a'), createdAtMs: 1 })
+  }
+  const connected = new Set<PeerIdText>([peerOf('a')])
+  const control = { session: (peer: PeerIdText) => (connected.has(peer) ? {} : null), sessions: () => [] }
+  const fleet = new Fleet({
+    registry: {} as never,
+    control: () => control as never,
+    table,
+    detector: () => ({}) as never,
+    clock
+  })
+  const told = (id: WorkspaceId, unsyncedBytes: number, unsyncedAgeMs: number): void =>
+    fleet.noteUsage([{ workspace: id, usedBytes: 0, files: 0, unsyncedBytes, unsyncedAgeMs }])
+  return { clock, connected, fleet, told }
+}
+
+test('what an instance said before it went away grows older; what it had synced stays synced', async () => {
+  const [a, b] = [workspace('a'), workspace('b')]
+  const { clock, connected, fleet, told } = await bench([a, b])
+  told(a, 500, 2000)
+  told(b, 0, 0)
+  clock.advance(10_000)
+  expect(fleet.unsynced([a, b])).toEqual({ bytes: 500, ageMs: 2000 })
+  connected.clear()
+  expect([fleet.unsynced([a]), fleet.unsynced([b])]).toEqual([
+    { bytes: 500, ageMs: 12_000 },
+    { bytes: 0, ageMs: 0 }
+  ])
+  clock.advance(5000)
+  expect(fleet.unsynced([a, b])).toEqual({ bytes: 500, ageMs: 17_000 })
+})
+
+test('the worst are those whose changes have waited longest; of those without any, none', async () => {
+  const ids = ['a', 'b', 'c', 'd'].map(workspace)
+  const { fleet, told } = await bench(ids)
+  for (const [index, id] of ids.entries()) told(id, 10, index * 1000)
+  expect(fleet.worstUnsynced(2)).toEqual([
+    { name: ids[3], bytes: 10, ageMs: 3000 },
+    { name: ids[2], bytes: 10, ageMs: 2000 }
+  ])
+  expect(fleet.worstUnsynced(20)).toHaveLength(3)
+})
