@@ -23,6 +23,9 @@ export interface RepositoryOpened {
   readonly addresses: readonly string[]
 }
 
+/** As a coordinator keeps it free. */
+const RESERVE_BYTES = 64 * 1024 * 1024
+
 let home: PeerIdText | null = null
 let close = async (): Promise<void> => undefined
 
@@ -38,7 +41,13 @@ async function openedAt(dist: string, folder: string): Promise<RepositoryOpened>
   const [clock, log, identity] = [systemClock(), silent, await createIdentity()]
   await mkdir(join(folder, 'repository'), { recursive: true })
   const index = levelIndex(join(folder, 'repository', 'index'))
-  const repository = await openRepository({ disk: nodeDisk(folder), index, log, clock })
+  const repository = await openRepository({
+    disk: nodeDisk(folder),
+    index,
+    log,
+    clock,
+    reserveBytes: RESERVE_BYTES
+  })
   const gate = { standing: () => 'member' as const }
   const host = await startHost({ identity, gate, clock, log }, { listen: ['/ip4/127.0.0.1/tcp/0'] })
   const service = new RepositoryService({
