@@ -64,9 +64,7 @@ async function unchangedRounds(options: BenchOptions): Promise<UnchangedRound[]>
 
 export const syncBenchmark: Benchmark = {
   name: 'sync',
-  about:
-    'a workspace into the main repository: a large file, one byte inserted, files that do not change, ' +
-    'changes until they are durable, an upload, memory; beside rsync, Syncthing, restic, Helia and cp',
+  about: 'a workspace into the main repository: a large file, changes, an upload, memory; beside rsync, Syncthing …',
   async run(options) {
     const large: LargeRound[] = []
     for (let number = 1; number <= options.rounds; number++) {
