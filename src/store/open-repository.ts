@@ -3,6 +3,7 @@ import { hasCode } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { cachedLevel } from './cached-level.ts'
 import type { Disk } from './disk.ts'
+import { groupedReads } from './grouped-reads.ts'
 import { Ledger } from './ledger.ts'
 import { destroyLevel, isDamagedRow, type LevelStore, openLevel } from './level.ts'
 import { mendPacks } from './pack-files.ts'
@@ -87,7 +88,7 @@ async function fits({ disk, log }: RepositoryDeps, level: LevelStore): Promise<b
 }
 
 async function openIndex(deps: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {
-  return cachedLevel(await openRows(deps, rebuild), deps.cachedRows ?? CACHED_ROWS)
+  return cachedLevel(groupedReads(await openRows(deps, rebuild)), deps.cachedRows ?? CACHED_ROWS)
 }
 
 async function openRows({ index, log }: RepositoryDeps, rebuild: boolean): Promise<LevelStore> {

@@ -157,7 +157,9 @@ export class Shelf {
     const generation = this.#generation
     const unique = [...new Map(blocks.map((block) => [block.cid.toString(), checked(block)])).values()]
     const cids = unique.map(({ cid }) => cid)
-    const [locations, links] = await Promise.all([this.locations(cids), this.links(workspace, cids)])
+    const locations = await this.locations(cids)
+    const known = cids.filter((_, index) => locations[index] !== null)
+    const unlinked = await this.#unlinked(workspace, known)
     const link = ({ cid, bytes }: Block): void => this.#stageLink(workspace, cid, bytes.length, generation)
     const fresh = unique.filter((_, index) => locations[index] === null)
     const hurt = await this.damage.among(fresh)
@@ -171,10 +173,15 @@ export class Shelf {
     }
     this.refuseFailed()
     for (const [index, block] of unique.entries()) {
-      if (locations[index] !== null && links[index] === null) link(block)
+      if (locations[index] !== null && unlinked.has(block.cid.toString())) link(block)
     }
     await this.#settleWhenFull()
     return hurt.filter(({ open }) => open).map(({ cid }) => cid)
+  }
+
+  async #unlinked(workspace: WorkspaceId, cids: readonly CID[]): Promise<Set<string>> {
+    const links = cids.length === 0 ? [] : await this.links(workspace, cids)
+    return new Set(cids.filter((_, index) => links[index] === null).map(String))
   }
 
   /** Appends blocks of whatever kind; `onWritten` stages what follows from them. */
