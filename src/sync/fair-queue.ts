@@ -28,13 +28,20 @@ export class FairQueue<T> {
     else items.push(item)
   }
 
-  /** Takes the next one that may go; null where none may. */
+  /** Takes the next one that may go; null where none may. Whose turn it is while it may not go is overtaken by the most urgent only. */
   next(mayGo: (item: T, urgency: Urgency) => boolean): T | null {
-    for (const urgency of this.#turns % TURNS_FOR_THE_LAST === 0 ? REVERSED : ORDER) {
+    const least = REVERSED.find((urgency) => this.#lines[urgency].size > 0)
+    if (least === undefined) return null
+    if (this.#turns % TURNS_FOR_THE_LAST !== 0) return this.#firstOf(ORDER, mayGo, 1)
+    return this.#firstOf([least], mayGo, 1) ?? this.#firstOf(['acknowledged'], mayGo, 0)
+  }
+
+  #firstOf(order: readonly Urgency[], mayGo: (item: T, urgency: Urgency) => boolean, turns: number): T | null {
+    for (const urgency of order) {
       const [first] = this.#lines[urgency]
       const [item] = first?.[1] ?? []
       if (first === undefined || item === undefined || !mayGo(item, urgency)) continue
-      this.#turns++
+      this.#turns += turns
       this.#take(urgency, ...first)
       return item
     }

@@ -7,7 +7,7 @@ import type { Cutting, UploadCutter } from './cutting.ts'
 /** A smaller upload travels with its head, and is not worth it. */
 const UPLOAD_BYTES_MIN = 64 * 1024
 const PIECE_BYTES = 1024 * 1024
-/** Bytes that are cut or wait to be kept, of one upload and of all. Beyond that an upload is let pass without being kept. */
+/** Bytes that are gathered, cut or wait to be kept, of one upload and of all. Beyond that an upload is let pass without being kept. */
 const PENDING_BYTES = 16 * 1024 * 1024
 const PENDING_BYTES_OF_ALL = 64 * 1024 * 1024
 
@@ -69,7 +69,8 @@ class Tap implements UploadTap {
   #cutter: UploadCutter | null = null
   #piece: Uint8Array<ArrayBuffer> = new Uint8Array(0)
   #filled = 0
-  #pending = 0
+  /** What is reserved: the piece that is being filled, and those that are cut or wait to be kept. */
+  #reserved = 0
   #keeping: Promise<void> = Promise.resolve()
   #over = false
 
@@ -78,8 +79,9 @@ class Tap implements UploadTap {
   }
 
   write(bytes: Uint8Array): void {
-    for (let rest = bytes; rest.length > 0 && !this.#over; ) {
+    for (let rest = bytes; rest.length > 0; ) {
       this.#makeRoom()
+      if (this.#over) return
       const taken = Math.min(rest.length, this.#piece.length - this.#filled)
       this.#piece.set(rest.subarray(0, taken), this.#filled)
       this.#filled += taken
@@ -95,35 +97,47 @@ class Tap implements UploadTap {
       if (!this.#over) this.#cut(null, 0)
     } else this.#cutter?.forget()
     this.#over = true
+    this.#dropPiece()
   }
 
   /** Small uploads take little memory, large ones a whole piece at a time. */
   #makeRoom(): void {
-    if (this.#filled < this.#piece.length) return
-    const larger = new Uint8Array(this.#piece.length === 0 ? UPLOAD_BYTES_MIN : PIECE_BYTES)
-    larger.set(this.#piece)
-    this.#piece = larger
+    if (this.#over || this.#filled < this.#piece.length) return
+    const larger = this.#piece.length === 0 && this.#cutter === null ? UPLOAD_BYTES_MIN : PIECE_BYTES
+    const more = larger - this.#piece.length
+    if (this.#reserved + more > PENDING_BYTES) return this.#giveUp('it comes faster than it is kept')
+    if (!this.#deps.reserve(more)) return this.#giveUp('many uploads come faster than they are kept')
+    this.#reserved += more
+    const piece = new Uint8Array(larger)
+    piece.set(this.#piece)
+    this.#piece = piece
   }
 
   #pass(piece: Uint8Array): void {
+    const { length } = this.#piece
     this.#piece = new Uint8Array(0)
     this.#filled = 0
-    const { length } = piece
-    if (this.#pending + length > PENDING_BYTES) return this.#giveUp('it comes faster than it is kept')
-    if (!this.#deps.reserve(length)) return this.#giveUp('many uploads come faster than they are kept')
-    this.#pending += length
     this.#cut(piece, length)
   }
 
-  #cut(piece: Uint8Array | null, bytes: number): void {
+  #cut(piece: Uint8Array | null, reserved: number): void {
     this.#cutter ??= this.#deps.open()
     const cutting = this.#cutter.next(piece)
     this.#keeping = this.#keep(cutting, this.#keeping)
       .catch((error: unknown) => this.#giveUp(messageOf(error)))
-      .finally(() => {
-        this.#pending -= bytes
-        this.#deps.giveBack(bytes)
-      })
+      .finally(() => this.#giveBack(reserved))
+  }
+
+  #dropPiece(): void {
+    const { length } = this.#piece
+    this.#piece = new Uint8Array(0)
+    this.#filled = 0
+    this.#giveBack(length)
+  }
+
+  #giveBack(bytes: number): void {
+    this.#reserved -= bytes
+    this.#deps.giveBack(bytes)
   }
 
   async #keep(cutting: Promise<Block[]>, before: Promise<void>): Promise<void> {
@@ -135,6 +149,7 @@ class Tap implements UploadTap {
     if (this.#over) return
     this.#over = true
     this.#cutter?.forget()
+    this.#dropPiece()
     this.#deps.gaveUp(reason)
   }
 }

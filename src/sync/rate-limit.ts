@@ -9,12 +9,14 @@ const LOOK_AGAIN_MS = 60_000
 export class RateLimit {
   readonly #clock: Clock
   #schedule: LimitSchedule
-  #freeAt: Instant
+  /** Bytes that passed before their time; less than none where some were saved up. */
+  #owed = 0
+  #owedAt: Instant
 
   constructor(clock: Clock, schedule: LimitSchedule = UNLIMITED) {
     this.#clock = clock
     this.#schedule = schedule
-    this.#freeAt = clock.now()
+    this.#owedAt = clock.now()
   }
 
   /** As it is at this hour; null where there is none. */
@@ -28,20 +30,29 @@ export class RateLimit {
 
   set schedule(schedule: LimitSchedule) {
     this.#schedule = schedule
-    this.#freeAt = this.#clock.now()
+    this.#owed = 0
+    this.#owedAt = this.#clock.now()
   }
 
   /** Milliseconds until something may pass; 0 for now. To be asked again after that time. */
   delayMs(): number {
-    if (this.bytesPerSecond === null) return 0
-    return Math.min(Math.max(0, this.#freeAt - this.#clock.now()), LOOK_AGAIN_MS)
+    const limit = this.#settle()
+    return limit === null ? 0 : Math.min((Math.max(0, this.#owed) / limit) * 1000, LOOK_AGAIN_MS)
   }
 
   /** Counts bytes that pass now, whatever the delay: those after them wait the longer. */
   spend(bytes: number): void {
+    if (this.#settle() !== null) this.#owed += bytes
+  }
+
+  /** What is owed is paid at the rate of this hour. */
+  #settle(): number | null {
     const limit = this.bytesPerSecond
-    if (limit === null) return
-    this.#freeAt = Math.max(this.#freeAt, this.#clock.now() - BURST_MS) + (bytes / limit) * 1000
+    const now = this.#clock.now()
+    const passedMs = now - this.#owedAt
+    this.#owedAt = now
+    this.#owed = limit === null ? 0 : Math.max(-limit * (BURST_MS / 1000), this.#owed - (passedMs / 1000) * limit)
+    return limit
   }
 
   /** Resolves once so many bytes may pass. */

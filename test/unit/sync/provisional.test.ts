@@ -118,3 +118,24 @@ test('an upload that comes faster than it is kept is let pass', async () => {
   await until(() => bytes > 10 * 1024 * 1024)
   expect(bytes).toBeLessThanOrEqual(16 * 1024 * 1024)
 })
+
+test('what many uploads take while they stand still is bounded, and is given back', async () => {
+  let kept = 0
+  const provisional = new Provisional({
+    cutting: inlineCutting(),
+    keep: async (_workspace, blocks) => {
+      for (const block of blocks) kept += block.bytes.length
+    },
+    log: silent
+  })
+  const part = Buffer.from(seeded(6).bytes(65_537))
+  const before = process.memoryUsage().arrayBuffers
+  const taps = Array.from({ length: 300 }, () => provisional.tap(WORKSPACE))
+  for (const tap of taps) tap.write(part)
+  expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * 1024 * 1024)
+  for (const tap of taps) tap.end(false)
+  const tap = provisional.tap(WORKSPACE)
+  for (let count = 0; count < 10; count++) tap.write(part)
+  tap.end(true)
+  await until(() => kept === 10 * part.length)
+})

@@ -169,6 +169,21 @@ describe('a rate limit', () => {
     expect(took).toBeLessThanOrEqual(10_000)
   })
 
+  test('is paid at the rate of the hour: a large piece under a low limit does not bind the hours after', async () => {
+    const clock = manualClock()
+    const limit = new RateLimit(clock, { limit: 1000, hours: [] })
+    limit.spend(1_000_000)
+    expect(limit.delayMs()).toBe(60_000)
+    const at = new Date(clock.wall())
+    const minute = at.getHours() * 60 + at.getMinutes()
+    const next = (minute + 1) % 1440
+    const schedule = { limit: 1000, hours: [{ fromMinute: next, toMinute: minute, limit: 1_000_000 }] }
+    const hourly = new RateLimit(clock, schedule)
+    hourly.spend(1_000_000)
+    clock.advance(60_000)
+    expect(hourly.delayMs()).toBe(0)
+  })
+
   test('can be changed while it runs, and waiting ends by the signal', async () => {
     const clock = manualClock()
     const limit = new RateLimit(clock, { limit: 1000, hours: [] })

@@ -37,6 +37,20 @@ describe('who goes next', () => {
     expect(taken(queue).indexOf('bulk')).toBe(7)
   })
 
+  test('bulk that does not fit on its turn waits for room, and only what is waited for passes it', () => {
+    const queue = new FairQueue<string>()
+    for (let index = 0; index < 20; index++) queue.push('small', WORKSPACE, 'small')
+    queue.push('bulk', OTHER, 'bulk')
+    const fits = (item: string): boolean => item !== 'bulk'
+    for (let index = 0; index < 7; index++) expect(queue.next(fits)).toBe('small')
+    expect(queue.next(fits)).toBeNull()
+    queue.push('acknowledged', WORKSPACE, 'write')
+    expect(queue.next(fits)).toBe('write')
+    expect(queue.next(fits)).toBeNull()
+    expect(queue.next(() => true)).toBe('bulk')
+    expect(queue.next(fits)).toBe('small')
+  })
+
   test('what may not go lets others pass', () => {
     const queue = new FairQueue<string>()
     queue.push('acknowledged', WORKSPACE, 'large')
