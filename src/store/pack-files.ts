@@ -136,7 +136,7 @@ export async function mendPacks(disk: Disk, indexed: Position | null, log: Logge
     if (NEW_PACK_NAME.test(name)) await disk.remove(`${PACKS_FOLDER}/${name}`)
   }
   const last = (await listPacks(disk)).at(-1)
-  if (last === undefined) return { lost: indexed !== null }
+  if (last === undefined) return { lost: indexed !== null && indexed.pack > 0 }
   if (await isUnborn(disk, last)) {
     await disk.remove(packPath(last))
     await disk.syncFolder(PACKS_FOLDER)

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Block, blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
+import { silent } from '../../../src/core/log.ts'
 import type { SignedHead } from '../../../src/core/records.ts'
 import { type Disk, diskError } from '../../../src/store/disk.ts'
 import { openRepository } from '../../../src/store/main-repository.ts'
@@ -317,4 +318,14 @@ test('a row of the index that is damaged while it runs is answered with "try aga
   expect(await repository.missing(A, [head.value.root])).toEqual([])
   await publish(repository, head, 'two')
   await repository.close()
+})
+
+test('a repository that never held anything opens again without a word of damage', async () => {
+  const [disk, index] = [memoryDisk(), memoryIndex()]
+  await (await openRepository(depsOf(disk, index))).close()
+  const said: unknown[] = []
+  const log = { ...silent, error: (...words: unknown[]) => void said.push(words) }
+  const again = await openRepository(depsOf(disk, index, { log }))
+  expect(said).toEqual([])
+  await publish(again, null, 'first')
 })
