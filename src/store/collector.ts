@@ -143,8 +143,8 @@ async function newestBase({ ledger }: Parts, workspace: WorkspaceId): Promise<CI
   return sealedEpoch === 0 ? null : ((await ledger.base(workspace, sealedEpoch))?.cid ?? null)
 }
 
-const momentOf = ({ cid, sequence, createdAtMs }: rows.HistoryRow): Moment => ({
+const momentOf = ({ cid, sequence, acceptedAtMs }: rows.HistoryRow): Moment => ({
   cid: cid.toString(),
   sequence,
-  createdAtMs
+  acceptedAtMs
 })

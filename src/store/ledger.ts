@@ -62,22 +62,29 @@ export class Ledger {
     return row[0] === DIVERGED ? 'diverged' : 'accepted'
   }
 
+  /** When the head of this sequence was accepted; null where it is in no history. */
+  async acceptedAtMs(workspace: WorkspaceId, sequence: number): Promise<number | null> {
+    const key = rows.historyKey(workspace, sequence)
+    const row = await this.#shelf.staged.get(key)
+    return row === null ? null : rows.decodeHistory(key, row).acceptedAtMs
+  }
+
   /** A durable head, its signature checked again. */
   async head(cid: CID): Promise<SignedHead | null> {
     const row = await this.#shelf.staged.level.get(rows.headKey(cid))
     return row === null ? null : await open(headRecord, row.slice(1))
   }
 
-  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Written): void {
-    this.stagePast(head, location)
+  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, accepted: Accepted): void {
+    this.stagePast(head, accepted)
     this.stageCounts(before, after, head.value.workspace)
   }
 
   /** An accepted head that is not the tip. */
-  stagePast(head: SignedHead, location: Written): void {
-    const { workspace, sequence, createdAtMs } = head.value
-    this.#stageHead(head, location, ACCEPTED)
-    const row = rows.encodeHistory({ cid: head.cid, sequence, createdAtMs })
+  stagePast(head: SignedHead, accepted: Accepted): void {
+    const { workspace, sequence } = head.value
+    this.#stageHead(head, accepted, ACCEPTED)
+    const row = rows.encodeHistory({ cid: head.cid, sequence, acceptedAtMs: accepted.acceptedAtMs })
     this.#shelf.staged.stage(rows.historyKey(workspace, sequence), row)
   }
 
@@ -234,6 +241,11 @@ export async function openAs<T>(type: RecordType<T>, bytes: Uint8Array): Promise
     if (hasCode(error, 'BAD_SIGNATURE', 'BAD_REQUEST')) return null
     throw error
   }
+}
+
+/** Where the record of an accepted head was written, and when it was accepted. */
+export interface Accepted extends Written {
+  readonly acceptedAtMs: number
 }
 
 /** A retained head that can be dropped. */

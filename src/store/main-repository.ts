@@ -89,8 +89,9 @@ class Repository implements MainRepository {
       refuseOutOfPlace(before, head)
       const counts = await this.#hold(parts, head, blocks)
       const after = withTip(before, head, counts)
-      await this.#record(parts, [verdictNote(head.cid, 'accepted'), head], (location) =>
-        parts.ledger.stageTip(before, after, head, location)
+      const acceptedAtMs = this.#access.deps.clock.wall()
+      await this.#record(parts, [verdictNote(head.cid, 'accepted', acceptedAtMs), head], (location) =>
+        parts.ledger.stageTip(before, after, head, { ...location, acceptedAtMs })
       )
       this.#access.setState(workspace, after)
       return counts

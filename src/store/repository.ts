@@ -30,8 +30,8 @@ export interface RepositoryStats {
 }
 
 /**
- * Counts of heads to keep: the newest of each of so many periods (UTC) that have any. The tip, the base of the present
- * epoch, diverged heads and what was accepted within the last hour are always kept.
+ * Counts of heads to keep: the newest of each of so many periods (UTC) that have any, by when the repository accepted
+ * them. The tip, the base of the present epoch, diverged heads and what was accepted within the last hour are always kept.
  */
 export interface RetentionPolicy {
   readonly minutes: number

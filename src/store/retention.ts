@@ -4,7 +4,7 @@ import type { RetentionPolicy } from './repository.ts'
 export interface Moment {
   readonly cid: string
   readonly sequence: number
-  readonly createdAtMs: number
+  readonly acceptedAtMs: number
 }
 
 const MINUTE = 60_000
@@ -41,9 +41,9 @@ export function retained(heads: readonly Moment[], policy: RetentionPolicy): Set
   const kept = new Set<string>(heads.slice(0, 1).map(({ cid }) => cid))
   for (const [count, period] of periodsOf(policy)) {
     const seen = new Set<number>()
-    for (const { cid, createdAtMs } of heads) {
+    for (const { cid, acceptedAtMs } of heads) {
       if (seen.size >= count) break
-      const name = period(Math.min(createdAtMs, LAST_MS))
+      const name = period(Math.min(acceptedAtMs, LAST_MS))
       if (!seen.has(name)) kept.add(cid)
       seen.add(name)
     }

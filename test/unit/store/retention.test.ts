@@ -9,7 +9,7 @@ const NOTHING: RetentionPolicy = { minutes: 0, hours: 0, days: 0, weeks: 0, mont
 
 /** Heads at these times, oldest first, as retention wants them. */
 const headsAt = (times: readonly number[]): Moment[] =>
-  times.map((createdAtMs, index) => ({ cid: `head ${index + 1}`, sequence: index + 1, createdAtMs })).reverse()
+  times.map((acceptedAtMs, index) => ({ cid: `head ${index + 1}`, sequence: index + 1, acceptedAtMs })).reverse()
 
 const kept = (times: readonly number[], policy: Partial<RetentionPolicy>): number[] => {
   const names = retained(headsAt(times), { ...NOTHING, ...policy })
