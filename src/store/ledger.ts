@@ -5,7 +5,9 @@ import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
 import { decodeSeal, decodeState, encodeSeal, encodeState, type WorkspaceState } from './ledger-rows.ts'
+import { pageOf } from './level.ts'
 import { DROPPED_HEADS, droppedNote, type HeadKind } from './notes.ts'
+import type { HistoryRange } from './repository.ts'
 import * as rows from './rows.ts'
 import type { Shelf, Written } from './shelf.ts'
 
@@ -164,14 +166,12 @@ export class Ledger {
     throw new NodeDaemonError('NOT_FOUND', `epoch ${epoch} of workspace ${workspace} is not sealed`)
   }
 
-  /** The retained heads, newest first, without their records. */
-  async past(workspace: WorkspaceId, limit?: number): Promise<rows.HistoryRow[]> {
-    const range = { prefix: rows.historyRows(workspace), ...(limit !== undefined && { limit }) }
-    const found: rows.HistoryRow[] = []
-    for await (const [key, row] of this.#shelf.staged.level.entries(range)) {
-      found.push(rows.decodeHistory(key, row))
-    }
-    return found
+  /** Some retained heads, newest first, without their records: of those before a sequence, or the newest. */
+  async past(workspace: WorkspaceId, { limit, before }: HistoryRange): Promise<rows.HistoryRow[]> {
+    const prefix = rows.historyRows(workspace)
+    const range = { prefix, limit, ...(before !== undefined && { after: rows.historyKey(workspace, before) }) }
+    const page = await pageOf(this.#shelf.staged.level, range)
+    return page.map(([key, row]) => rows.decodeHistory(key, row))
   }
 
   /** The snapshots of those of these heads that are kept. */
@@ -180,9 +180,9 @@ export class Ledger {
     return found.flatMap((head) => head?.value.root ?? [])
   }
 
-  async history(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
+  async history(workspace: WorkspaceId, range: HistoryRange): Promise<SignedHead[]> {
     const heads: SignedHead[] = []
-    for (const { cid } of await this.past(workspace, limit)) {
+    for (const { cid } of await this.past(workspace, range)) {
       const head = await this.head(cid)
       if (head !== null) heads.push(head)
     }

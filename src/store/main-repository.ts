@@ -20,6 +20,7 @@ import type {
   Damage,
   GcOptions,
   GcReport,
+  HistoryRange,
   JudgedState,
   MainRepository,
   RepositoryStats,
@@ -152,8 +153,8 @@ class Repository implements MainRepository {
     return this.#access.reading(({ ledger }) => ledger.head(cid))
   }
 
-  history(workspace: WorkspaceId, { limit }: { readonly limit: number }): Promise<SignedHead[]> {
-    return this.#access.reading(({ ledger }) => ledger.history(workspace, limit))
+  history(workspace: WorkspaceId, range: HistoryRange): Promise<SignedHead[]> {
+    return this.#access.reading(({ ledger }) => ledger.history(workspace, range))
   }
 
   diverged(workspace: WorkspaceId): Promise<SignedHead[]> {

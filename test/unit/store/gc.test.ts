@@ -14,6 +14,7 @@ import { nodeDisk } from '../../../src/store/node-disk.ts'
 import { type IndexPlace, levelIndex, type RepositoryDeps } from '../../../src/store/open-repository.ts'
 import { packPath } from '../../../src/store/pack-files.ts'
 import type { GcReport, MainRepository, RetentionPolicy } from '../../../src/store/repository.ts'
+import { historyRows } from '../../../src/store/rows.ts'
 import {
   accept,
   depsOf,
@@ -296,6 +297,44 @@ test('one gc at a time; one that is called off ends, and loses nothing', async (
   expect(await first.then(() => 'none', codeOf)).toBe('ABORTED')
   expect((await gc(repository)).packsRewritten).toBeGreaterThan(0)
   await readClosure(repository, A, heads.at(-1)?.value.root ?? fail())
+})
+
+test('a long history is thinned page by page, as if it were looked at as a whole', async () => {
+  const inner = memoryIndex()
+  let pageMax = 0
+  const index: IndexPlace = {
+    destroy: () => inner.destroy(),
+    async open() {
+      const level = await inner.open()
+      return {
+        ...level,
+        async *entries(range) {
+          let count = 0
+          for await (const entry of level.entries(range)) {
+            count++
+            if (range.prefix === historyRows(A)) pageMax = Math.max(pageMax, count)
+            yield entry
+          }
+        }
+      }
+    }
+  }
+  const { repository, clock } = await newWorld(async () => ({ disk: memoryDisk(), index }))
+  const { root, blocks } = await snapshot({ same: 'same in all' })
+  let last: SignedHead | null = null
+  for (let turn = 0; turn < 2100; turn++) {
+    last = await headAfter(last, root, { workspace: A })
+    clock.pass(MINUTE)
+    await repository.publish(last, blocks, accept)
+  }
+  clock.pass(2 * HOUR)
+  const report = await repository.gc({ policy: { ...SHORT, minutes: 1500 } })
+  expect(report.headsDropped).toBe(600)
+  expect(pageMax).toBeLessThanOrEqual(1000)
+  const left = await repository.history(A, { limit: 3000 })
+  expect(left.map(({ value }) => value.sequence)).toEqual(Array.from({ length: 1500 }, (_, at) => 2100 - at))
+  const page = await repository.history(A, { limit: 2, before: 1000 })
+  expect(page.map(({ value }) => value.sequence)).toEqual([999, 998])
 })
 
 test('a repository that is closed while it is cleared up leaves no half pack behind', async () => {
