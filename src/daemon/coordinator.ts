@@ -52,6 +52,8 @@ export const HEARTBEAT_MS = 500
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
 /** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
 const RESERVE_BYTES = 64 * 1024 * 1024
+/** With less than this free, uploads are no longer kept before a head names them: what homes publish comes first. */
+const UPLOADS_FREE_BYTES = 4 * RESERVE_BYTES + 1024 ** 3
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 const COOKIE_KEY_FILE = 'cookie.key'
@@ -218,11 +220,21 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     detector.awaited(peerId, Math.max(START_GRACE_MS, options.leaseMs))
   }
 
+  const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  const cutting = new ThreadedCutting()
+  shutdown.later('the thread that cuts uploads', () => cutting.close())
+  const uploads = new Provisional({
+    cutting,
+    keep: (workspace, blocks) => repository.keep(workspace, blocks),
+    hasRoom: async () => (await freeBytes()) >= UPLOADS_FREE_BYTES,
+    log
+  })
   const housekeeping = await Housekeeping.open(
     {
       repository,
       repair: (signal) => repairFromInstances({ repository, table, fleet, host, control, clock, log }, signal),
-      freeBytes: async () => (await diskSpace(folder.path)).freeBytes,
+      freeBytes,
+      uploadedBytes: () => uploads.keptBytes,
       store,
       clock,
       random,
@@ -233,9 +245,6 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   housekeeping.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
-  const cutting = new ThreadedCutting()
-  shutdown.later('the thread that cuts uploads', () => cutting.close())
-  const uploads = new Provisional({ cutting, keep: (workspace, blocks) => repository.keep(workspace, blocks), log })
   const frontDoor = new FrontDoor(
     {
       workspaces: routes,

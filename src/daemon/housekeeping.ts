@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type Clock, sleep } from '../core/clock.ts'
+import { type Clock, type Instant, sleep } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { Mutex } from '../core/mutex.ts'
@@ -17,6 +17,10 @@ const REPAIR_AGAIN_MS = 10 * 60_000
 /** A disk with less than this free is worth a collection before a day is over, but not more often than so. */
 const LOW_BYTES = 2 * 1024 ** 3
 const LOW_GC_EVERY_MS = 6 * HOUR_MS
+/** So much of uploads is worth a collection, once the repository may give back what no head names of it. */
+const UPLOADED_BYTES = 1024 ** 3
+/** By then even what was pinned late in an hour is pinned no more. */
+const UPLOADED_GC_AFTER_MS = 2 * HOUR_MS
 const KEY = 'housekeeping'
 const rememberedSchema = z.object({ gcAtMs: z.number().nullable(), verifyAtMs: z.number().nullable() })
 
@@ -25,6 +29,8 @@ export interface HousekeepingDeps {
   readonly repair: (signal: AbortSignal) => Promise<Repair>
   /** What the repository's disk has free, in bytes. */
   readonly freeBytes: () => Promise<number>
+  /** How much of uploads was kept since the start before a head named it, in bytes. */
+  readonly uploadedBytes: () => number
   readonly store: Pick<ControlStore, 'get' | 'put'>
   readonly clock: Clock
   readonly random: Random
@@ -41,7 +47,8 @@ export interface HousekeepingOptions {
 export interface Verified extends VerifyReport, Repair {}
 
 /**
- * Keeps the main repository in order by itself: once a day history is thinned, every hour a share of all blocks is read
+ * Keeps the main repository in order by itself: once a day, and after much was uploaded, history is thinned and what
+ * nobody needs is given back, every hour a share of all blocks is read
  * again, and what was found damaged, by whomever, is fetched from the instances that have it.
  */
 export class Housekeeping {
@@ -53,6 +60,9 @@ export class Housekeeping {
   #loop: Promise<void> | null = null
   #scrubbedAt: number
   #lowGcAt = Number.NEGATIVE_INFINITY
+  /** What was uploaded before a collection that was done or is due, and when that is; null while none is. */
+  #uploadedThen = 0
+  #uploadedGcAt: Instant | null = null
   #repairedAt = Number.NEGATIVE_INFINITY
   /** How much was damaged after the last repair. */
   #damagedThen = 0
@@ -130,7 +140,7 @@ export class Housekeeping {
     const { signal } = this.#stopped
     while (!signal.aborted) {
       await sleep(clock, jitter(random, LOOK_EVERY_MS), signal).catch(() => undefined)
-      for (const work of [this.#repairWhenDue, this.#scrubWhenDue, this.#gcWhenDue]) {
+      for (const work of [this.#repairWhenDue, this.#scrubWhenDue, this.#gcWhenDue, this.#giveUpUploadsWhenDue]) {
         if (signal.aborted) return
         await work.call(this).catch((error: unknown) => {
           if (!signal.aborted)
@@ -166,6 +176,18 @@ export class Housekeeping {
     if (clock.now() - this.#lowGcAt < LOW_GC_EVERY_MS || (await freeBytes()) >= LOW_BYTES) return
     this.#lowGcAt = clock.now()
     await this.gc({ full: true })
+  }
+
+  async #giveUpUploadsWhenDue(): Promise<void> {
+    const { clock, uploadedBytes } = this.#deps
+    const uploaded = uploadedBytes()
+    if (this.#uploadedGcAt === null && uploaded - this.#uploadedThen >= UPLOADED_BYTES) {
+      this.#uploadedThen = uploaded
+      this.#uploadedGcAt = clock.now() + UPLOADED_GC_AFTER_MS
+    }
+    if (this.#uploadedGcAt === null || clock.now() < this.#uploadedGcAt) return
+    await this.gc({ full: false })
+    this.#uploadedGcAt = null
   }
 
   async #remember(done: Partial<z.infer<typeof rememberedSchema>>): Promise<void> {

@@ -14,14 +14,14 @@ import type { Instances, Quieting } from '../handover/neighbours.ts'
 import { restoreInPlace } from '../handover/restore.ts'
 import type { Audit } from '../membership/audit.ts'
 import { carOf } from '../store/car-export.ts'
-import type { MainRepository } from '../store/repository.ts'
+import type { HistoryRange, MainRepository } from '../store/repository.ts'
 import { chooseHead, type Moment, tooMuchSaid } from './choose-head.ts'
 import { withProgress } from './progress.ts'
 import { time } from './views.ts'
 
 const RESTORE_DEADLINE_MS = 15 * 60_000
-/** How many heads are looked through for a moment, at first and in all. */
-const LOOKED_AT_FIRST = 1000
+/** How many heads are looked through for a moment, at once and in all. */
+const LOOKED_AT_ONCE = 256
 const LOOKED_AT_MAX = 1_000_000
 
 export interface WorkspacePastDeps {
@@ -135,14 +135,20 @@ export class LiveWorkspacePast implements WorkspacePast {
     return head
   }
 
-  /** Looks through more and more of the history: most moments are young. */
+  /** Looks through the history page by page, at a sequence at once where one is said. */
   async #at(workspace: WorkspaceId, moment: Moment): Promise<SignedHead> {
-    for (let limit = LOOKED_AT_FIRST; ; limit *= 10) {
-      const heads = await this.#deps.repository.history(workspace, { limit })
+    const { sequence } = moment
+    if (sequence !== undefined && moment.atMs !== undefined) throw tooMuchSaid()
+    let range: HistoryRange = sequence === undefined ? { limit: LOOKED_AT_ONCE } : { limit: 1, before: sequence + 1 }
+    for (let looked = 0; looked < LOOKED_AT_MAX; looked += LOOKED_AT_ONCE) {
+      const heads = await this.#deps.repository.history(workspace, range)
       const found = chooseHead(heads, moment)
       if (found !== null) return found
-      if (heads.length < limit || limit >= LOOKED_AT_MAX) throw noSuchMoment(workspace)
+      const last = heads.at(-1)
+      if (last === undefined || sequence !== undefined) break
+      range = { limit: LOOKED_AT_ONCE, before: last.value.sequence }
     }
+    throw noSuchMoment(workspace)
   }
 
   #load(workspace: WorkspaceId): (cid: CID) => Promise<Uint8Array> {

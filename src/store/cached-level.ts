@@ -1,9 +1,14 @@
-import { BoundedMap } from '../core/bounded-map.ts'
 import type { KeyValueChanges } from '../core/key-value.ts'
 import type { LevelStore } from './level.ts'
 
+/** Keys and values together. */
+const BYTES_MAX = 16 * 1024 * 1024
+/** A larger row, such as a signed head with much to say, would push many others out. */
+const ROW_BYTES_MAX = 4096
+
 /**
- * The same store, with the rows that were written or read last in memory. All writes must go through it.
+ * The same store, with the rows that were written or read last in memory: at most 16 MiB, of rows of up to 4 KiB. All
+ * writes must go through it.
  *
  * @param rowsMax how many are remembered
  */
@@ -11,15 +16,49 @@ export function cachedLevel(level: LevelStore, rowsMax: number): LevelStore {
   return new CachedLevel(level, rowsMax)
 }
 
+/** The rows that were set last, bounded by their number and by their bytes. */
+class RecentRows {
+  readonly #rowsMax: number
+  readonly #rows = new Map<string, Uint8Array>()
+  #bytes = 0
+
+  constructor(rowsMax: number) {
+    this.#rowsMax = rowsMax
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#rows.get(key)
+  }
+
+  set(key: string, row: Uint8Array): void {
+    this.delete(key)
+    const bytes = key.length + row.length
+    if (bytes > ROW_BYTES_MAX) return
+    this.#rows.set(key, row)
+    this.#bytes += bytes
+    for (const oldest of this.#rows.keys()) {
+      if (this.#rows.size <= this.#rowsMax && this.#bytes <= BYTES_MAX) return
+      this.delete(oldest)
+    }
+  }
+
+  delete(key: string): void {
+    const row = this.#rows.get(key)
+    if (row === undefined) return
+    this.#rows.delete(key)
+    this.#bytes -= key.length + row.length
+  }
+}
+
 class CachedLevel implements LevelStore {
   readonly #level: LevelStore
-  readonly #rows: BoundedMap<string, Uint8Array>
+  readonly #rows: RecentRows
   /** Rises when a write begins: what was read before may be older than it. */
   #writes = 0
 
   constructor(level: LevelStore, rowsMax: number) {
     this.#level = level
-    this.#rows = new BoundedMap(rowsMax)
+    this.#rows = new RecentRows(rowsMax)
   }
 
   async get(key: string): Promise<Uint8Array | null> {

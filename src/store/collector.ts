@@ -7,13 +7,13 @@ import { type Collection, step } from './collection.ts'
 import { compact } from './compaction.ts'
 import type { Parts } from './open-repository.ts'
 import type { Pins } from './pins.ts'
-import type { GcOptions, GcReport } from './repository.ts'
-import { type Moment, retained } from './retention.ts'
+import type { GcOptions, GcReport, HistoryRange } from './repository.ts'
+import { retention } from './retention.ts'
 import type * as rows from './rows.ts'
 import { linkedWorkspaces, Sweep } from './sweep.ts'
 
 const WORKSPACES_PAGE = 256
-const DROPPED_AT_ONCE = 1000
+const HEADS_PAGE = 1000
 
 /**
  * Gives back what no head needs, in three steps: heads leave their histories; blocks that no head, no pin and no young
@@ -91,17 +91,20 @@ export class Collector {
   }
 
   async #thin(run: Collection, workspace: WorkspaceId): Promise<number> {
-    const past = await step(run, ({ ledger }) => ledger.past(workspace))
-    const kept = retained(past.map(momentOf), run.policy)
-    const base = await step(run, (parts) => newestBase(parts, workspace))
-    if (base !== null) kept.add(base.toString())
-    const spare = past.filter(({ cid }) => !kept.has(cid.toString()))
+    const stays = retention(run.policy)
     let dropped = 0
-    for (let from = 0; from < spare.length; from += DROPPED_AT_ONCE) {
-      const some = spare.slice(from, from + DROPPED_AT_ONCE)
-      dropped += await run.access.inQueue(workspace, (parts) => this.#drop(run, parts, workspace, some))
+    for (let range: HistoryRange = { limit: HEADS_PAGE }; ; ) {
+      const page = await step(run, ({ ledger }) => ledger.past(workspace, range))
+      // A base that comes later is the tip by then, and not among those that may go.
+      const base = await step(run, (parts) => newestBase(parts, workspace))
+      const spare = page.filter(({ cid, acceptedAtMs }) => !stays(acceptedAtMs) && base?.equals(cid) !== true)
+      if (spare.length > 0) {
+        dropped += await run.access.inQueue(workspace, (parts) => this.#drop(run, parts, workspace, spare))
+      }
+      const last = page.at(-1)
+      if (last === undefined || page.length < HEADS_PAGE) return dropped
+      range = { limit: HEADS_PAGE, before: last.sequence }
     }
-    return dropped
   }
 
   async #drop(
@@ -142,9 +145,3 @@ async function newestBase({ ledger }: Parts, workspace: WorkspaceId): Promise<CI
   const { sealedEpoch } = await ledger.settled(workspace)
   return sealedEpoch === 0 ? null : ((await ledger.base(workspace, sealedEpoch))?.cid ?? null)
 }
-
-const momentOf = ({ cid, sequence, createdAtMs }: rows.HistoryRow): Moment => ({
-  cid: cid.toString(),
-  sequence,
-  createdAtMs
-})

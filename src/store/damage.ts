@@ -1,4 +1,5 @@
 import type { CID } from 'multiformats/cid'
+import type { Block } from '../core/blocks.ts'
 import { RECORD_CODEC } from '../core/envelope.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Access } from './access.ts'
@@ -41,18 +42,30 @@ export function damagedBlocks(access: Access): Promise<readonly Damage[]> {
 }
 
 /** Writes a damaged record of a head or a seal again, from what the index has of it. False where it has nothing. */
-export async function repairRecord({ shelf, ledger }: Parts, cid: CID): Promise<boolean> {
+export async function repairRecord(parts: Parts, cid: CID): Promise<boolean> {
   if (cid.code !== RECORD_CODEC) return false
-  const kind = await ledger.kindOf(cid)
-  const bytes = kind === null ? await sealBytes(shelf.staged.level, cid) : (await ledger.head(cid))?.bytes
-  if (bytes === undefined) return false
-  const record = { cid, bytes }
-  await shelf.append(kind === null ? [record] : [verdictNote(cid, kind), record], (locations) => {
+  const { shelf } = parts
+  const record = await recordOf(parts, cid)
+  if (record === null) return false
+  await shelf.append(record, (locations) => {
     const location = locations.at(-1)
     if (location !== undefined) shelf.stageBlock(cid, location)
   })
   await shelf.settle()
   return true
+}
+
+/** With the note that belongs before it. */
+async function recordOf({ shelf, ledger }: Parts, cid: CID): Promise<Block[] | null> {
+  const kind = await ledger.kindOf(cid)
+  if (kind === null) {
+    const bytes = await sealBytes(shelf.staged.level, cid)
+    return bytes === undefined ? null : [{ cid, bytes }]
+  }
+  const head = await ledger.head(cid)
+  if (head === null) return null
+  const { workspace, sequence } = head.value
+  return [verdictNote(cid, kind, await ledger.acceptedAtMs(workspace, sequence)), head]
 }
 
 async function sealBytes(level: LevelStore, cid: CID): Promise<Uint8Array | undefined> {

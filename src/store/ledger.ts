@@ -5,7 +5,9 @@ import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { type Head, headRecord, type Seal, type SignedHead } from '../core/records.ts'
 import { decodeSeal, decodeState, encodeSeal, encodeState, type WorkspaceState } from './ledger-rows.ts'
+import { pageOf } from './level.ts'
 import { DROPPED_HEADS, droppedNote, type HeadKind } from './notes.ts'
+import type { HistoryRange } from './repository.ts'
 import * as rows from './rows.ts'
 import type { Shelf, Written } from './shelf.ts'
 
@@ -62,22 +64,29 @@ export class Ledger {
     return row[0] === DIVERGED ? 'diverged' : 'accepted'
   }
 
+  /** When the head of this sequence was accepted; null where it is in no history. */
+  async acceptedAtMs(workspace: WorkspaceId, sequence: number): Promise<number | null> {
+    const key = rows.historyKey(workspace, sequence)
+    const row = await this.#shelf.staged.get(key)
+    return row === null ? null : rows.decodeHistory(key, row).acceptedAtMs
+  }
+
   /** A durable head, its signature checked again. */
   async head(cid: CID): Promise<SignedHead | null> {
     const row = await this.#shelf.staged.level.get(rows.headKey(cid))
     return row === null ? null : await open(headRecord, row.slice(1))
   }
 
-  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, location: Written): void {
-    this.stagePast(head, location)
+  stageTip(before: WorkspaceState, after: WorkspaceState, head: SignedHead, accepted: Accepted): void {
+    this.stagePast(head, accepted)
     this.stageCounts(before, after, head.value.workspace)
   }
 
   /** An accepted head that is not the tip. */
-  stagePast(head: SignedHead, location: Written): void {
-    const { workspace, sequence, createdAtMs } = head.value
-    this.#stageHead(head, location, ACCEPTED)
-    const row = rows.encodeHistory({ cid: head.cid, sequence, createdAtMs })
+  stagePast(head: SignedHead, accepted: Accepted): void {
+    const { workspace, sequence } = head.value
+    this.#stageHead(head, accepted, ACCEPTED)
+    const row = rows.encodeHistory({ cid: head.cid, sequence, acceptedAtMs: accepted.acceptedAtMs })
     this.#shelf.staged.stage(rows.historyKey(workspace, sequence), row)
   }
 
@@ -157,14 +166,12 @@ export class Ledger {
     throw new NodeDaemonError('NOT_FOUND', `epoch ${epoch} of workspace ${workspace} is not sealed`)
   }
 
-  /** The retained heads, newest first, without their records. */
-  async past(workspace: WorkspaceId, limit?: number): Promise<rows.HistoryRow[]> {
-    const range = { prefix: rows.historyRows(workspace), ...(limit !== undefined && { limit }) }
-    const found: rows.HistoryRow[] = []
-    for await (const [key, row] of this.#shelf.staged.level.entries(range)) {
-      found.push(rows.decodeHistory(key, row))
-    }
-    return found
+  /** Some retained heads, newest first, without their records: of those before a sequence, or the newest. */
+  async past(workspace: WorkspaceId, { limit, before }: HistoryRange): Promise<rows.HistoryRow[]> {
+    const prefix = rows.historyRows(workspace)
+    const range = { prefix, limit, ...(before !== undefined && { after: rows.historyKey(workspace, before) }) }
+    const page = await pageOf(this.#shelf.staged.level, range)
+    return page.map(([key, row]) => rows.decodeHistory(key, row))
   }
 
   /** The snapshots of those of these heads that are kept. */
@@ -173,9 +180,9 @@ export class Ledger {
     return found.flatMap((head) => head?.value.root ?? [])
   }
 
-  async history(workspace: WorkspaceId, limit: number): Promise<SignedHead[]> {
+  async history(workspace: WorkspaceId, range: HistoryRange): Promise<SignedHead[]> {
     const heads: SignedHead[] = []
-    for (const { cid } of await this.past(workspace, limit)) {
+    for (const { cid } of await this.past(workspace, range)) {
       const head = await this.head(cid)
       if (head !== null) heads.push(head)
     }
@@ -234,6 +241,11 @@ export async function openAs<T>(type: RecordType<T>, bytes: Uint8Array): Promise
     if (hasCode(error, 'BAD_SIGNATURE', 'BAD_REQUEST')) return null
     throw error
   }
+}
+
+/** Where the record of an accepted head was written, and when it was accepted. */
+export interface Accepted extends Written {
+  readonly acceptedAtMs: number
 }
 
 /** A retained head that can be dropped. */

@@ -20,6 +20,7 @@ import type {
   Damage,
   GcOptions,
   GcReport,
+  HistoryRange,
   JudgedState,
   MainRepository,
   RepositoryStats,
@@ -89,8 +90,9 @@ class Repository implements MainRepository {
       refuseOutOfPlace(before, head)
       const counts = await this.#hold(parts, head, blocks)
       const after = withTip(before, head, counts)
-      await this.#record(parts, [verdictNote(head.cid, 'accepted'), head], (location) =>
-        parts.ledger.stageTip(before, after, head, location)
+      const acceptedAtMs = this.#access.deps.clock.wall()
+      await this.#record(parts, [verdictNote(head.cid, 'accepted', acceptedAtMs), head], (location) =>
+        parts.ledger.stageTip(before, after, head, { ...location, acceptedAtMs })
       )
       this.#access.setState(workspace, after)
       return counts
@@ -151,8 +153,8 @@ class Repository implements MainRepository {
     return this.#access.reading(({ ledger }) => ledger.head(cid))
   }
 
-  history(workspace: WorkspaceId, { limit }: { readonly limit: number }): Promise<SignedHead[]> {
-    return this.#access.reading(({ ledger }) => ledger.history(workspace, limit))
+  history(workspace: WorkspaceId, range: HistoryRange): Promise<SignedHead[]> {
+    return this.#access.reading(({ ledger }) => ledger.history(workspace, range))
   }
 
   diverged(workspace: WorkspaceId): Promise<SignedHead[]> {

@@ -48,7 +48,7 @@ export interface Parts {
   readonly ledger: Ledger
 }
 
-const FORMAT = 2
+const FORMAT = 3
 const CHECKPOINT_BYTES = 64 * 1024 * 1024
 /** Some 20 MB. */
 const CACHED_ROWS = 50_000
@@ -110,7 +110,7 @@ async function catchUp(deps: RepositoryDeps, level: LevelStore): Promise<Parts> 
   await level.write({ put: [[FORMAT_KEY, encodeJson(FORMAT)]] }, { durable: true })
   const shelf = await Shelf.open({ level, packs, disk, log, clock: deps.clock, reserveBytes, checkpointBytes })
   const ledger = new Ledger(shelf)
-  await replay(shelf, ledger, log)
+  await replay(shelf, ledger, log, deps.clock.wall())
   log.info({ packs: packs.count, tookMs: Math.round(deps.clock.now() - began) }, 'the repository is open')
   return { level, packs, shelf, ledger }
 }

@@ -15,6 +15,8 @@ import type { Shelf, Written } from './shelf.ts'
 const LOOKUP_BLOCKS = 1024
 const STAGED_ROWS = LOOKUP_BLOCKS * 8
 
+type Verdict = Note & { readonly kind: 'verdict' }
+
 interface Found {
   readonly block: Block
   readonly location: Location
@@ -24,11 +26,13 @@ interface Found {
  * Brings the index up to the end of the packs, from its checkpoint on: where each block lies, and heads and seals as
  * they were judged when they were written. Doing it again changes nothing. At last the workspaces are linked to what
  * their heads name.
+ *
+ * @param nowMs the time of day
  */
-export async function replay(shelf: Shelf, ledger: Ledger, log: Logger): Promise<void> {
+export async function replay(shelf: Shelf, ledger: Ledger, log: Logger, nowMs: number): Promise<void> {
   const from = shelf.checkpoint
   const end = shelf.packs.end
-  if (from?.pack !== end.pack || from.offset !== end.offset) await new Replay(shelf, ledger, log).run()
+  if (from?.pack !== end.pack || from.offset !== end.offset) await new Replay(shelf, ledger, log, nowMs).run()
   shelf.replayed()
   if (from?.pack !== end.pack || from.offset !== end.offset) await shelf.saveIndex()
 }
@@ -37,18 +41,20 @@ class Replay {
   readonly #shelf: Shelf
   readonly #ledger: Ledger
   readonly #log: Logger
+  readonly #nowMs: number
   /** Heads that were read; null when it is simpler to look at all that are known. */
   readonly #heads: CID[] | null
   /** Seals whose base was not the tip where they stand. */
   readonly #seals: Signed<Seal>[] = []
   #blocks: Found[] = []
-  #verdict: (Note & { readonly kind: 'verdict' }) | null = null
+  #verdict: Verdict | null = null
   #damaged = false
 
-  constructor(shelf: Shelf, ledger: Ledger, log: Logger) {
+  constructor(shelf: Shelf, ledger: Ledger, log: Logger, nowMs: number) {
     this.#shelf = shelf
     this.#ledger = ledger
     this.#log = log
+    this.#nowMs = nowMs
     this.#heads = shelf.checkpoint === null ? null : []
   }
 
@@ -101,7 +107,7 @@ class Replay {
   async #takeRecord({ block, location: place }: Found): Promise<void> {
     const [known = null] = await this.#shelf.locations([block.cid])
     const location = { ...place, again: known !== null }
-    const verdict = this.#verdict?.head.equals(block.cid) === true ? this.#verdict.as : null
+    const verdict = this.#verdict?.head.equals(block.cid) === true ? this.#verdict : null
     this.#verdict = null
     const head = await openAs(headRecord, block.bytes)
     if (head !== null) return await this.#takeHead(head, location, verdict)
@@ -110,14 +116,27 @@ class Replay {
     this.#log.error({ ...location }, 'a record in a pack is neither a head nor a seal and is left out')
   }
 
-  async #takeHead(head: SignedHead, location: Written, verdict: HeadKind | null): Promise<void> {
+  async #takeHead(head: SignedHead, location: Written, verdict: Verdict | null): Promise<void> {
     this.#heads?.push(head.cid)
     if ((await this.#ledger.kindOf(head.cid)) !== null) return
     const state = await this.#ledger.staged(head.value.workspace)
-    if ((verdict ?? (await this.#judge(head))) === 'diverged') return this.#ledger.stageDiverged(head, location)
+    if ((verdict?.as ?? (await this.#judge(head))) === 'diverged') return this.#ledger.stageDiverged(head, location)
     const isTip = head.value.sequence > (state.tip?.sequence ?? 0)
-    if (!isTip) return this.#ledger.stagePast(head, location)
-    this.#ledger.stageTip(state, withTip(state, head, { blocks: 0, bytes: 0 }), head, location)
+    const acceptedAtMs = verdict?.acceptedAtMs ?? (await this.#believed(head, state.tip, isTip))
+    const accepted = { ...location, acceptedAtMs }
+    if (!isTip) return this.#ledger.stagePast(head, accepted)
+    this.#ledger.stageTip(state, withTip(state, head, { blocks: 0, bytes: 0 }), head, accepted)
+  }
+
+  /**
+   * Where no note tells when a head was accepted: when its writer says that it was made. What cannot be true, since the
+   * head before was accepted later or that time is still to come, counts as the time of the head before.
+   */
+  async #believed({ value }: SignedHead, tip: Tip | null, isTip: boolean): Promise<number> {
+    const tipAtMs = tip === null ? 0 : ((await this.#ledger.acceptedAtMs(value.workspace, tip.sequence)) ?? 0)
+    const { createdAtMs } = value
+    if (!isTip) return Math.min(createdAtMs, tipAtMs)
+    return createdAtMs >= tipAtMs && createdAtMs <= this.#nowMs ? createdAtMs : tipAtMs
   }
 
   /** Where the note is lost that told: by the rules by which heads are accepted. */

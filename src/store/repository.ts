@@ -30,8 +30,8 @@ export interface RepositoryStats {
 }
 
 /**
- * Counts of heads to keep: the newest of each of so many periods (UTC) that have any. The tip, the base of the present
- * epoch, diverged heads and what was accepted within the last hour are always kept.
+ * Counts of heads to keep: the newest of each of so many periods (UTC) that have any, by when the repository accepted
+ * them. The tip, the base of the present epoch, diverged heads and what was accepted within the last hour are always kept.
  */
 export interface RetentionPolicy {
   readonly minutes: number
@@ -42,6 +42,12 @@ export interface RetentionPolicy {
 }
 
 export const RETENTION: RetentionPolicy = { minutes: 120, hours: 48, days: 30, weeks: 26, months: 60 }
+
+/** A page of a history: so many heads, of those with a lower sequence than `before`, or the newest. */
+export interface HistoryRange {
+  readonly limit: number
+  readonly before?: number
+}
 
 export interface GcOptions {
   readonly policy: RetentionPolicy
@@ -144,7 +150,7 @@ export interface MainRepository {
   /** Accepted or diverged. */
   head(cid: CID): Promise<SignedHead | null>
   /** The retained heads, newest first. */
-  history(workspace: WorkspaceId, options: { readonly limit: number }): Promise<SignedHead[]>
+  history(workspace: WorkspaceId, range: HistoryRange): Promise<SignedHead[]>
   /** By sequence; at most 1,000. */
   diverged(workspace: WorkspaceId): Promise<SignedHead[]>
   /** All workspaces that have a head or a seal, in the order of their ids. */

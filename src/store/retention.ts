@@ -1,12 +1,5 @@
 import type { RetentionPolicy } from './repository.ts'
 
-/** A head, as far as retention looks at it. */
-export interface Moment {
-  readonly cid: string
-  readonly sequence: number
-  readonly createdAtMs: number
-}
-
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
@@ -31,22 +24,22 @@ const periodsOf = (policy: RetentionPolicy): readonly (readonly [number, Period]
 ]
 
 /**
- * Which heads stay: the first, and of each kind of period the newest head of each of the first so many periods that
+ * Says of one head after another, newest first by their sequence, whether it stays: the first, and of each kind of period the newest head of each of the first so many periods that
  * have any, in the order of the heads. Periods are counted and never compared with the time of day, so that a clock
  * that jumps wipes no history.
- *
- * @param heads newest first, by their sequence
  */
-export function retained(heads: readonly Moment[], policy: RetentionPolicy): Set<string> {
-  const kept = new Set<string>(heads.slice(0, 1).map(({ cid }) => cid))
-  for (const [count, period] of periodsOf(policy)) {
-    const seen = new Set<number>()
-    for (const { cid, createdAtMs } of heads) {
-      if (seen.size >= count) break
-      const name = period(Math.min(createdAtMs, LAST_MS))
-      if (!seen.has(name)) kept.add(cid)
+export function retention(policy: RetentionPolicy): (acceptedAtMs: number) => boolean {
+  const kinds = periodsOf(policy).map(([count, period]) => ({ count, period, seen: new Set<number>() }))
+  let isFirst = true
+  return (acceptedAtMs) => {
+    let stays = isFirst
+    isFirst = false
+    for (const { count, period, seen } of kinds) {
+      const name = period(Math.min(acceptedAtMs, LAST_MS))
+      if (seen.size >= count || seen.has(name)) continue
       seen.add(name)
+      stays = true
     }
+    return stays
   }
-  return kept
 }

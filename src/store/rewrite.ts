@@ -112,8 +112,9 @@ class Rewriting {
     }
     if (this.#end - this.#markerAt >= MARKER_EVERY_BYTES) this.#mark()
     if (cid.code === RECORD_CODEC) {
-      const as = verdict?.head.equals(cid) === true ? verdict.as : await this.#view.kindOf(cid)
-      if (as !== null) this.#add(verdictNote(cid, as))
+      const told = verdict?.head.equals(cid) === true ? verdict : null
+      const as = told === null ? await this.#view.kindOf(cid) : told.as
+      if (as !== null) this.#add(verdictNote(cid, as, told?.acceptedAtMs))
     }
     this.#moved.push({ cid, location: this.#add(block) })
   }

@@ -142,23 +142,24 @@ export function decodeLink(row: Uint8Array): Link {
 export interface HistoryRow {
   readonly cid: CID
   readonly sequence: number
-  readonly createdAtMs: number
+  /** By the repository's own time of day, since a writer may say what it likes. */
+  readonly acceptedAtMs: number
 }
 
-const CREATED_BYTES = 8
+const ACCEPTED_BYTES = 8
 
-export function encodeHistory({ cid, createdAtMs }: HistoryRow): Uint8Array {
-  const created = Buffer.alloc(CREATED_BYTES)
-  created.writeDoubleBE(createdAtMs)
-  return Buffer.concat([created, cid.bytes])
+export function encodeHistory({ cid, acceptedAtMs }: HistoryRow): Uint8Array {
+  const accepted = Buffer.alloc(ACCEPTED_BYTES)
+  accepted.writeDoubleBE(acceptedAtMs)
+  return Buffer.concat([accepted, cid.bytes])
 }
 
 export function decodeHistory(key: string, row: Uint8Array): HistoryRow {
-  const bytes = buffer(row, CREATED_BYTES + 1)
+  const bytes = buffer(row, ACCEPTED_BYTES + 1)
   return {
-    cid: CID.decode(bytes.subarray(CREATED_BYTES)),
+    cid: CID.decode(bytes.subarray(ACCEPTED_BYTES)),
     sequence: Number.MAX_SAFE_INTEGER - Number(key.slice(-16)),
-    createdAtMs: bytes.readDoubleBE(0)
+    acceptedAtMs: bytes.readDoubleBE(0)
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Block } from '../core/blocks.ts'
-import { messageOf } from '../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Cutting, UploadCutter } from './cutting.ts'
@@ -23,26 +23,34 @@ export interface ProvisionalDeps {
   readonly cutting: Cutting
   /** Keeps blocks for a workspace: its home need not send them. */
   readonly keep: (workspace: WorkspaceId, blocks: readonly Block[]) => Promise<void>
+  /** Is there much more room than what homes publish is refused for? Asked before each time that blocks are kept. */
+  readonly hasRoom: () => Promise<boolean>
   readonly log: Logger
 }
 
 /**
  * Keeps the blocks of uploads while they pass to an instance, so that the instance sends their names and not their bytes
- * back. The repository gives those up that no head names within an hour.
+ * back. Those that no head names go with a collection of the repository, an hour later at the earliest.
  */
 export class Provisional {
   readonly #deps: ProvisionalDeps
   #pending = 0
+  #keptBytes = 0
 
   constructor(deps: ProvisionalDeps) {
     this.#deps = deps
   }
 
+  /** How much was kept since the start. */
+  get keptBytes(): number {
+    return this.#keptBytes
+  }
+
   tap(workspace: WorkspaceId): UploadTap {
-    const { cutting, keep, log } = this.#deps
+    const { cutting, log } = this.#deps
     return new Tap({
       open: () => cutting.open(),
-      keep: (blocks) => keep(workspace, blocks),
+      keep: (blocks) => this.#keep(workspace, blocks),
       reserve: (bytes) => {
         if (this.#pending + bytes > PENDING_BYTES_OF_ALL) return false
         this.#pending += bytes
@@ -53,6 +61,13 @@ export class Provisional {
       },
       gaveUp: (reason) => log.debug({ workspace, reason }, 'the rest of an upload is not kept on its way')
     })
+  }
+
+  async #keep(workspace: WorkspaceId, blocks: readonly Block[]): Promise<void> {
+    const { keep, hasRoom } = this.#deps
+    if (!(await hasRoom())) throw new NodeDaemonError('NO_SPACE', 'the main repository has little room')
+    await keep(workspace, blocks)
+    this.#keptBytes += blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
   }
 }
 

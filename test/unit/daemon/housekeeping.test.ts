@@ -22,7 +22,7 @@ interface Bench {
   readonly store: ControlStore
   readonly housekeeping: Housekeeping
   readonly done: string[]
-  readonly world: { damaged: number; free: number; left: Damage[]; gc: () => Promise<void> }
+  readonly world: { damaged: number; free: number; uploaded: number; left: Damage[]; gc: () => Promise<void> }
   /** Lets time pass, minute by minute, as it does. */
   pass(ms: number): Promise<void>
 }
@@ -30,7 +30,7 @@ interface Bench {
 async function bench(options: { scrubDays?: number; store?: ControlStore; clock?: ManualClock } = {}): Promise<Bench> {
   const { scrubDays = 30, clock = manualClock(), store = controlStore(memoryKeyValue()) } = options
   const done: string[] = []
-  const world: Bench['world'] = { damaged: 0, free: 1e12, left: [], gc: async () => undefined }
+  const world: Bench['world'] = { damaged: 0, free: 1e12, uploaded: 0, left: [], gc: async () => undefined }
   const housekeeping = await Housekeeping.open(
     {
       repository: {
@@ -52,6 +52,7 @@ async function bench(options: { scrubDays?: number; store?: ControlStore; clock?
         return { repaired, left: world.left }
       },
       freeBytes: async () => world.free,
+      uploadedBytes: () => world.uploaded,
       store,
       clock,
       random: { bytes: (length) => new Uint8Array(length), fraction: () => 0.5 },
@@ -119,6 +120,29 @@ test('a disk that is nearly full is reason for more, a few times a day at most',
   at.world.free = 1e6
   await at.pass(12 * HOUR)
   expect(at.done).toEqual(['gc false 7', 'gc true 7', 'gc true 7'])
+})
+
+test('much that was uploaded is reason for one more, once all of it may be given back', async () => {
+  const at = await bench({ scrubDays: 0 })
+  await at.pass(HOUR)
+  at.world.uploaded = 1e9
+  await at.pass(4 * HOUR)
+  expect(count(at.done, 'gc')).toBe(1)
+  at.world.uploaded = 1.1e9
+  await at.pass(1.9 * HOUR)
+  expect(count(at.done, 'gc')).toBe(1)
+  at.world.gc = async () => {
+    throw new NodeDaemonError('BUSY', 'another one is under way')
+  }
+  await at.pass(0.2 * HOUR)
+  at.world.gc = async () => undefined
+  const failed = count(at.done, 'gc')
+  expect(failed).toBeGreaterThan(1)
+  await at.pass(4 * HOUR)
+  expect(count(at.done, 'gc')).toBe(failed + 1)
+  at.world.uploaded = 9e9
+  await at.pass(3 * HOUR)
+  expect(count(at.done, 'gc')).toBe(failed + 2)
 })
 
 test('what fails is tried again, and stops nothing else', async () => {

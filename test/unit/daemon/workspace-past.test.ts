@@ -1,5 +1,5 @@
 import { CarReader } from '@ipld/car'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { RestoreView } from '../../../src/console/views.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
@@ -13,6 +13,7 @@ import { memoryRepository } from '../sync/support.ts'
 
 const ADA = workspace('a')
 const BOB = workspace('b')
+const CARL = workspace('c')
 const EVE = { actor: 'eve', role: 'admin' as const }
 
 interface Bench {
@@ -56,7 +57,7 @@ async function bench(): Promise<Bench> {
     },
     instances: { nameOf: () => 'alpha', order: async () => new Uint8Array(0) },
     idle: async () => undefined,
-    resolve: (text) => (text === 'b' ? BOB : ADA),
+    resolve: (text) => ({ b: BOB, c: CARL })[text] ?? ADA,
     audit,
     clock
   })
@@ -127,6 +128,29 @@ describe('a moment', () => {
       expect(await past.snapshot('a', { path }).then(() => 'found', codeOf), path).toBe('NOT_FOUND')
     }
   })
+})
+
+test('a moment long ago is looked for page by page, and a sequence is looked up', async () => {
+  const { repository, past } = await bench()
+  const { root, blocks } = await snapshot({ 'note.txt': 'the same' })
+  let last: SignedHead | null = null
+  for (let turn = 1; turn <= 700; turn++) {
+    last = await headAfter(last, root, { workspace: CARL, createdAtMs: 1000 * turn })
+    await repository.publish(last, blocks, accept)
+  }
+  const asked = vi.spyOn(repository, 'history')
+  const limits = (): number[] => asked.mock.calls.map(([, { limit }]) => limit)
+  const at = (wish: object): Promise<number | string> =>
+    past.snapshot('c', { path: '', ...wish }).then(({ head }) => head.sequence, codeOf)
+  expect(await at({ at: new Date(1500).toISOString() })).toBe(1)
+  expect(await at({ at: new Date(256_000).toISOString() })).toBe(256)
+  expect(await at({ at: new Date(10).toISOString() })).toBe('NOT_FOUND')
+  expect(Math.max(...limits())).toBeLessThanOrEqual(256)
+  asked.mockClear()
+  expect(await at({ sequence: 3 })).toBe(3)
+  expect(await at({ sequence: 701 })).toBe('NOT_FOUND')
+  expect(await at({ sequence: Number.MAX_SAFE_INTEGER })).toBe('NOT_FOUND')
+  expect(limits()).toEqual([1, 1, 1])
 })
 
 test('an export has one root and all below it, and stands in the audit log', async () => {

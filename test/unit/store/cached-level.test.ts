@@ -71,6 +71,30 @@ test('what was written or read is not asked for again, up to a number', async ()
   expect(await cached.get('b')).toBeNull()
 })
 
+test('large rows are not remembered, and of the others no more than 16 MiB', async () => {
+  const { level, reads } = slowStore(() => 0)
+  const cached = cachedLevel(level, 100_000)
+  await cached.write({ put: [['large', new Uint8Array(5000)]] }, { durable: false })
+  expect([(await cached.get('large'))?.length, (await cached.getMany(['large']))[0]?.length]).toEqual([5000, 5000])
+  expect(reads()).toBe(2)
+  const names = Array.from({ length: 10_000 }, (_, index) => `row ${index}`)
+  await cached.write({ put: names.map((name) => [name, new Uint8Array(4000)] as const) }, { durable: false })
+  const before = reads()
+  const found = await cached.getMany(names)
+  expect(found.every((row) => row?.length === 4000)).toBe(true)
+  const remembered = names.length - (reads() - before)
+  expect(remembered * 4000).toBeLessThanOrEqual(16 * 1024 * 1024)
+  expect(remembered * 4000).toBeGreaterThan(15 * 1024 * 1024)
+})
+
+test('a row that grew too large to be remembered is told as it is now', async () => {
+  const { level } = slowStore(() => 0)
+  const cached = cachedLevel(level, 10)
+  await cached.write({ put: [['a', bytes(1)]] }, { durable: false })
+  await cached.write({ put: [['a', new Uint8Array(5000)]] }, { durable: false })
+  expect((await cached.get('a'))?.length).toBe(5000)
+})
+
 test('after a write that failed, nothing of it is told', async () => {
   const { level, fail } = slowStore(() => 1)
   const cached = cachedLevel(level, 10)

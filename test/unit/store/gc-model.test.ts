@@ -43,7 +43,6 @@ class World {
   readonly #disk = memoryDisk()
   readonly #index = memoryIndex()
   readonly #known = new Map<WorkspaceId, Known>(WORKSPACES.map((id) => [id, { tip: null, epoch: 1, past: [] }]))
-  #made = 0
 
   open(): Promise<MainRepository> {
     return openRepository(
@@ -57,16 +56,16 @@ class World {
     const known = id === undefined ? undefined : this.#known.get(id)
     if (id === undefined || chosen === undefined || known === undefined) throw new Error('no such place')
     const { blocks, root } = chosen
-    const createdAtMs = ++this.#made * MINUTE
+    this.#clock.pass(MINUTE)
     if (kind === 'publish') {
-      const head = await headAfter(known.tip, root, { workspace: id, epoch: known.epoch, createdAtMs })
+      const head = await headAfter(known.tip, root, { workspace: id, epoch: known.epoch })
       await repository.publish(head, blocks, accept)
       known.tip = head
       known.past.push(head)
     }
     if (kind === 'diverged') {
       const sequence = (known.tip?.value.sequence ?? 0) + 5
-      const head = await headAfter(known.tip, root, { workspace: id, epoch: known.epoch, sequence, createdAtMs })
+      const head = await headAfter(known.tip, root, { workspace: id, epoch: known.epoch, sequence })
       await repository.keepDiverged(head, blocks)
     }
     if (kind === 'seal') await repository.seal(id, known.epoch, sealOf(id, known.epoch++))

@@ -14,6 +14,7 @@ import { nodeDisk } from '../../../src/store/node-disk.ts'
 import { type IndexPlace, levelIndex, type RepositoryDeps } from '../../../src/store/open-repository.ts'
 import { packPath } from '../../../src/store/pack-files.ts'
 import type { GcReport, MainRepository, RetentionPolicy } from '../../../src/store/repository.ts'
+import { historyRows } from '../../../src/store/rows.ts'
 import {
   accept,
   depsOf,
@@ -69,9 +70,9 @@ async function newWorld(makePlace: () => Promise<Place>): Promise<World> {
   return { ...place, clock, open, repository: await open() }
 }
 
-/** Publishes `count` heads, a minute apart by their own time, each with 20 kB that no other has. */
+/** Publishes `count` heads, a minute apart, each with 20 kB that no other has. */
 async function history(
-  repository: MainRepository,
+  { repository, clock }: Pick<World, 'repository' | 'clock'>,
   count: number,
   id: WorkspaceId = A,
   from: SignedHead | null = null
@@ -81,8 +82,8 @@ async function history(
     const previous = heads.at(-1) ?? from
     const seed = (previous?.value.sequence ?? 0) * 100 + Number.parseInt(id[0] ?? '0', 16)
     const { root, blocks } = await snapshot({ same: 'same in all', own: seeded(seed).bytes(20_000) })
-    const createdAtMs = ((previous?.value.sequence ?? 0) + 1) * MINUTE
-    const head = await headAfter(previous, root, { workspace: id, createdAtMs })
+    const head = await headAfter(previous, root, { workspace: id })
+    clock.pass(MINUTE)
     await repository.publish(head, blocks, accept)
     heads.push(head)
   }
@@ -103,7 +104,7 @@ async function packSizes(disk: Disk): Promise<number> {
 describe.each(places)('gc on %s', (_, makePlace) => {
   test('thins history, gives the room back, and keeps every retained head whole, also over a rebuild', async () => {
     const { repository, clock, disk } = await newWorld(makePlace)
-    const heads = await history(repository, 12)
+    const heads = await history({ repository, clock }, 12)
     clock.pass(2 * HOUR)
     const before = await packSizes(disk)
     const report = await gc(repository)
@@ -119,13 +120,13 @@ describe.each(places)('gc on %s', (_, makePlace) => {
       expect(await repository.stats(), step).toEqual(stats)
       expect((await repository.verify()).damaged, step).toEqual([])
     }
-    await history(repository, 2, A, heads.at(-1))
+    await history({ repository, clock }, 2, A, heads.at(-1))
     expect(await sequences(repository)).toEqual([14, 13, 12, 11])
   })
 
   test('again there is nothing to give back', async () => {
     const { repository, clock } = await newWorld(makePlace)
-    await history(repository, 6)
+    await history({ repository, clock }, 6)
     clock.pass(2 * HOUR)
     await gc(repository)
     clock.pass(2 * HOUR)
@@ -138,7 +139,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
 
   test('what came within the last hour stays, and so does all that was there at a start less than an hour ago', async () => {
     const world = await newWorld(makePlace)
-    await history(world.repository, 6)
+    await history(world, 6)
     world.clock.pass(0.9 * HOUR)
     expect(await gc(world.repository)).toMatchObject({ headsDropped: 0, packsRewritten: 0 })
     await world.repository.close()
@@ -152,16 +153,16 @@ describe.each(places)('gc on %s', (_, makePlace) => {
 
   test('diverged heads and the base of the present epoch are kept', async () => {
     const { repository, clock } = await newWorld(makePlace)
-    const first = await history(repository, 5)
+    const first = await history({ repository, clock }, 5)
     await repository.seal(A, 1, sealOf(A, 1))
     const base = first.at(-1) ?? null
     const lost = await snapshot({ own: seeded(77).bytes(30_000) })
-    const diverged = await headAfter(base, lost.root, { workspace: A, createdAtMs: 9 })
+    const diverged = await headAfter(base, lost.root, { workspace: A })
     await repository.keepDiverged(diverged, lost.blocks)
     const next = await snapshot({ own: seeded(78).bytes(30_000) })
-    const second = await headAfter(base, next.root, { workspace: A, epoch: 2, createdAtMs: 6 * MINUTE })
+    const second = await headAfter(base, next.root, { workspace: A, epoch: 2 })
     await repository.publish(second, next.blocks, accept)
-    const last = await history(repository, 5, A, second)
+    const last = await history({ repository, clock }, 5, A, second)
     clock.pass(2 * HOUR)
     expect(await gc(repository)).toMatchObject({ headsDropped: 8 })
     for (const step of ['live', 'rebuilt']) {
@@ -180,15 +181,15 @@ describe.each(places)('gc on %s', (_, makePlace) => {
 
   test('a seal keeps its base in mind, also once that has left the history', async () => {
     const { repository, clock } = await newWorld(makePlace)
-    const [first] = await history(repository, 1)
+    const [first] = await history({ repository, clock }, 1)
     await repository.seal(A, 1, sealOf(A, 1))
     await repository.seal(A, 2, sealOf(A, 2))
     const next = await snapshot({ own: seeded(78).bytes(30_000) })
-    const second = await headAfter(first ?? null, next.root, { workspace: A, epoch: 3, createdAtMs: 6 * MINUTE })
+    const second = await headAfter(first ?? null, next.root, { workspace: A, epoch: 3 })
     await repository.publish(second, next.blocks, accept)
     await repository.seal(A, 3, sealOf(A, 3))
     const other = await snapshot({ own: seeded(79).bytes(30_000) })
-    const third = await headAfter(second, other.root, { workspace: A, epoch: 4, createdAtMs: 7 * MINUTE })
+    const third = await headAfter(second, other.root, { workspace: A, epoch: 4 })
     await repository.publish(third, other.blocks, accept)
     clock.pass(2 * HOUR)
     expect(await gc(repository)).toMatchObject({ headsDropped: 1 })
@@ -205,7 +206,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
     const { repository, clock } = await newWorld(makePlace)
     const { blocks } = await snapshot({ own: seeded(5).bytes(90_000) })
     const other = await snapshot({ own: seeded(6).bytes(90_000) })
-    await history(repository, 1)
+    await history({ repository, clock }, 1)
     await repository.keep(A, blocks)
     await repository.keep(B, other.blocks)
     clock.pass(0.9 * HOUR)
@@ -219,7 +220,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
 
   test('what was called held before a gc can be published after it', async () => {
     const { repository, clock } = await newWorld(makePlace)
-    const heads = await history(repository, 6)
+    const heads = await history({ repository, clock }, 6)
     const old = heads[0]
     if (old === undefined) throw new Error('no head')
     clock.pass(2 * HOUR)
@@ -235,7 +236,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
 
   test('a node whose leaves were given back is not taken for whole', async () => {
     const { repository, clock } = await newWorld(makePlace)
-    const heads = await history(repository, 6)
+    const heads = await history({ repository, clock }, 6)
     const old = heads[0]
     if (old === undefined) throw new Error('no head')
     clock.pass(2 * HOUR)
@@ -251,7 +252,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
 
   test('a head that is read out stays as long as that takes', async () => {
     const { repository, clock } = await newWorld(makePlace)
-    const [old] = await history(repository, 6)
+    const [old] = await history({ repository, clock }, 6)
     if (old === undefined) throw new Error('no head')
     clock.pass(2 * HOUR)
     const reading = repository.closure(old)
@@ -273,7 +274,7 @@ describe.each(places)('gc on %s', (_, makePlace) => {
     const spare = await snapshot({ own: seeded(51).bytes(4_000) })
     await repository.keep(A, spare.blocks)
     await repository.publish(await headAfter(null, root, { workspace: A }), blocks, accept)
-    await history(repository, 1, B)
+    await history({ repository, clock }, 1, B)
     clock.pass(3 * HOUR)
     expect(await gc(repository, false)).toMatchObject({ packsRewritten: 0 })
     const report = await gc(repository, true)
@@ -287,7 +288,7 @@ const cidsOf = (blocks: readonly Block[]): CID[] => blocks.map(({ cid }) => cid)
 
 test('one gc at a time; one that is called off ends, and loses nothing', async () => {
   const { repository, clock } = await newWorld(async () => ({ disk: memoryDisk(), index: memoryIndex() }))
-  const heads = await history(repository, 6)
+  const heads = await history({ repository, clock }, 6)
   clock.pass(2 * HOUR)
   const stop = new AbortController()
   const first = repository.gc({ policy: SHORT, signal: stop.signal })
@@ -298,9 +299,47 @@ test('one gc at a time; one that is called off ends, and loses nothing', async (
   await readClosure(repository, A, heads.at(-1)?.value.root ?? fail())
 })
 
+test('a long history is thinned page by page, as if it were looked at as a whole', async () => {
+  const inner = memoryIndex()
+  let pageMax = 0
+  const index: IndexPlace = {
+    destroy: () => inner.destroy(),
+    async open() {
+      const level = await inner.open()
+      return {
+        ...level,
+        async *entries(range) {
+          let count = 0
+          for await (const entry of level.entries(range)) {
+            count++
+            if (range.prefix === historyRows(A)) pageMax = Math.max(pageMax, count)
+            yield entry
+          }
+        }
+      }
+    }
+  }
+  const { repository, clock } = await newWorld(async () => ({ disk: memoryDisk(), index }))
+  const { root, blocks } = await snapshot({ same: 'same in all' })
+  let last: SignedHead | null = null
+  for (let turn = 0; turn < 2100; turn++) {
+    last = await headAfter(last, root, { workspace: A })
+    clock.pass(MINUTE)
+    await repository.publish(last, blocks, accept)
+  }
+  clock.pass(2 * HOUR)
+  const report = await repository.gc({ policy: { ...SHORT, minutes: 1500 } })
+  expect(report.headsDropped).toBe(600)
+  expect(pageMax).toBeLessThanOrEqual(1000)
+  const left = await repository.history(A, { limit: 3000 })
+  expect(left.map(({ value }) => value.sequence)).toEqual(Array.from({ length: 1500 }, (_, at) => 2100 - at))
+  const page = await repository.history(A, { limit: 2, before: 1000 })
+  expect(page.map(({ value }) => value.sequence)).toEqual([999, 998])
+})
+
 test('a repository that is closed while it is cleared up leaves no half pack behind', async () => {
   const { repository, clock, disk, open } = await newWorld(async () => ({ disk: memoryDisk(), index: memoryIndex() }))
-  const heads = await history(repository, 30)
+  const heads = await history({ repository, clock }, 30)
   clock.pass(2 * HOUR)
   const running = gc(repository).then(() => 'none', codeOf)
   await repository.close()
@@ -312,7 +351,7 @@ test('a repository that is closed while it is cleared up leaves no half pack beh
 test('a gc that finds no room says so, loses nothing, and goes on once there is some', async () => {
   const disk = memoryDisk({ capacityBytes: 6_000_000 })
   const { repository, clock } = await newWorld(async () => ({ disk, index: memoryIndex() }))
-  const heads = await history(repository, 40)
+  const heads = await history({ repository, clock }, 40)
   await disk.makeFolder('ballast')
   await disk.append('ballast/file', [new Uint8Array(2_000_000)])
   clock.pass(2 * HOUR)
@@ -325,7 +364,7 @@ test('a gc that finds no room says so, loses nothing, and goes on once there is 
 
 test('a pack that was written anew is still a CAR with its old number and order', async () => {
   const { repository, clock, disk } = await newWorld(async () => ({ disk: memoryDisk(), index: memoryIndex() }))
-  await history(repository, 12)
+  await history({ repository, clock }, 12)
   clock.pass(2 * HOUR)
   await gc(repository)
   const { CarReader } = await import('@ipld/car')

@@ -1,26 +1,28 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { RETENTION, type RetentionPolicy } from '../../../src/store/repository.ts'
-import { type Moment, retained } from '../../../src/store/retention.ts'
+import { retention } from '../../../src/store/retention.ts'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
 const NOTHING: RetentionPolicy = { minutes: 0, hours: 0, days: 0, weeks: 0, months: 0 }
 
-/** Heads at these times, oldest first, as retention wants them. */
-const headsAt = (times: readonly number[]): Moment[] =>
-  times.map((createdAtMs, index) => ({ cid: `head ${index + 1}`, sequence: index + 1, createdAtMs })).reverse()
-
+/** Which of the heads stay that were accepted at these times: they are counted from 1, the oldest first. */
 const kept = (times: readonly number[], policy: Partial<RetentionPolicy>): number[] => {
-  const names = retained(headsAt(times), { ...NOTHING, ...policy })
-  return times.flatMap((_, index) => (names.has(`head ${index + 1}`) ? [index + 1] : []))
+  const stays = retention({ ...NOTHING, ...policy })
+  return times
+    .map((acceptedAtMs, index) => ({ acceptedAtMs, number: index + 1 }))
+    .reverse()
+    .filter(({ acceptedAtMs }) => stays(acceptedAtMs))
+    .map(({ number }) => number)
+    .reverse()
 }
 
 const at = (text: string): number => Date.parse(`${text}Z`)
 
 test('the tip is always kept, and nothing else where nothing is asked for', () => {
   expect(kept([1, 2, 3], {})).toEqual([3])
-  expect(retained([], RETENTION).size).toBe(0)
+  expect(kept([], RETENTION)).toEqual([])
 })
 
 test('of each of so many periods that have any, the newest head is kept', () => {
@@ -69,16 +71,11 @@ const policies = fc.record({ minutes: count, hours: count, days: count, weeks: c
 test('it keeps no more than is asked for, and thinning again changes nothing', () => {
   fc.assert(
     fc.property(times, policies, (when, policy) => {
-      const heads = headsAt(when)
-      const names = retained(heads, policy)
+      const numbers = kept(when, policy)
       const sum = Object.values(policy).reduce((total, each) => total + each, 0)
-      expect(names.size).toBeLessThanOrEqual(Math.max(1, sum))
-      expect(
-        retained(
-          heads.filter(({ cid }) => names.has(cid)),
-          policy
-        )
-      ).toEqual(names)
+      expect(numbers.length).toBeLessThanOrEqual(Math.max(1, sum))
+      const left = numbers.map((number) => when[number - 1] ?? 0)
+      expect(kept(left, policy)).toHaveLength(left.length)
     })
   )
 })
@@ -86,9 +83,9 @@ test('it keeps no more than is asked for, and thinning again changes nothing', (
 test('what was dropped would have been dropped later too: new heads never bring an old one back', () => {
   fc.assert(
     fc.property(times, times, policies, (when, later, policy) => {
-      const now = retained(headsAt(when), policy)
-      const then = retained(headsAt([...when, ...later]), policy)
-      for (const { cid } of headsAt(when)) if (!now.has(cid)) expect(then.has(cid)).toBe(false)
+      const now = kept(when, policy)
+      const then = kept([...when, ...later], policy)
+      for (const number of then) if (number <= when.length) expect(now).toContain(number)
     })
   )
 })

@@ -41,6 +41,7 @@ describe.each<[string, () => Cutting]>([
       const provisional = new Provisional({
         cutting: cutting(),
         keep: (workspace, blocks) => repository.keep(workspace, blocks),
+        hasRoom: async () => true,
         log: silent
       })
       const content = Buffer.from(seeded(bytes).bytes(bytes))
@@ -59,6 +60,7 @@ describe.each<[string, () => Cutting]>([
     const provisional = new Provisional({
       cutting: cutting(),
       keep: async (_workspace, blocks) => void kept.push(...blocks.map(({ cid }) => cid.toString())),
+      hasRoom: async () => true,
       log: silent
     })
     const [one, other] = [Buffer.from(seeded(1).bytes(3_000_000)), Buffer.from(seeded(2).bytes(3_000_000))]
@@ -86,6 +88,7 @@ test('what is small travels with its head and is not kept, and a failure to keep
       kept.push(blocks.length)
       throw new Error('full')
     },
+    hasRoom: async () => true,
     log: silent
   })
   const small = provisional.tap(WORKSPACE)
@@ -108,6 +111,7 @@ test('an upload that comes faster than it is kept is let pass', async () => {
       for (const block of blocks) bytes += block.bytes.length
       await opened.promise
     },
+    hasRoom: async () => true,
     log: silent
   })
   const tap = provisional.tap(WORKSPACE)
@@ -126,6 +130,7 @@ test('what many uploads take while they stand still is bounded, and is given bac
     keep: async (_workspace, blocks) => {
       for (const block of blocks) kept += block.bytes.length
     },
+    hasRoom: async () => true,
     log: silent
   })
   const part = Buffer.from(seeded(6).bytes(65_537))
@@ -138,4 +143,34 @@ test('what many uploads take while they stand still is bounded, and is given bac
   for (let count = 0; count < 10; count++) tap.write(part)
   tap.end(true)
   await until(() => kept === 10 * part.length)
+})
+
+test('while there is little room nothing more of an upload is kept, and what was kept is counted', async () => {
+  const repository = await memoryRepository()
+  let room = true
+  const asked: boolean[] = []
+  const provisional = new Provisional({
+    cutting: inlineCutting(),
+    keep: (workspace, blocks) => repository.keep(workspace, blocks),
+    hasRoom: async () => {
+      asked.push(room)
+      return room
+    },
+    log: silent
+  })
+  const tap = provisional.tap(WORKSPACE)
+  // Enough to be kept in one go, and no more.
+  tap.write(Buffer.from(seeded(6).bytes(1024 * 1024)))
+  await until(() => provisional.keptBytes > 0)
+  const { storedBytes } = await repository.stats()
+  expect(provisional.keptBytes).toBe(storedBytes)
+  room = false
+  tap.write(Buffer.from(seeded(7).bytes(3_000_000)))
+  tap.end(true)
+  await until(() => asked.includes(false))
+  const late = provisional.tap(WORKSPACE)
+  late.write(Buffer.from(seeded(8).bytes(3_000_000)))
+  late.end(true)
+  await until(() => asked.filter((each) => !each).length > 1)
+  expect((await repository.stats()).storedBytes).toBe(storedBytes)
 })
