@@ -5,12 +5,20 @@ import type { Logger } from '../core/log.ts'
 import { leavesOf } from './inline-reader.ts'
 import type { Slab } from './look-sync.ts'
 import type { TakeLeaves } from './reader.ts'
-import { type Answer, type FromReader, type Question, SMALL_BYTES, type ToReader } from './reader-messages.ts'
+import {
+  type Answer,
+  type FromReader,
+  type Question,
+  SLABS_AHEAD,
+  SMALL_BYTES,
+  type ToReader
+} from './reader-messages.ts'
+import { ReaderQueue, weightOf } from './reader-queue.ts'
 
-/** Jobs that one thread has at once: at most 2 MiB of each are on their way. */
+/** Jobs of one kind that a thread is at. One whose bytes wait for their taker is none of them. */
 const JOBS_AT_ONCE = 4
-const BUNCH_QUESTIONS = 64
-const BUNCH_BYTES = 1024 * 1024
+/** All jobs of one kind with bytes on their way: of a bunch 1 MiB, of a large file 3 MiB with what is read ahead. */
+const JOBS_WITH_BYTES = 16
 
 /** Somebody waits for an answer. */
 interface Asked {
@@ -24,18 +32,25 @@ interface Asked {
 
 /** What a thread is at. */
 interface Job {
+  readonly kind: 'bunch' | 'large'
   readonly asked: readonly Asked[]
+  readonly withBytes: boolean
+  /** Slabs that came and are not taken yet. */
+  untaken: number
+  answered: boolean
   /** Ends once all slabs that came so far were taken. It never rejects. */
   taken: Promise<void>
 }
+
+type Jobs = Map<number, Job>
 
 /** Threads of one kind, and the questions that wait for them. */
 export class ReaderLane {
   readonly #start: () => Worker
   readonly #width: number
   readonly #log: Logger
-  readonly #threads = new Map<Worker, Map<number, Job>>()
-  #waiting: Asked[] = []
+  readonly #threads = new Map<Worker, Jobs>()
+  readonly #waiting = new ReaderQueue<Asked>()
   #jobs = 0
   #dispatching = false
   #toldNotIdle = false
@@ -59,14 +74,14 @@ export class ReaderLane {
 
   async close(): Promise<void> {
     this.#closed = true
-    for (const asked of this.#waiting.splice(0)) fail(asked, closed())
+    for (const asked of this.#waiting.clear()) fail(asked, closed())
     const threads = [...this.#threads]
     for (const [, jobs] of threads) for (const { asked } of jobs.values()) for (const one of asked) fail(one, closed())
     await Promise.all(threads.map(([thread]) => thread.terminate()))
   }
 
   #enqueue(asked: Asked): void {
-    this.#waiting.push(asked)
+    this.#waiting.add(asked)
     if (this.#dispatching) return
     this.#dispatching = true
     // What is asked in the same turn travels together.
@@ -77,53 +92,58 @@ export class ReaderLane {
   }
 
   #dispatch(): void {
-    while (this.#waiting.length > 0) {
-      const thread = this.#freeThread()
-      if (thread === null) return
-      const bunch = this.#nextBunch()
-      if (bunch.length > 0) this.#give(thread, bunch)
+    if (this.#closed) return
+    this.#dispatchAll('large', () => {
+      const next = this.#hasRoom('large') ? this.#waiting.large() : null
+      return next === null ? [] : [next]
+    })
+    this.#dispatchAll('bunch', () => this.#waiting.bunch({ files: this.#hasRoom('bunch') }))
+  }
+
+  #dispatchAll(kind: Job['kind'], next: () => Asked[]): void {
+    while (this.#hasThread(kind)) {
+      const asked = next()
+      if (asked.length === 0) return
+      this.#give(this.#threadFor(kind), kind, asked)
     }
   }
 
-  /** The thread with the fewest jobs, a new one where all have some; null where all have enough. */
-  #freeThread(): Worker | null {
-    if (this.#closed) return null
-    const [least] = [...this.#threads].sort(([, a], [, b]) => a.size - b.size)
-    if (least !== undefined && (least[1].size === 0 || this.#threads.size === this.#width)) {
-      return least[1].size < JOBS_AT_ONCE ? least[0] : null
-    }
-    return this.#startThread()
+  /** Is there room for the bytes of one more? */
+  #hasRoom(kind: Job['kind']): boolean {
+    const jobs = [...this.#threads.values()].flatMap((of) => [...of.values()])
+    return jobs.filter((job) => job.kind === kind && job.withBytes).length < JOBS_WITH_BYTES
   }
 
-  /** Questions that travel together: small ones up to a number and size, a large file alone. */
-  #nextBunch(): Asked[] {
-    let bytes = 0
-    let count = 0
-    for (const { question, settled } of this.#waiting) {
-      const size = settled || question.kind !== 'read' ? 0 : question.sizeHint
-      if (count > 0 && (count === BUNCH_QUESTIONS || bytes + size > BUNCH_BYTES || size > SMALL_BYTES)) break
-      bytes += size
-      count++
-      if (size > SMALL_BYTES) break
-    }
-    return this.#waiting.splice(0, count).filter(({ settled }) => !settled)
+  #hasThread(kind: Job['kind']): boolean {
+    return (
+      this.#threads.size < this.#width || [...this.#threads.values()].some((jobs) => busy(jobs, kind) < JOBS_AT_ONCE)
+    )
   }
 
-  #give(thread: Worker, asked: readonly Asked[]): void {
+  /** The thread that is at the fewest jobs, a new one where all are at some. */
+  #threadFor(kind: Job['kind']): Worker {
+    const loads = [...this.#threads].map(([thread, jobs]) => ({ thread, own: busy(jobs, kind), all: busy(jobs) }))
+    const [least] = loads.filter(({ own }) => own < JOBS_AT_ONCE).sort((a, b) => a.all - b.all)
+    const isEnough = least !== undefined && (least.all === 0 || this.#threads.size === this.#width)
+    return isEnough ? least.thread : this.#startThread()
+  }
+
+  #give(thread: Worker, kind: Job['kind'], asked: readonly Asked[]): void {
     const job = ++this.#jobs
     const jobs = this.#threads.get(thread)
     if (jobs?.size === 0) thread.ref()
-    jobs?.set(job, { asked, taken: Promise.resolve() })
+    const withBytes = asked.some(({ question }) => weightOf(question) !== 'none')
+    jobs?.set(job, { kind, asked, withBytes, untaken: 0, answered: false, taken: Promise.resolve() })
     const questions = asked.map(({ question }) => question)
     const [first] = questions
-    const isLarge = first?.kind === 'read' && first.sizeHint > SMALL_BYTES
+    const isLarge = kind === 'large' && first?.kind === 'read'
     tell(thread, isLarge ? { kind: 'stream', job, question: first } : { kind: 'ask', job, questions })
   }
 
   #startThread(): Worker {
     const thread = this.#start()
     thread.unref()
-    const jobs = new Map<number, Job>()
+    const jobs: Jobs = new Map()
     let reason = 'it ended'
     thread.on('message', (message: FromReader) => this.#on(thread, message))
     thread.on('error', (error) => {
@@ -144,18 +164,23 @@ export class ReaderLane {
     const job = this.#threads.get(thread)?.get(message.job)
     if (job === undefined) return
     if (message.kind === 'answers') {
+      job.answered = true
+      this.#dispatch()
       void this.#finish(thread, message.job, job, message.answers)
       return
     }
     const [asked] = job.asked
     if (asked === undefined) return
+    job.untaken++
+    this.#dispatch()
     job.taken = job.taken.then(async () => {
       await handOver(asked, message.slab)
+      job.untaken--
       tell(thread, { kind: asked.settled ? 'cancel' : 'taken', job: message.job })
     })
   }
 
-  /** The thread gets its next job once all of this one is taken. */
+  /** The job's bytes count until all of them are taken. */
   async #finish(thread: Worker, number: number, job: Job, answers: readonly Answer[]): Promise<void> {
     await job.taken
     await Promise.all(job.asked.map((asked, index) => this.#settle(asked, answers[index])))
@@ -196,6 +221,12 @@ export class ReaderLane {
     this.#toldNotIdle = true
     this.#log.debug({ reason }, 'whole workspaces are read with the usual disk priority')
   }
+}
+
+/** The jobs, of one kind or all, that the thread itself is at: not those that wait for a taker. */
+function busy(jobs: Jobs, kind?: Job['kind']): number {
+  const isBusy = (job: Job): boolean => !job.answered && job.untaken < SLABS_AHEAD
+  return [...jobs.values()].filter((job) => (kind === undefined || job.kind === kind) && isBusy(job)).length
 }
 
 const tell = (thread: Worker, message: ToReader): void => thread.postMessage(message)

@@ -1,9 +1,10 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { chmod, chown, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
 import { requireProgram, runTool } from './debian.ts'
 import type { TestFederation } from './federation.ts'
 import type { WebUser } from './web-user.ts'
@@ -184,6 +185,52 @@ export async function synced(
     calm = isCalm ? calm + 1 : 0
     return calm > 1
   })
+}
+
+/** Three backups of the database with rows between; of the first, neither base nor log is kept. */
+export async function expectRotation(at: {
+  /** Where the recipe keeps what it made. */
+  readonly folder: string
+  readonly isBase: (name: string) => boolean
+  readonly log: string
+  readonly backup: () => Promise<unknown>
+  readonly commit: () => Promise<unknown>
+}): Promise<void> {
+  const bases = async (): Promise<string[]> => (await readdir(at.folder)).filter(at.isBase)
+  const log = async (): Promise<string[]> => (await readdir(join(at.folder, at.log))).sort()
+  await at.backup()
+  const [[firstBase = ''], [firstOfLog = '']] = [await bases(), await log()]
+  for (const _ of ['second', 'third']) {
+    await at.commit()
+    await at.backup()
+  }
+  expect(await bases()).toHaveLength(2)
+  expect(await bases(), 'the oldest base is gone').not.toContain(firstBase)
+  expect(await log(), 'and its log').not.toContain(firstOfLog)
+}
+
+/** Waits until all rows so far are synced, and commits some more. Resolves with how many are synced at the least. */
+export async function syncedAndMore(
+  federation: TestFederation,
+  ada: WebUser,
+  newerThan: number,
+  { counter, more }: { readonly counter: Counter; readonly more: number }
+): Promise<number> {
+  await synced(federation, ada, newerThan)
+  const noted = counter.committed
+  await counter.commit(more)
+  return noted
+}
+
+/** The database has every row up to one that was committed, and each that was synced. */
+export function expectAllSynced(
+  { count, highest }: { readonly count: number | undefined; readonly highest: number | undefined },
+  counter: Counter,
+  noted: number
+): void {
+  expect(count, 'none is missing between').toBe(highest)
+  expect(highest).toBeGreaterThanOrEqual(noted)
+  expect(highest).toBeLessThanOrEqual(counter.committed)
 }
 
 export const sequenceOf = async (federation: TestFederation, ada: WebUser): Promise<number> =>

@@ -4,19 +4,15 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { aborted, systemClock } from '../../../src/core/clock.ts'
-import { seal } from '../../../src/core/envelope.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
-import type { ServiceName, UserId } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue, prefixed } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { ownershipRecord } from '../../../src/core/records.ts'
 import { PremisesKeeper } from '../../../src/daemon/premises.ts'
-import { Resident } from '../../../src/handover/resident.ts'
+import type { Resident } from '../../../src/handover/resident.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
 import {
   ALPHA,
-  COORDINATOR,
   homeOf,
   memoryRepository,
   type NearRepository,
@@ -24,6 +20,7 @@ import {
   temporaryFolder,
   WORKSPACE
 } from '../sync/support.ts'
+import { openResident, ownershipOf } from './home.ts'
 
 interface Disk {
   readonly folder: string
@@ -41,40 +38,17 @@ interface Start {
 async function start({ folder, state }: Disk, near: NearRepository, options: Start = {}): Promise<Resident> {
   const clock = systemClock()
   const premises = await PremisesKeeper.open({ folder, state, clock, random: systemRandom(), log: silent })
-  const resident = await Resident.open({
+  return openResident({
     state: prefixed(state, 'resident/'),
     premises: (workspace) => premises.of(workspace),
     remote: options.remote ?? (async () => near),
-    identity: ALPHA,
-    coordinator: COORDINATOR.peerId,
     clock,
-    log: silent,
-    acknowledge: () => 'replicated',
-    leaseValid: () => true,
-    filesTrusted: options.filesTrusted ?? true,
-    keepMs: () => 60_000,
-    hooksFor: () => null
+    filesTrusted: options.filesTrusted ?? true
   })
-  onTestFinished(() => resident.close())
-  return resident
 }
 
 async function assume(resident: Resident, number: number): Promise<string> {
-  const ownership = await seal(
-    ownershipRecord,
-    {
-      federation: COORDINATOR.peerId,
-      workspace: WORKSPACE,
-      service: 'files' as ServiceName,
-      user: 'user:ada' as UserId,
-      epoch: 1,
-      base: null,
-      home: ALPHA.peerId,
-      standbys: [],
-      number
-    },
-    COORDINATOR
-  )
+  const ownership = await ownershipOf({ number })
   return resident.order({ kind: 'assume', ownership: ownership.bytes }).then(() => 'done', codeOf)
 }
 

@@ -1,17 +1,11 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { seal } from '../../../src/core/envelope.ts'
-import type { ServiceName, UserId } from '../../../src/core/ids.ts'
-import { memoryKeyValue } from '../../../src/core/key-value.ts'
-import { silent } from '../../../src/core/log.ts'
-import { ownershipRecord } from '../../../src/core/records.ts'
 import { RESCAN_MS, rescanRegularly } from '../../../src/handover/rescan.ts'
-import { Resident } from '../../../src/handover/resident.ts'
+import type { Resident } from '../../../src/handover/resident.ts'
 import { type ManualClock, manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
-  COORDINATOR,
   emptyTree,
   homeOf,
   memoryRepository,
@@ -20,6 +14,7 @@ import {
   until,
   WORKSPACE
 } from '../sync/support.ts'
+import { openResident, ownershipOf } from './home.ts'
 
 const HALF = { bytes: (length: number) => new Uint8Array(length), fraction: () => 0.5 }
 
@@ -37,37 +32,12 @@ async function deafHome(): Promise<Place> {
   const clock = manualClock()
   const watch = { take: () => new Set<string>(), barrier: async () => undefined, close: () => undefined }
   const staging = join(folder, '../staging')
-  const resident = await Resident.open({
-    state: memoryKeyValue(),
+  const resident = await openResident({
     premises: async () => ({ worktree, folder, staging, watch: async () => watch }),
     remote: async () => near,
-    identity: ALPHA,
-    coordinator: COORDINATOR.peerId,
-    clock,
-    log: silent,
-    acknowledge: () => 'replicated',
-    leaseValid: () => true,
-    filesTrusted: true,
-    keepMs: () => 60_000,
-    hooksFor: () => null
+    clock
   })
-  onTestFinished(() => resident.close())
-  const ownership = await seal(
-    ownershipRecord,
-    {
-      federation: COORDINATOR.peerId,
-      workspace: WORKSPACE,
-      service: 'files' as ServiceName,
-      user: 'user:ada' as UserId,
-      epoch: 1,
-      base: null,
-      home: ALPHA.peerId,
-      standbys: [],
-      number: 1
-    },
-    COORDINATOR
-  )
-  await resident.order({ kind: 'assume', ownership: ownership.bytes })
+  await resident.order({ kind: 'assume', ownership: (await ownershipOf()).bytes })
   await resident.flush(1_000)
   return { near, folder, clock, resident }
 }

@@ -1,22 +1,18 @@
 import { writeFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
-import { seal } from '../../../src/core/envelope.ts'
 import { codeOf, messageOf, NodeDaemonError } from '../../../src/core/errors.ts'
-import type { ServiceName, UserId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { ownershipRecord } from '../../../src/core/records.ts'
-import { Resident } from '../../../src/handover/resident.ts'
+import type { Resident } from '../../../src/handover/resident.ts'
 import type { HomePlace } from '../../../src/handover/resident-deps.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import {
   ALPHA,
-  COORDINATOR,
   homeOf,
   memoryRepository,
   type NearRepository,
@@ -25,6 +21,7 @@ import {
   until,
   WORKSPACE
 } from '../sync/support.ts'
+import { openResident, ownershipOf } from './home.ts'
 
 const INTERVAL_MS = 50
 
@@ -56,8 +53,7 @@ async function bench(): Promise<Bench> {
   })
   const script: Bench['script'] = { before: async () => undefined, after: async () => undefined }
   const places: HomePlace[] = []
-  const resident = await Resident.open({
-    state: memoryKeyValue(),
+  const resident = await openResident({
     premises: async () => ({
       worktree,
       folder,
@@ -68,14 +64,7 @@ async function bench(): Promise<Bench> {
       }
     }),
     remote: async () => near,
-    identity: ALPHA,
-    coordinator: COORDINATOR.peerId,
     clock,
-    log: silent,
-    acknowledge: () => 'replicated',
-    leaseValid: () => true,
-    filesTrusted: true,
-    keepMs: () => 60_000,
     hooksFor: (place) => {
       places.push(place)
       return {
@@ -90,7 +79,6 @@ async function bench(): Promise<Bench> {
       }
     }
   })
-  onTestFinished(() => resident.close())
   const at: Bench = {
     resident,
     near,
@@ -101,22 +89,7 @@ async function bench(): Promise<Bench> {
     files: async () => (await near.tip(WORKSPACE))?.value.files ?? 0,
     settled: () => until(() => resident.unsynced().ageMs === 0)
   }
-  const ownership = await seal(
-    ownershipRecord,
-    {
-      federation: COORDINATOR.peerId,
-      workspace: WORKSPACE,
-      service: 'files' as ServiceName,
-      user: 'user:ada' as UserId,
-      epoch: 1,
-      base: null,
-      home: ALPHA.peerId,
-      standbys: [],
-      number: 1
-    },
-    COORDINATOR
-  )
-  await resident.order({ kind: 'assume', ownership: ownership.bytes })
+  await resident.order({ kind: 'assume', ownership: (await ownershipOf()).bytes })
   await until(() => at.runs > 0)
   await at.settled()
   return at

@@ -1,16 +1,14 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
-import { seal } from '../../../src/core/envelope.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
-import type { ServiceName, UserId } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { type Ownership, ownershipRecord, type SignedHead, type SignedOwnership } from '../../../src/core/records.ts'
-import { Resident } from '../../../src/handover/resident.ts'
+import type { Ownership, SignedHead, SignedOwnership } from '../../../src/core/records.ts'
+import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
@@ -19,7 +17,6 @@ import { manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
   BETA,
-  COORDINATOR,
   homeOf,
   memoryRepository,
   type NearRepository,
@@ -29,6 +26,7 @@ import {
   until,
   WORKSPACE
 } from '../sync/support.ts'
+import { openResident, ownershipOf } from './home.ts'
 
 interface Place {
   readonly near: NearRepository
@@ -87,38 +85,17 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     }
   }
   const leased = { valid: true }
-  const resident = await Resident.open({
+  const resident = await openResident({
     state,
     premises: async () => premises,
     remote: async () => near,
     identity,
-    coordinator: COORDINATOR.peerId,
     clock: shared.clock,
-    log: silent,
-    acknowledge: () => 'replicated',
     leaseValid: () => leased.valid,
-    filesTrusted,
-    keepMs: () => 60_000,
-    hooksFor: () => null
+    filesTrusted
   })
-  onTestFinished(() => resident.close())
-  const own = (changes: Partial<Ownership> = {}, signer = COORDINATOR): Promise<SignedOwnership> =>
-    seal(
-      ownershipRecord,
-      {
-        federation: COORDINATOR.peerId,
-        workspace: WORKSPACE,
-        service: 'files' as ServiceName,
-        user: 'user:ada' as UserId,
-        epoch: near.ownership.epoch,
-        base: near.ownership.base,
-        home: near.ownership.home,
-        standbys: [],
-        number: ++number.value,
-        ...changes
-      },
-      signer
-    )
+  const own: Place['own'] = (changes = {}, signer) =>
+    ownershipOf({ ...near.ownership, number: ++number.value, ...changes }, signer)
   const order = async (
     kind: Exclude<Order['kind'], 'freeze' | 'restore'>,
     changes: Partial<Ownership> = {}

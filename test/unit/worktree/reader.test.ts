@@ -183,6 +183,32 @@ describe.each(MAKERS)('a reader %s', (_name, make) => {
 describe('reading threads', () => {
   const threads = (): FileReader => opened(() => workerReader({ log: silent }))
 
+  /** Asks for the two files so many times, and takes nothing. Counts the takers that were called. */
+  function slowTakers(
+    reader: FileReader,
+    folder: string,
+    files: { readonly large: number; readonly little: number },
+    prompt: boolean
+  ): { large: number; little: number } {
+    const begun = { large: 0, little: 0 }
+    const ended = new AbortController()
+    onTestFinished(() => ended.abort())
+    for (const [name, sizeHint] of [
+      ['large', MIB],
+      ['little', 1]
+    ] as const) {
+      const take = (): Promise<void> => {
+        begun[name]++
+        return new Promise(() => undefined)
+      }
+      for (let file = 0; file < files[name]; file++) {
+        const request = { folder, path: join(folder, name), sizeHint }
+        reader.read(request, take, { prompt, signal: ended.signal }).catch(() => undefined)
+      }
+    }
+    return begun
+  }
+
   test('a file that nobody takes keeps no other waiting, and is read no further', async () => {
     const folder = await temporaryFolder()
     const path = join(folder, 'large')
@@ -204,6 +230,39 @@ describe('reading threads', () => {
       size: 4 * MIB,
       steady: false
     })
+  })
+
+  test.each([true, false])(
+    'files whose takers wait keep no look and no other file waiting (prompt: %s)',
+    async (prompt) => {
+      const folder = await temporaryFolder()
+      await fill({ folder }, { stamp: '', little: 'x', large: noise(8 * MIB) })
+      const reader = threads()
+      const begun = slowTakers(reader, folder, { large: 6, little: 300 }, prompt)
+      await expect.poll(() => begun, { timeout: 10_000 }).toEqual({ large: 6, little: 300 })
+      const options = { prompt }
+      const looked = await reader.begin({ folder, stamp: join(folder, 'stamp'), paths: ['little'] }, options)
+      expect(looked.facts.kind(0)).toBe('file')
+      expect((await reader.list(folder, options))?.names.length).toBe(3)
+      for (const [name, size] of [
+        ['little', 1],
+        ['large', 8 * MIB]
+      ] as const) {
+        const request = { folder, path: join(folder, name), sizeHint: size }
+        expect((await reader.read(request, async () => undefined, options))?.size, name).toBe(size)
+      }
+    }
+  )
+
+  test('of files that nobody takes only so many are read, and looks are answered all the same', async () => {
+    const folder = await temporaryFolder()
+    await fill({ folder }, { stamp: '', little: 'x', large: noise(2 * MIB) })
+    const reader = threads()
+    const begun = slowTakers(reader, folder, { large: 40, little: 2_000 }, true)
+    await expect.poll(() => begun, { timeout: 10_000 }).toEqual({ large: 16, little: 16 * 64 })
+    await reader.begin({ folder, stamp: join(folder, 'stamp'), paths: ['little'] }, PROMPT)
+    expect((await reader.list(folder, PROMPT))?.names.length).toBe(3)
+    expect(begun).toEqual({ large: 16, little: 16 * 64 })
   })
 
   test('one that gave up while its taker hangs leaves room for others', async () => {
