@@ -6,7 +6,7 @@ import type { SignedHead } from '../../../src/core/records.ts'
 import { openRepository } from '../../../src/store/main-repository.ts'
 import { type MemoryDisk, memoryDisk } from '../../../src/store/memory-disk.ts'
 import { type MemoryIndex, memoryIndex } from '../../../src/store/memory-index.ts'
-import { PACKS_FOLDER } from '../../../src/store/pack-files.ts'
+import { PACKS_FOLDER, packPath } from '../../../src/store/pack-files.ts'
 import { type MainRepository, RETENTION } from '../../../src/store/repository.ts'
 import {
   accept,
@@ -49,7 +49,7 @@ async function publish(repository: MainRepository, { root, blocks }: Snapshot, a
 
 /** Something of another workspace, so that the packs before it are not the present one. */
 async function publishOther(repository: MainRepository): Promise<void> {
-  const { root, blocks } = await snapshot({ other: seeded(99).bytes(60_000) })
+  const { root, blocks } = await snapshot({ other: seeded(1_000_000).bytes(60_000) })
   await repository.publish(await headAfter(null, root, { workspace: B }), blocks, accept)
 }
 
@@ -175,4 +175,35 @@ test('a node that was kept anew just before the process was killed brings back a
   const again = await killed(world)
   expect(await again.damaged()).toEqual([])
   expect(await notRead(again, made.blocks)).toEqual([])
+})
+
+test.each(['while it runs', 'after it was closed'])(
+  'a block that rots in the last commit takes nothing else along when the index is built anew (%s)',
+  async (when) => {
+    const world = await newWorld(1_000_000)
+    const made = await folderOf(3, 1000)
+    const head = await publish(world.repository, made)
+    const [leaf] = made.blocks
+    if (leaf === undefined) throw new Error('no leaf')
+    if (when === 'after it was closed') await world.repository.close()
+    await rot(world.disk, [leaf])
+    if (when === 'while it runs') await world.repository.reindex()
+    else await world.index.destroy()
+    const repository =
+      when === 'while it runs' ? world.repository : await openRepository(depsOf(world.disk, world.index))
+    expect(String((await repository.tip(A))?.tip.cid)).toBe(String(head.cid))
+    expect(await notRead(repository, made.blocks)).toEqual([String(leaf.cid)])
+    await mend(repository, made.blocks)
+    await readClosure(repository, A, made.root)
+  }
+)
+
+test('opening and closing without a change leaves the packs as they are', async () => {
+  const { disk, index, repository } = await newWorld(1_000_000)
+  await publish(repository, await folderOf(3, 1000))
+  await repository.close()
+  const size = await disk.size(packPath(1))
+  for (let turn = 0; turn < 3; turn++) await (await openRepository(depsOf(disk, index))).close()
+  expect(await disk.size(packPath(1))).toBe(size)
+  expect(await disk.list(PACKS_FOLDER)).toEqual(['00000001.car'])
 })
