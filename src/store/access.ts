@@ -1,5 +1,5 @@
 import { BoundedMap } from '../core/bounded-map.ts'
-import { NodeDaemonError } from '../core/errors.ts'
+import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { Gate } from './gate.ts'
@@ -114,9 +114,9 @@ export class Access {
   /** To be called after `shut`. Returns once what runs has ended and all is durable. */
   async close(): Promise<void> {
     await this.#gate.alone(async () => {
-      const { shelf, level } = this.#parts
+      const { level } = this.#parts
       try {
-        if (!this.#mustRecover()) await shelf.saveIndex()
+        if (!this.#mustRecover()) await this.#save()
       } finally {
         await level.close()
         await this.deps.disk.close()
@@ -154,15 +154,29 @@ export class Access {
   }
 
   async #reopen(rebuild: boolean): Promise<void> {
-    const { shelf, packs, level } = this.#parts
-    if (!this.#mustRecover()) await shelf.saveIndex()
-    this.#repair = rebuild ? 'rebuild' : 'reopen'
+    const { packs, level } = this.#parts
+    if (!this.#mustRecover()) await this.#parts.shelf.saveIndex()
     await packs.recover()
+    // Without an index only the packs can tell that their end was durable.
+    if (rebuild) await packs.mark()
+    this.#repair = rebuild ? 'rebuild' : 'reopen'
     await level.close()
     this.#states.clear()
     this.#parts = await openParts(this.deps, rebuild)
     this.#repair = 'none'
     this.#placesUnsure = false
+  }
+
+  /** Marks the packs as durable, should the index be lost, and makes the index durable with them. */
+  async #save(): Promise<void> {
+    const { shelf, packs } = this.#parts
+    try {
+      await packs.mark()
+    } catch (error) {
+      if (!hasCode(error, 'NO_SPACE')) throw error
+      this.deps.log.warn({ error }, 'the packs are not marked as whole, since the disk is full')
+    }
+    await shelf.saveIndex()
   }
 
   #refuseClosed(): void {

@@ -11,15 +11,14 @@ const PAGE = 256
 
 /**
  * Links everything below a node, which a head of the workspace needs, to the workspace. What is not there, since it was
- * damaged, is listed as such (the first 1,000), and adopted further once it is kept anew.
+ * damaged, is listed as such, and adopted further once it is kept anew.
  *
  * @returns how much lies below of what is there
  */
 export async function adopt(shelf: Shelf, workspace: WorkspaceId, root: CID, log: Logger): Promise<rows.Counts> {
   try {
-    const { counts, missing } = await checkClosure(root, shelf.view(workspace, { adopt: true }))
-    for (const cid of missing) shelf.damage.stageLack(workspace, cid)
-    if (missing.length > 0) log.error({ workspace, missing: missing.length }, 'a head lacks blocks')
+    const { counts, missing } = await checkClosure(root, shelf.adopting(workspace))
+    if (missing.length > 0) log.error({ workspace, atLeast: missing.length }, 'a head lacks blocks')
     return counts
   } catch (error) {
     if (!hasCode(error, 'INTEGRITY', 'BAD_REQUEST')) throw error
@@ -28,7 +27,10 @@ export async function adopt(shelf: Shelf, workspace: WorkspaceId, root: CID, log
   }
 }
 
-/** Nodes that heads lacked are there again: goes on below them for every workspace that needs them. */
+/**
+ * Nodes that heads lacked are there again: goes on below them for every workspace that needs them. Only then they do not
+ * count as damaged any more, so that a stop in between is made good by the next start.
+ */
 export async function adoptAgain(shelf: Shelf, ledger: Ledger, nodes: readonly CID[], log: Logger): Promise<void> {
   if (nodes.length === 0) return
   for await (const workspace of allWorkspaces(ledger)) {
@@ -37,6 +39,7 @@ export async function adoptAgain(shelf: Shelf, ledger: Ledger, nodes: readonly C
       if (links[index] !== null) await adopt(shelf, workspace, node, log)
     }
   }
+  await shelf.endDamage(nodes)
 }
 
 /** Workspaces with a head or a seal. */

@@ -16,6 +16,8 @@ export interface ClosureView {
   states(cids: readonly CID[]): Promise<HeldState[]>
   /** Verified bytes; null where they turn out to be missing after all. */
   load(cid: CID): Promise<Uint8Array | null>
+  /** To be told of everything that is missing, perhaps more than once: then the walk goes to its end however much that is. */
+  missing?(cid: CID): Promise<void>
   /** Remembers that all below this node is held, so that no later walk descends into it. */
   closed(cid: CID, counts: Counts): Promise<void>
 }
@@ -53,7 +55,7 @@ export async function checkClosure(root: CID, view: ClosureView): Promise<Closur
   const top = await frameOf(null, [root], 0, view)
   const stack: Frame[] = [top]
   for (let frame = stack.at(-1); frame !== undefined; frame = stack.at(-1)) {
-    if (missing.size >= MAX_MISSING_TOLD) break
+    if (missing.size >= MAX_MISSING_TOLD && view.missing === undefined) break
     const child = frame.children[frame.next]
     const state = frame.states[frame.next]
     frame.next++
@@ -63,7 +65,10 @@ export async function checkClosure(root: CID, view: ClosureView): Promise<Closur
       continue
     }
     const below = await enter(child, state, incomplete, view)
-    if (below === 'missing') missing.set(child.toString(), child)
+    if (below === 'missing') {
+      if (missing.size < MAX_MISSING_TOLD) missing.set(child.toString(), child)
+      await view.missing?.(child)
+    }
     if (below === 'missing' || below === 'incomplete') frame.whole = false
     else if ('children' in below) stack.push(below)
     else frame.counts = plus(frame.counts, below)

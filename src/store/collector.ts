@@ -4,7 +4,7 @@ import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Access } from './access.ts'
 import { type Collection, step } from './collection.ts'
-import { compact } from './compaction.ts'
+import { compact, NOTHING_FREED } from './compaction.ts'
 import type { Parts } from './open-repository.ts'
 import type { Pins } from './pins.ts'
 import type { GcOptions, GcReport, HistoryRange } from './repository.ts'
@@ -76,8 +76,8 @@ export class Collector {
     })
     const run: Collection = { ...options, access: this.#access, parts, pins: this.#pins, signal }
     const headsDropped = await this.#thinAll(run)
-    await this.#sweepAll(run)
-    return { headsDropped, ...(await compact(run)) }
+    const whole = await this.#sweepAll(run)
+    return { headsDropped, ...(whole ? await compact(run) : NOTHING_FREED) }
   }
 
   async #thinAll(run: Collection): Promise<number> {
@@ -126,17 +126,20 @@ export class Collector {
     return going.length
   }
 
-  async #sweepAll(run: Collection): Promise<void> {
-    if (run.parts.shelf.horizon.old === null) return
+  /** False where not all that is needed is known to be linked to its workspace. */
+  async #sweepAll(run: Collection): Promise<boolean> {
+    if (run.parts.shelf.horizon.old === null) return false
+    let whole = true
     for await (const workspace of linkedWorkspaces(run)) {
       this.#sweep = new Sweep(run, workspace)
       try {
-        await this.#sweep.run()
+        if (!(await this.#sweep.run())) whole = false
       } finally {
         this.#sweep = null
       }
     }
     await run.access.writing(({ shelf }) => shelf.settle())
+    return whole
   }
 }
 

@@ -1,6 +1,8 @@
 import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { type Collection, step } from './collection.ts'
+import { Marks } from './marks.ts'
+import type { Parts } from './open-repository.ts'
 import { newPackPath, PACK_START, PACKS_FOLDER, packPath } from './pack-files.ts'
 import type { GcReport } from './repository.ts'
 import { type Rewritten, rewrite } from './rewrite.ts'
@@ -8,6 +10,8 @@ import * as rows from './rows.ts'
 import { type PackUse, type Survey, survey } from './survey.ts'
 
 type Freed = Omit<GcReport, 'headsDropped'>
+
+export const NOTHING_FREED: Freed = { blocksDropped: 0, freedBytes: 0, packsRewritten: 0 }
 
 /** A pack is written anew once so much of it is not needed. */
 const SPARE_SHARE = 0.25
@@ -18,16 +22,32 @@ const ROOM_BYTES = 4 * 1024 * 1024
 
 /**
  * Writes packs anew without what is not needed, those that give most first. Each keeps its number and its order. The
- * present one is left as it is; with `full` it is ended first where it has something to give back.
+ * present one is left as it is; with `full` it is ended first where it has something to give back. While a node is
+ * missing below which nothing is linked, nothing is written anew.
  */
 export async function compact(run: Collection): Promise<Freed> {
+  const touched = new Marks(2)
+  const release = run.parts.shelf.watch(touched)
+  try {
+    return await compactAll(run, touched)
+  } finally {
+    release()
+  }
+}
+
+/** @param touched what has been placed or linked since before the survey: it is needed, whatever that says */
+async function compactAll(run: Collection, touched: Marks): Promise<Freed> {
+  const { generation } = run.parts.shelf
   const found = await surveyWhole(run)
-  await forgetDamage(run, found)
+  await forgetDamage(run, found, touched, generation)
+  if (await step(run, lacksBelow)) {
+    run.access.deps.log.warn({}, 'a node that heads need is missing, and so no pack is written anew')
+    return NOTHING_FREED
+  }
   const worthwhile = found.packs.filter((use) => isWorthwhile(run, use) && use.pack < found.present)
-  const freed = { blocksDropped: 0, freedBytes: 0, packsRewritten: 0 }
+  const freed = { ...NOTHING_FREED }
   for (const use of worthwhile.sort((a, b) => a.liveBytes - b.liveBytes)) {
-    if (run.pins.full) break
-    const done = await compactOne(run, found, use)
+    const done = await compactOne(run, found, touched, use)
     if (done === null) continue
     freed.blocksDropped += done.dropped.length
     freed.freedBytes += use.end - done.end
@@ -37,14 +57,25 @@ export async function compact(run: Collection): Promise<Freed> {
 }
 
 /** What was damaged and is not needed any more is none of anybody's troubles. */
-async function forgetDamage(run: Collection, { live }: Survey): Promise<void> {
-  await step(run, async ({ level }) => {
-    const remove: string[] = []
-    for await (const [key] of level.entries({ prefix: rows.DAMAGED_ROWS })) {
-      if (!live.has(rows.cidOfDamagedKey(key))) remove.push(key)
+async function forgetDamage(run: Collection, { live }: Survey, touched: Marks, generation: number): Promise<void> {
+  const { access, parts } = run
+  await access.alone(parts, async () => {
+    const { shelf } = parts
+    // What was found damaged since may have been kept and lost again: the survey does not know who needs it.
+    if (shelf.generation !== generation) return
+    for await (const listed of shelf.damage.pages()) {
+      const cids = listed.map(({ cid }) => cid)
+      shelf.damage.stageMended(cids.filter((cid) => !live.has(cid) && !touched.has(cid)))
     }
-    if (remove.length > 0) await level.write({ remove }, { durable: false })
+    await shelf.settle()
   })
+}
+
+async function lacksBelow({ shelf }: Parts): Promise<boolean> {
+  for await (const listed of shelf.damage.pages()) {
+    if (listed.some(({ open }) => open)) return true
+  }
+  return false
 }
 
 function isWorthwhile({ full }: Collection, { end, liveBytes, deadBlocks }: PackUse): boolean {
@@ -63,7 +94,7 @@ async function surveyWhole(run: Collection): Promise<Survey> {
   return await survey(run)
 }
 
-async function compactOne(run: Collection, { live }: Survey, use: PackUse): Promise<Rewritten | null> {
+async function compactOne(run: Collection, { live }: Survey, touched: Marks, use: PackUse): Promise<Rewritten | null> {
   const { access, parts } = run
   const { disk, log } = access.deps
   const { shelf, ledger } = parts
@@ -74,7 +105,7 @@ async function compactOne(run: Collection, { live }: Survey, use: PackUse): Prom
     const end = await step(run, async ({ packs }) => (await packs.ends()).find((each) => each.pack === pack)?.offset)
     const done = await rewrite(disk, pack, end ?? 0, {
       locations: (cids) => step(run, () => shelf.locations(cids)),
-      isLive: (cid) => live.has(cid) || run.pins.has(cid),
+      isLive: (cid) => live.has(cid) || touched.has(cid),
       kindOf: (cid) => step(run, () => ledger.kindOf(cid))
     })
     if (done === null || !isWhole(done, use) || done.end > (end ?? 0)) {
@@ -84,8 +115,8 @@ async function compactOne(run: Collection, { live }: Survey, use: PackUse): Prom
     if (run.signal.aborted) throw aborted(run.signal)
     const swapped = await access.alone(parts, async () => {
       await shelf.settle()
-      // A block that somebody was told of, or brought, since it was left out; or one found damaged.
-      if (shelf.generation !== generation || done.dropped.some(({ cid }) => run.pins.has(cid))) return false
+      // Something that was left out is needed since, or lies elsewhere; or something was found damaged.
+      if (shelf.generation !== generation || done.dropped.some(({ cid }) => touched.has(cid))) return false
       await swap(run, pack, done)
       return true
     })

@@ -8,9 +8,10 @@ import type { StagedRows } from './staged.ts'
 /** The values of a damaged block's row. */
 const LACKS_ITSELF = Uint8Array.of(0)
 const LACKS_BELOW = Uint8Array.of(1)
+const PAGE = 1000
 
-/** A block that is kept anew; `open` when nothing below it is linked yet to the workspaces that need it. */
-export interface Mended {
+/** A block that is listed; `open` when nothing below it is linked yet to the workspaces that need it. */
+export interface Listed {
   readonly cid: CID
   readonly open: boolean
 }
@@ -37,23 +38,45 @@ export class DamageRows {
     this.#any = true
   }
 
-  /** The row of a block whose bytes are damaged; none for a record, which nobody could send again. */
-  rowOf(cid: CID): readonly (readonly [string, Uint8Array])[] {
+  /**
+   * The row of a block whose bytes are damaged; none for a record, which nobody could send again.
+   *
+   * @param before the row that it has already
+   */
+  rowOf(cid: CID, before: Uint8Array | null): readonly (readonly [string, Uint8Array])[] {
     if (cid.code !== RAW_CODEC && cid.code !== DAG_PB_CODEC) return []
     this.#any = true
-    return [[rows.damagedKey(cid), LACKS_ITSELF]]
+    return [[rows.damagedKey(cid), before ?? LACKS_ITSELF]]
   }
 
-  async among(blocks: readonly Block[]): Promise<Mended[]> {
+  /** All that are listed and written, a page at a time. */
+  async *pages(): AsyncGenerator<Listed[]> {
+    for (let after = ''; this.#any; ) {
+      const range = { prefix: rows.DAMAGED_ROWS, limit: PAGE, ...(after !== '' && { after }) }
+      const page = await pageOf(this.#staged.level, range)
+      const last = page.at(-1)
+      if (last === undefined) return
+      yield page.map(([key, row]) => {
+        const cid = rows.cidOfDamagedKey(key)
+        return { cid, open: isOpen(cid, row) }
+      })
+      after = last[0]
+    }
+  }
+
+  /** Those of these that are listed. */
+  async among(blocks: readonly Pick<Block, 'cid'>[]): Promise<Listed[]> {
     if (!this.#any) return []
     const found = await this.#staged.getMany(blocks.map(({ cid }) => rows.damagedKey(cid)))
     return blocks.flatMap(({ cid }, index) => {
       const row = found[index]
-      return row === undefined || row === null ? [] : [{ cid, open: cid.code === DAG_PB_CODEC && row[0] === 1 }]
+      return row === undefined || row === null ? [] : [{ cid, open: isOpen(cid, row) }]
     })
   }
 
-  stageMended(blocks: readonly Mended[]): void {
-    for (const { cid } of blocks) this.#staged.remove(rows.damagedKey(cid))
+  stageMended(cids: readonly CID[]): void {
+    for (const cid of cids) this.#staged.remove(rows.damagedKey(cid))
   }
 }
+
+const isOpen = (cid: CID, row: Uint8Array): boolean => cid.code === DAG_PB_CODEC && row[0] === LACKS_BELOW[0]

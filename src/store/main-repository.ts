@@ -221,7 +221,7 @@ class Repository implements MainRepository {
     await this.#keep(parts, value.workspace, blocks)
     const { shelf } = parts
     const fresh = new Map(blocks.map(({ cid, bytes }) => [cid.toString(), bytes]))
-    const { counts, missing } = await checkClosure(value.root, shelf.view(value.workspace, { fresh }))
+    const { counts, missing } = await checkClosure(value.root, shelf.view(value.workspace, fresh))
     if (missing.length === 0) return counts
     throw new NodeDaemonError('INCOMPLETE', `at least ${missing.length} blocks below the head are missing`, {
       data: { missing: missing.map(String) }

@@ -109,6 +109,14 @@ function item(pack: number, base: number, start: number, parsed: { block: Block;
   return { kind: 'block', start, block, location, valid }
 }
 
+/** Is a marker the last section before this place? */
+export async function endsWithMarker(disk: Disk, { pack, offset }: Position): Promise<boolean> {
+  if (offset <= PACK_START) return true
+  const start = offset - MARKER_BYTES
+  for await (const { kind } of readPack(disk, pack, start, offset)) return kind === 'marker'
+  return false
+}
+
 /** Where the valid part of a pack ends: at its size, or where the pack after it says that it does. */
 export async function packEnd(disk: Disk, pack: number, next: number | undefined): Promise<number> {
   const size = (await disk.size(packPath(pack))) ?? 0
@@ -125,7 +133,8 @@ export async function namedEnd(disk: Disk, pack: number): Promise<Position | nul
 
 /**
  * Brings the end of the last pack in order after whatever stop: what was not proven durable and does not verify is cut
- * off, together with what follows it. On return the packs are durable as they are.
+ * off, together with what follows it. Whatever may be more than a torn write is kept aside. On return the packs are
+ * durable as they are.
  *
  * @param indexed up to where the index has seen durable sections; null where there is no index
  * @returns whether sections that the index knows were cut off: it must be built anew
@@ -164,7 +173,7 @@ async function mendTail(disk: Disk, pack: number, indexed: Position | null, log:
   const cut = await tailEnd(disk, pack, lost ? PACK_START : known, size)
   if (cut === size) return lost
   log.warn({ pack, cutBytes: size - cut, offset: cut }, 'the end of the last pack was torn and is cut off')
-  if (size - cut > BATCH_BYTES || lost) await keepAside(disk, pack, cut, size)
+  if (indexed === null || size - cut > BATCH_BYTES || lost) await keepAside(disk, pack, cut, size)
   await disk.truncate(packPath(pack), cut)
   return lost
 }
@@ -185,4 +194,5 @@ async function keepAside(disk: Disk, pack: number, from: number, to: number): Pr
     await disk.append(path, [await disk.read(packPath(pack), offset, Math.min(WINDOW_BYTES, to - offset))])
   }
   await disk.sync(path)
+  await disk.syncFolder(PACKS_FOLDER)
 }

@@ -4,6 +4,7 @@ import { type Location, markerBlock, type Position, sectionHead } from './car.ts
 import type { Disk } from './disk.ts'
 import {
   BATCH_BYTES,
+  endsWithMarker,
   listPacks,
   PACK_START,
   PACKS_FOLDER,
@@ -40,6 +41,11 @@ export interface Packs {
   ends(): Promise<readonly Position[]>
   /** Goes on in a new pack, unless the present one is empty. To be called while nobody appends. */
   roll(): Promise<void>
+  /**
+   * On return all that was written is durable, and the log itself says so: should anything of it rot, it is told from a
+   * torn end without an index. To be called while nobody appends.
+   */
+  mark(): Promise<void>
   /** Goes on in a new pack, which says that whatever was not durable is void. To be called while nobody appends. */
   recover(): Promise<void>
 }
@@ -56,7 +62,9 @@ export async function openPacks(disk: Disk, options: { readonly packBytes?: numb
   const numbers = await listPacks(disk)
   const last = numbers.at(-1)
   const size = last === undefined ? 0 : await disk.size(packPath(last))
-  return new PackLog(disk, { pack: last ?? 0, offset: size ?? 0 }, numbers.length, options.packBytes ?? PACK_BYTES)
+  const end = { pack: last ?? 0, offset: size ?? 0 }
+  const isMarked = last === undefined || (await endsWithMarker(disk, end))
+  return new PackLog(disk, end, isMarked, numbers.length, options.packBytes ?? PACK_BYTES)
 }
 
 class PackLog implements Packs {
@@ -66,14 +74,17 @@ class PackLog implements Packs {
   #synced: Position
   #count: number
   #broken = false
+  /** The last section is a marker, as the first one of a pack is. */
+  #isMarked: boolean
   /** A new pack was begun and not finished: the present one gets nothing more, since the new one names its end. */
   #mustRoll: boolean
   #queue: Entry[] = []
   #waiters: PromiseWithResolvers<void>[] = []
   #running = false
 
-  constructor(disk: Disk, end: Position, count: number, packBytes: number) {
+  constructor(disk: Disk, end: Position, isMarked: boolean, count: number, packBytes: number) {
     this.#disk = disk
+    this.#isMarked = isMarked
     this.#end = end
     this.#synced = end
     this.#count = count
@@ -135,6 +146,20 @@ class PackLog implements Packs {
     if (this.#end.offset > PACK_START) await this.#roll()
   }
 
+  async mark(): Promise<void> {
+    this.#refuseBroken()
+    await this.#sync()
+    // The next pack names the end of this one, which gets nothing more.
+    if (this.#mustRoll && this.#end.pack > 0) await this.#roll()
+    if (this.#isMarked) return
+    const marker = markerBlock(this.#end)
+    const head = sectionHead(marker)
+    await this.#write([head, marker.bytes])
+    this.#end = { pack: this.#end.pack, offset: this.#end.offset + head.length + marker.bytes.length }
+    this.#isMarked = true
+    await this.#sync()
+  }
+
   async recover(): Promise<void> {
     if (!this.#broken) return
     await this.#begin(this.#synced)
@@ -188,10 +213,11 @@ class PackLog implements Packs {
       offset = location.offset + location.length
       return location
     }
-    if (this.#isSynced() && offset > PACK_START) add(markerBlock(this.#end))
+    if (this.#isSynced() && !this.#isMarked) add(markerBlock(this.#end))
     const placed = batch.map(({ blocks }) => blocks.map(add))
     await this.#write(parts)
     this.#end = { pack: this.#end.pack, offset }
+    this.#isMarked = false
     for (const [index, entry] of batch.entries()) {
       entry.onWritten(placed[index] ?? [])
       entry.done.resolve()
@@ -250,6 +276,7 @@ class PackLog implements Packs {
     await this.#disk.syncFolder(PACKS_FOLDER)
     this.#end = { pack, offset: PACK_START }
     this.#synced = this.#end
+    this.#isMarked = true
     this.#mustRoll = false
     this.#count++
   }

@@ -4,7 +4,7 @@ import type { Block } from '../core/blocks.ts'
 import { open, RECORD_CODEC, type Signed } from '../core/envelope.ts'
 import type { Logger } from '../core/log.ts'
 import { headRecord, type Seal, type SignedHead, sealRecord } from '../core/records.ts'
-import { adopt } from './adopt.ts'
+import { adopt, adoptAgain } from './adopt.ts'
 import type { Location } from './car.ts'
 import { follows, goesOn, type Ledger, openAs, tipOf, withTip } from './ledger.ts'
 import type { HeadKind, Note } from './notes.ts'
@@ -33,8 +33,25 @@ export async function replay(shelf: Shelf, ledger: Ledger, log: Logger, nowMs: n
   const from = shelf.checkpoint
   const end = shelf.packs.end
   if (from?.pack !== end.pack || from.offset !== end.offset) await new Replay(shelf, ledger, log, nowMs).run()
+  await endMends(shelf, ledger, log)
   shelf.replayed()
   if (from?.pack !== end.pack || from.offset !== end.offset) await shelf.saveIndex()
+}
+
+/** Blocks that were kept anew before a stop, and are listed as damaged still. */
+async function endMends(shelf: Shelf, ledger: Ledger, log: Logger): Promise<void> {
+  for await (const listed of shelf.damage.pages()) {
+    const locations = await shelf.locations(listed.map(({ cid }) => cid))
+    const mended = listed.filter((_, index) => locations[index] !== null)
+    await adoptAgain(
+      shelf,
+      ledger,
+      mended.filter(({ open }) => open).map(({ cid }) => cid),
+      log
+    )
+    await shelf.endDamage(mended.map(({ cid }) => cid))
+    await shelf.settle()
+  }
 }
 
 class Replay {

@@ -169,8 +169,9 @@ export interface MainRepository {
   /**
    * Thins the history of every workspace by the policy, and gives back the room of what no retained or diverged head
    * needs. Safe while heads and blocks come in: what a `missing` has called held, or a `keep` has taken, stays for an
-   * hour at least, and for an hour after a start nothing is given back. With `full`, every pack with anything to give
-   * back is rewritten, not only those with much of it.
+   * hour at least, and for an hour after a start nothing is given back. While a node that a head needs is missing, no
+   * pack is rewritten, since nobody knows what lies below it. With `full`, every pack with anything to give back is
+   * rewritten, not only those with much of it.
    *
    * @throws NodeDaemonError `BUSY` another one is under way, or the repository was brought in order meanwhile;
    * `NO_SPACE` there is no room to rewrite a pack; `ABORTED` the signal said so. What was done until then stays done.

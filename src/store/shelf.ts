@@ -6,28 +6,20 @@ import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Location, Position } from './car.ts'
 import type { ClosureView, HeldState } from './closure.ts'
+import { type Counters, NO_COUNTERS } from './counters.ts'
 import { DamageRows } from './damage-rows.ts'
 import { type Disk, isUnreadable } from './disk.ts'
 import { FreeRoom } from './free-room.ts'
 import { Horizon } from './horizon.ts'
 import type { LevelStore } from './level.ts'
+import type { Marks } from './marks.ts'
 import type { Packs } from './packs.ts'
 import * as rows from './rows.ts'
 import { StagedRows } from './staged.ts'
 
-/** Sums over the whole repository. `logicalBytes` is what the tips of all workspaces name, each counted in full. */
-export interface Counters {
-  blocks: number
-  storedBytes: number
-  logicalBytes: number
-  heads: number
-  workspaces: number
-}
-
 const STAGED_ROWS = 16_384
 const UNSYNCED_BYTES = 64 * 1024 * 1024
 const CHECKPOINT_ROW_BYTES = 4 * 1024 * 1024
-const NO_COUNTERS: Counters = { blocks: 0, storedBytes: 0, logicalBytes: 0, heads: 0, workspaces: 0 }
 
 interface ShelfDeps {
   readonly clock: Clock
@@ -67,6 +59,7 @@ export class Shelf {
   readonly #reserveBytes: number
   readonly #checkpointBytes: number
   #generation: number
+  #touched: Marks | null = null
   #failure: unknown = null
   #settling: Promise<void> = Promise.resolve()
   #next: Promise<void> | null = null
@@ -130,17 +123,27 @@ export class Shelf {
     return found.map((row) => (row === null ? null : rows.decodeLink(row)))
   }
 
-  /** How `checkClosure` sees a workspace. With `adopt`, whatever the packs have is linked to it on the way. */
-  view(
-    workspace: WorkspaceId,
-    options: { fresh?: ReadonlyMap<string, Uint8Array>; adopt?: boolean } = {}
-  ): ClosureView {
-    const { fresh, adopt = false } = options
+  /** How `checkClosure` sees a workspace: with these blocks at hand. */
+  view(workspace: WorkspaceId, fresh: ReadonlyMap<string, Uint8Array> = new Map()): ClosureView {
+    return this.#view(workspace, fresh, false)
+  }
+
+  /** The same, where whatever the packs have is linked to the workspace on the way, and whatever is missing is listed as damaged. */
+  adopting(workspace: WorkspaceId): ClosureView {
+    const missing = async (cid: CID): Promise<void> => {
+      this.damage.stageLack(workspace, cid)
+      this.#touched?.add(cid)
+      await this.#settleWhenFull()
+    }
+    return { ...this.#view(workspace, new Map(), true), missing }
+  }
+
+  #view(workspace: WorkspaceId, fresh: ReadonlyMap<string, Uint8Array>, adopt: boolean): ClosureView {
     // A conclusion drawn before a block was found damaged must not outlive that.
     const generation = this.#generation
     return {
       states: (cids) => this.#states(workspace, cids, generation, adopt),
-      load: async (cid) => fresh?.get(cid.toString()) ?? (await this.read(cid)),
+      load: async (cid) => fresh.get(cid.toString()) ?? (await this.read(cid)),
       closed: async (cid, counts) => {
         this.staged.stage(rows.linkKey(workspace, cid), rows.encodeLink({ closed: { generation, counts } }))
         await this.#settleWhenFull()
@@ -162,19 +165,21 @@ export class Shelf {
     const unlinked = await this.#unlinked(workspace, known)
     const link = ({ cid, bytes }: Block): void => this.#stageLink(workspace, cid, bytes.length, generation)
     const fresh = unique.filter((_, index) => locations[index] === null)
-    const hurt = await this.damage.among(fresh)
+    const hurt = await this.damage.among(unique)
+    const mended = new Set(hurt.filter(({ open }) => !open).map(({ cid }) => cid.toString()))
     if (fresh.length > 0) {
       await this.#refuseWithoutRoom(fresh)
       await this.append(fresh, (places) => {
         for (const [index, place] of places.entries()) this.stageBlock(fresh[index]?.cid, place)
         for (const block of fresh) link(block)
-        this.damage.stageMended(hurt)
+        this.damage.stageMended(fresh.flatMap(({ cid }) => (mended.has(cid.toString()) ? [cid] : [])))
       })
     }
     this.refuseFailed()
     for (const [index, block] of unique.entries()) {
       if (locations[index] !== null && unlinked.has(block.cid.toString())) link(block)
     }
+    await this.endDamage(known.filter((cid) => mended.has(cid.toString())))
     await this.#settleWhenFull()
     return hurt.filter(({ open }) => open).map(({ cid }) => cid)
   }
@@ -182,6 +187,24 @@ export class Shelf {
   async #unlinked(workspace: WorkspaceId, cids: readonly CID[]): Promise<Set<string>> {
     const links = cids.length === 0 ? [] : await this.links(workspace, cids)
     return new Set(cids.filter((_, index) => links[index] === null).map(String))
+  }
+
+  /** Those of these blocks that have a place count as damaged no more. */
+  async endDamage(cids: readonly CID[]): Promise<void> {
+    if (cids.length === 0) return
+    const generation = this.#generation
+    const locations = await this.locations(cids)
+    // One of them was found damaged again: what was read may not be true any more.
+    if (generation !== this.#generation) return await this.endDamage(cids)
+    this.damage.stageMended(cids.filter((_, index) => locations[index] !== null))
+  }
+
+  /** Adds every block that is placed or linked from now on, until the returned function is called. One at a time. */
+  watch(touched: Marks): () => void {
+    this.#touched = touched
+    return () => {
+      this.#touched = null
+    }
   }
 
   /** Appends blocks of whatever kind; `onWritten` stages what follows from them. */
@@ -200,6 +223,7 @@ export class Shelf {
       this.counters.storedBytes += location.length
     }
     this.staged.stage(key, rows.encodeLocation(location))
+    this.#touched?.add(cid)
   }
 
   /** The verified bytes of a block, whoever holds it. What is damaged is quarantined. */
@@ -336,6 +360,7 @@ export class Shelf {
     const leaf = { closed: { generation, counts: { blocks: 1, bytes } } }
     const link = cid.code === RAW_CODEC ? leaf : rows.HELD
     this.staged.stage(rows.linkKey(workspace, cid), rows.encodeLink(link))
+    this.#touched?.add(cid)
   }
 
   /** Null where the place cannot be read. */
@@ -351,14 +376,17 @@ export class Shelf {
   /** Forgets where a damaged block lies, and every conclusion about closures that may rest on it. */
   async #quarantine(cid: CID, location: Location): Promise<void> {
     const key = rows.blockKey(cid)
-    const row = await this.staged.get(key)
+    const [row = null, listed = null] = await this.staged.getMany([key, rows.damagedKey(cid)])
     if (row === null || !Buffer.from(rows.encodeLocation(location)).equals(row)) return
     this.#log.error({ cid: cid.toString(), ...location }, 'a block of the repository is damaged and set aside')
     this.#generation++
     this.counters.blocks--
     this.counters.storedBytes -= location.length
-    this.staged.unstage(key)
-    const put = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)] as const, ...this.damage.rowOf(cid)]
+    const damage = this.damage.rowOf(cid, listed)
+    // What is staged says the same at once, whatever said otherwise.
+    this.staged.remove(key)
+    for (const [name, value] of damage) this.staged.stage(name, value)
+    const put = [[rows.GENERATION_KEY, rows.encodeJson(this.#generation)] as const, ...damage]
     await this.staged.level.write({ put, remove: [key] }, { durable: true })
   }
 }

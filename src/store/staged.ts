@@ -32,12 +32,6 @@ export class StagedRows {
     return (this.#staged(key) ?? null) !== null
   }
 
-  /** Takes a staged row, or its removal, back. */
-  unstage(key: string): void {
-    this.#waiting.delete(key)
-    this.#leaving.delete(key)
-  }
-
   async get(key: string): Promise<Uint8Array | null> {
     const staged = this.#staged(key)
     return staged === undefined ? await this.level.get(key) : staged

@@ -57,18 +57,20 @@ export class Sweep {
     this.#coming.push(root)
   }
 
-  async run(): Promise<void> {
+  /** False where nobody knows all that the workspace needs: then nothing was taken. */
+  async run(): Promise<boolean> {
     // Whoever publishes without having told of it has ended after this, and all conclusions are in the index.
     await this.#inQueue(({ shelf }) => shelf.settle())
     if (!(await this.#markHeads())) {
       const { log } = this.#run.access.deps
       log.warn({ workspace: this.workspace }, 'a head lacks blocks, and so nothing of its workspace is given back')
-      return
+      return false
     }
     // No node may be taken for whole while something below it is taken away.
     const spare = await this.#eachPage((parts, page) => this.#open(parts, page))
     await this.#inQueue(({ shelf }) => shelf.settle())
     if (spare > 0) await this.#eachPage((parts, page, young) => this.#take(parts, page, young))
+    return true
   }
 
   /** False where a head lacks a node: nobody knows what lies below that, and so nothing may be taken. */

@@ -31,16 +31,21 @@ export interface Repair {
  */
 export async function repairDamage(deps: RepairDeps, signal: AbortSignal): Promise<Repair> {
   let repaired = 0
-  for (;;) {
-    const damage = await deps.repository.damaged()
-    const came = damage.length === 0 ? 0 : await repairAll(deps, damage, signal)
-    repaired += came
-    // The list is cut at its limit: there may be more.
-    if (came === 0) return { repaired, left: damage }
+  let damage = await deps.repository.damaged()
+  while (damage.length > 0) {
+    await repairAll(deps, damage, signal)
+    const left = await deps.repository.damaged()
+    const named = new Set(left.map(({ cid }) => cid.toString()))
+    const mended = damage.filter(({ cid }) => !named.has(cid.toString())).length
+    repaired += mended
+    damage = left
+    // The list is cut at its limit, and below a node that came others may be missing.
+    if (mended === 0) break
   }
+  return { repaired, left: damage }
 }
 
-async function repairAll(deps: RepairDeps, damage: readonly Damage[], signal: AbortSignal): Promise<number> {
+async function repairAll(deps: RepairDeps, damage: readonly Damage[], signal: AbortSignal): Promise<void> {
   const missing = new Map(damage.map(({ cid }) => [cid.toString(), cid]))
   const byWorkspace = new Map<WorkspaceId, CID[]>()
   for (const { cid, workspaces } of damage) {
@@ -54,7 +59,6 @@ async function repairAll(deps: RepairDeps, damage: readonly Damage[], signal: Ab
     }
   }
   await deps.repository.flush()
-  return damage.length - missing.size
 }
 
 async function askHolder(

@@ -1,6 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
+import { CID } from 'multiformats/cid'
+import { create as createDigest } from 'multiformats/hashes/digest'
 import { expect, test } from 'vitest'
-import type { Block } from '../../../src/core/blocks.ts'
+import { type Block, blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { WorkspaceId } from '../../../src/core/ids.ts'
 import type { Random } from '../../../src/core/random.ts'
@@ -10,6 +12,7 @@ import { openRepository } from '../../../src/store/main-repository.ts'
 import { memoryDisk } from '../../../src/store/memory-disk.ts'
 import { memoryIndex } from '../../../src/store/memory-index.ts'
 import type { IndexPlace } from '../../../src/store/open-repository.ts'
+import { packPath } from '../../../src/store/pack-files.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import { accept, depsOf, handClock, headAfter, readClosure, seeded, snapshot, workspace } from './support.ts'
 
@@ -138,6 +141,91 @@ async function race(seed: number): Promise<number> {
   await repository.close()
   return rewritten
 }
+
+/** Lets `during` run once, while a pack is being written anew. */
+function whileRewriting(disk: Disk, during: () => Promise<void>): Disk {
+  let begun = false
+  const sync = async (path: string): Promise<void> => {
+    await disk.sync(path)
+    if (begun || !path.endsWith('.new')) return
+    begun = true
+    await during()
+  }
+  return { ...disk, sync }
+}
+
+test('a head that comes while a pack is written anew is whole, however much was asked for meanwhile', async () => {
+  const clock = handClock()
+  const [A] = WORKSPACES as [WorkspaceId]
+  const spare = await snapshot({ spare: seeded(7).bytes(30_000) })
+  const disk = whileRewriting(memoryDisk(), async () => {
+    for (let from = 0; from < 1_001_000; from += 5000) await repository.missing(A, inventedNames(from, 5000))
+    await repository.publish(await headAfter(one, spare.root, { workspace: A }), spare.blocks, accept)
+  })
+  const repository = await openRepository(depsOf(disk, memoryIndex(), { clock, packBytes: 50_000 }))
+  await repository.keep(A, spare.blocks)
+  const first = await snapshot({ one: seeded(1).bytes(40_000) })
+  const one = await headAfter(null, first.root, { workspace: A })
+  await repository.publish(one, first.blocks, accept)
+  clock.pass(3 * HOUR)
+  await repository.gc({ policy: { ...POLICY, minutes: 9 }, full: true })
+  expect((await repository.tip(A))?.tip.sequence).toBe(2)
+  await readClosure(repository, A, spare.root)
+  await repository.close()
+})
+
+function inventedNames(from: number, count: number): CID[] {
+  return Array.from({ length: count }, (_, at) => {
+    const digest = new Uint8Array(32)
+    new DataView(digest.buffer).setUint32(0, from + at + 1)
+    new DataView(digest.buffer).setUint32(4, from + at + 1)
+    return CID.createV1(RAW_CODEC, createDigest(0x12, digest))
+  })
+}
+
+/** Lets `during` run once, while the gc looks for what is needed. */
+function whileSurveying(index: IndexPlace, during: () => Promise<void>): IndexPlace {
+  let begun = false
+  return {
+    ...index,
+    open: async () => {
+      const level = await index.open()
+      return {
+        ...level,
+        async *entries(range) {
+          if (range.prefix === 'b' && range.limit === 1000 && !begun) {
+            begun = true
+            await during()
+          }
+          yield* level.entries(range)
+        }
+      }
+    }
+  }
+}
+
+test('a block that is kept and found damaged while a gc looks for what is needed stays known as damaged', async () => {
+  const clock = handClock()
+  const disk = memoryDisk()
+  const [A] = WORKSPACES as [WorkspaceId]
+  const late = blockOf(RAW_CODEC, seeded(5).bytes(500))
+  let found: readonly string[] = []
+  const index = whileSurveying(memoryIndex(), async () => {
+    await repository.keep(A, [late])
+    await repository.flush()
+    disk.flip(packPath(1), Buffer.from(await disk.read(packPath(1), 0, 1_000_000)).indexOf(late.bytes))
+    expect(await repository.read(A, late.cid)).toBeNull()
+    found = (await repository.damaged()).map(({ cid }) => String(cid))
+  })
+  const repository = await openRepository(depsOf(disk, index, { clock }))
+  const { root, blocks } = await snapshot({ one: 'one' })
+  await repository.publish(await headAfter(null, root, { workspace: A }), blocks, accept)
+  clock.pass(3 * HOUR)
+  await repository.gc({ policy: POLICY })
+  expect(found).toEqual([String(late.cid)])
+  expect((await repository.damaged()).map(({ cid }) => String(cid))).toEqual(found)
+  await repository.close()
+})
 
 test('whatever comes between the steps of a gc: what was called held, or acknowledged, is there and whole', {
   timeout: 60_000

@@ -124,6 +124,33 @@ test('after a failed sync the log is refused until it goes on in a new pack, wit
   expect(await namesIn(await opened(inner))).toEqual(namesOf([kept, next]))
 })
 
+test('what is marked as whole is told from a torn end, without an index', async () => {
+  const disk = memoryDisk()
+  const packs = await opened(disk)
+  const blocks = [block(1, 100), block(2, 100), block(3, 100)]
+  for (const each of blocks) await append(packs, [each])
+  await packs.mark()
+  const { end } = packs
+  await packs.mark()
+  expect(packs.end).toEqual(end)
+  disk.flip(packPath(1), end.offset - 200)
+  expect((await namesIn(await opened(disk))).length).toBe(3)
+  expect(await disk.size(packPath(1))).toBe(end.offset)
+})
+
+test('without an index a damaged tail may be more than a torn write, and is kept aside however short it is', async () => {
+  const disk = memoryDisk()
+  const packs = await opened(disk)
+  const blocks = [block(1, 100), block(2, 100)]
+  await append(packs, blocks)
+  await packs.commit()
+  const { offset } = packs.end
+  disk.flip(packPath(1), offset - 10)
+  expect(await namesIn(await opened(disk))).toEqual(namesOf(blocks.slice(0, 1)))
+  const cut = (await disk.size(packPath(1))) ?? 0
+  expect(await disk.size(`${packPath(1)}.${cut}.torn`)).toBe(offset - cut)
+})
+
 test('a long damaged tail is kept aside before it is cut off', async () => {
   const disk = memoryDisk()
   const packs = await opened(disk, 100_000_000)

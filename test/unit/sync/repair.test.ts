@@ -88,6 +88,22 @@ test('an instance that sends something else than was asked for repairs nothing, 
   expect([repaired, left, repository.kept[0]]).toEqual([1, [], `${one.cid} for ${WORKSPACE}`])
 })
 
+test('a block that counts as damaged whatever is kept is asked for once, and told', async () => {
+  const coordinator = await hostOf(COORDINATOR, true)
+  const holder = await instance(coordinator, [one, two])
+  const repository = damaged([one, two])
+  const stubborn = {
+    ...repository,
+    damaged: async (): Promise<Damage[]> => [{ cid: one.cid, workspaces: [WORKSPACE] }, ...(await repository.damaged())]
+  }
+  await repository.keep(WORKSPACE, [one])
+  const holders = () => [holder.peerId]
+  const open = opener(coordinator)
+  const { repaired, left } = await repairDamage({ repository: stubborn, holders, open, log: silent }, signal)
+  expect([repaired, left.map(({ cid }) => String(cid))]).toEqual([1, [String(one.cid)]])
+  expect(repository.kept.filter((what) => what.startsWith(String(one.cid))).length).toBeLessThanOrEqual(3)
+})
+
 test('nothing is asked while nothing is damaged, and no more once the signal says so', async () => {
   const open = async (): Promise<BlockExchange> => {
     throw new Error('nobody is asked')
