@@ -198,7 +198,7 @@ export class ResidentWorkspace {
       role: 'home',
       ownership,
       head: base,
-      receipt,
+      receipt: null,
       keptUntilMs: null,
       suspect: false,
       restoring: false
@@ -241,7 +241,7 @@ export class ResidentWorkspace {
       {
         ...this.#deps,
         worktree: premises.worktree,
-        onPublished: (head) => this.#save({ head, receipt: null }),
+        onPublished: (head) => this.#save({ head }),
         onFenced: (error) => {
           log.warn({ workspace, error: error.message }, 'another home took over')
           if (this.#home !== null) this.#home.fenced = true
@@ -331,8 +331,9 @@ export class ResidentWorkspace {
 
   async follow(ownership: SignedOwnership): Promise<void> {
     if (this.#standby !== null) return this.#save({ ownership })
+    const own = this.#record.role === 'standby' ? this.#record.receipt : null
     await this.#quit()
-    await this.#save({ role: 'standby', ownership, keptUntilMs: null, restoring: false })
+    await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect: false, restoring: false })
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
@@ -353,7 +354,7 @@ export class ResidentWorkspace {
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
-      await this.#save({ role: 'kept', ownership, keptUntilMs, restoring: false })
+      await this.#save({ role: 'kept', ownership, receipt: null, keptUntilMs, suspect: false, restoring: false })
       return 'kept'
     }
     if (this.#record.role === 'kept') return 'kept'

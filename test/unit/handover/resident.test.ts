@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { seal } from '../../../src/core/envelope.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
-import type { ServiceName, UserId } from '../../../src/core/ids.ts'
+import type { PeerIdText, ServiceName, UserId } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
@@ -500,6 +500,81 @@ describe('a home that was taken over', () => {
     expect(await again.order('follow', { standbys: [ALPHA.peerId] })).toBe('done')
     await until(async () => String(await readdir(at.folder)) === 'a.txt')
     expect(await at.near.repository.diverged(WORKSPACE)).toHaveLength(1)
+  })
+})
+
+describe('a home that comes back as a standby, at the head that it had as its base', () => {
+  /** A home that took over from another one, and has published nothing yet. */
+  async function takenOver(): Promise<{ at: Place; old: SignedHead; base: SignedHead }> {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'acknowledged')
+    await nextEpoch(at.near, BETA)
+    await at.order('follow')
+    await until(() => at.near.held.length > 0)
+    await nextEpoch(at.near, ALPHA)
+    expect(await at.order('assume')).toBe('done')
+    return { at, old, base: await newestHead(at) }
+  }
+
+  /** Makes the repository take no head. Resolves once one was offered to it. */
+  function takesNone(at: Place): Promise<void> {
+    const offered = Promise.withResolvers<void>()
+    at.near.before = async () => {
+      offered.resolve()
+      throw new NodeDaemonError('OUT_OF_REACH', 'away')
+    }
+    return offered.promise
+  }
+
+  const textIn = (at: Place): Promise<string> => readFile(join(at.folder, 'a.txt'), 'utf8')
+
+  /** Follows, and says what was on the disk when it told the repository that it holds the base. */
+  async function followed(at: Place, base: SignedHead, standbys: readonly PeerIdText[]): Promise<string> {
+    const told = Promise.withResolvers<string>()
+    at.near.onHolding = async (receipt) => {
+      if (receipt.value.head.equals(base.cid)) told.resolve(await textIn(at))
+    }
+    expect(await at.order('follow', { standbys: [...standbys] })).toBe('done')
+    return told.promise
+  }
+
+  test('does not hold what a restore that was cut has left, whoever was the home meanwhile', async () => {
+    for (const released of [true, false]) {
+      const { at, old, base } = await takenOver()
+      const offered = takesNone(at)
+      const going = goBack(at, old)
+      await offered
+      const again = await at.restarted()
+      expect(await going).not.toBe('proven')
+      expect(await textIn(again)).toBe('old')
+      at.near.before = async () => undefined
+      await nextEpoch(again.near, BETA)
+      if (released) await again.order('release')
+      expect(await followed(again, base, [ALPHA.peerId])).toBe('acknowledged')
+      await nextEpoch(again.near, ALPHA)
+      await again.order('assume')
+      expect(await textIn(again)).toBe('acknowledged')
+      await again.resident.flush(20_000)
+      expect((await newestHead(again)).value.root.equals(base.value.root)).toBe(true)
+    }
+  })
+
+  test('does not hold what it was never acknowledged', async () => {
+    for (const released of [true, false]) {
+      const { at, base } = await takenOver()
+      const offered = takesNone(at)
+      const saving = at.save('a.txt', 'in no head')
+      await offered
+      await nextEpoch(at.near, BETA)
+      at.near.before = async () => undefined
+      if (released) await at.order('release')
+      expect(await followed(at, base, [ALPHA.peerId])).toBe('acknowledged')
+      expect(await saving).toBe('CLOSED')
+      expect(await at.near.repository.diverged(WORKSPACE)).toHaveLength(1)
+    }
   })
 })
 

@@ -58,6 +58,7 @@ export interface NearRepository extends RemoteRepository {
   before: (head: SignedHead) => Promise<void>
   after: (head: SignedHead) => Promise<void>
   beforeWant: () => Promise<void>
+  onHolding: (receipt: Signed<Receipt>) => Promise<void>
 }
 
 export function nearRepository(repository: MainRepository, ownership: Ownership): NearRepository {
@@ -72,6 +73,7 @@ export function nearRepository(repository: MainRepository, ownership: Ownership)
     before: async () => undefined,
     after: async () => undefined,
     beforeWant: async () => undefined,
+    onHolding: async () => undefined,
     async publish(head, inline) {
       near.published.push({ head, inline })
       await near.before(head)
@@ -86,7 +88,10 @@ export function nearRepository(repository: MainRepository, ownership: Ownership)
     tip: async (workspace) => (await repository.tip(workspace))?.head ?? null,
     follow: async (workspace) => (await repository.tip(workspace))?.head ?? null,
     unfollow: async () => undefined,
-    holding: async (signed) => void near.held.push(signed),
+    async holding(signed) {
+      near.held.push(signed)
+      await near.onHolding(signed)
+    },
     async blocks(workspace) {
       near.exchanges++
       return {
