@@ -204,6 +204,20 @@ describe('a home that goes back', () => {
     expect(await at.save('c.txt', 'c')).toBe('saved')
   })
 
+  test('of a frozen home that is refused leaves it frozen, until the next one is done', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'new')
+    await at.freeze()
+    expect(await goBack(at, old, old)).toBe('CONFLICT')
+    expect(entered(at, 1)).toBe('NOT_HOME')
+    expect(await goBack(at, old)).toBe('proven')
+    expect(entered(at, 1)).toBe('entered')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('old')
+  })
+
   test('is as it was where the old files cannot be had', async () => {
     const at = await fresh()
     await at.order('assume')
