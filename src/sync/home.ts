@@ -340,7 +340,7 @@ export class HomeSync {
   async #reach(signal: AbortSignal): Promise<void> {
     await reachMeasuring(this.#deps, signal, {
       count: () => (this.#dirty === 'all' ? Number.POSITIVE_INFINITY : this.#dirty.size),
-      measure: () => this.#measure(this.#dirty === 'all' ? 'all' : { paths: this.#dirty }, signal)
+      measure: (away) => this.#measure(this.#dirty === 'all' ? 'all' : { paths: this.#dirty }, away)
     })
   }
 
