@@ -78,7 +78,7 @@ export class ResidentWorkspace {
   async lookAgain(): Promise<void> {
     const home = this.#home
     if (home?.takesRequests !== true || !home.sync.isAtRest) return
-    await home.sync.published('all')
+    await home.sync.lookAgain()
   }
 
   usage(): Omit<Usage, 'workspace'> {

@@ -20,6 +20,7 @@ import { memoryIndex } from '../../../src/store/memory-index.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 
 export const WORKSPACE = '0123456789abcdef0123456789abcdef' as WorkspaceId
@@ -127,7 +128,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** A workspace's directory, empty, made. */
-export async function emptyTree(): Promise<{ folder: string; worktree: Worktree }> {
+export async function emptyTree(reader = inlineReader()): Promise<{ folder: string; worktree: Worktree }> {
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   await mkdir(folder)
@@ -137,7 +138,8 @@ export async function emptyTree(): Promise<{ folder: string; worktree: Worktree 
     index: memoryKeyValue(),
     clock: systemClock(),
     random: systemRandom(),
-    log: silent
+    log: silent,
+    reader
   })
   return { folder, worktree }
 }
