@@ -8,7 +8,7 @@ import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
 import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
-import { handInDiverged } from './hand-in.ts'
+import { handInDiverged, readAgain } from './hand-in.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
@@ -354,9 +354,13 @@ export class ResidentWorkspace {
   }
 
   async #handInDiverged(place: 'after' | 'beside'): Promise<void> {
-    // All that was acknowledged was published before the files began to be replaced: what is there is nobody's work.
-    if (this.#record.restoring) return
     const { worktree } = await this.#premises()
+    const { restoring, suspect } = this.#record
+    if (restoring) {
+      // All that was acknowledged was published before the files began to be replaced: what is there is nobody's work.
+      if (suspect) await readAgain(worktree, this.#ending.signal)
+      return
+    }
     await handInDiverged({ ...this.#deps, worktree }, this.#record, place, this.#ending.signal)
   }
 

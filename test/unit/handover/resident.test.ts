@@ -1,5 +1,5 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { seal } from '../../../src/core/envelope.ts'
@@ -13,6 +13,7 @@ import { type Ownership, ownershipRecord, type SignedHead, type SignedOwnership 
 import { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Order } from '../../../src/wire/control.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import { manualClock } from '../../tools/clock.ts'
@@ -35,6 +36,8 @@ interface Place {
   readonly folder: string
   readonly resident: Resident
   readonly leased: { valid: boolean }
+  /** Names of the files that were read since it was opened. */
+  readonly read: readonly string[]
   /** What the coordinator says: the record of the epoch that the repository knows. */
   own(changes?: Partial<Ownership>, signer?: Identity): Promise<SignedOwnership>
   order(kind: Exclude<Order['kind'], 'freeze' | 'restore'>, changes?: Partial<Ownership>): Promise<string>
@@ -69,13 +72,22 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
   const { near, identity, base, state, index, number } = shared
   const folder = join(base, 'files')
   const clock = systemClock()
+  const reader = inlineReader()
+  const read: string[] = []
   const worktree = new Worktree({
     folder,
     staging: join(base, 'staging'),
     index,
     clock,
     random: systemRandom(),
-    log: silent
+    log: silent,
+    reader: {
+      ...reader,
+      read(request, take, options) {
+        read.push(basename(request.path))
+        return reader.read(request, take, options)
+      }
+    }
   })
   const premises: Premises = {
     worktree,
@@ -128,6 +140,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     folder,
     resident,
     leased,
+    read,
     own,
     order,
     freeze: () => resident.order({ kind: 'freeze', workspace: WORKSPACE }).then(() => 'done', codeOf),
@@ -284,6 +297,29 @@ describe('a home that goes back', () => {
     expect((await newestHead(again)).cid.equals(newest.cid)).toBe(true)
     expect(await again.near.repository.diverged(WORKSPACE)).toEqual([])
   })
+})
+
+test('a restore that a power loss has cut: every file is read again, whatever it looks like', async () => {
+  const at = await fresh()
+  await at.order('assume')
+  await at.save('same.txt', 'the same')
+  await at.save('a.txt', 'old')
+  const old = await newestHead(at)
+  await at.save('a.txt', 'new')
+  let offered = 0
+  at.near.before = async () => {
+    offered++
+    throw new NodeDaemonError('OUT_OF_REACH', 'away')
+  }
+  const going = goBack(at, old)
+  await until(() => offered > 0)
+  await at.resident.close()
+  await going
+  at.near.before = async () => undefined
+  const again = await at.restarted({ filesTrusted: false })
+  expect(await again.order('assume')).toBe('done')
+  expect(again.read).toContain('same.txt')
+  expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('new')
 })
 
 async function countOf(at: Place, names: readonly string[], start: string): Promise<number> {
