@@ -151,8 +151,8 @@ export interface RepositoryUpkeep {
 
 /** The retained moments of a workspace. Each throws `NOT_FOUND` where there is no such moment, or nothing at the path. */
 export interface WorkspacePast {
-  /** Newest first, those that diverged among them. */
-  history(workspace: string, limit: number): Answer<readonly HeadView[]>
+  /** Newest first, those that diverged among them. Paths of users stand in it for an admin alone. */
+  history(caller: Caller, workspace: string, limit: number): Answer<readonly HeadView[]>
   snapshot(workspace: string, at: SnapshotAt): Answer<SnapshotView>
   /** What stood at the path, as a CAR with one root. */
   export(caller: Caller, workspace: string, at: SnapshotAt): AsyncIterable<Uint8Array>

@@ -198,7 +198,8 @@ export const headView = z.object({
   writerName: text,
   files: count,
   bytes,
-  unsettled: z.array(text).describe('paths that could not be taken exactly'),
+  unsettledCount: count.describe('paths that could not be taken exactly'),
+  unsettled: z.array(text).describe('those paths; for admins only, as all that tells what users have'),
   diverged: z.boolean().describe('kept beside the history: it came too late to be part of it')
 })
 export type HeadView = View<typeof headView>

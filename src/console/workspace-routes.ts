@@ -45,7 +45,7 @@ export const WORKSPACE_ROUTES: readonly Route<CoordinatorService>[] = [
       input: input.historyRange,
       output: z.array(view.headView)
     },
-    (service, call) => service.past.history(call.target, call.input.limit)
+    (service, call) => service.past.history(call.caller, call.target, call.input.limit)
   ),
   json(
     'GET',

@@ -6,19 +6,20 @@ import { loadNode } from '../content/file.ts'
 import type { Entry } from '../content/folder.ts'
 import { entryAt } from '../content/replace.ts'
 import type { Clock } from '../core/clock.ts'
-import { NodeDaemonError } from '../core/errors.ts'
+import { codeOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { SignedHead } from '../core/records.ts'
 import type { Director } from '../handover/director.ts'
 import type { Instances, Quieting } from '../handover/neighbours.ts'
 import { restoreInPlace } from '../handover/restore.ts'
-import type { Audit } from '../membership/audit.ts'
+import type { Audit, Decision } from '../membership/audit.ts'
 import { carOf } from '../store/car-export.ts'
 import type { HistoryRange, MainRepository } from '../store/repository.ts'
 import { chooseHead, type Moment, tooMuchSaid } from './choose-head.ts'
 import { withProgress } from './progress.ts'
 import { time } from './views.ts'
 
+/** A restore that has not begun by then, as others change the workspace, is given up. */
 const RESTORE_DEADLINE_MS = 15 * 60_000
 /** How many heads are looked through for a moment, at once and in all. */
 const LOOKED_AT_ONCE = 256
@@ -53,12 +54,13 @@ export class LiveWorkspacePast implements WorkspacePast {
     this.#deps = deps
   }
 
-  async history(text: string, limit: number): Promise<HeadView[]> {
+  async history({ role }: Caller, text: string, limit: number): Promise<HeadView[]> {
     const { repository, resolve } = this.#deps
     const workspace = resolve(text)
     const views = (await repository.history(workspace, { limit })).map((head) => this.#headView(head, false))
     const diverged = (await repository.diverged(workspace)).map((head) => this.#headView(head, true))
-    return [...views, ...diverged].sort((a, b) => b.sequence - a.sequence || Number(a.diverged) - Number(b.diverged))
+    const all = role === 'admin' ? [...views, ...diverged] : [...views, ...diverged].map(withoutPaths)
+    return all.sort((a, b) => b.sequence - a.sequence || Number(a.diverged) - Number(b.diverged))
   }
 
   async snapshot(text: string, at: SnapshotAt): Promise<SnapshotView> {
@@ -87,10 +89,16 @@ export class LiveWorkspacePast implements WorkspacePast {
     const { workspace, head, path } = await this.#find(text, at)
     const signal = AbortSignal.timeout(RESTORE_DEADLINE_MS)
     yield* withProgress(clock, { state: 'working' as const }, async () => {
-      const { before, after, pauseMs } = await restoreInPlace(this.#deps, head, path, { idle, signal })
-      const cids = { from: head.cid.toString(), before: before.cid.toString(), after: after.cid.toString() }
-      const details = { ...cids, path: path.join('/') }
-      await audit({ actor, action: 'workspace.restore', target: workspace, details })
+      const wish = { from: head.cid.toString(), path: path.join('/') }
+      const note = (action: string, details: Decision['details']): Promise<void> =>
+        audit({ actor, action, target: workspace, details })
+      const restored = await restoreInPlace(this.#deps, head, path, { idle, signal }).catch(async (error: unknown) => {
+        // Requests were held, and the home may have gone back all the same.
+        await note('workspace.restore.failed', { ...wish, error: codeOf(error) })
+        throw error
+      })
+      const { before, after, pauseMs } = restored
+      await note('workspace.restore', { ...wish, before: before.cid.toString(), after: after.cid.toString() })
       return {
         state: 'done' as const,
         workspace,
@@ -180,11 +188,14 @@ export class LiveWorkspacePast implements WorkspacePast {
       writerName: this.#deps.instances.nameOf(signer as PeerIdText),
       files: value.files,
       bytes: value.bytes,
+      unsettledCount: value.unsettled.length,
       unsettled: value.unsettled,
       diverged
     }
   }
 }
+
+const withoutPaths = (view: HeadView): HeadView => ({ ...view, unsettled: [] })
 
 function cidOrNull(text: string): CID | null {
   try {

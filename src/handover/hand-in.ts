@@ -54,3 +54,9 @@ export async function handInDiverged(
     await sender.close()
   }
 }
+
+/** Reads all files: after a power loss one may look as it did and hold something else. */
+export async function readAgain(worktree: Worktree, signal: AbortSignal): Promise<void> {
+  const snapshot = await worktree.snapshot('all', () => undefined, { signal, forget: true })
+  await snapshot.commit()
+}

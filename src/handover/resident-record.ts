@@ -16,7 +16,7 @@ export interface ResidentRecord {
   readonly ownership: SignedOwnership
   /** The newest head that is on this disk, or was published from it. */
   readonly head: SignedHead | null
-  /** This instance's own receipt for that head, where it applied it. */
+  /** A standby's own receipt for that head. Nobody else has one: where a home served, others have written into the files. */
   readonly receipt: Signed<Receipt> | null
   /** Unix time until which the files of a workspace that was handed over stay. */
   readonly keptUntilMs: number | null

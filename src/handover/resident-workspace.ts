@@ -1,40 +1,23 @@
 import type { CID } from 'multiformats/cid'
-import { type Instant, sleep, withTimeout } from '../core/clock.ts'
+import type { Instant } from '../core/clock.ts'
 import type { Signed } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
-import { HomeSync } from '../sync/home.ts'
 import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
-import type { FolderWatch } from '../worktree/watch.ts'
-import { handInDiverged } from './hand-in.ts'
+import { handInDiverged, readAgain } from './hand-in.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
-
-/** How long a freeze waits for requests in flight. */
-const IN_FLIGHT_MS = 5000
-const IN_FLIGHT_POLL_MS = 10
-/** How long a freeze waits for the last snapshot where hooks run around it: users wait meanwhile, and the coordinator only so long. */
-const LAST_ROUND_MS = 9000
+import { ServingHome } from './serving-home.ts'
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
   /** Durable on return. */
   readonly save: (record: ResidentRecord) => Promise<void>
   readonly forget: () => Promise<void>
-}
-
-interface Home {
-  readonly premises: Premises
-  readonly sync: HomeSync
-  readonly watch: FolderWatch
-  readonly hasHooks: boolean
-  inFlight: number
-  frozen: boolean
-  fenced: boolean
 }
 
 /** One workspace on this instance: its role, and what runs for it. Its methods are called one at a time. */
@@ -44,7 +27,7 @@ export class ResidentWorkspace {
   readonly #ending = new AbortController()
   readonly #saves = new Mutex()
   #record: ResidentRecord
-  #home: Home | null = null
+  #home: ServingHome | null = null
   #idleSince: Instant
   #standby: StandbySync | null = null
 
@@ -63,13 +46,9 @@ export class ResidentWorkspace {
   enter(epoch: number): { readonly premises: Premises; readonly leave: () => void } {
     const home = this.#home
     const current = this.#record.ownership.value.epoch
-    if (home === null || home.frozen || home.fenced || epoch !== current) throw notHome(this.#deps.workspace)
-    home.inFlight++
+    if (home?.takesRequests !== true || epoch !== current) throw notHome(this.#deps.workspace)
     // Of the home that it entered: a later epoch counts its own requests.
-    const leave = (): void => {
-      home.inFlight--
-    }
-    return { premises: home.premises, leave }
+    return { premises: home.premises, leave: home.enter() }
   }
 
   published(paths: readonly string[]): Promise<void> {
@@ -87,10 +66,7 @@ export class ResidentWorkspace {
 
   /** Everything that was changed before the call is durable in the repository on return. */
   async flush(): Promise<void> {
-    const { sync, watch } = this.#serving()
-    await watch.barrier()
-    sync.changed(watch.take())
-    await sync.flush()
+    await this.#serving().flush()
   }
 
   /** Why a newer snapshot is postponed; null where none is. */
@@ -101,8 +77,8 @@ export class ResidentWorkspace {
   /** Looks at all files, where it serves and nothing is being published. Resolves once what was found is durable in the repository. */
   async lookAgain(): Promise<void> {
     const home = this.#home
-    if (home === null || home.frozen || home.fenced || !home.sync.isAtRest) return
-    await home.sync.published('all')
+    if (home?.takesRequests !== true || !home.sync.isAtRest) return
+    await home.sync.lookAgain()
   }
 
   usage(): Omit<Usage, 'workspace'> {
@@ -198,7 +174,7 @@ export class ResidentWorkspace {
       role: 'home',
       ownership,
       head: base,
-      receipt,
+      receipt: null,
       keptUntilMs: null,
       suspect: false,
       restoring: false
@@ -229,33 +205,9 @@ export class ResidentWorkspace {
   }
 
   async #serve(tip: SignedHead | null, frozen = false): Promise<void> {
-    const premises = await this.#premises()
-    const { workspace, log } = this.#deps
-    const { epoch, service } = this.#record.ownership.value
-    const hooks = this.#deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
-    const caughtUp = async (): Promise<void> => {
-      await watch.barrier()
-      sync.changed(watch.take())
-    }
-    const sync = new HomeSync(
-      {
-        ...this.#deps,
-        worktree: premises.worktree,
-        onPublished: (head) => this.#save({ head, receipt: null }),
-        onFenced: (error) => {
-          log.warn({ workspace, error: error.message }, 'another home took over')
-          if (this.#home !== null) this.#home.fenced = true
-        },
-        hooks: hooks === null ? null : { ...hooks, caughtUp }
-      },
-      { workspace, epoch, tip }
-    )
-    const watch = await premises.watch(() => sync.changed(watch.take()))
-    const hasHooks = hooks !== null
-    this.#home = { premises, sync, watch, hasHooks, inFlight: 0, frozen, fenced: false }
-    sync.start()
-    // What was changed while nobody watched.
-    sync.changed('all')
+    const { ownership } = this.#record
+    const onPublished = (head: SignedHead): Promise<void> => this.#save({ head })
+    this.#home = await ServingHome.open(this.#deps, { ownership, tip, frozen, onPublished })
   }
 
   /**
@@ -263,51 +215,52 @@ export class ResidentWorkspace {
    * Requests are refused from here until `thaw`, or until this fails: what a failed `before-snapshot` says is thrown.
    */
   async freeze(): Promise<void> {
-    const home = this.#serving()
-    home.frozen = true
-    try {
-      await withTimeout(this.#deps.clock, IN_FLIGHT_MS, 'ending the requests in flight', async (signal) => {
-        while (home.inFlight > 0) await sleep(this.#deps.clock, IN_FLIGHT_POLL_MS, signal)
-      })
-      await (home.hasHooks ? this.#lastRound() : this.flush())
-    } catch (error) {
-      home.frozen = false
-      throw error
-    }
-  }
-
-  async #lastRound(): Promise<void> {
-    const what = 'before-snapshot and publishing the last snapshot'
-    await withTimeout(this.#deps.clock, LAST_ROUND_MS, what, () => this.flush())
+    await this.#serving().freeze()
   }
 
   /**
-   * Makes the workspace equal to a tree of the repository, publishes that as the next head, and serves on. What was
-   * changed before is published first. Broken off at any moment, what is served next is the newest head.
+   * Makes the workspace equal to a tree of the repository, publishes that as the next head, and serves on. Where it is
+   * not frozen yet, what was changed before is published first. Broken off at any moment, what is served next is the
+   * newest head.
    *
    * @returns its receipt for the new head; null where something else was changed at the same time
-   * @throws NodeDaemonError `CONFLICT` the newest head is not `base`; what it throws otherwise leaves the files as they were
+   * @throws NodeDaemonError `CONFLICT` the newest head is not `base`: it stays as frozen as it was; what it throws
+   *   otherwise leaves the files as they were
    */
   async restore(root: CID, base: CID): Promise<Signed<Receipt> | null> {
-    await this.freeze()
     const home = this.#serving()
+    const wasFrozen = home.frozen
+    if (!wasFrozen) await home.freeze()
     const { tip } = home.sync
     if (tip?.cid.equals(base) !== true) {
-      home.frozen = false
-      throw new NodeDaemonError('CONFLICT', `the newest head of ${this.#deps.workspace} is not the one that was named`)
+      home.frozen = wasFrozen
+      throw this.#isNot(base)
     }
     // Durable before the first file is touched; from here on nothing is published until all are replaced.
     await this.#save({ restoring: true })
     await this.close()
+    const last = home.sync.tip
+    if (last !== tip) {
+      await this.#serveAgain(last, wasFrozen)
+      throw this.#isNot(base)
+    }
     try {
       return await this.#replaceFiles(root, tip)
     } catch (error) {
       await this.close()
       await this.#apply(tip)
-      await this.#save({ restoring: false })
-      await this.#serve(tip)
+      await this.#serveAgain(tip)
       throw error
     }
+  }
+
+  #isNot(base: CID): NodeDaemonError {
+    return new NodeDaemonError('CONFLICT', `the newest head of ${this.#deps.workspace} is not ${base}`)
+  }
+
+  async #serveAgain(tip: SignedHead | null, frozen = false): Promise<void> {
+    await this.#save({ restoring: false })
+    await this.#serve(tip, frozen)
   }
 
   async #replaceFiles(root: CID, tip: SignedHead): Promise<Signed<Receipt> | null> {
@@ -331,8 +284,9 @@ export class ResidentWorkspace {
 
   async follow(ownership: SignedOwnership): Promise<void> {
     if (this.#standby !== null) return this.#save({ ownership })
+    const own = this.#record.role === 'standby' ? this.#record.receipt : null
     await this.#quit()
-    await this.#save({ role: 'standby', ownership, keptUntilMs: null, restoring: false })
+    await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect: false, restoring: false })
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
@@ -353,7 +307,7 @@ export class ResidentWorkspace {
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
-      await this.#save({ role: 'kept', ownership, keptUntilMs, restoring: false })
+      await this.#save({ role: 'kept', ownership, receipt: null, keptUntilMs, suspect: false, restoring: false })
       return 'kept'
     }
     if (this.#record.role === 'kept') return 'kept'
@@ -388,8 +342,7 @@ export class ResidentWorkspace {
     if (home !== null) this.#idleSince = this.#deps.clock.now()
     this.#home = null
     this.#standby = null
-    home?.watch.close()
-    await home?.sync.stop()
+    await home?.close()
     await standby?.stop()
   }
 
@@ -401,13 +354,17 @@ export class ResidentWorkspace {
   }
 
   async #handInDiverged(place: 'after' | 'beside'): Promise<void> {
-    // All that was acknowledged was published before the files began to be replaced: what is there is nobody's work.
-    if (this.#record.restoring) return
     const { worktree } = await this.#premises()
+    const { restoring, suspect } = this.#record
+    if (restoring) {
+      // All that was acknowledged was published before the files began to be replaced: what is there is nobody's work.
+      if (suspect) await readAgain(worktree, this.#ending.signal)
+      return
+    }
     await handInDiverged({ ...this.#deps, worktree }, this.#record, place, this.#ending.signal)
   }
 
-  #serving(): Home {
+  #serving(): ServingHome {
     if (this.#home === null) throw notHome(this.#deps.workspace)
     return this.#home
   }

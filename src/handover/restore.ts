@@ -1,7 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { replaceAt } from '../content/replace.ts'
 import type { Block } from '../core/blocks.ts'
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Instant } from '../core/clock.ts'
 import { open } from '../core/envelope.ts'
 import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
@@ -11,8 +11,8 @@ import { receiptProblem } from './certificate.ts'
 import type { Director } from './director.ts'
 import type { Instances, Quieting } from './neighbours.ts'
 
-/** The longest that a home may take to replace the files and publish them. */
-const RESTORE_MS = 10 * 60_000
+/** The longest that requests are held for it, however often it is tried. */
+const HELD_MS = 10 * 60_000
 /** Somebody may write past the front door: then the tree is made anew for the newest head. */
 const ATTEMPTS_MAX = 5
 
@@ -49,11 +49,14 @@ export async function restoreInPlace(
   const { clock, repository } = deps
   const heldAt = clock.now()
   return deps.director.whileHeld(workspace, options, async (home) => {
+    const until = clock.now() + HELD_MS
+    // Once: where hooks write something new around each last snapshot, to freeze again is to have another newest head.
+    await deps.instances.order(home, { kind: 'freeze', workspace }, HELD_MS)
     for (let attempt = 1; ; attempt++) {
       const before = await newest(repository, from)
       const root = path.length === 0 ? from.value.root : await edited(repository, before, from, path)
       try {
-        const after = await order(deps, home, before, root)
+        const after = await order(deps, home, { base: before, root, until })
         return { before, after, pauseMs: clock.now() - heldAt }
       } catch (error) {
         if (!hasCode(error, 'CONFLICT') || attempt >= ATTEMPTS_MAX) throw error
@@ -91,9 +94,15 @@ async function edited(
 }
 
 /** The head that the home published with this root, as its receipt proves; the newest one where it gave none. */
-async function order(deps: RestoreDeps, home: PeerIdText, base: SignedHead, root: CID): Promise<SignedHead> {
+async function order(
+  deps: RestoreDeps,
+  home: PeerIdText,
+  { base, root, until }: { readonly base: SignedHead; readonly root: CID; readonly until: Instant }
+): Promise<SignedHead> {
   const { workspace } = base.value
-  const answer = await deps.instances.order(home, { kind: 'restore', workspace, root, base: base.cid }, RESTORE_MS)
+  const leftMs = until - deps.clock.now()
+  if (leftMs <= 0) throw new NodeDaemonError('TIMED_OUT', `going back took longer than ${HELD_MS} ms`)
+  const answer = await deps.instances.order(home, { kind: 'restore', workspace, root, base: base.cid }, leftMs)
   if (answer.length === 0) return await newest(deps.repository, base)
   const receipt = await open(receiptRecord, answer, home)
   const head = await deps.repository.head(receipt.value.head)

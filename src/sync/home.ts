@@ -1,48 +1,28 @@
 import type { Block } from '../core/blocks.ts'
-import { aborted, type Clock, type Instant, sleep } from '../core/clock.ts'
-import { seal } from '../core/envelope.ts'
+import { aborted, type Instant, sleep } from '../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
-import type { Logger } from '../core/log.ts'
-import { headRecord, type SignedHead } from '../core/records.ts'
-import type { Snapshot, Worktree } from '../worktree/worktree.ts'
+import type { SignedHead } from '../core/records.ts'
+import type { Snapshot } from '../worktree/worktree.ts'
 import { BlockSender } from './block-sender.ts'
+import type { HomeSyncDeps, Unsynced } from './home-deps.ts'
+import { GivenUp, Look } from './look.ts'
+import { type HomeTip, ownNewerTip, sealNextHead } from './next-head.ts'
 import { reachMeasuring } from './reach.ts'
-import type { RemoteRepository } from './repository-client.ts'
-import { HookRounds, type HookRoundsDeps } from './snapshot-hooks.ts'
+import { HookRounds } from './snapshot-hooks.ts'
 import { answer, type Waiter } from './waiters.ts'
 
 /** How long watched changes may gather before a snapshot, when nobody waits for it. */
 const GATHER_MS = 150
 const RETRY_MS = 500
 
-export interface HomeSyncDeps {
-  readonly worktree: Worktree
-  /** The repository as soon as it is within reach. Rejects only by the signal. */
-  readonly remote: (signal: AbortSignal) => Promise<RemoteRepository>
-  readonly identity: Identity
-  readonly clock: Clock
-  readonly log: Logger
-  /** A head was accepted: remembered durably before anything that depends on it. */
-  readonly onPublished: (head: SignedHead) => Promise<void>
-  /** The repository refuses this home's heads for good: another one took over. */
-  readonly onFenced: (error: NodeDaemonError) => void
-  /** What runs around each snapshot; null: nothing does. */
-  readonly hooks: Pick<HookRoundsDeps, 'hooks' | 'intervalMs' | 'caughtUp'> | null
-}
-
-/** What has not been proven durable elsewhere: the loss window. */
-export interface Unsynced {
-  readonly bytes: number
-  readonly ageMs: number
-}
-
 /** What a snapshot takes with it: put back where it fails. */
 interface Taken {
   dirty: ReadonlySet<string> | 'all'
   since: Instant | null
   waiters: Waiter[]
+  /** Everything is looked at also for this one. */
+  look: Look | null
 }
 
 interface Attempt {
@@ -65,6 +45,7 @@ export class HomeSync {
   #dirty: Set<string> | 'all' = new Set()
   #dirtySince: Instant | null = null
   #waiters: Waiter[] = []
+  #look: Look | null = null
   #attempt: Attempt | null = null
   #forget = false
   #inFlightBytes = 0
@@ -95,6 +76,10 @@ export class HomeSync {
 
   get tip(): SignedHead | null {
     return this.#tip
+  }
+
+  get #place(): HomeTip {
+    return { workspace: this.#workspace, epoch: this.#epoch, tip: this.#tip }
   }
 
   /** Why the next snapshot is postponed: a `before-snapshot` failed. */
@@ -151,13 +136,29 @@ export class HomeSync {
   #nextHead(paths: readonly string[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#waiters.push({ paths, resolve, reject })
+      this.#look?.giveWay()
       this.#wake()
     })
   }
 
+  /**
+   * Looks at all files, of which nothing says that they changed, and publishes what it finds. It is given up as soon as
+   * somebody waits for a head, and begun anew after that one.
+   *
+   * @throws NodeDaemonError as `published`; `BUSY` it was given up five times
+   */
+  async lookAgain(): Promise<void> {
+    this.#refuseWhenOver()
+    if (this.postponed !== null) throw this.postponed
+    const look = this.#look ?? new Look()
+    this.#look = look
+    this.#wake()
+    await look.ended
+  }
+
   /** Nothing is being published, and nothing waits for it. */
   get isAtRest(): boolean {
-    return this.#isClean && this.#waiters.length === 0 && this.#inFlightSince === null
+    return this.#isClean && this.#waiters.length === 0 && this.#inFlightSince === null && this.#look === null
   }
 
   unsynced(): Unsynced {
@@ -173,7 +174,14 @@ export class HomeSync {
     this.#stopped.abort()
     this.#wake()
     await this.#loop
-    for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#fenced ?? stopping())
+    this.#refuse(this.#fenced ?? stopping())
+  }
+
+  /** Tells all who wait. */
+  #refuse(error: NodeDaemonError): void {
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    this.#look?.fail(error)
+    this.#look = null
   }
 
   get #isClean(): boolean {
@@ -188,9 +196,9 @@ export class HomeSync {
   async #run(): Promise<void> {
     const { signal } = this.#stopped
     while (!signal.aborted && this.#fenced === null) {
-      if (this.#dueSince === null && this.#waiters.length === 0) await this.#woken()
+      if (this.#dueSince === null && this.#waiters.length === 0 && this.#look === null) await this.#woken()
       if (signal.aborted) return
-      if (this.#waiters.length === 0) await this.#gather()
+      if (this.#waiters.length === 0 && this.#look?.wasGivenUp !== false) await this.#gather()
       if (signal.aborted) return
       await this.#cycle()
     }
@@ -222,7 +230,7 @@ export class HomeSync {
       this.#inFlightSince = null
     } catch (error) {
       this.#inFlightSince = null
-      await this.#failed(error)
+      if (!(error instanceof GivenUp)) await this.#failed(error)
     }
   }
 
@@ -231,18 +239,18 @@ export class HomeSync {
     if (this.#stopped.signal.aborted) return
     const { postponed } = this
     if (postponed !== null && error === postponed) {
-      for (const waiter of this.#waiters.splice(0)) waiter.reject(postponed)
+      this.#refuse(postponed)
       log.warn({ workspace: this.#workspace, error: messageOf(error) }, 'the snapshot is postponed')
       return
     }
     if (hasCode(error, 'CONFLICT') && (await this.#adoptOwnTip())) return
     if (hasCode(error, 'SEALED', 'STALE_EPOCH', 'NOT_HOME', 'CONFLICT', 'FORBIDDEN')) {
       this.#fenced = new NodeDaemonError('NOT_HOME', `workspace ${this.#workspace} has moved: ${messageOf(error)}`)
-      for (const waiter of this.#waiters.splice(0)) waiter.reject(this.#fenced)
+      this.#refuse(this.#fenced)
       onFenced(this.#fenced)
       return
     }
-    if (hasCode(error, 'NO_SPACE')) for (const waiter of this.#waiters.splice(0)) waiter.reject(error)
+    if (hasCode(error, 'NO_SPACE')) this.#refuse(error)
     if (hasCode(error, 'INCOMPLETE')) {
       this.#forget = true
       this.#attempt = null
@@ -257,11 +265,10 @@ export class HomeSync {
    * is the tip, and everything is looked at again.
    */
   async #adoptOwnTip(): Promise<boolean> {
-    const { remote, identity, onPublished, log } = this.#deps
+    const { onPublished, log } = this.#deps
     try {
-      const tip = await (await remote(this.#stopped.signal)).tip(this.#workspace)
-      const known = tip === null || this.#tip?.cid.equals(tip.cid) === true
-      if (known || tip.signer !== identity.peerId || tip.value.epoch !== this.#epoch) return false
+      const tip = await ownNewerTip(this.#deps, this.#place, this.#stopped.signal)
+      if (tip === null) return false
       this.#tip = tip
       this.#attempt = null
       this.changed('all')
@@ -276,31 +283,39 @@ export class HomeSync {
   async #publish(): Promise<void> {
     const { signal } = this.#stopped
     const { remote, clock, log } = this.#deps
-    await this.#reach(signal)
+    await reachMeasuring(this.#deps, signal, {
+      count: () => (this.#dirty === 'all' ? Number.POSITIVE_INFINITY : this.#dirty.size),
+      measure: (away) => this.#measure(away)
+    })
     // The answer to the last attempt may have been lost while the head was accepted.
     if (this.#attempt !== null) await this.#settle(this.#attempt, () => undefined)
-    const taken: Taken = { dirty: new Set(), since: null, waiters: [] }
-    const isWaitedFor = (): boolean => taken.waiters.length + this.#waiters.length > 0
+    const taken: Taken = { dirty: new Set(), since: null, waiters: [], look: null }
+    const isWaitedFor = (): boolean => this.#isWaitedFor(taken)
     const sender = new BlockSender({ remote, workspace: this.#workspace, isWaitedFor, clock, log, signal })
     try {
       const snapshot = await this.#read(sender, taken)
       if (this.#isTip(snapshot)) {
-        answer(taken.waiters, snapshot.unsettled)
+        this.#answer(taken, snapshot)
         this.#waitingBytes = 0
         return await snapshot.commit()
       }
       const inline = await sender.finish()
-      this.#attempt = { head: await this.#sealHead(snapshot), snapshot, inline }
-      await this.#settle(this.#attempt, () => answer(taken.waiters, snapshot.unsettled))
+      if (signal.aborted) throw aborted(signal)
+      this.#attempt = { head: await sealNextHead(this.#deps, this.#place, snapshot), snapshot, inline }
+      await this.#settle(this.#attempt, () => this.#answer(taken, snapshot))
       this.#waitingBytes = 0
     } catch (error) {
       this.#waitingBytes = Math.max(this.#waitingBytes, this.#inFlightBytes)
-      this.#putBack(taken)
+      this.#putBack(taken, error)
       throw error
     } finally {
       this.#inFlightBytes = 0
       await sender.close()
     }
+  }
+
+  #isWaitedFor({ waiters }: Taken): boolean {
+    return waiters.length + this.#waiters.length > 0
   }
 
   #isTip(snapshot: Snapshot): boolean {
@@ -312,43 +327,50 @@ export class HomeSync {
     const { signal } = this.#stopped
     const rounds = this.#rounds
     const waiting = this.#waiters.length
+    const isWaitedFor = (): boolean => this.#isWaitedFor(taken)
     const read = (): Promise<Snapshot> => {
+      const look = this.#dirty === 'all' || !isWaitedFor() ? this.#look : null
       taken.dirty = this.#dirty
       taken.since = this.#dirtySince
+      taken.look = look
       taken.waiters = this.#waiters.splice(0, rounds === null ? this.#waiters.length : waiting)
       this.#dirty = new Set()
       this.#dirtySince = null
-      const what = taken.dirty === 'all' ? 'all' : { paths: taken.dirty }
+      const what = look !== null || taken.dirty === 'all' ? 'all' : { paths: taken.dirty }
       const sink = (block: Block): Promise<void> | undefined => {
         this.#inFlightBytes += block.bytes.length
         return sender.offer(block)
       }
-      return this.#deps.worktree.snapshot(what, sink, { signal, forget: this.#forget })
+      const snapshot = (signal: AbortSignal): Promise<Snapshot> =>
+        this.#deps.worktree.snapshot(what, sink, { signal, isWaitedFor, forget: this.#forget })
+      return look === null || taken.dirty === 'all' ? snapshot(signal) : look.read(signal, snapshot)
     }
     return rounds === null ? read() : rounds.around(signal, read, (snapshot) => this.#isTip(snapshot))
   }
 
-  #putBack({ dirty, since, waiters }: Taken): void {
+  #putBack({ dirty, since, waiters, look }: Taken, error: unknown): void {
     this.#waiters = [...waiters, ...this.#waiters]
-    if (isNothing(dirty)) return
-    this.#markDirty(dirty)
-    this.#dirtySince = since
+    if (error instanceof GivenUp && look?.goesOn() === false) this.#look = null
+    const left = look === null || error instanceof GivenUp ? dirty : 'all'
+    if (isNothing(left)) return
+    this.#markDirty(left)
+    this.#dirtySince = since ?? this.#deps.clock.now()
     this.#rounds?.touched(since)
   }
 
-  /** Waits until the repository is within reach. As long as it is away, how much waits for it is measured. */
-  async #reach(signal: AbortSignal): Promise<void> {
-    await reachMeasuring(this.#deps, signal, {
-      count: () => (this.#dirty === 'all' ? Number.POSITIVE_INFINITY : this.#dirty.size),
-      measure: () => this.#measure(this.#dirty === 'all' ? 'all' : { paths: this.#dirty }, signal)
-    })
+  #answer({ waiters, look }: Taken, { unsettled }: Snapshot): void {
+    answer(waiters, unsettled)
+    look?.done()
+    if (this.#look === look) this.#look = null
   }
 
-  async #measure(what: Parameters<Worktree['snapshot']>[0], signal: AbortSignal): Promise<void> {
+  /** How much waits for a repository that is away. */
+  async #measure(signal: AbortSignal): Promise<void> {
     let bytes = 0
     const count = (block: Block): void => {
       bytes += block.bytes.length
     }
+    const what = this.#dirty === 'all' ? 'all' : { paths: this.#dirty }
     await this.#deps.worktree.snapshot(what, count, { signal })
     this.#waitingBytes = bytes
   }
@@ -362,26 +384,6 @@ export class HomeSync {
     onDurable()
     await this.#deps.onPublished(attempt.head)
     await attempt.snapshot.commit()
-  }
-
-  async #sealHead(snapshot: Snapshot): Promise<SignedHead> {
-    const { clock, identity } = this.#deps
-    if (this.#stopped.signal.aborted) throw aborted(this.#stopped.signal)
-    return seal(
-      headRecord,
-      {
-        workspace: this.#workspace,
-        epoch: this.#epoch,
-        sequence: (this.#tip?.value.sequence ?? 0) + 1,
-        root: snapshot.root,
-        previous: this.#tip?.cid ?? null,
-        createdAtMs: clock.wall(),
-        files: snapshot.files,
-        bytes: snapshot.bytes,
-        unsettled: snapshot.unsettled
-      },
-      identity
-    )
   }
 }
 

@@ -14,7 +14,8 @@ const TURNS_AT_HAND = 8
 export interface Waiting {
   /** Rises as more changes. */
   count(): number
-  measure(): Promise<void>
+  /** Is given up by the signal: then somebody may publish. */
+  measure(signal: AbortSignal): Promise<void>
 }
 
 /**
@@ -35,6 +36,7 @@ export async function reachMeasuring(
   reaching.catch(() => undefined)
   // As a rule it is at hand: then no timer is begun.
   for (let turn = 0; turn < TURNS_AT_HAND && !reached.signal.aborted; turn++) await Promise.resolve()
+  const away = AbortSignal.any([signal, reached.signal])
   let measured = -1
   let restMs = MEASURE_MS
   while (!reached.signal.aborted) {
@@ -42,7 +44,8 @@ export async function reachMeasuring(
     const count = waiting.count()
     if (reached.signal.aborted || count <= measured) continue
     const begun = deps.clock.now()
-    await waiting.measure().catch((error: unknown) => {
+    await waiting.measure(away).catch((error: unknown) => {
+      if (away.aborted) return
       deps.log.debug({ error: messageOf(error) }, 'what waits to be published could not be measured')
     })
     measured = count

@@ -108,7 +108,7 @@ export type Order =
   | { readonly kind: 'thaw'; readonly ownership: Uint8Array }
   /** Have no more to do with the workspace. Files are kept as the instance's own rule says. */
   | { readonly kind: 'release'; readonly ownership: Uint8Array }
-  /** Freeze; where the newest head is `base`, make the workspace equal to `root` and publish that; go on as the home. */
+  /** Freeze, unless it is frozen; where the newest head is `base`, make the workspace equal to `root` and publish that; go on as the home. */
   | { readonly kind: 'restore'; readonly workspace: WorkspaceId; readonly root: CID; readonly base: CID }
 
 export const DRAIN_STATES = [

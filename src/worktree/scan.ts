@@ -32,7 +32,7 @@ export interface ScanDeps extends ReadDeps {
   /** Compares with nothing and reads everything. */
   readonly forget: boolean
   /** Somebody waits. */
-  readonly prompt: boolean
+  readonly isPrompt: () => boolean
   /** What was seen at touched paths when the walk began. */
   readonly looked: ReadonlyMap<WorkspacePath, Facts>
 }
@@ -152,8 +152,8 @@ export class Scan {
     const slots = sizeHint > SMALL_BYTES ? this.#large : this.#small
     return slots.run(async () => {
       const sinkOfAttempt = (): BlockSink => this.#sinkOfFile(path)
-      const { prompt, signal, looked } = this.#deps
-      const options = { prompt, atOnce: isLittle(looked.size) && looked.has(path), signal }
+      const { isPrompt, signal, looked } = this.#deps
+      const options = { prompt: isPrompt(), atOnce: isLittle(looked.size) && looked.has(path), signal }
       const read = await readSteadyFile(this.#deps, this.#onDisk(path), sizeHint, options, sinkOfAttempt)
       if (read === null) return null
       const { fingerprint, settled, steady, built } = read
@@ -196,8 +196,8 @@ export class Scan {
   }
 
   async #walkFolder(path: WorkspacePath, facts: Facts, before: EntryRecord | null): Promise<EntryRecord | null> {
-    const { reader, prompt, signal, index, forget } = this.#deps
-    const listing = await reader.list(this.#onDisk(path), { prompt, signal })
+    const { reader, isPrompt, signal, index, forget } = this.#deps
+    const listing = await reader.list(this.#onDisk(path), { prompt: isPrompt(), signal })
     if (listing === null) return null
     for (const name of listing.unnamed) this.#unsettle(joinPath(path, name), null)
     const compared = await compareFolder(forget ? null : index, path, listing)

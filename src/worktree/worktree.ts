@@ -57,7 +57,11 @@ export interface SnapshotOptions {
   readonly signal?: AbortSignal
   /** Trusts nothing that was remembered: everything is read and offered. */
   readonly forget?: boolean
+  /** Does somebody wait for it now? Where nobody does, a look at everything gives way to all else that uses the disk. */
+  readonly isWaitedFor?: () => boolean
 }
+
+const nobody = (): boolean => false
 
 /** Up to so many touched paths are looked at together, before anything else. */
 const LOOK_AHEAD = 512
@@ -92,6 +96,8 @@ export class Worktree {
    * The tree of what is on disk. Blocks that the last committed state does not have go to `sink`, one at a time, children
    * before parents, the root last. Blocks of a file that changed while it was read may be among them.
    *
+   * One that throws has seen nothing: what it was to look at has to be named again.
+   *
    * @param what touched paths, each meaning the entry with all below it, or that it is gone; `all` looks at everything and reads
    *   what looks different
    * @throws NodeDaemonError `NOT_FOUND` when the folder of a workspace that had one is missing; `BAD_REQUEST` for a path that leads
@@ -103,10 +109,14 @@ export class Worktree {
     options: SnapshotOptions = {}
   ): Promise<Snapshot> {
     return this.#alone(async () => {
+      const uncommitted = this.#uncommitted
       const touched = this.#touched(what)
       this.#diskIsKnown = false
       const generation = ++this.#generation
-      const found = await this.#survey(touched, oneAtATime(sink), options)
+      const found = await this.#survey(touched, oneAtATime(sink), options).catch((error: unknown) => {
+        this.#uncommitted = uncommitted
+        throw error
+      })
       const { files, bytes } = found.state
       return {
         root: found.root,
@@ -129,15 +139,19 @@ export class Worktree {
     return touched
   }
 
-  async #survey(touched: Touched, sink: BlockSink, { signal, forget = false }: SnapshotOptions): Promise<Survey> {
+  async #survey(
+    touched: Touched,
+    sink: BlockSink,
+    { signal, forget = false, isWaitedFor = nobody }: SnapshotOptions
+  ): Promise<Survey> {
     const { clock, log } = this.#deps
-    const prompt = !touched.whole
+    const isPrompt = (): boolean => !touched.whole || isWaitedFor()
     const paths = pathsOf(touched, LOOK_AHEAD) ?? []
     const atOnce = isLittle(paths.length)
-    const { folder, begunNs, facts } = await this.#begin(paths, { prompt, atOnce, signal })
+    const { folder, begunNs, facts } = await this.#begin(paths, { prompt: isPrompt(), atOnce, signal })
     const looked = new Map(paths.map((path, at): [WorkspacePath, Facts] => [path, facts.get(at)]))
     const [index, reader] = [this.#index, this.#reader]
-    const deps = { folder, begunNs, looked, index, reader, prompt, clock, log, sink, signal, forget }
+    const deps = { folder, begunNs, looked, index, reader, isPrompt, clock, log, sink, signal, forget }
     const found = await survey(deps, touched)
     await this.#index.flush()
     return found

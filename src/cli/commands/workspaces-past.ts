@@ -60,7 +60,7 @@ const named = ({ head, path }: SnapshotView, nowMs: number): string =>
 const noteOf = (head: HeadView): string =>
   [
     head.diverged ? `diverged: ${head.head}` : '',
-    head.unsettled.length === 0 ? '' : `not taken exactly: ${head.unsettled.join(', ')}`
+    head.unsettledCount === 0 ? '' : `not taken exactly: ${head.unsettled.join(', ') || head.unsettledCount}`
   ]
     .filter((text) => text !== '')
     .join('; ')

@@ -20,6 +20,7 @@ const HEAD: HeadView = {
   writerName: 'alpha',
   files: 3,
   bytes: 1000,
+  unsettledCount: 0,
   unsettled: [],
   diverged: false
 }
@@ -132,12 +133,14 @@ test('an export is a new file, whole or not there; - is stdout, but neither a te
 test('history tells what diverged and what was not taken exactly', async () => {
   const heads = [
     { ...HEAD, sequence: 5, diverged: true, head: 'bafylate' },
-    { ...HEAD, unsettled: ['busy.log'] }
+    { ...HEAD, unsettledCount: 1, unsettled: ['busy.log'] },
+    { ...HEAD, sequence: 3, unsettledCount: 2 }
   ]
   await using daemon = await fakeDaemon({ [`GET /workspaces/${ID}/history?limit=1000`]: json(heads) })
   const people = await run(['workspaces', 'history', ID, '--data', daemon.data])
   expect(people.stdout).toContain('diverged: bafylate')
   expect(people.stdout).toContain('not taken exactly: busy.log')
+  expect(people.stdout, 'who may not see paths learns how many').toContain('not taken exactly: 2')
   const machine = await run(['workspaces', 'history', ID, '--json', '--data', daemon.data])
   expect(JSON.parse(machine.stdout)).toEqual(heads)
 })

@@ -115,6 +115,7 @@ export const head: HeadView = {
   writerName: 'alpha',
   files: 3,
   bytes: 1000,
+  unsettledCount: 0,
   unsettled: [],
   diverged: false
 }

@@ -82,7 +82,7 @@ test('what an admin does with the repository and the past reaches the service wi
     ['gc', caller, { full: true }],
     ['reindex', caller],
     ['restore', caller, '7f', { head: 'bafy', path: 'a/b' }],
-    ['history', '7f', 5],
+    ['history', expect.objectContaining({ role: 'admin' }), '7f', 5],
     ['snapshot', '7f', { at: '2026-01-02T03:04:05Z', path: '' }]
   ])
 })

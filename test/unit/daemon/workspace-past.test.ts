@@ -1,6 +1,6 @@
 import { CarReader } from '@ipld/car'
 import { describe, expect, test, vi } from 'vitest'
-import type { RestoreView } from '../../../src/console/views.ts'
+import type { RestoreView, Role } from '../../../src/console/views.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { SignedHead } from '../../../src/core/records.ts'
@@ -80,14 +80,28 @@ async function carFrom(parts: AsyncIterable<Uint8Array>): Promise<{ roots: strin
 
 test('the history is newest first, with what diverged beside it', async () => {
   const { past } = await bench()
-  const views = await past.history('a', 10)
+  const views = await past.history(EVE, 'a', 10)
   expect(views.map(({ sequence, diverged }) => [sequence, diverged])).toEqual([
     [4, true],
     [3, false],
     [2, false],
     [1, false]
   ])
-  expect(await past.history('a', 1)).toHaveLength(2)
+  expect(await past.history(EVE, 'a', 1)).toHaveLength(2)
+})
+
+test('the history shows paths of users to admins alone', async () => {
+  const { repository, past } = await bench()
+  const { root, blocks } = await snapshot({ 'note.txt': 'four' })
+  const previous = (await repository.tip(BOB))?.head ?? null
+  const head = await headAfter(previous, root, { workspace: BOB, unsettled: ['secret/plan.odt', 'secret/list.odt'] })
+  await repository.publish(head, blocks, accept)
+  const paths = async (role: Role): Promise<unknown[]> => {
+    const [newest] = await past.history({ actor: 'eve', role }, 'b', 1)
+    return [newest?.unsettledCount, newest?.unsettled]
+  }
+  expect(await paths('admin')).toEqual([2, ['secret/plan.odt', 'secret/list.odt']])
+  for (const role of ['operator', 'viewer'] as const) expect(await paths(role), role).toEqual([2, []])
 })
 
 describe('a moment', () => {
@@ -175,12 +189,14 @@ test('an export of all has the tips and their signed heads, and what they share 
   expect(new Set(blocks).size).toBe(blocks.length)
 })
 
-test('what a home refuses is told as the last thing, and is no entry of the audit log', async () => {
-  const { past, audited } = await bench()
+test('what a home refuses is told as the last thing, and stands in the audit log as failed', async () => {
+  const { past, audited, heads } = await bench()
   const views: RestoreView[] = []
   const going = async (): Promise<void> => {
     for await (const view of past.restore(EVE, 'a', { sequence: 1, path: '' })) views.push(view)
   }
   expect(await going().then(() => 'restored', codeOf)).toBe('REFUSED_BY_POLICY')
-  expect([views, audited]).toEqual([[{ state: 'working' }], []])
+  expect(views).toEqual([{ state: 'working' }])
+  const details = { from: String(heads[0]?.cid), path: '', error: 'REFUSED_BY_POLICY' }
+  expect(audited).toEqual([{ actor: 'eve', action: 'workspace.restore.failed', target: ADA, details }])
 })

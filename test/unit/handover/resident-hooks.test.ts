@@ -1,12 +1,14 @@
 import { writeFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { CID } from 'multiformats/cid'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
 import { codeOf, messageOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
+import type { SignedHead } from '../../../src/core/records.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { HomePlace } from '../../../src/handover/resident-deps.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
@@ -133,6 +135,30 @@ test('a freeze fails with what before says, and the home serves on', async () =>
   at.script.before = async () => undefined
   expect(await freeze(at)).toBe('frozen')
   expect(at.resident.postponed()).toBeNull()
+})
+
+test('going back succeeds though before writes something new each time', async () => {
+  const at = await bench()
+  const restore = (root: CID, base: CID): Promise<string> =>
+    at.resident.order({ kind: 'restore', workspace: WORKSPACE, root, base }).then(() => 'restored', codeOf)
+  const newest = async (): Promise<SignedHead> => {
+    const tip = await at.near.tip(WORKSPACE)
+    if (tip === null) throw new Error('no head')
+    return tip
+  }
+  let dumps = 0
+  at.script.before = async () => writeFileSync(join(at.folder, 'dump.sql'), `dump ${++dumps}`)
+  await writeFile(join(at.folder, 'a.txt'), 'old')
+  await at.resident.flush(5000)
+  const old = await newest()
+  await writeFile(join(at.folder, 'a.txt'), 'new')
+  await freeze(at)
+  const said: string[] = []
+  // A round that was due may have come between.
+  while (said.at(-1) !== 'restored' && said.length < 5) said.push(await restore(old.value.root, (await newest()).cid))
+  expect(said).toContain('restored')
+  expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('old')
+  at.resident.enter(WORKSPACE, 1).leave()
 })
 
 test('an instance that stops does not wait for a before that hangs', async () => {

@@ -1,9 +1,10 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
+import type { PeerIdText } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
@@ -11,6 +12,7 @@ import type { Ownership, SignedHead, SignedOwnership } from '../../../src/core/r
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Order } from '../../../src/wire/control.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import { manualClock } from '../../tools/clock.ts'
@@ -33,6 +35,8 @@ interface Place {
   readonly folder: string
   readonly resident: Resident
   readonly leased: { valid: boolean }
+  /** Names of the files that were read since it was opened. */
+  readonly read: readonly string[]
   /** What the coordinator says: the record of the epoch that the repository knows. */
   own(changes?: Partial<Ownership>, signer?: Identity): Promise<SignedOwnership>
   order(kind: Exclude<Order['kind'], 'freeze' | 'restore'>, changes?: Partial<Ownership>): Promise<string>
@@ -67,13 +71,22 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
   const { near, identity, base, state, index, number } = shared
   const folder = join(base, 'files')
   const clock = systemClock()
+  const reader = inlineReader()
+  const read: string[] = []
   const worktree = new Worktree({
     folder,
     staging: join(base, 'staging'),
     index,
     clock,
     random: systemRandom(),
-    log: silent
+    log: silent,
+    reader: {
+      ...reader,
+      read(request, take, options) {
+        read.push(basename(request.path))
+        return reader.read(request, take, options)
+      }
+    }
   })
   const premises: Premises = {
     worktree,
@@ -105,6 +118,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     folder,
     resident,
     leased,
+    read,
     own,
     order,
     freeze: () => resident.order({ kind: 'freeze', workspace: WORKSPACE }).then(() => 'done', codeOf),
@@ -181,6 +195,20 @@ describe('a home that goes back', () => {
     expect(await at.save('c.txt', 'c')).toBe('saved')
   })
 
+  test('of a frozen home that is refused leaves it frozen, until the next one is done', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'new')
+    await at.freeze()
+    expect(await goBack(at, old, old)).toBe('CONFLICT')
+    expect(entered(at, 1)).toBe('NOT_HOME')
+    expect(await goBack(at, old)).toBe('proven')
+    expect(entered(at, 1)).toBe('entered')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('old')
+  })
+
   test('is as it was where the old files cannot be had', async () => {
     const at = await fresh()
     await at.order('assume')
@@ -247,6 +275,29 @@ describe('a home that goes back', () => {
     expect((await newestHead(again)).cid.equals(newest.cid)).toBe(true)
     expect(await again.near.repository.diverged(WORKSPACE)).toEqual([])
   })
+})
+
+test('a restore that a power loss has cut: every file is read again, whatever it looks like', async () => {
+  const at = await fresh()
+  await at.order('assume')
+  await at.save('same.txt', 'the same')
+  await at.save('a.txt', 'old')
+  const old = await newestHead(at)
+  await at.save('a.txt', 'new')
+  let offered = 0
+  at.near.before = async () => {
+    offered++
+    throw new NodeDaemonError('OUT_OF_REACH', 'away')
+  }
+  const going = goBack(at, old)
+  await until(() => offered > 0)
+  await at.resident.close()
+  await going
+  at.near.before = async () => undefined
+  const again = await at.restarted({ filesTrusted: false })
+  expect(await again.order('assume')).toBe('done')
+  expect(again.read).toContain('same.txt')
+  expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('new')
 })
 
 async function countOf(at: Place, names: readonly string[], start: string): Promise<number> {
@@ -477,6 +528,81 @@ describe('a home that was taken over', () => {
     expect(await again.order('follow', { standbys: [ALPHA.peerId] })).toBe('done')
     await until(async () => String(await readdir(at.folder)) === 'a.txt')
     expect(await at.near.repository.diverged(WORKSPACE)).toHaveLength(1)
+  })
+})
+
+describe('a home that comes back as a standby, at the head that it had as its base', () => {
+  /** A home that took over from another one, and has published nothing yet. */
+  async function takenOver(): Promise<{ at: Place; old: SignedHead; base: SignedHead }> {
+    const at = await fresh()
+    await at.order('assume')
+    await at.save('a.txt', 'old')
+    const old = await newestHead(at)
+    await at.save('a.txt', 'acknowledged')
+    await nextEpoch(at.near, BETA)
+    await at.order('follow')
+    await until(() => at.near.held.length > 0)
+    await nextEpoch(at.near, ALPHA)
+    expect(await at.order('assume')).toBe('done')
+    return { at, old, base: await newestHead(at) }
+  }
+
+  /** Makes the repository take no head. Resolves once one was offered to it. */
+  function takesNone(at: Place): Promise<void> {
+    const offered = Promise.withResolvers<void>()
+    at.near.before = async () => {
+      offered.resolve()
+      throw new NodeDaemonError('OUT_OF_REACH', 'away')
+    }
+    return offered.promise
+  }
+
+  const textIn = (at: Place): Promise<string> => readFile(join(at.folder, 'a.txt'), 'utf8')
+
+  /** Follows, and says what was on the disk when it told the repository that it holds the base. */
+  async function followed(at: Place, base: SignedHead, standbys: readonly PeerIdText[]): Promise<string> {
+    const told = Promise.withResolvers<string>()
+    at.near.onHolding = async (receipt) => {
+      if (receipt.value.head.equals(base.cid)) told.resolve(await textIn(at))
+    }
+    expect(await at.order('follow', { standbys: [...standbys] })).toBe('done')
+    return told.promise
+  }
+
+  test('does not hold what a restore that was cut has left, whoever was the home meanwhile', async () => {
+    for (const released of [true, false]) {
+      const { at, old, base } = await takenOver()
+      const offered = takesNone(at)
+      const going = goBack(at, old)
+      await offered
+      const again = await at.restarted()
+      expect(await going).not.toBe('proven')
+      expect(await textIn(again)).toBe('old')
+      at.near.before = async () => undefined
+      await nextEpoch(again.near, BETA)
+      if (released) await again.order('release')
+      expect(await followed(again, base, [ALPHA.peerId])).toBe('acknowledged')
+      await nextEpoch(again.near, ALPHA)
+      await again.order('assume')
+      expect(await textIn(again)).toBe('acknowledged')
+      await again.resident.flush(20_000)
+      expect((await newestHead(again)).value.root.equals(base.value.root)).toBe(true)
+    }
+  })
+
+  test('does not hold what it was never acknowledged', async () => {
+    for (const released of [true, false]) {
+      const { at, base } = await takenOver()
+      const offered = takesNone(at)
+      const saving = at.save('a.txt', 'in no head')
+      await offered
+      await nextEpoch(at.near, BETA)
+      at.near.before = async () => undefined
+      if (released) await at.order('release')
+      expect(await followed(at, base, [ALPHA.peerId])).toBe('acknowledged')
+      expect(await saving).toBe('CLOSED')
+      expect(await at.near.repository.diverged(WORKSPACE)).toHaveLength(1)
+    }
   })
 })
 

@@ -32,7 +32,7 @@ describe('going back in place', () => {
     })
     const { before, after } = await back(at, workspace)
     expect([before.value.sequence, after.value.sequence, seen]).toEqual([2, 3, ['frozen']])
-    expect(at.fleet.effects).toEqual(['restore a'])
+    expect(at.fleet.effects).toEqual(['freeze a', 'restore a'])
     expect([at.director.state(workspace).state, at.home(workspace)]).toEqual(['serving', 'a'])
   })
 
@@ -48,8 +48,26 @@ describe('going back in place', () => {
     at.fleet.instead.set('restore a', conflict)
     at.fleet.effects.length = 0
     expect(await back(at, workspace).then(() => 'restored', codeOf)).toBe('CONFLICT')
-    expect(at.fleet.effects).toEqual([...Array(5).fill('restore a'), 'thaw a'])
+    expect(at.fleet.effects).toEqual(['freeze a', ...Array(5).fill('restore a'), 'thaw a'])
     expect(at.director.state(workspace).state).toBe('serving')
+  })
+
+  test('holds requests for ten minutes at most, however often it is tried', async () => {
+    const { at, workspace } = await twoHeads()
+    at.fleet.instead.set('restore a', async () => {
+      at.clock.advance(4 * 60_000)
+      throw new NodeDaemonError('CONFLICT', 'another head')
+    })
+    expect(await back(at, workspace).then(() => 'restored', codeOf)).toBe('TIMED_OUT')
+    expect(at.fleet.effects).toEqual(['freeze a', ...Array(3).fill('restore a'), 'thaw a'])
+    expect(at.director.state(workspace).state).toBe('serving')
+  })
+
+  test('thaws a home that could not be frozen', async () => {
+    const { at, workspace } = await twoHeads()
+    at.fleet.fail('freeze a')
+    expect(await back(at, workspace).then(() => 'restored', codeOf)).toBe('TIMED_OUT')
+    expect([at.fleet.effects, at.director.state(workspace).state]).toEqual([['freeze a', 'thaw a'], 'serving'])
   })
 
   test('is refused where nobody serves, and given up where requests in flight do not end', async () => {
@@ -76,7 +94,7 @@ describe('going back in place', () => {
     expect(at.director.state(workspace).state).toBe('restoring')
     at.clock.advance(5000)
     await expect.poll(() => at.director.state(workspace).state).toBe('serving')
-    expect(at.fleet.effects).toEqual(['restore a', 'thaw a', 'assume a'])
+    expect(at.fleet.effects).toEqual(['freeze a', 'restore a', 'thaw a', 'assume a'])
   })
 
   test('a part that was not there then is refused before the home is asked', async () => {

@@ -5,6 +5,8 @@ import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import { silent } from '../../../src/core/log.ts'
 import type { SignedHead } from '../../../src/core/records.ts'
 import { HomeSync } from '../../../src/sync/home.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
+import type { FileReader } from '../../../src/worktree/reader.ts'
 import { type ManualClock, manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
@@ -30,9 +32,9 @@ interface Bench {
   put(files: Readonly<Record<string, string | Uint8Array>>): Promise<void>
 }
 
-async function bench(): Promise<Bench> {
+async function bench(reader = inlineReader()): Promise<Bench> {
   const near = nearRepository(await memoryRepository(), homeOf(ALPHA))
-  const { folder, worktree } = await emptyTree()
+  const { folder, worktree } = await emptyTree(reader)
   const clock = manualClock()
   const remembered: SignedHead[] = []
   const fenced: NodeDaemonError[] = []
@@ -78,6 +80,96 @@ test('what was waited for is in the repository, remembered here, and follows the
   expect(second?.value.previous?.equals(first?.cid)).toBe(true)
   expect(at.remembered.map(({ cid }) => String(cid))).toEqual([String(first?.cid), String(second?.cid)])
   expect(at.home.tip?.cid.equals(second?.cid)).toBe(true)
+})
+
+/** Reads as on the caller's thread; how folders are listed is the test's. */
+function listing() {
+  const inner = inlineReader()
+  const lists: { prompt: boolean }[] = []
+  const world = { lists, before: async (_signal: AbortSignal | undefined): Promise<void> => undefined }
+  const reader: FileReader = {
+    ...inner,
+    async list(folder, options) {
+      lists.push(options)
+      await world.before(options.signal)
+      return inner.list(folder, options)
+    }
+  }
+  return { reader, world }
+}
+
+const endlessly = (signal: AbortSignal | undefined): Promise<void> =>
+  new Promise((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason), { once: true }))
+
+test('a look at all files gives way to whoever waits, and goes on after', async () => {
+  const { reader, world } = listing()
+  const at = await bench(reader)
+  await at.put({ 'a.txt': 'a' })
+  await write(at.folder, { 'unseen.txt': 'nobody told of it' })
+  world.before = endlessly
+  world.lists.length = 0
+  const looked = at.home.lookAgain()
+  await until(() => world.lists.length > 0)
+  expect(at.home.isAtRest).toBe(false)
+  await at.put({ 'b.txt': 'b' })
+  expect((await tip(at))?.value.files).toBe(2)
+  world.before = async () => undefined
+  await until(() => at.clock.waiting > 0)
+  at.clock.advance(150)
+  await looked
+  expect((await tip(at))?.value.files).toBe(3)
+  await until(() => at.home.isAtRest)
+})
+
+test('a look at all files that is given up five times has failed, and holds nobody up any more', async () => {
+  const { reader, world } = listing()
+  const at = await bench(reader)
+  await at.put({ 'a.txt': 'a' })
+  world.before = endlessly
+  const looked = at.home.lookAgain().then(() => 'looked', codeOf)
+  for (let time = 1; time <= 5; time++) {
+    world.lists.length = 0
+    await until(() => {
+      at.clock.advance(150)
+      return world.lists.length > 0
+    })
+    await at.put({ 'a.txt': `a${time}` })
+  }
+  expect(await looked).toBe('BUSY')
+  await until(() => at.home.isAtRest)
+})
+
+test('a look at all files whose head is not taken is made up for', async () => {
+  const at = await bench()
+  await at.put({ 'a.txt': 'a' })
+  await write(at.folder, { 'unseen.txt': 'nobody told of it' })
+  let full = true
+  at.near.before = async () => {
+    if (full) throw new NodeDaemonError('NO_SPACE', 'the disk is full')
+  }
+  expect(await at.home.lookAgain().then(() => 'looked', codeOf)).toBe('NO_SPACE')
+  full = false
+  await until(async () => {
+    at.clock.advance(500)
+    return (await tip(at))?.value.files === 2
+  })
+})
+
+test('a look at all files that must come first hurries as soon as somebody waits', async () => {
+  const { reader, world } = listing()
+  const at = await bench(reader)
+  await write(at.folder, { 'd/a.txt': 'a', 'e/b.txt': 'b' })
+  const listed = gate()
+  world.before = () => listed.promise
+  at.home.changed('all')
+  await until(() => at.clock.waiting > 0)
+  at.clock.advance(150)
+  await until(() => world.lists.length === 1)
+  await write(at.folder, { 'c.txt': 'c' })
+  const saved = at.home.published(['c.txt'])
+  listed.resolve()
+  await saved
+  expect(world.lists.map(({ prompt }) => prompt)).toEqual([false, true, true])
 })
 
 test('what changes while a head is under way joins the next one, however many wait for it', async () => {

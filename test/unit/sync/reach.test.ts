@@ -12,14 +12,20 @@ const REMOTE = {} as RemoteRepository
 function bench() {
   const clock = manualClock()
   const later = new Later<RemoteRepository>()
-  const world = { count: 1, measured: 0, takesMs: 0 }
+  const world = {
+    count: 1,
+    measured: 0,
+    takesMs: 0,
+    measuring: async (_signal: AbortSignal): Promise<void> => undefined
+  }
   const stopped = new AbortController()
   const reach = () =>
     reachMeasuring({ remote: (signal) => later.get(signal), clock, log: silent }, stopped.signal, {
       count: () => world.count,
-      async measure() {
+      async measure(signal) {
         world.measured++
         clock.advance(world.takesMs)
+        await world.measuring(signal)
       }
     })
   const pass = async (seconds: number): Promise<void> => {
@@ -63,6 +69,26 @@ test('what takes long to measure is measured seldom', async () => {
   expect(world.measured).toBeLessThanOrEqual(4)
   later.set(REMOTE)
   await reaching
+})
+
+/** A measurement that would go on for ever. */
+const measureOn = (signal: AbortSignal): Promise<void> =>
+  new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }))
+
+test('a measurement is given up as soon as the repository is back, or the work is over', async () => {
+  const { later, world, stopped, reach, pass } = bench()
+  world.measuring = measureOn
+  const reaching = reach()
+  await pass(1)
+  expect(world.measured).toBe(1)
+  later.set(REMOTE)
+  expect(await reaching).toBe(REMOTE)
+  later.clear()
+  const again = reach().then(() => 'reached', codeOf)
+  await pass(1)
+  expect(world.measured).toBe(2)
+  stopped.abort(new NodeDaemonError('CLOSED', 'stopping'))
+  expect(await again).toBe('CLOSED')
 })
 
 test('it ends by the signal', async () => {

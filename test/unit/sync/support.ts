@@ -20,6 +20,7 @@ import { memoryIndex } from '../../../src/store/memory-index.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 
 export const WORKSPACE = '0123456789abcdef0123456789abcdef' as WorkspaceId
@@ -58,6 +59,7 @@ export interface NearRepository extends RemoteRepository {
   before: (head: SignedHead) => Promise<void>
   after: (head: SignedHead) => Promise<void>
   beforeWant: () => Promise<void>
+  onHolding: (receipt: Signed<Receipt>) => Promise<void>
 }
 
 export function nearRepository(repository: MainRepository, ownership: Ownership): NearRepository {
@@ -72,6 +74,7 @@ export function nearRepository(repository: MainRepository, ownership: Ownership)
     before: async () => undefined,
     after: async () => undefined,
     beforeWant: async () => undefined,
+    onHolding: async () => undefined,
     async publish(head, inline) {
       near.published.push({ head, inline })
       await near.before(head)
@@ -86,7 +89,10 @@ export function nearRepository(repository: MainRepository, ownership: Ownership)
     tip: async (workspace) => (await repository.tip(workspace))?.head ?? null,
     follow: async (workspace) => (await repository.tip(workspace))?.head ?? null,
     unfollow: async () => undefined,
-    holding: async (signed) => void near.held.push(signed),
+    async holding(signed) {
+      near.held.push(signed)
+      await near.onHolding(signed)
+    },
     async blocks(workspace) {
       near.exchanges++
       return {
@@ -122,7 +128,7 @@ export async function temporaryFolder(): Promise<string> {
 }
 
 /** A workspace's directory, empty, made. */
-export async function emptyTree(): Promise<{ folder: string; worktree: Worktree }> {
+export async function emptyTree(reader = inlineReader()): Promise<{ folder: string; worktree: Worktree }> {
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   await mkdir(folder)
@@ -132,7 +138,8 @@ export async function emptyTree(): Promise<{ folder: string; worktree: Worktree 
     index: memoryKeyValue(),
     clock: systemClock(),
     random: systemRandom(),
-    log: silent
+    log: silent,
+    reader
   })
   return { folder, worktree }
 }

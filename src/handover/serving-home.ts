@@ -1,0 +1,126 @@
+import { sleep, withTimeout } from '../core/clock.ts'
+import type { SignedHead, SignedOwnership } from '../core/records.ts'
+import { HomeSync } from '../sync/home.ts'
+import type { FolderWatch } from '../worktree/watch.ts'
+import type { Premises, ResidentDeps } from './resident-deps.ts'
+
+/** How long a freeze waits for requests in flight. */
+const IN_FLIGHT_MS = 5000
+const IN_FLIGHT_POLL_MS = 10
+/** How long a freeze waits for the last snapshot where hooks run around it: users wait meanwhile, and the coordinator only so long. */
+const LAST_ROUND_MS = 9000
+
+export interface ServingHomeOptions {
+  readonly ownership: SignedOwnership
+  /** The newest head that the repository has. */
+  readonly tip: SignedHead | null
+  readonly frozen: boolean
+  /** A head was accepted: remembered durably on return. */
+  readonly onPublished: (head: SignedHead) => Promise<void>
+}
+
+interface Parts {
+  readonly premises: Premises
+  readonly sync: HomeSync
+  readonly watch: FolderWatch
+  readonly hasHooks: boolean
+}
+
+/** What runs for a workspace in an epoch that this instance serves it in. */
+export class ServingHome {
+  readonly premises: Premises
+  readonly sync: HomeSync
+  readonly #watch: FolderWatch
+  readonly #hasHooks: boolean
+  readonly #clock: ResidentDeps['clock']
+  #inFlight = 0
+  /** It takes no requests for now. */
+  frozen: boolean
+  /** It takes no requests any more. */
+  fenced = false
+
+  private constructor({ premises, sync, watch, hasHooks }: Parts, clock: ResidentDeps['clock'], frozen: boolean) {
+    this.premises = premises
+    this.sync = sync
+    this.#watch = watch
+    this.#hasHooks = hasHooks
+    this.#clock = clock
+    this.frozen = frozen
+  }
+
+  /** Publishes from now on what changes, and first what was changed while nobody watched. */
+  static async open(deps: ResidentDeps, options: ServingHomeOptions): Promise<ServingHome> {
+    const { clock, log } = deps
+    const { tip, frozen, onPublished } = options
+    const { workspace, service, epoch } = options.ownership.value
+    const premises = await deps.premises(workspace)
+    const hooks = deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
+    const caughtUp = (): Promise<void> => home.#catchUp()
+    const sync = new HomeSync(
+      {
+        ...deps,
+        worktree: premises.worktree,
+        onPublished,
+        onFenced: (error) => {
+          log.warn({ workspace, error: error.message }, 'another home took over')
+          home.fenced = true
+        },
+        hooks: hooks === null ? null : { ...hooks, caughtUp }
+      },
+      { workspace, epoch, tip }
+    )
+    const watch = await premises.watch(() => sync.changed(watch.take()))
+    const home = new ServingHome({ premises, sync, watch, hasHooks: hooks !== null }, clock, frozen)
+    sync.start()
+    sync.changed('all')
+    return home
+  }
+
+  get takesRequests(): boolean {
+    return !this.frozen && !this.fenced
+  }
+
+  /** Counts a request as in flight until the returned function is called, once. */
+  enter(): () => void {
+    this.#inFlight++
+    return () => {
+      this.#inFlight--
+    }
+  }
+
+  /** Everything that was changed before the call is durable in the repository on return. */
+  async flush(): Promise<void> {
+    await this.#catchUp()
+    await this.sync.flush()
+  }
+
+  async #catchUp(): Promise<void> {
+    await this.#watch.barrier()
+    this.sync.changed(this.#watch.take())
+  }
+
+  /** Takes no more requests, ends those in flight and publishes the last snapshot. Takes them again where that fails. */
+  async freeze(): Promise<void> {
+    this.frozen = true
+    try {
+      await withTimeout(this.#clock, IN_FLIGHT_MS, 'ending the requests in flight', async (signal) => {
+        while (this.#inFlight > 0) await sleep(this.#clock, IN_FLIGHT_POLL_MS, signal)
+      })
+      await (this.#hasHooks ? this.#lastRound() : this.flush())
+    } catch (error) {
+      this.frozen = false
+      throw error
+    }
+  }
+
+  async #lastRound(): Promise<void> {
+    const what = 'before-snapshot and publishing the last snapshot'
+    await withTimeout(this.#clock, LAST_ROUND_MS, what, () => this.flush())
+  }
+
+  /** Stops after what is under way. What is not published stays on disk. */
+  async close(): Promise<void> {
+    this.#watch.close()
+    await this.sync.stop()
+  }
+}
