@@ -113,6 +113,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     index: levelIndex(join(folder.path, 'repository', 'index')),
     log,
     clock,
+    random,
     reserveBytes: RESERVE_BYTES
   })
   shutdown.later('the main repository', () => repository.close())

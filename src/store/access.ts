@@ -5,6 +5,7 @@ import { KeyedMutex } from '../core/mutex.ts'
 import { Gate } from './gate.ts'
 import type { WorkspaceState } from './ledger-rows.ts'
 import { isDamagedRow } from './level.ts'
+import { type MarksKey, marksKey } from './marks.ts'
 import { openParts, type Parts, type RepositoryDeps } from './open-repository.ts'
 
 const CACHED_WORKSPACES = 10_000
@@ -14,6 +15,7 @@ const RECOVERY_BYTES = 16 * 1024 * 1024
 /** Who may work on the repository's parts, and when; brings them in order after a failed write. */
 export class Access {
   readonly deps: RepositoryDeps
+  readonly marksKey: MarksKey
   readonly #gate = new Gate()
   readonly #queues = new KeyedMutex<WorkspaceId>()
   /** Set only inside a workspace's queue, once the state is durable. */
@@ -27,6 +29,7 @@ export class Access {
 
   constructor(deps: RepositoryDeps, parts: Parts) {
     this.deps = deps
+    this.marksKey = marksKey(deps.random)
     this.#parts = parts
   }
 

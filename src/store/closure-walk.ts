@@ -4,7 +4,7 @@ import { type Block, RAW_CODEC } from '../core/blocks.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { SignedHead } from '../core/records.ts'
-import { Marks } from './marks.ts'
+import { Marks, type MarksKey } from './marks.ts'
 
 /** What is needed of a repository to walk through a head. */
 export interface ClosureSource {
@@ -13,15 +13,26 @@ export interface ClosureSource {
 }
 
 /** All blocks below `from`, which lies below the head: see `MainRepository.closure`. */
-export async function* closureOf(source: ClosureSource, head: SignedHead, from: CID): AsyncGenerator<Block> {
+export async function* closureOf(
+  source: ClosureSource,
+  key: MarksKey,
+  head: SignedHead,
+  from: CID
+): AsyncGenerator<Block> {
   const { workspace, root } = head.value
   if ((await source.head(head.cid)) === null) throw new NodeDaemonError('NOT_FOUND', `head ${head.cid} is not kept`)
-  if (!from.equals(root)) await find(source, workspace, root, from)
-  yield* walk(source, workspace, from, () => true)
+  if (!from.equals(root)) await find(source, key, workspace, root, from)
+  yield* walk(source, key, workspace, from, () => true)
 }
 
-async function find(source: ClosureSource, workspace: WorkspaceId, root: CID, wanted: CID): Promise<void> {
-  const nodes = walk(source, workspace, root, (cid) => cid.code !== RAW_CODEC)
+async function find(
+  source: ClosureSource,
+  key: MarksKey,
+  workspace: WorkspaceId,
+  root: CID,
+  wanted: CID
+): Promise<void> {
+  const nodes = walk(source, key, workspace, root, (cid) => cid.code !== RAW_CODEC)
   for await (const block of nodes) {
     if (childrenOf(block).some((child) => child.equals(wanted))) return
   }
@@ -30,11 +41,12 @@ async function find(source: ClosureSource, workspace: WorkspaceId, root: CID, wa
 
 async function* walk(
   source: ClosureSource,
+  key: MarksKey,
   workspace: WorkspaceId,
   root: CID,
   wanted: (cid: CID) => boolean
 ): AsyncGenerator<Block> {
-  const seen = new Marks(4)
+  const seen = new Marks(4, key)
   const stack = [root]
   for (let cid = stack.pop(); cid !== undefined; cid = stack.pop()) {
     if (!seen.add(cid)) continue

@@ -26,7 +26,7 @@ const ROOM_BYTES = 4 * 1024 * 1024
  * missing below which nothing is linked, nothing is written anew.
  */
 export async function compact(run: Collection): Promise<Freed> {
-  const touched = new Marks(2)
+  const touched = new Marks(2, run.access.marksKey)
   const release = run.parts.shelf.watch(touched)
   try {
     return await compactAll(run, touched)

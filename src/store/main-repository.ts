@@ -50,13 +50,13 @@ class Repository implements MainRepository {
 
   constructor(access: Access) {
     this.#access = access
-    this.#pins = new Pins(access.deps.clock)
+    this.#pins = new Pins(access.deps.clock, access.marksKey)
     this.#collector = new Collector(access, this.#pins)
   }
 
   missing(workspace: WorkspaceId, cids: readonly CID[]): Promise<CID[]> {
     return this.#access.reading(async ({ shelf }) => {
-      this.#pins.add(cids)
+      this.#pins.add(workspace, cids)
       const states = await shelf.view(workspace).states(cids)
       return cids.filter((_, index) => states[index]?.held !== true)
     })
@@ -181,7 +181,7 @@ class Repository implements MainRepository {
   async *closure(head: SignedHead, from?: CID): AsyncGenerator<Block> {
     const release = this.#collector.retain(head.cid)
     try {
-      yield* closureOf(this, head, from ?? head.value.root)
+      yield* closureOf(this, this.#access.marksKey, head, from ?? head.value.root)
     } finally {
       release()
     }
@@ -210,13 +210,15 @@ class Repository implements MainRepository {
   }
 
   async #keep({ shelf, ledger }: Parts, workspace: WorkspaceId, blocks: readonly Block[]): Promise<void> {
-    this.#pins.add(blocks.map(({ cid }) => cid))
+    this.#pins.add(
+      workspace,
+      blocks.map(({ cid }) => cid)
+    )
     await adoptAgain(shelf, ledger, await shelf.keep(workspace, blocks), this.#access.deps.log)
   }
 
   /** Keeps the blocks that come along, and tells how much lies below the head. */
-  async #hold(parts: Parts, { cid, value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
-    this.#pins.add([cid])
+  async #hold(parts: Parts, { value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
     this.#collector.protect(value.workspace, value.root)
     await this.#keep(parts, value.workspace, blocks)
     const { shelf } = parts

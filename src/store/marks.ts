@@ -1,6 +1,17 @@
 import type { CID } from 'multiformats/cid'
+import type { Random } from '../core/random.ts'
 
 const FIRST_SLOTS = 1024
+const HASHED_BYTES = 8
+const TABLE = 256
+
+/** What tells where a block's place in a set is: nobody outside can choose names that crowd together. */
+export type MarksKey = Uint32Array
+
+export function marksKey(random: Random): MarksKey {
+  const bytes = Uint8Array.from(random.bytes(HASHED_BYTES * TABLE * Uint32Array.BYTES_PER_ELEMENT))
+  return new Uint32Array(bytes.buffer)
+}
 
 /**
  * A set of blocks that takes a few bytes for each: the first words of their SHA-256 in an open-addressing table. What
@@ -9,12 +20,14 @@ const FIRST_SLOTS = 1024
  */
 export class Marks {
   readonly #words: 2 | 4
+  readonly #key: MarksKey
   #slots = FIRST_SLOTS
   #table: Uint32Array
   #size = 0
 
-  constructor(words: 2 | 4) {
+  constructor(words: 2 | 4, key: MarksKey) {
     this.#words = words
+    this.#key = key
     this.#table = new Uint32Array(FIRST_SLOTS * words)
   }
 
@@ -40,10 +53,20 @@ export class Marks {
   /** Where these words stand, or would. */
   #find(words: ArrayLike<number>): number {
     const mask = this.#slots - 1
-    for (let slot = (words[0] ?? 0) & mask; ; slot = (slot + 1) & mask) {
+    for (let slot = this.#hash(words) & mask; ; slot = (slot + 1) & mask) {
       const at = slot * this.#words
       if (!this.#isUsed(at) || this.#holds(at, words)) return at
     }
+  }
+
+  /** Each byte of the first two words chooses a random number of its own. */
+  #hash(words: ArrayLike<number>): number {
+    let hash = 0
+    for (let byte = 0; byte < HASHED_BYTES; byte++) {
+      const value = ((words[byte >> 2] ?? 0) >>> (8 * (byte & 3))) & 0xff
+      hash ^= this.#key[byte * TABLE + value] ?? 0
+    }
+    return hash
   }
 
   #holds(at: number, words: ArrayLike<number>): boolean {

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts'
 import { hasCode } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
+import type { Random } from '../core/random.ts'
 import { cachedLevel } from './cached-level.ts'
 import type { Disk } from './disk.ts'
 import { groupedReads } from './grouped-reads.ts'
@@ -31,6 +32,7 @@ export interface RepositoryDeps {
   readonly index: IndexPlace
   readonly log: Logger
   readonly clock: Clock
+  readonly random: Random
   /** Blocks are refused once less than this would remain free; heads and seals may use it. */
   readonly reserveBytes?: number
   /** How many rows of the index are remembered in memory; some 400 bytes each. */

@@ -62,7 +62,7 @@ async function beginSurvey({ access, parts }: Collection): Promise<number> {
 }
 
 async function liveBlocks(run: Collection): Promise<Marks> {
-  const live = new Marks(2)
+  const live = new Marks(2, run.access.marksKey)
   for await (const [key] of entries(run, rows.LINK_ROWS)) live.add(rows.cidOfLinkKey(key))
   for await (const [key] of entries(run, rows.HEAD_ROWS)) live.add(rows.cidOfHeadKey(key))
   for await (const [, row] of entries(run, rows.SEAL_ROWS)) {

@@ -43,14 +43,16 @@ export class Sweep {
   readonly workspace: WorkspaceId
   readonly #run: Collection
   /** Blocks that are needed. */
-  readonly #needed = new Marks(2)
+  readonly #needed: Marks
   /** Nodes below which all is marked. */
-  readonly #whole = new Marks(4)
+  readonly #whole: Marks
   readonly #coming: CID[] = []
 
   constructor(run: Collection, workspace: WorkspaceId) {
     this.#run = run
     this.workspace = workspace
+    this.#needed = new Marks(2, run.access.marksKey)
+    this.#whole = new Marks(4, run.access.marksKey)
   }
 
   protect(root: CID): void {
@@ -168,7 +170,7 @@ export class Sweep {
 
   #take({ shelf }: Parts, page: readonly LinkRow[], young: ReadonlySet<string>): number {
     const { pins } = this.#run
-    if (pins.full) return 0
+    if (pins.isFull(this.workspace)) return 0
     const spare = page.filter(({ key, cid }) => !this.#needed.has(cid) && !young.has(key) && !pins.has(cid))
     for (const { key } of spare) shelf.staged.remove(key)
     return spare.length

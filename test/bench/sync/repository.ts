@@ -4,6 +4,7 @@ import type * as clocks from '../../../src/core/clock.ts'
 import type * as identities from '../../../src/core/identity.ts'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import type * as logs from '../../../src/core/log.ts'
+import type * as randoms from '../../../src/core/random.ts'
 import type * as hosts from '../../../src/network/libp2p-host.ts'
 import type * as repositories from '../../../src/store/main-repository.ts'
 import type * as disks from '../../../src/store/node-disk.ts'
@@ -31,6 +32,7 @@ let close = async (): Promise<void> => undefined
 
 async function openedAt(dist: string, folder: string): Promise<RepositoryOpened> {
   const { systemClock } = await productModule<typeof clocks>(dist, 'core/clock.js')
+  const { systemRandom } = await productModule<typeof randoms>(dist, 'core/random.js')
   const { silent } = await productModule<typeof logs>(dist, 'core/log.js')
   const { createIdentity } = await productModule<typeof identities>(dist, 'core/identity.js')
   const { startHost } = await productModule<typeof hosts>(dist, 'network/libp2p-host.js')
@@ -46,6 +48,7 @@ async function openedAt(dist: string, folder: string): Promise<RepositoryOpened>
     index,
     log,
     clock,
+    random: systemRandom(),
     reserveBytes: RESERVE_BYTES
   })
   const gate = { standing: () => 'member' as const }

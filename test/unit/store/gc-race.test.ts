@@ -159,7 +159,7 @@ test('a head that comes while a pack is written anew is whole, however much was 
   const [A] = WORKSPACES as [WorkspaceId]
   const spare = await snapshot({ spare: seeded(7).bytes(30_000) })
   const disk = whileRewriting(memoryDisk(), async () => {
-    for (let from = 0; from < 1_001_000; from += 5000) await repository.missing(A, inventedNames(from, 5000))
+    for (let from = 0; from < 100_000; from += 5000) await repository.missing(A, inventedNames(from, 5000))
     await repository.publish(await headAfter(one, spare.root, { workspace: A }), spare.blocks, accept)
   })
   const repository = await openRepository(depsOf(disk, memoryIndex(), { clock, packBytes: 50_000 }))
@@ -182,6 +182,28 @@ function inventedNames(from: number, count: number): CID[] {
     return CID.createV1(RAW_CODEC, createDigest(0x12, digest))
   })
 }
+
+test('a flood of names for one workspace does not keep what another one has no more use for', async () => {
+  const clock = handClock()
+  const [A, B] = WORKSPACES as [WorkspaceId, WorkspaceId]
+  const repository = await openRepository(depsOf(memoryDisk(), memoryIndex(), { clock, packBytes: 50_000 }))
+  for (const id of [A, B]) await repository.keep(id, (await snapshot({ spare: seeded(8).bytes(40_000), id })).blocks)
+  clock.pass(3 * HOUR)
+  for (let from = 0; from < 100_000; from += 5000) await repository.missing(B, inventedNames(from, 5000))
+  const report = await repository.gc({ policy: POLICY, full: true })
+  expect(report.blocksDropped).toBeGreaterThan(0)
+  const { root, blocks } = await snapshot({ spare: seeded(8).bytes(40_000), id: B })
+  expect(await repository.missing(B, [root])).toEqual([])
+  expect(
+    (
+      await repository.missing(
+        A,
+        blocks.map(({ cid }) => cid)
+      )
+    ).length
+  ).toBe(blocks.length)
+  await repository.close()
+})
 
 /** Lets `during` run once, while the gc looks for what is needed. */
 function whileSurveying(index: IndexPlace, during: () => Promise<void>): IndexPlace {

@@ -92,7 +92,7 @@ export const sealOf =
     seal(sealRecord, { workspace, epoch, head: tip?.cid ?? null, sealedAtMs: 1 }, writer)
 
 export function depsOf(disk: Disk, index: IndexPlace, more: Partial<RepositoryDeps> = {}): RepositoryDeps {
-  return { disk, index, log: silent, clock: systemClock(), ...more }
+  return { disk, index, log: silent, clock: systemClock(), random: seeded(1), ...more }
 }
 
 /** Every block below a CID, read through the repository; fails where one is not held. */

@@ -6,6 +6,7 @@ import { codeOf } from '../../../src/core/errors.ts'
 import { createIdentity, type Identity } from '../../../src/core/identity.ts'
 import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
+import { systemRandom } from '../../../src/core/random.ts'
 import { headRecord, type Receipt, type SignedHead } from '../../../src/core/records.ts'
 import type { Host, Link } from '../../../src/network/host.ts'
 import { startHost } from '../../../src/network/libp2p-host.ts'
@@ -53,7 +54,8 @@ export async function federation(): Promise<Federation> {
     disk: nodeDisk(folder),
     index: levelIndex(`${folder}/index`),
     log: silent,
-    clock: systemClock()
+    clock: systemClock(),
+    random: systemRandom()
   })
   onTestFinished(() => repository.close())
   const held: Signed<Receipt>[] = []

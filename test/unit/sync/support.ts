@@ -34,7 +34,8 @@ export async function memoryRepository(): Promise<MainRepository> {
     disk: memoryDisk(),
     index: memoryIndex(),
     log: silent,
-    clock: systemClock()
+    clock: systemClock(),
+    random: systemRandom()
   })
   onTestFinished(() => repository.close())
   return repository
