@@ -199,6 +199,32 @@ test('status says first whether the machine may be switched off', async () => {
   expect(JSON.parse(machine.stdout)).toEqual(status)
 })
 
+test('status of a coordinator tells damage before all else', async () => {
+  const status = {
+    role: 'coordinator',
+    state: 'running',
+    name: 'demo',
+    peerId: 'p',
+    addresses: [],
+    http: '',
+    admin: '',
+    version: '0.1.0',
+    startedAt: '2026-01-01T00:00:00Z',
+    instances: { serving: 0, pending: 0, total: 0 },
+    workspaces: { total: 0, waiting: 2 },
+    users: 0,
+    unsyncedBytes: 0,
+    unsyncedAgeMs: 0,
+    safeToSwitchOff: true,
+    reason: null,
+    repository: { damaged: 4, storedBytes: 0, logicalBytes: 0 },
+    dataFolder: '/'
+  }
+  await using daemon = await fakeDaemon({ 'GET /status': json(status) })
+  const { stdout } = await run(['status', '--data', daemon.data])
+  expect(stdout).toMatch(/^DAMAGED: 4 blocks of the main repository.*\n2 workspaces wait for an instance\.\n/)
+})
+
 test('set sends numbers, and none as null', async () => {
   await using daemon = await fakeDaemon({
     'PATCH /settings': json({
