@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import {
@@ -45,6 +45,13 @@ test('SQLite: kill -9 of home and app; the copy on the other instance has every 
   expect(highest).toBeLessThanOrEqual(counter.committed)
 })
 
+/** When each folder and file below was last changed, in nanoseconds. */
+async function timesIn(folder: string): Promise<Record<string, bigint>> {
+  const names = ['.', ...(await readdir(folder, { recursive: true })).sort()]
+  const times = names.map(async (name) => [name, (await stat(join(folder, name), { bigint: true })).mtimeNs] as const)
+  return Object.fromEntries(await Promise.all(times))
+}
+
 test('SQLite: a workspace in which nothing happens keeps its head, whether the app runs or not', async () => {
   const sqlite = requireProgram('/usr/bin/sqlite3', 'sqlite3')
   await using federation = await TestFederation.open(PATIENT)
@@ -57,6 +64,10 @@ test('SQLite: a workspace in which nothing happens keeps its head, whether the a
     // A hook that changes what it was called for is called again after each interval, of 300 ms.
     await federation.until('some intervals have passed', async () => performance.now() - since > 2000)
     expect(await sequenceOf(federation, ada)).toBe(before)
+    const stood = await timesIn(folder)
+    const command = [recipe('sqlite', 'before-snapshot.sh'), 'data/app.db']
+    await host.run('/bin/sh', ['-c', 'cd "$0" && exec "$@"', folder, ...command])
+    expect(await timesIn(folder), 'a run of the hook touches nothing').toEqual(stood)
   }
   const before = await sequenceOf(federation, ada)
   await mkdir(join(folder, 'data'))
