@@ -305,3 +305,27 @@ test('a config file named by --config gives settings to any command', async () =
   await (await import('node:fs/promises')).writeFile(path, `data: ${daemon.data}\nhold: 5s\n`)
   expect((await run(['services', 'ls', '--config', path])).code).toBe(0)
 })
+
+test('a command that is for the other daemon says so', async () => {
+  await using instance = await fakeDaemon({ 'GET /status': json({ role: 'instance' }) })
+  await using coordinator = await fakeDaemon({ 'GET /status': json({ role: 'coordinator' }) })
+  const stats = await run(['repo', 'stats', '--data', instance.data])
+  expect([stats.code, stats.stderr]).toEqual([
+    2,
+    expect.stringContaining('an instance runs here; this command is for a coordinator')
+  ])
+  const set = await run(['set', '--data', coordinator.data])
+  expect([set.code, set.stderr]).toEqual([
+    2,
+    expect.stringContaining('a coordinator runs here; this command is for an instance')
+  ])
+  const own = await run(['repo', 'stats', '--data', coordinator.data])
+  expect(own.code, 'what is not there is still that').toBe(3)
+})
+
+test('a wrong token is told with where it was said', async () => {
+  const refused = json({ error: { code: 'UNAUTHENTICATED', message: 'not known', advice: 'sign in again' } }, 401)
+  await using daemon = await fakeDaemon({ 'GET /peers': refused })
+  const { code, stderr } = await run(['peers', 'ls', '--api', daemon.url, '--token', 'wrong'])
+  expect([code, stderr]).toEqual([4, expect.stringContaining('check --token or NODE_DAEMON_TOKEN')])
+})

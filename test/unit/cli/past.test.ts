@@ -57,6 +57,23 @@ const cut: Reply = (_asked, response) => {
   response.write('the first part', () => response.destroy())
 }
 
+/** Begins an answer, and tells in a trailer why it goes no further. */
+const damagedOnTheWay: Reply = (_asked, response) => {
+  const error = { code: 'INCOMPLETE', message: 'block x is damaged', advice: 'see: node-daemon repo verify' }
+  response.writeHead(200, { 'content-type': 'application/vnd.ipld.car', trailer: 'nd-error' })
+  response.write('the first part')
+  response.addTrailers({ 'nd-error': encodeURIComponent(JSON.stringify({ error })) })
+  response.end()
+}
+
+test('a damaged block on the way ends an export with 6 and what to do, and leaves no file', async () => {
+  const folder = await temporary()
+  await using daemon = await fakeDaemon({ 'GET /repo/export': damagedOnTheWay })
+  const { code, stderr } = await run(['repo', 'export', join(folder, 'all.car'), '--data', daemon.data])
+  expect([code, await readdir(folder)]).toEqual([6, []])
+  expect(stderr).toContain('error INCOMPLETE: block x is damaged\n  see: node-daemon repo verify')
+})
+
 test('repo stats tells damage, and when it was last read again and thinned', async () => {
   await using daemon = await fakeDaemon({ 'GET /repo/stats': json(STATS) })
   const { stdout } = await run(['repo', 'stats', '--data', daemon.data])
@@ -65,20 +82,34 @@ test('repo stats tells damage, and when it was last read again and thinned', asy
   expect(stdout).toMatch(/Last thinned +never/)
 })
 
-test('repo verify shows its progress on stderr, and ends with 7 and a list where damage is left', async () => {
+test('repo verify shows its progress on stderr of a terminal, and ends with 7 and a list where damage is left', async () => {
   const working = { state: 'working', blocks: 5, bytes: 2048, totalBytes: 4096 }
   const left = [{ cid: 'bafkrotten', workspaces: [ID] }]
   await using daemon = await fakeDaemon({
     'POST /repo/verify': lines(working, { ...VERIFIED, damaged: 2, repaired: 1, left })
   })
-  const { code, stdout, stderr } = await run(['repo', 'verify', '--share', '1GB', '--data', daemon.data])
+  const argv = ['repo', 'verify', '--share', '1GB', '--data', daemon.data]
+  const { code, stdout, stderr } = await run(argv, { tty: true, columns: 100 })
+  expect((await run(argv)).stderr).not.toContain('%')
   expect(code).toBe(7)
   expect(daemon.asked[0]?.body).toEqual({ maxBytes: 1e9 })
   expect(stdout).toContain('Read 10 blocks')
+  expect(stdout).toContain('Of 2 damaged blocks 1 repaired, 1 still damaged.')
   expect(stdout).not.toContain('█')
   expect(stderr).toContain('50 %')
   expect(stderr).toMatch(new RegExp(`damaged: bafkrotten, needed by ${ID}`))
   expect(stderr).toMatch(/error INTEGRITY: 1 block is still damaged/)
+})
+
+test('repo verify reads no share of nothing', async () => {
+  await using daemon = await fakeDaemon({})
+  const { code } = await run(['repo', 'verify', '--share', '0', '--data', daemon.data])
+  expect([code, daemon.asked]).toEqual([2, []])
+})
+
+test('repo stats says that nothing is saved by sharing where it is so', async () => {
+  await using daemon = await fakeDaemon({ 'GET /repo/stats': json({ ...STATS, dedupRatio: 1 }) })
+  expect((await run(['repo', 'stats', '--data', daemon.data])).stdout).toMatch(/Saved by sharing +nothing/)
 })
 
 test('repo verify ends with 0 where all is whole; machines get the outcome alone', async () => {
@@ -124,6 +155,12 @@ test('an export is a new file, whole or not there; - is stdout, but neither a te
   expect([await readFile(file, 'utf8'), await readdir(folder)]).toEqual(['a car', ['all.car']])
   const again = await run(['repo', 'export', file, '--data', daemon.data])
   expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('exists already')])
+  const onFolder = await run(['repo', 'export', folder, '--data', daemon.data])
+  expect([onFolder.code, onFolder.stderr]).toEqual([2, expect.stringContaining('is a folder')])
+  const nowhere = await run(['repo', 'export', join(folder, 'no/dir/x.car'), '--data', daemon.data])
+  expect([nowhere.code, nowhere.stderr]).toEqual([3, expect.stringContaining('error NOT_FOUND: there is no folder')])
+  const noReceipt = await run(['receipts', 'verify', join(folder, 'none')])
+  expect([noReceipt.code, noReceipt.stderr]).toEqual([3, expect.stringContaining('error NOT_FOUND: there is no file')])
   expect((await run(['repo', 'export', '-', '--data', daemon.data])).stdout).toBe('a car')
   expect((await run(['repo', 'export', '-', '--json', '--data', daemon.data])).code).toBe(2)
   expect((await run(['repo', 'export', '-', '--data', daemon.data], { tty: true })).code).toBe(2)
