@@ -122,17 +122,35 @@ export class LiveWorkspacePast implements WorkspacePast {
     return { workspace, head, path, entry }
   }
 
-  /** A retained head, or one that diverged. */
+  /** A retained head, or one that diverged, by its name or the start of it. */
   async #named(workspace: WorkspaceId, text: string): Promise<SignedHead> {
     const { repository } = this.#deps
     const cid = cidOrNull(text)
-    const head = cid === null ? null : await repository.head(cid)
-    if (head === null || head.value.workspace !== workspace) throw noSuchMoment(workspace)
+    if (cid === null) return await this.#begunBy(workspace, text)
+    const head = await repository.head(cid)
+    if (head === null || head.value.workspace !== workspace) throw noSuchMoment(workspace, text)
     if ((await repository.diverged(workspace)).some((other) => other.cid.equals(head.cid))) return head
     // Of some heads the record alone is kept.
     const retained = await this.#at(workspace, { sequence: head.value.sequence })
-    if (!retained.cid.equals(head.cid)) throw noSuchMoment(workspace)
+    if (!retained.cid.equals(head.cid)) throw noSuchMoment(workspace, text)
     return head
+  }
+
+  async #begunBy(workspace: WorkspaceId, text: string): Promise<SignedHead> {
+    const { repository } = this.#deps
+    const all = [
+      ...(await repository.history(workspace, { limit: LOOKED_AT_MAX })),
+      ...(await repository.diverged(workspace))
+    ]
+    const found = new Map(
+      all.map((head) => [head.cid.toString(), head] as const).filter(([cid]) => cid.startsWith(text))
+    )
+    const [head] = found.values()
+    if (head === undefined) throw noSuchMoment(workspace, `whose name begins with ${text}`)
+    if (found.size === 1) return head
+    throw new NodeDaemonError('AMBIGUOUS', `the names of ${found.size} heads begin with ${text}`, {
+      advice: 'say more of it; node-daemon workspaces history --json shows whole names'
+    })
   }
 
   /** Looks through more and more of the history: most moments are young. */
@@ -141,7 +159,7 @@ export class LiveWorkspacePast implements WorkspacePast {
       const heads = await this.#deps.repository.history(workspace, { limit })
       const found = chooseHead(heads, moment)
       if (found !== null) return found
-      if (heads.length < limit || limit >= LOOKED_AT_MAX) throw noSuchMoment(workspace)
+      if (heads.length < limit || limit >= LOOKED_AT_MAX) throw noSuchMoment(workspace, askedFor(moment), heads.at(-1))
     }
   }
 
@@ -188,7 +206,17 @@ function cidOrNull(text: string): CID | null {
   }
 }
 
-const noSuchMoment = (workspace: WorkspaceId): NodeDaemonError =>
-  new NodeDaemonError('NOT_FOUND', `workspace ${workspace} has no such moment`, {
+function askedFor({ atMs, sequence }: Moment): string {
+  if (atMs !== undefined) return `of ${time(atMs)} or before`
+  return sequence === undefined ? 'yet' : `with the number ${sequence}`
+}
+
+function noSuchMoment(workspace: WorkspaceId, asked: string, oldest?: SignedHead): NodeDaemonError {
+  const kept =
+    oldest === undefined
+      ? ''
+      : `; the oldest that is kept is ${oldest.value.sequence}, of ${time(oldest.value.createdAtMs)}`
+  return new NodeDaemonError('NOT_FOUND', `workspace ${workspace} has no head ${asked}${kept}`, {
     advice: `see which ones are kept: node-daemon workspaces history ${workspace.slice(0, 12)}`
   })
+}

@@ -171,7 +171,7 @@ const exportAll = command({
   settings: API_SETTINGS,
   examples: ['node-daemon repo export backup.car', 'node-daemon repo export - | zstd > backup.car.zst'],
   exits: {
-    3: 'nothing was saved yet',
+    3: 'nothing was saved yet, or no such folder',
     4: true,
     5: 'out of reach, or cut short: see "node-daemon repo verify"',
     6: 'a block of it is damaged',

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -174,6 +175,7 @@ test('history tells what diverged and what was not taken exactly', async () => {
   await using daemon = await fakeDaemon({ [`GET /workspaces/${ID}/history?limit=1000`]: json(heads) })
   const people = await run(['workspaces', 'history', ID, '--data', daemon.data])
   expect(people.stdout).toContain('diverged: bafylate')
+  expect(people.stdout).toMatch(/4 +bafyhead +2026-01-02/)
   expect(people.stdout).toContain('not taken exactly: busy.log')
   const machine = await run(['workspaces', 'history', ID, '--json', '--data', daemon.data])
   expect(JSON.parse(machine.stdout)).toEqual(heads)
@@ -199,7 +201,7 @@ async function withSnapshot(change: Partial<SnapshotView>, car: readonly Uint8Ar
       state: 'done',
       workspace: ID,
       from: HEAD,
-      before: { ...HEAD, sequence: 7 },
+      before: { ...HEAD, head: 'bafybefore', sequence: 7 },
       after: { ...HEAD, sequence: 8 },
       pauseMs: 40
     })
@@ -263,9 +265,68 @@ test('restore --in-place asks, names the head once and for all, and says where t
   expect((await run(argv, { answers: ['no'] })).code).toBe(130)
   const { code, stdout, stderr } = await run(argv, { answers: ['yes'] })
   expect(code).toBe(0)
-  expect(stderr).toContain('Replace what is in workspace 7f3a00000000 now by "a.txt" of head 4')
+  expect(stderr).toContain('Replace "a.txt" in workspace 7f3a00000000 by "a.txt" of head 4')
   expect(stdout).toContain('What was there is head 7.')
   expect(daemon.asked.at(-1)?.body).toEqual({ head: HEAD.head, path: 'a.txt' })
+})
+
+const NOW = (path: string): string => `GET /workspaces/${ID}/snapshot?${new URLSearchParams({ path })}`
+const RESTORED = { state: 'done', workspace: ID, from: HEAD, pauseMs: 40 }
+const THEN: SnapshotView = { workspace: ID, head: HEAD, path: 'a/b/c', kind: 'file', cid: 'bafy', totalBytes: 1 }
+const IN_PLACE = ['workspaces', 'restore', '7f3a', '--sequence', '4', '--path', 'a/b/c', '--in-place']
+const inPlaceOf = (data: string): string[] => [...IN_PLACE, '--data', data]
+
+test.each<[string, Record<string, Partial<SnapshotView>>, string]>([
+  ['a file above it', { a: { kind: 'folder' }, 'a/b': { kind: 'file' } }, 'the file "a/b"'],
+  ['a folder at it', { 'a/b/c': { kind: 'folder' } }, 'the folder "a/b/c" with all that is in it']
+])('restore --in-place tells before and after that %s goes', async (_, stands, gone) => {
+  const before = { ...HEAD, head: 'bafybefore', sequence: 7 }
+  await using daemon = await fakeDaemon({
+    'GET /workspaces/7f3a/snapshot?sequence=4&path=a%2Fb%2Fc': json(THEN),
+    ...Object.fromEntries(Object.entries(stands).map(([path, view]) => [NOW(path), json({ ...THEN, path, ...view })])),
+    [`POST /workspaces/${ID}/restore`]: lines({ ...RESTORED, before, after: { ...HEAD, sequence: 8 } })
+  })
+  const { code, stdout, stderr } = await run(inPlaceOf(daemon.data), { answers: ['yes'] })
+  expect(code, stderr).toBe(0)
+  expect(stderr).toContain(`This removes ${gone}, which stands there now.`)
+  expect(stdout).toContain(`It took the place of ${gone}: that is in head 7.`)
+})
+
+test('a restore that changes nothing says so; one that nobody heard the end of is not known', async () => {
+  await using daemon = await fakeDaemon({
+    'GET /workspaces/7f3a/snapshot?sequence=4&path=a%2Fb%2Fc': json(THEN),
+    [`POST /workspaces/${ID}/restore`]: lines({ ...RESTORED, before: HEAD, after: HEAD })
+  })
+  const same = await run([...inPlaceOf(daemon.data), '--yes'])
+  expect([same.code, same.stdout]).toEqual([0, expect.stringContaining('is already so')])
+  await using killed = await fakeDaemon({
+    'GET /workspaces/7f3a/snapshot?sequence=4&path=a%2Fb%2Fc': json(THEN),
+    [`POST /workspaces/${ID}/restore`]: (_asked, response) => {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+      response.write('{"state":"working"}\n', () => setImmediate(() => response.destroy()))
+    }
+  })
+  const lost = await run([...inPlaceOf(killed.data), '--yes'])
+  expect([lost.code, lost.stderr]).toEqual([
+    5,
+    expect.stringContaining('it is not known whether 7f3a00000000 went back')
+  ])
+  expect(lost.stderr).toContain('node-daemon workspaces history 7f3a00000000')
+})
+
+test('restore --to removes what killed restores have left beside it, and nothing else', async () => {
+  const folder = await temporary()
+  await using daemon = await withSnapshot({}, await carBytes())
+  const argv = ['workspaces', 'restore', '7f3a', '--sequence', '4', '--data', daemon.data]
+  const dead = spawnSync(process.execPath, ['-e', '']).pid
+  const names = [`${dead}-abcdef`, `${process.pid}-abcdef`, `${process.pid}-ghijkl`, 'ABCDEF', 'notes']
+  for (const name of names) await mkdir(join(folder, `.node-daemon-restore-${name}`, 'tree'), { recursive: true })
+  await utimes(join(folder, `.node-daemon-restore-${process.pid}-ghijkl`), 1, 1)
+  expect((await run([...argv, '--to', join(folder, 'new')])).code).toBe(0)
+  const left = ['new', ...[`${process.pid}-abcdef`, 'ABCDEF', 'notes'].map((name) => `.node-daemon-restore-${name}`)]
+  expect((await readdir(folder)).sort()).toEqual(left.sort())
+  const nowhere = await run([...argv, '--to', join(folder, 'no/such/parent')])
+  expect([nowhere.code, nowhere.stderr]).toEqual([3, expect.stringContaining('there is no folder')])
 })
 
 test('what does not go together is wrong usage, before anything is asked', async () => {
