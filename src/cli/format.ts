@@ -41,7 +41,7 @@ export function limitText(limit: number | null, hours: readonly Hours[]): string
     `${String(Math.floor(minute / 60)).padStart(2, '0')}:${String(minute % 60).padStart(2, '0')}`
   return [
     speed(limit),
-    ...hours.map((one) => `${speed(one.limit)} from ${clock(one.fromMinute)} to ${clock(one.toMinute)}`)
+    ...hours.map((one) => `${speed(one.limit)} from ${clock(one.fromMinute)} to ${clock(one.toMinute || 1440)}`)
   ].join(', ')
 }
 

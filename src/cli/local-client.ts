@@ -1,8 +1,8 @@
 import type { IncomingMessage } from 'node:http'
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import { parse } from '../core/parse.ts'
-import { type HttpTarget, openExchange, readBody } from './exchange.ts'
-import { type Role, socketOf } from './folders.ts'
+import { exchange, type HttpTarget, openExchange, readBody } from './exchange.ts'
+import { ROLES, type Role, socketOf } from './folders.ts'
 
 /** The API of a running daemon. Paths begin after `/api/v1`. */
 export interface Api {
@@ -12,7 +12,10 @@ export interface Api {
   send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: object, options?: { patient?: boolean }): Promise<T>
   /** One object a line, until the daemon ends the answer or the signal is aborted. A last line with an error is thrown. */
   stream<T>(path: string, body: object, signal?: AbortSignal): AsyncGenerator<T>
-  /** The bytes of an answer as they come. Rejects where it is cut short, or after ten minutes of silence. */
+  /**
+   * The bytes of an answer as they come. Rejects with the daemon's own error where they break off, `OUT_OF_REACH` where
+   * they are cut short, or after ten minutes of silence.
+   */
   download(path: string, signal?: AbortSignal): AsyncGenerator<Uint8Array>
 }
 
@@ -21,9 +24,14 @@ const PATIENCE_MS = 600_000
 const DOCUMENT_BYTES_MAX = 512 * 1024 * 1024
 const LINE_BYTES_MAX = 64 * 1024 * 1024
 
+/** In which a daemon tells why bytes broke off: JSON in percent-encoding. */
+const ERROR_TRAILER = 'nd-error'
+
 export interface ApiPlace {
   readonly target: HttpTarget
   readonly token: string | null
+  /** Whose data folder it is; null for an address. */
+  readonly role: Role | null
   /** What to throw where nobody listens there. */
   readonly absent: (cause: unknown) => NodeDaemonError
 }
@@ -40,7 +48,7 @@ export function folderPlace(folder: string, role: Role): ApiPlace {
       advice: `start it with: ${STARTED_BY[role]}   (or say where it is with --data DIR)`,
       cause
     })
-  return { target: { socketPath: socketOf(folder) }, token: null, absent }
+  return { target: { socketPath: socketOf(folder) }, token: null, role, absent }
 }
 
 /** A coordinator's admin listener, here or elsewhere. */
@@ -50,13 +58,19 @@ export function remotePlace(url: string, token: string): ApiPlace {
       advice: 'check the address given by --api, and that the coordinator runs',
       cause
     })
-  return { target: { url }, token, absent }
+  return { target: { url }, token, role: null, absent }
 }
 
 const systemCode = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
 function translated(place: ApiPlace, error: unknown): NodeDaemonError {
+  if (place.role === null && hasCode(error, 'UNAUTHENTICATED')) {
+    return new NodeDaemonError('UNAUTHENTICATED', messageOf(error), {
+      advice: 'check --token or NODE_DAEMON_TOKEN; an admin makes another one with: node-daemon admins add NAME',
+      cause: error
+    })
+  }
   if (error instanceof NodeDaemonError) return error
   const code = systemCode(error)
   if (code === 'EACCES' || code === 'EPERM') {
@@ -117,6 +131,41 @@ async function* linesOf(message: IncomingMessage): AsyncGenerator<string> {
   if (rest.trim() !== '') yield rest
 }
 
+/** How bytes that broke off without a word are told; an error that the daemon told stays as it is. */
+const brokenOff = (failure: NodeDaemonError, error: unknown): NodeDaemonError =>
+  systemCode(error) === 'ECONNRESET'
+    ? new NodeDaemonError('OUT_OF_REACH', 'the daemon did not send all of it', {
+        advice: 'try it again; where it breaks off again, a block may be damaged: node-daemon repo verify',
+        cause: error
+      })
+    : failure
+
+/** What to say where the daemon of this folder is none that the command is for; else the error itself. */
+async function explained(place: ApiPlace, error: unknown): Promise<NodeDaemonError> {
+  const failure = translated(place, error)
+  if (place.role === null || !hasCode(error, 'NOT_FOUND')) return failure
+  const here = await roleAt(place.target)
+  if (here === null || here === place.role) return failure
+  const named = { coordinator: 'a coordinator', instance: 'an instance' }
+  return new NodeDaemonError('BAD_USAGE', `${named[here]} runs here; this command is for ${named[place.role]}`, {
+    advice: `say the data folder of ${named[place.role]} with --data DIR`,
+    cause: error
+  })
+}
+
+/** Which daemon answers there; null where none says so. */
+async function roleAt(target: HttpTarget): Promise<Role | null> {
+  try {
+    const asked = { target, method: 'GET', path: '/api/v1/status', silenceMs: SILENCE_MS }
+    const { body } = await exchange(asked, DOCUMENT_BYTES_MAX)
+    const { role } = JSON.parse(Buffer.from(body).toString()) as { role?: unknown }
+    return ROLES.find((one) => one === role) ?? null
+  } catch {
+    // The first error says more.
+    return null
+  }
+}
+
 export function connectApi(place: ApiPlace): Api {
   async function open(
     method: string,
@@ -127,6 +176,8 @@ export function connectApi(place: ApiPlace): Api {
   ): Promise<IncomingMessage> {
     const headers = {
       accept: 'application/json, application/x-ndjson',
+      // Something between here and an address might lose them unnoticed.
+      ...(place.role === null ? {} : { te: 'trailers' }),
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...(place.token === null ? {} : { authorization: `Bearer ${place.token}` })
     }
@@ -150,7 +201,7 @@ export function connectApi(place: ApiPlace): Api {
       const text = Buffer.from(await readBody(message, DOCUMENT_BYTES_MAX)).toString()
       return jsonOf<T>(text === '' ? '{}' : text)
     } catch (error) {
-      throw translated(place, error)
+      throw await explained(place, error)
     }
   }
 
@@ -173,7 +224,7 @@ export function connectApi(place: ApiPlace): Api {
         }
         if (!message.complete) throw new NodeDaemonError('OUT_OF_REACH', 'the daemon did not finish its answer')
       } catch (error) {
-        throw translated(place, error)
+        throw await explained(place, error)
       }
     },
     async *download(path: string, signal?: AbortSignal) {
@@ -181,8 +232,10 @@ export function connectApi(place: ApiPlace): Api {
         const message = await open('GET', path, undefined, PATIENCE_MS, signal)
         for await (const part of message) yield part as Buffer
         if (!message.complete) throw new NodeDaemonError('OUT_OF_REACH', 'the daemon did not finish its answer')
+        const told = message.trailers[ERROR_TRAILER]
+        if (told !== undefined) throw errorIn(jsonOf<object>(decodeURIComponent(told))) ?? unclear(200)
       } catch (error) {
-        throw translated(place, error)
+        throw brokenOff(await explained(place, error), error)
       }
     }
   }

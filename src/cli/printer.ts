@@ -47,14 +47,14 @@ export class Printer {
   }
 
   /**
-   * A bar that is drawn again in place on a terminal; elsewhere a line for each tenth and each new phase.
+   * A bar that is drawn again in place on a terminal; elsewhere, on stdout alone, a line for each tenth and each new phase.
    *
    * @param done from 0 to 1
    * @param phase what is being done, in a word
    * @param where `err` for what is no part of the result
    */
   progress(done: number, text: string, phase = '', where: 'out' | 'err' = 'out'): void {
-    if (this.json) return
+    if (this.json || (where === 'err' && !this.#terminal.errIsTty)) return
     const isTty = where === 'out' ? this.#terminal.outIsTty : this.#terminal.errIsTty
     const share = Number.isFinite(done) ? Math.min(1, Math.max(0, done)) : 0
     const step = isTty ? `${share} ${text}` : `${Math.floor(share * 10)} ${phase}`

@@ -11,7 +11,13 @@ import { removeTree, syncFolder } from '../worktree/disk.ts'
 import { Worktree } from '../worktree/worktree.ts'
 import { CarFile } from './car-file.ts'
 import type { Context } from './context.ts'
+import { unwritable } from './file-trouble.ts'
 import { type Source, saveFile } from './save-file.ts'
+
+/** How the folder begins in which a snapshot is made: then the id of the process, then what makes it unique. */
+const BESIDE = '.node-daemon-restore-'
+const LEFT_OVER = /^\.node-daemon-restore-(?:(\d{1,10})-)?[A-Za-z0-9]{6}$/
+const LEFT_OVER_MS = 86_400_000
 
 /** As a workspace's own folder counts: see `Worktree`. */
 const ROOT_METADATA = { mode: 0o755, mtime: { secs: 0n, nsecs: 0 } }
@@ -21,7 +27,7 @@ const ROOT_METADATA = { mode: 0o755, mtime: { secs: 0n, nsecs: 0 } }
  * return it is durable; where it fails, the folder is as it was. It is made beside the folder and then moved in.
  *
  * @param car the CAR file whose root is the snapshot's `cid`
- * @throws NodeDaemonError `BAD_USAGE` the folder is not empty; `INTEGRITY` what came does not verify; `ABORTED` on Ctrl-C
+ * @throws NodeDaemonError `NOT_FOUND` there is nothing to put it into; `BAD_USAGE` the folder is not empty; `INTEGRITY` what came does not verify; `ABORTED` on Ctrl-C
  */
 export async function restoreFolder(
   context: Context,
@@ -31,11 +37,10 @@ export async function restoreFolder(
 ): Promise<Applied> {
   const target = resolve(folder)
   const existed = await checkEmpty(target)
-  const beside = await mkdtemp(join(dirname(target), '.node-daemon-restore-')).catch((error: unknown) => {
-    throw new NodeDaemonError('BAD_USAGE', `nothing can be written beside ${target}: ${messageOf(error)}`, {
-      advice: 'name a new folder in one that is there and may be written',
-      cause: error
-    })
+  const parent = dirname(target)
+  await removeLeftOvers(context, parent)
+  const beside = await mkdtemp(join(parent, `${BESIDE}${context.terminal.pid}-`)).catch((error: unknown) => {
+    throw unwritable(parent, error)
   })
   try {
     await saveFile(context, join(beside, 'snapshot.car'), car)
@@ -44,6 +49,31 @@ export async function restoreFolder(
     return applied
   } finally {
     await removeTree(beside)
+  }
+}
+
+/** What restores that were killed have left in a folder: their process is gone, or they are older than a day. */
+async function removeLeftOvers({ clock, log }: Context, parent: string): Promise<void> {
+  const names = await readdir(parent).catch((error: unknown) => {
+    throw unwritable(parent, error)
+  })
+  for (const name of names) {
+    const match = LEFT_OVER.exec(name)
+    const path = join(parent, name)
+    const stats = match === null ? null : await lstat(path).catch(() => null)
+    if (match === null || stats === null || !stats.isDirectory() || stats.uid !== process.getuid?.()) continue
+    const isOld = clock.wall() - stats.mtimeMs > LEFT_OVER_MS
+    if (!isOld && (match[1] === undefined || isAlive(Number(match[1])))) continue
+    await removeTree(path).catch((error: unknown) => log.warn({ path, error: messageOf(error) }, 'a left-over stays'))
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Another user's may not be asked.
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
   }
 }
 

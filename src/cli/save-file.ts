@@ -1,7 +1,8 @@
 import { lstat, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { Context } from './context.ts'
+import { unwritable } from './file-trouble.ts'
 
 /** The name that stands for stdout. */
 const STDOUT = '-'
@@ -13,7 +14,7 @@ export type Source = (signal: AbortSignal) => AsyncIterable<Uint8Array> | Iterab
  * Writes bytes to a new file, which is durable on return and whole or not there, or to stdout for `-`. Resolves with how
  * many bytes it were.
  *
- * @throws NodeDaemonError `BAD_USAGE` there is such a file already; bytes are asked on a terminal, or among JSON
+ * @throws NodeDaemonError `NOT_FOUND` there is no such folder; `BAD_USAGE` there is such a file already; bytes are asked on a terminal, or among JSON
  */
 export async function saveFile(context: Context, path: string, source: Source): Promise<number> {
   const stopped = new AbortController()
@@ -30,9 +31,11 @@ export async function saveFile(context: Context, path: string, source: Source): 
 }
 
 async function toFile(context: Context, path: string, parts: ReturnType<Source>): Promise<number> {
-  if ((await lstat(path).catch(() => null)) !== null) {
-    throw new NodeDaemonError('BAD_USAGE', `${path} exists already`, {
-      advice: 'name another file, or remove it first'
+  const there = await lstat(path).catch(() => null)
+  if (there !== null) {
+    const what = there.isDirectory() ? 'is a folder' : 'exists already'
+    throw new NodeDaemonError('BAD_USAGE', `${path} ${what}`, {
+      advice: 'name another file'
     })
   }
   const partial = `${path}.${Buffer.from(context.random.bytes(6)).toString('hex')}.part`
@@ -50,10 +53,7 @@ async function toFile(context: Context, path: string, parts: ReturnType<Source>)
 async function write(path: string, parts: ReturnType<Source>): Promise<number> {
   // Users' data: nobody else may read it.
   await using file = await open(path, 'wx', 0o600).catch((error: unknown) => {
-    throw new NodeDaemonError('BAD_USAGE', `${path} cannot be written: ${messageOf(error)}`, {
-      advice: 'name a file in a folder that is there and may be written',
-      cause: error
-    })
+    throw unwritable(dirname(path), error)
   })
   let bytes = 0
   for await (const part of parts) {

@@ -3,7 +3,7 @@ import { NodeDaemonError } from '../core/errors.ts'
 import { isServiceName } from '../core/ids.ts'
 import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
-import { HOURS_MAX, type LimitSchedule } from '../sync/limit-schedule.ts'
+import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
 export type Parser<T> = (text: string) => T
@@ -38,24 +38,38 @@ export function rate(text: string): number {
   return perSecond
 }
 
-const CLOCK_HOURS = /^([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)$/
+const CLOCK_HOURS = /^([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)$/
 
-/** `10MB/s`, or with hours `10MB/s,1MB/s@08:00-18:00,none@22:00-06:00`; `none` for no limit. */
+/**
+ * `10MB/s`, or with hours `10MB/s,1MB/s@08:00-18:00,none@22:00-06:00`; `none` for no limit. The first hours that fit hold;
+ * `24:00` is the end of the day.
+ */
 export function limitSchedule(text: string): LimitSchedule {
-  const advice = 'write it like 10MB/s, or 10MB/s,1MB/s@08:00-18:00 with hours of the day; none for no limit'
   const [base = '', ...rest] = text.split(',').map((part) => part.trim())
-  const hours = rest.map((part) => {
-    const [limit = '', when = ''] = part.split('@')
-    const [, fromHour, fromMinute, toHour, toMinute] = CLOCK_HOURS.exec(when) ?? []
-    if (toMinute === undefined) throw bad(text, 'a limit', advice)
-    return {
-      fromMinute: Number(fromHour) * 60 + Number(fromMinute),
-      toMinute: Number(toHour) * 60 + Number(toMinute),
-      limit: orNone(rate)(limit)
-    }
-  })
-  if (hours.length > HOURS_MAX) throw bad(text, `a limit with at most ${HOURS_MAX} kinds of hours`, advice)
-  return { limit: orNone(rate)(base), hours }
+  if (base.includes('@')) {
+    throw bad(text, 'a limit', `begin with the limit of the other hours, or none: none,${base.slice(0, 40)}`)
+  }
+  if (rest.length > HOURS_MAX) throw bad(text, `a limit with at most ${HOURS_MAX} kinds of hours`, 'say fewer of them')
+  return { limit: orNone(rate)(base), hours: rest.map((part) => hoursOf(part)) }
+}
+
+function hoursOf(part: string): Hours {
+  const [limit = '', when = '', ...more] = part.split('@')
+  const match = more.length > 0 ? null : CLOCK_HOURS.exec(when)
+  if (match === null) {
+    throw bad(
+      part,
+      'a limit with hours',
+      'write hours with four digits each: 10MB/s,1MB/s@08:00-18:00; 24:00 ends the day'
+    )
+  }
+  const [fromHour, fromMinute, toHour, toMinute] = match.slice(1).map((digits) => Number(digits ?? 0))
+  const from = (fromHour ?? 0) * 60 + (fromMinute ?? 0)
+  const to = (toHour ?? 0) * 60 + (toMinute ?? 0)
+  if (from === to && !when.endsWith('24:00')) {
+    throw bad(part, 'a limit with hours: they end as they begin', 'for the whole day write 00:00-24:00')
+  }
+  return { fromMinute: from, toMinute: to, limit: orNone(rate)(limit) }
 }
 
 function sizeOr(text: string, failure: () => NodeDaemonError): number {

@@ -123,23 +123,34 @@ export async function replyLines(response: ServerResponse, items: AsyncIterable<
   }
 }
 
+/** The trailer that tells, as JSON in percent-encoding, why bytes broke off. Only whoever sent `TE: trailers` is sent one. */
+const ERROR_TRAILER = 'nd-error'
+
 /**
  * Sends bytes as they come, at the pace of the reader. An error before the first of them is answered as usual; one after
- * it cuts the connection, so that nobody takes what came for complete.
+ * it is told in a trailer to whoever reads trailers, else it cuts the connection, so that nobody takes what came for
+ * complete.
  */
 export async function replyBytes(
+  request: IncomingMessage,
   response: ServerResponse,
   type: string,
   parts: AsyncIterable<Uint8Array>,
   headers: Headers
 ): Promise<void> {
+  const readsTrailers = request.httpVersion === '1.1' && /(?:^|,)\s*trailers\b/i.test(String(request.headers.te ?? ''))
   const iterator = parts[Symbol.asyncIterator]()
   try {
     const first = await iterator.next()
-    response.writeHead(200, { ...SAFETY_HEADERS, 'content-type': type, ...headers })
+    const trailer = readsTrailers ? { trailer: ERROR_TRAILER } : {}
+    response.writeHead(200, { ...SAFETY_HEADERS, 'content-type': type, ...headers, ...trailer })
     for (let part = first; part.done !== true && !response.destroyed; part = await iterator.next()) {
       await send(response, part.value)
     }
+    response.end()
+  } catch (error) {
+    if (!readsTrailers || !response.headersSent || !(error instanceof NodeDaemonError)) throw error
+    response.addTrailers({ [ERROR_TRAILER]: encodeURIComponent(JSON.stringify(errorBody(error))) })
     response.end()
   } finally {
     await iterator.return?.()

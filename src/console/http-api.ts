@@ -157,7 +157,7 @@ function apiOf<Service>(api: {
     if (route.kind === 'car') {
       const headers = attachment(route.fileName(call.target))
       if (request.method === 'HEAD') return reply(response, 200, CAR_TYPE, '', headers)
-      return replyBytes(response, CAR_TYPE, route.run(api.service, call), headers)
+      return replyBytes(request, response, CAR_TYPE, route.run(api.service, call), headers)
     }
     const value = await route.run(api.service, call)
     if (route.kind === 'json') return replyJson(response, 200, value)

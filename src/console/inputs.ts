@@ -77,7 +77,12 @@ const PATH_MAX = 4096
 const moment = {
   at: z.iso.datetime({ offset: true }).optional().describe('the newest head that is not later'),
   sequence: z.coerce.number().int().min(1).optional(),
-  head: z.string().min(1).max(TARGET_MAX).optional().describe('its CID, also of a diverged one')
+  head: z
+    .string()
+    .min(1)
+    .max(TARGET_MAX)
+    .optional()
+    .describe('its CID, or an unambiguous start of it; also of a diverged one')
 }
 const path = z
   .string()

@@ -91,7 +91,11 @@ export class LiveRepositoryUpkeep implements RepositoryUpkeep {
         })
       }
     }
-    if (heads.length === 0) throw new NodeDaemonError('NOT_FOUND', 'nothing was saved yet: there is nothing to export')
+    if (heads.length === 0) {
+      throw new NodeDaemonError('NOT_FOUND', 'nothing was saved yet: there is nothing to export', {
+        advice: 'a workspace comes into being when a user first saves something; see: node-daemon workspaces ls'
+      })
+    }
     await this.#note(actor, 'repository.export', { workspaces: heads.length })
     yield* carOf([...roots.values()], this.#blocksOf(heads))
   }

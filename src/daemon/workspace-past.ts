@@ -130,33 +130,65 @@ export class LiveWorkspacePast implements WorkspacePast {
     return { workspace, head, path, entry }
   }
 
-  /** A retained head, or one that diverged. */
+  /** A retained head, or one that diverged, by its name or the start of it. */
   async #named(workspace: WorkspaceId, text: string): Promise<SignedHead> {
     const { repository } = this.#deps
     const cid = cidOrNull(text)
-    const head = cid === null ? null : await repository.head(cid)
-    if (head === null || head.value.workspace !== workspace) throw noSuchMoment(workspace)
+    if (cid === null) return await this.#begunBy(workspace, text)
+    const head = await repository.head(cid)
+    if (head === null || head.value.workspace !== workspace) throw noSuchMoment(workspace, text)
     if ((await repository.diverged(workspace)).some((other) => other.cid.equals(head.cid))) return head
     // Of some heads the record alone is kept.
     const retained = await this.#at(workspace, { sequence: head.value.sequence })
-    if (!retained.cid.equals(head.cid)) throw noSuchMoment(workspace)
+    if (!retained.cid.equals(head.cid)) throw noSuchMoment(workspace, text)
     return head
   }
 
-  /** Looks through the history page by page, at a sequence at once where one is said. */
+  async #begunBy(workspace: WorkspaceId, text: string): Promise<SignedHead> {
+    const found = new Map<string, SignedHead>()
+    const note = (heads: readonly SignedHead[]): void => {
+      for (const head of heads) if (head.cid.toString().startsWith(text)) found.set(head.cid.toString(), head)
+    }
+    note(await this.#deps.repository.diverged(workspace))
+    for await (const heads of this.#pages(workspace)) note(heads)
+    const [head] = found.values()
+    if (head === undefined) throw noSuchMoment(workspace, `whose name begins with ${text}`)
+    if (found.size === 1) return head
+    throw new NodeDaemonError('AMBIGUOUS', `the names of ${found.size} heads begin with ${text}`, {
+      advice: 'say more of it; node-daemon workspaces history --json shows whole names'
+    })
+  }
+
   async #at(workspace: WorkspaceId, moment: Moment): Promise<SignedHead> {
-    const { sequence } = moment
-    if (sequence !== undefined && moment.atMs !== undefined) throw tooMuchSaid()
-    let range: HistoryRange = sequence === undefined ? { limit: LOOKED_AT_ONCE } : { limit: 1, before: sequence + 1 }
-    for (let looked = 0; looked < LOOKED_AT_MAX; looked += LOOKED_AT_ONCE) {
-      const heads = await this.#deps.repository.history(workspace, range)
+    const { sequence, atMs } = moment
+    if (sequence !== undefined) {
+      if (atMs !== undefined) throw tooMuchSaid()
+      const found = chooseHead(
+        await this.#deps.repository.history(workspace, { limit: 1, before: sequence + 1 }),
+        moment
+      )
+      if (found === null) throw noSuchMoment(workspace, askedFor(moment))
+      return found
+    }
+    let oldest: SignedHead | undefined
+    for await (const heads of this.#pages(workspace)) {
       const found = chooseHead(heads, moment)
       if (found !== null) return found
+      oldest = heads.at(-1)
+    }
+    throw noSuchMoment(workspace, askedFor(moment), oldest)
+  }
+
+  /** The retained heads page by page, newest first. */
+  async *#pages(workspace: WorkspaceId): AsyncGenerator<readonly SignedHead[]> {
+    let range: HistoryRange = { limit: LOOKED_AT_ONCE }
+    for (let looked = 0; looked < LOOKED_AT_MAX; looked += LOOKED_AT_ONCE) {
+      const heads = await this.#deps.repository.history(workspace, range)
       const last = heads.at(-1)
-      if (last === undefined || sequence !== undefined) break
+      if (last === undefined) return
+      yield heads
       range = { limit: LOOKED_AT_ONCE, before: last.value.sequence }
     }
-    throw noSuchMoment(workspace)
   }
 
   #load(workspace: WorkspaceId): (cid: CID) => Promise<Uint8Array> {
@@ -205,7 +237,17 @@ function cidOrNull(text: string): CID | null {
   }
 }
 
-const noSuchMoment = (workspace: WorkspaceId): NodeDaemonError =>
-  new NodeDaemonError('NOT_FOUND', `workspace ${workspace} has no such moment`, {
+function askedFor({ atMs, sequence }: Moment): string {
+  if (atMs !== undefined) return `of ${time(atMs)} or before`
+  return sequence === undefined ? 'yet' : `with the number ${sequence}`
+}
+
+function noSuchMoment(workspace: WorkspaceId, asked: string, oldest?: SignedHead): NodeDaemonError {
+  const kept =
+    oldest === undefined
+      ? ''
+      : `; the oldest that is kept is ${oldest.value.sequence}, of ${time(oldest.value.createdAtMs)}`
+  return new NodeDaemonError('NOT_FOUND', `workspace ${workspace} has no head ${asked}${kept}`, {
     advice: `see which ones are kept: node-daemon workspaces history ${workspace.slice(0, 12)}`
   })
+}

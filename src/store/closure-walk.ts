@@ -59,5 +59,8 @@ async function* walk(
 }
 
 function incomplete(cid: CID): NodeDaemonError {
-  return new NodeDaemonError('INCOMPLETE', `block ${cid} is missing or damaged`, { data: { missing: [String(cid)] } })
+  return new NodeDaemonError('INCOMPLETE', `block ${cid} is missing or damaged`, {
+    advice: 'have it repaired from the instances that hold it: node-daemon repo verify',
+    data: { missing: [String(cid)] }
+  })
 }

@@ -110,9 +110,11 @@ test('MariaDB: of a log that ends in the middle of a transaction all before it i
   await truncate(path, (await readFile(path)).length - 40)
   await startServer(other)
   const restore = (): Promise<string> => host.run(recipe('mariadb', 'restore.sh'), [folder, ...access(other)])
+  await expect(host.run(recipe('mariadb', 'restore.sh'), [])).rejects.toThrow('usage: restore.sh')
   await restore()
   expect(await ask(other, 'SELECT number FROM shop.counter')).toBe('1')
 
+  await expect(restore()).rejects.toThrow('the server is not empty')
   await writeFile(join(folder, 'mariadb/binlog', log.replace(/1$/, '2')), await readFile(path))
   await ask(other, 'INSERT INTO shop.counter VALUES (99)')
   await expect(restore()).rejects.toThrow('Could not read entry')

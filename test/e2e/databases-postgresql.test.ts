@@ -104,7 +104,11 @@ test('PostgreSQL: kill -9 of home and server; another instance restores every tr
   expect(receiver.child.exitCode, receiver.log.join('\n')).toBeNull()
 
   const restored = await dieAndPromote(federation, ada, host)
-  await host.run(recipe('postgresql', 'restore.sh'), [restored, other.path('data')])
+  const restore = (...args: string[]): Promise<string> => host.run(recipe('postgresql', 'restore.sh'), args)
+  await expect(restore()).rejects.toThrow('usage: restore.sh')
+  await expect(restore(host.folder, other.path('data'))).rejects.toThrow('there is no base backup')
+  await expect(restore(restored, host.folder)).rejects.toThrow('is there already')
+  await restore(restored, other.path('data'))
   await startServer(other, other.path('data'))
   const [count, highest] = (await ask(other, 'SELECT count(*), max(number) FROM counter')).split('|').map(Number)
   expectAllSynced({ count, highest }, counter, noted)

@@ -55,6 +55,7 @@ export const drainCommand = command({
   examples: ['node-daemon drain --plan', 'node-daemon drain --deadline 30m'],
   exits: {
     0: 'drained: every head has a verified receipt',
+    3: 'no such instance to hand it to, or several are called like this',
     4: 'refused: it cannot finish',
     5: true,
     6: 'out of time or cancelled: the list of what is not proven elsewhere is printed',

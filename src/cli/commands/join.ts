@@ -24,7 +24,7 @@ const SETTINGS = {
   ),
   'upload-limit': maybe(
     '<rate>',
-    'upload at most so fast; with hours: 10MB/s,1MB/s@08:00-18:00',
+    "upload at most so fast; with hours of this machine's clock and time zone, of which the first that fit hold: none,1MB/s@08:00-18:00",
     limitSchedule,
     'no limit'
   ),

@@ -1,7 +1,8 @@
 import { open } from 'node:fs/promises'
-import { messageOf, NodeDaemonError } from '../../core/errors.ts'
+import { NodeDaemonError } from '../../core/errors.ts'
 import { type ReceiptView, verifyCertificate } from '../../handover/certificate.ts'
 import { command, group } from '../command.ts'
+import { unreadable } from '../file-trouble.ts'
 import { bytes, clean, count } from '../format.ts'
 import { facts } from '../table.ts'
 
@@ -9,7 +10,7 @@ const FILE_BYTES_MAX = 512 * 1024 * 1024
 
 async function contentOf(path: string): Promise<Uint8Array> {
   const file = await open(path, 'r').catch((error: unknown) => {
-    throw new NodeDaemonError('NOT_FOUND', `${path} cannot be read: ${messageOf(error)}`, {
+    throw new NodeDaemonError('NOT_FOUND', unreadable(path, error), {
       advice: 'give the path of a certificate: they are kept in the folder "certificates" of the data folder',
       cause: error
     })
@@ -45,8 +46,9 @@ const verify = command({
   exits: { 3: 'no such file', 7: 'something in it does not verify' },
   async run({ print }, _values, [path = '']) {
     const report = await verifyCertificate(await contentOf(path))
-    print.machine(report)
     const isBundle = report.kind === 'exit certificate'
+    const { instance: _instance, federation: _federation, ...alone } = report
+    print.machine(isBundle ? report : alone)
     print.say(
       report.ok
         ? print.styled('green', `This ${report.kind} verifies.`)

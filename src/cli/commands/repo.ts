@@ -20,6 +20,9 @@ import { size } from '../values.ts'
 
 const LEFT_SHOWN = 20
 
+/** A ratio that is shown as 1.00, or less, saves nothing. */
+const savedText = (ratio: number): string => (ratio < 1.005 ? 'nothing' : `${ratio.toFixed(2)} times`)
+
 const stats = command({
   name: 'stats',
   about: 'what the main repository holds, and how it is',
@@ -37,7 +40,7 @@ const stats = command({
         ['Blocks', `${view.blocks} in ${view.packs} packs`],
         ['Users see', bytes(view.logicalBytes)],
         ['Disk holds', bytes(view.storedBytes)],
-        ['Saved by sharing', `${view.dedupRatio.toFixed(2)} times`],
+        ['Saved by sharing', savedText(view.dedupRatio)],
         ['Damaged', view.damaged === 0 ? 'nothing' : count(view.damaged, 'block', 'blocks')],
         ['Last read again', view.lastVerifyAt === null ? 'never' : ago(view.lastVerifyAt, now)],
         ['Last thinned', view.lastGcAt === null ? 'never' : ago(view.lastGcAt, now)]
@@ -54,10 +57,16 @@ function showLeft(print: Printer, { left }: VerifiedView): void {
   }
 }
 
+function share(text: string): number {
+  const read = size(text)
+  if (read > 0) return read
+  throw new NodeDaemonError('BAD_USAGE', 'a share of nothing reads nothing', { advice: 'write it like 500MB or 10GB' })
+}
+
 const verify = command({
   name: 'verify',
-  about: 'read the main repository again, and repair what is damaged from the instances that have it',
-  settings: { ...API_SETTINGS, share: onlyNow(maybe('<size>', 'only the next share, of this size', size, 'all')) },
+  about: 'read the main repository again, and repair what is damaged, blocks from the instances that have them',
+  settings: { ...API_SETTINGS, share: onlyNow(maybe('<size>', 'only the next share, of this size', share, 'all')) },
   examples: ['node-daemon repo verify', 'node-daemon repo verify --share 1GB'],
   exits: {
     0: 'all that was read is whole, or was repaired',
@@ -69,7 +78,7 @@ const verify = command({
   async run(context, values) {
     const { print } = context
     const api = adminApi(context, values)
-    const order = values.share === null ? {} : { maxBytes: Math.max(1, values.share) }
+    const order = values.share === null ? {} : { maxBytes: values.share }
     const done = await followWork(
       context,
       (signal) => api.stream<VerifyView>('/repo/verify', order, signal),
@@ -81,9 +90,11 @@ const verify = command({
     )
     print.machine(done)
     print.say(`Read ${count(done.blocks, 'block', 'blocks')}, ${bytes(done.bytes)}.`)
-    if (done.damaged > 0) print.say(`${count(done.damaged, 'block was', 'blocks were')} found damaged.`)
-    if (done.repaired > 0) {
-      print.say(print.styled('green', `${count(done.repaired, 'block was', 'blocks were')} repaired from instances.`))
+    const hurt = done.repaired + done.left.length
+    if (hurt > 0) {
+      // Also what was found before, by whomever.
+      const text = `Of ${count(hurt, 'damaged block', 'damaged blocks')} ${done.repaired} repaired, ${done.left.length} still damaged.`
+      print.say(done.left.length === 0 ? print.styled('green', text) : text)
     }
     if (done.left.length === 0) {
       print.say(print.styled('green', 'The main repository is whole.'))
@@ -101,7 +112,9 @@ const verify = command({
 
 const gc = command({
   name: 'gc',
-  about: 'thin the history by the retention policy, and give back the room; happens once a day by itself',
+  about:
+    'thin the history by the retention policy, and give back the room; happens once a day by itself; heads of the last ' +
+    'hour always stay',
   settings: {
     ...API_SETTINGS,
     ...YES,
@@ -111,7 +124,8 @@ const gc = command({
   exits: { 4: true, 5: 'out of reach, or one is under way', 130: true },
   async run(context, values) {
     const { print } = context
-    const question = 'Give up for good what lies beyond the retention policy (coordinator --retention)?'
+    const question =
+      'Give up for good what lies beyond the retention policy (coordinator --retention)? Heads of the last hour stay.'
     await sure(context, question, values.yes)
     const api = adminApi(context, values)
     const done: CollectedView = await followWork(
@@ -156,7 +170,13 @@ const exportAll = command({
   about: 'write the newest snapshots of all workspaces and their signed heads as a CAR file; - is stdout',
   settings: API_SETTINGS,
   examples: ['node-daemon repo export backup.car', 'node-daemon repo export - | zstd > backup.car.zst'],
-  exits: { 4: true, 5: 'out of reach, or cut short: blocks may be damaged', 130: true },
+  exits: {
+    3: 'nothing was saved yet, or no such folder',
+    4: true,
+    5: 'out of reach, or cut short: see "node-daemon repo verify"',
+    6: 'a block of it is damaged',
+    130: true
+  },
   async run(context, values, [file = '']) {
     const api = adminApi(context, values)
     const written = await saveFile(context, file, (signal) => api.download('/repo/export', signal))

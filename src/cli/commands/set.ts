@@ -35,7 +35,9 @@ export function settingChange(text: string): readonly [string, Partial<SettingsV
 export const setCommand = command({
   name: 'set',
   takes: ['[change...]'],
-  about: 'change limits of the running instance at once, to stay; without a change, show them',
+  about:
+    'change limits of the running instance at once, to stay; without a change, show them; hours are those of its clock and ' +
+    'time zone, and the first that fit hold',
   settings: {},
   examples: [
     'node-daemon set upload-limit=10MB/s capacity=50GB',

@@ -33,12 +33,25 @@ async function localStatus(context: Context): Promise<AnyStatus[]> {
 }
 
 function verdict(print: Printer, view: AnyStatus): void {
+  if (view.role === 'coordinator') warn(print, view)
   const why = view.reason === null || view.reason === '' ? '' : ` ${clean(view.reason)}`
   print.say(
     view.safeToSwitchOff
       ? print.styled('green', `Safe to switch off.${why}`)
       : print.styled(['bold', 'red'], `NOT safe to switch off:${why || ' not everything stands elsewhere yet.'}`)
   )
+}
+
+/** What is not well, before all else. */
+function warn(print: Printer, { repository, workspaces }: StatusView): void {
+  if (repository.damaged > 0) {
+    const what = count(repository.damaged, 'block', 'blocks')
+    print.say(print.styled(['bold', 'red'], `DAMAGED: ${what} of the main repository: see "node-daemon repo verify".`))
+  }
+  if (workspaces.waiting > 0) {
+    const what = count(workspaces.waiting, 'workspace waits', 'workspaces wait')
+    print.say(print.styled('yellow', `${what} for an instance.`))
+  }
 }
 
 function showInstance(print: Printer, view: InstanceStatusView, now: number): void {
@@ -69,7 +82,7 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
 }
 
 const damage = ({ damaged }: StatusView['repository']): string =>
-  damaged === 0 ? '' : `, ${count(damaged, 'block', 'blocks')} DAMAGED: see "node-daemon repo verify"`
+  damaged === 0 ? '' : `, ${count(damaged, 'block', 'blocks')} DAMAGED`
 
 function showCoordinator(print: Printer, view: StatusView, now: number): void {
   const { instances, workspaces, repository } = view

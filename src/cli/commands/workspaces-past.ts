@@ -1,5 +1,5 @@
 import type { HeadView, RestoredView, RestoreView, SnapshotView } from '../../console/views.ts'
-import { NodeDaemonError } from '../../core/errors.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import { API_SETTINGS, command, onlyNow, YES } from '../command.ts'
 import { adminApi, type Context, sure } from '../context.ts'
 import { followWork } from '../follow-work.ts'
@@ -11,17 +11,19 @@ import { maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { line, moment, whole } from '../values.ts'
 
 const EXITS = {
-  3: 'no such workspace, moment or path',
+  3: 'no such workspace, moment, path or folder',
   4: true,
   5: 'out of reach, timed out, or cut short: see "node-daemon repo verify"',
   6: 'a block of it is damaged'
 } as const
 const SHOWN_ID = 12
+/** All begin alike: about half of this tells one from the other. */
+const SHOWN_HEAD = 20
 
 const MOMENT = {
   at: onlyNow(maybe('<time>', 'the newest head not later than this, or than so long ago, such as 2h', line(64), 'now')),
   sequence: onlyNow(maybe('<n>', 'the head with this number, as the history shows it', whole(1, 1e15))),
-  head: onlyNow(maybe('<cid>', 'this head, also one that diverged', line(128))),
+  head: onlyNow(maybe('<cid>', 'this head, by its name or the start of it; also one that diverged', line(128))),
   path: onlyNow(maybe('<path>', 'only this file, folder or link, from the root of the workspace', line(4096), 'all'))
 } as const
 
@@ -82,6 +84,7 @@ export const history = command({
     context.print.table(
       [
         { title: 'SEQUENCE', of: (head) => head.sequence, right: true, fixed: true },
+        { title: 'HEAD', of: (head) => head.head.slice(0, SHOWN_HEAD), fixed: true },
         { title: 'AT', of: (head) => head.createdAt, fixed: true },
         { title: 'AGE', of: (head) => ago(head.createdAt, now) },
         { title: 'FILES', of: (head) => head.files, right: true },
@@ -127,23 +130,79 @@ async function toFolder(context: Context, api: Api, snapshot: SnapshotView, fold
   return 0
 }
 
+/** What stands in the way of a path now: a file or link above it, or something of another kind at it. Null for nothing. */
+async function inTheWay(api: Api, { workspace, path, kind }: SnapshotView): Promise<SnapshotView | null> {
+  if (path === '') return null
+  const now = async (at: string): Promise<SnapshotView | null> => {
+    try {
+      return await api.get<SnapshotView>(pathOf(workspace, `snapshot?${new URLSearchParams({ path: at })}`))
+    } catch (error) {
+      // What is damaged now may be what is to be replaced.
+      if (hasCode(error, 'NOT_FOUND', 'INCOMPLETE')) return null
+      throw error
+    }
+  }
+  const there = await now(path)
+  if (there !== null) return there.kind === kind ? null : there
+  const names = path.split('/')
+  for (let depth = 1; depth < names.length; depth++) {
+    const above = await now(names.slice(0, depth).join('/'))
+    if (above?.kind !== 'folder') return above
+  }
+  return null
+}
+
+const thing = ({ kind, path }: SnapshotView): string =>
+  `the ${kind} "${clean(path)}"${kind === 'folder' ? ' with all that is in it' : ''}`
+
+/** Carries it out at the home. Once it has begun, silence says nothing about whether it was done. */
+async function goBack(context: Context, api: Api, { workspace, head, path }: SnapshotView): Promise<RestoredView> {
+  const id = workspace.slice(0, SHOWN_ID)
+  let hasBegun = false
+  try {
+    return await followWork(
+      context,
+      (signal) => api.stream<RestoreView>(pathOf(workspace, 'restore'), { head: head.head, path }, signal),
+      () => {
+        hasBegun = true
+        context.print.progress(0, 'the home goes back', 'working', 'err')
+      },
+      `it goes on by itself; see: node-daemon workspaces history ${id}`
+    )
+  } catch (error) {
+    if (!hasBegun || !hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT')) throw error
+    throw new NodeDaemonError(error.code, `it is not known whether ${id} went back: ${messageOf(error)}`, {
+      advice: `look whether there is a new head: node-daemon workspaces history ${id}`,
+      cause: error
+    })
+  }
+}
+
 async function inPlace(context: Context, api: Api, snapshot: SnapshotView, yes: boolean): Promise<0> {
   const { print } = context
+  const { path, workspace } = snapshot
+  const id = clean(workspace.slice(0, SHOWN_ID))
   const what = named(snapshot, context.clock.wall())
-  const id = snapshot.workspace.slice(0, SHOWN_ID)
-  await sure(context, `Replace what is in workspace ${id} now by ${what}? What is there now stays in its history.`, yes)
-  const order = { head: snapshot.head.head, path: snapshot.path }
-  const done: RestoredView = await followWork(
-    context,
-    (signal) => api.stream<RestoreView>(pathOf(snapshot.workspace, 'restore'), order, signal),
-    () => print.progress(0, 'the home goes back', 'working', 'err'),
-    `it goes on by itself; see: node-daemon workspaces history ${id}`
-  )
-  print.machine(done)
+  const gone = await inTheWay(api, snapshot)
+  const replaced =
+    path === ''
+      ? `Replace what is in workspace ${id} now by ${what}?`
+      : `Replace "${clean(path)}" in workspace ${id} by ${what}?`
+  const loss = gone === null ? '' : ` This removes ${thing(gone)}, which stands there now.`
+  await sure(context, `${replaced}${loss} What is there now stays in its history.`, yes)
+  const done = await goBack(context, api, snapshot)
+  print.machine({ ...done, replaced: gone === null ? null : { path: gone.path, kind: gone.kind } })
+  if (done.before.head === done.after.head) {
+    print.say(`${id} is already so: it stands at ${what}. There is no new head.`)
+    return 0
+  }
   print.say(
-    `${clean(id)} is back at ${what} as head ${done.after.sequence}; its requests waited ${duration(done.pauseMs)}. ` +
+    `${id} is back at ${what} as head ${done.after.sequence}; its requests waited ${duration(done.pauseMs)}. ` +
       `What was there is head ${done.before.sequence}.`
   )
+  if (gone !== null) {
+    print.say(`It took the place of ${thing(gone)}: that is in head ${done.before.sequence}.`)
+  }
   return 0
 }
 
@@ -165,8 +224,9 @@ export const restore = command({
   exits: { ...EXITS, 4: 'refused: not permitted, or nobody serves it now', 7: 'what came does not verify', 130: true },
   async run(context, values, [id = '']) {
     if ((values.to === null) === !values['in-place']) {
-      throw new NodeDaemonError('BAD_USAGE', 'it is not said where the files go', {
-        advice: 'say one of --to DIR and --in-place'
+      const what = values.to === null ? 'it is not said where the files go' : '--to and --in-place do not go together'
+      throw new NodeDaemonError('BAD_USAGE', what, {
+        advice: values.to === null ? 'say one of --to DIR and --in-place' : 'say one of the two'
       })
     }
     const api = adminApi(context, values)

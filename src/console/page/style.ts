@@ -88,6 +88,7 @@ label { font-size: 0.9rem; font-weight: 550; }
 
 .safety { border-radius: 10px; padding: 0.7rem 1rem; background: var(--good-soft); color: var(--good); font-weight: 550; }
 .safety[data-safe="false"] { background: var(--warn-soft); color: var(--warn); }
+.safety[data-safe="damaged"] { background: var(--bad-soft); color: var(--bad); }
 .safety:empty { display: none; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: 0.9rem; }
 .figure, .card { background: var(--card); border: 1px solid var(--line); border-radius: 14px; padding: 1rem 1.15rem; box-shadow: var(--shadow); }

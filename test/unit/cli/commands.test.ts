@@ -199,6 +199,32 @@ test('status says first whether the machine may be switched off', async () => {
   expect(JSON.parse(machine.stdout)).toEqual(status)
 })
 
+test('status of a coordinator tells damage before all else', async () => {
+  const status = {
+    role: 'coordinator',
+    state: 'running',
+    name: 'demo',
+    peerId: 'p',
+    addresses: [],
+    http: '',
+    admin: '',
+    version: '0.1.0',
+    startedAt: '2026-01-01T00:00:00Z',
+    instances: { serving: 0, pending: 0, total: 0 },
+    workspaces: { total: 0, waiting: 2 },
+    users: 0,
+    unsyncedBytes: 0,
+    unsyncedAgeMs: 0,
+    safeToSwitchOff: true,
+    reason: null,
+    repository: { damaged: 4, storedBytes: 0, logicalBytes: 0 },
+    dataFolder: '/'
+  }
+  await using daemon = await fakeDaemon({ 'GET /status': json(status) })
+  const { stdout } = await run(['status', '--data', daemon.data])
+  expect(stdout).toMatch(/^DAMAGED: 4 blocks of the main repository.*\n2 workspaces wait for an instance\.\n/)
+})
+
 test('set sends numbers, and none as null', async () => {
   await using daemon = await fakeDaemon({
     'PATCH /settings': json({
@@ -278,4 +304,28 @@ test('a config file named by --config gives settings to any command', async () =
   const path = `${daemon.data}/own.yaml`
   await (await import('node:fs/promises')).writeFile(path, `data: ${daemon.data}\nhold: 5s\n`)
   expect((await run(['services', 'ls', '--config', path])).code).toBe(0)
+})
+
+test('a command that is for the other daemon says so', async () => {
+  await using instance = await fakeDaemon({ 'GET /status': json({ role: 'instance' }) })
+  await using coordinator = await fakeDaemon({ 'GET /status': json({ role: 'coordinator' }) })
+  const stats = await run(['repo', 'stats', '--data', instance.data])
+  expect([stats.code, stats.stderr]).toEqual([
+    2,
+    expect.stringContaining('an instance runs here; this command is for a coordinator')
+  ])
+  const set = await run(['set', '--data', coordinator.data])
+  expect([set.code, set.stderr]).toEqual([
+    2,
+    expect.stringContaining('a coordinator runs here; this command is for an instance')
+  ])
+  const own = await run(['repo', 'stats', '--data', coordinator.data])
+  expect(own.code, 'what is not there is still that').toBe(3)
+})
+
+test('a wrong token is told with where it was said', async () => {
+  const refused = json({ error: { code: 'UNAUTHENTICATED', message: 'not known', advice: 'sign in again' } }, 401)
+  await using daemon = await fakeDaemon({ 'GET /peers': refused })
+  const { code, stderr } = await run(['peers', 'ls', '--api', daemon.url, '--token', 'wrong'])
+  expect([code, stderr]).toEqual([4, expect.stringContaining('check --token or NODE_DAEMON_TOKEN')])
 })

@@ -1,5 +1,6 @@
+import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
@@ -58,6 +59,23 @@ const cut: Reply = (_asked, response) => {
   response.write('the first part', () => response.destroy())
 }
 
+/** Begins an answer, and tells in a trailer why it goes no further. */
+const damagedOnTheWay: Reply = (_asked, response) => {
+  const error = { code: 'INCOMPLETE', message: 'block x is damaged', advice: 'see: node-daemon repo verify' }
+  response.writeHead(200, { 'content-type': 'application/vnd.ipld.car', trailer: 'nd-error' })
+  response.write('the first part')
+  response.addTrailers({ 'nd-error': encodeURIComponent(JSON.stringify({ error })) })
+  response.end()
+}
+
+test('a damaged block on the way ends an export with 6 and what to do, and leaves no file', async () => {
+  const folder = await temporary()
+  await using daemon = await fakeDaemon({ 'GET /repo/export': damagedOnTheWay })
+  const { code, stderr } = await run(['repo', 'export', join(folder, 'all.car'), '--data', daemon.data])
+  expect([code, await readdir(folder)]).toEqual([6, []])
+  expect(stderr).toContain('error INCOMPLETE: block x is damaged\n  see: node-daemon repo verify')
+})
+
 test('repo stats tells damage, and when it was last read again and thinned', async () => {
   await using daemon = await fakeDaemon({ 'GET /repo/stats': json(STATS) })
   const { stdout } = await run(['repo', 'stats', '--data', daemon.data])
@@ -66,20 +84,34 @@ test('repo stats tells damage, and when it was last read again and thinned', asy
   expect(stdout).toMatch(/Last thinned +never/)
 })
 
-test('repo verify shows its progress on stderr, and ends with 7 and a list where damage is left', async () => {
+test('repo verify shows its progress on stderr of a terminal, and ends with 7 and a list where damage is left', async () => {
   const working = { state: 'working', blocks: 5, bytes: 2048, totalBytes: 4096 }
   const left = [{ cid: 'bafkrotten', workspaces: [ID] }]
   await using daemon = await fakeDaemon({
     'POST /repo/verify': lines(working, { ...VERIFIED, damaged: 2, repaired: 1, left })
   })
-  const { code, stdout, stderr } = await run(['repo', 'verify', '--share', '1GB', '--data', daemon.data])
+  const argv = ['repo', 'verify', '--share', '1GB', '--data', daemon.data]
+  const { code, stdout, stderr } = await run(argv, { tty: true, columns: 100 })
+  expect((await run(argv)).stderr).not.toContain('%')
   expect(code).toBe(7)
   expect(daemon.asked[0]?.body).toEqual({ maxBytes: 1e9 })
   expect(stdout).toContain('Read 10 blocks')
+  expect(stdout).toContain('Of 2 damaged blocks 1 repaired, 1 still damaged.')
   expect(stdout).not.toContain('█')
   expect(stderr).toContain('50 %')
   expect(stderr).toMatch(new RegExp(`damaged: bafkrotten, needed by ${ID}`))
   expect(stderr).toMatch(/error INTEGRITY: 1 block is still damaged/)
+})
+
+test('repo verify reads no share of nothing', async () => {
+  await using daemon = await fakeDaemon({})
+  const { code } = await run(['repo', 'verify', '--share', '0', '--data', daemon.data])
+  expect([code, daemon.asked]).toEqual([2, []])
+})
+
+test('repo stats says that nothing is saved by sharing where it is so', async () => {
+  await using daemon = await fakeDaemon({ 'GET /repo/stats': json({ ...STATS, dedupRatio: 1 }) })
+  expect((await run(['repo', 'stats', '--data', daemon.data])).stdout).toMatch(/Saved by sharing +nothing/)
 })
 
 test('repo verify ends with 0 where all is whole; machines get the outcome alone', async () => {
@@ -125,6 +157,12 @@ test('an export is a new file, whole or not there; - is stdout, but neither a te
   expect([await readFile(file, 'utf8'), await readdir(folder)]).toEqual(['a car', ['all.car']])
   const again = await run(['repo', 'export', file, '--data', daemon.data])
   expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('exists already')])
+  const onFolder = await run(['repo', 'export', folder, '--data', daemon.data])
+  expect([onFolder.code, onFolder.stderr]).toEqual([2, expect.stringContaining('is a folder')])
+  const nowhere = await run(['repo', 'export', join(folder, 'no/dir/x.car'), '--data', daemon.data])
+  expect([nowhere.code, nowhere.stderr]).toEqual([3, expect.stringContaining('error NOT_FOUND: there is no folder')])
+  const noReceipt = await run(['receipts', 'verify', join(folder, 'none')])
+  expect([noReceipt.code, noReceipt.stderr]).toEqual([3, expect.stringContaining('error NOT_FOUND: there is no file')])
   expect((await run(['repo', 'export', '-', '--data', daemon.data])).stdout).toBe('a car')
   expect((await run(['repo', 'export', '-', '--json', '--data', daemon.data])).code).toBe(2)
   expect((await run(['repo', 'export', '-', '--data', daemon.data], { tty: true })).code).toBe(2)
@@ -139,6 +177,7 @@ test('history tells what diverged and what was not taken exactly', async () => {
   await using daemon = await fakeDaemon({ [`GET /workspaces/${ID}/history?limit=1000`]: json(heads) })
   const people = await run(['workspaces', 'history', ID, '--data', daemon.data])
   expect(people.stdout).toContain('diverged: bafylate')
+  expect(people.stdout).toMatch(/4 +bafyhead +2026-01-02/)
   expect(people.stdout).toContain('not taken exactly: busy.log')
   expect(people.stdout, 'who may not see paths learns how many').toContain('not taken exactly: 2')
   const machine = await run(['workspaces', 'history', ID, '--json', '--data', daemon.data])
@@ -165,7 +204,7 @@ async function withSnapshot(change: Partial<SnapshotView>, car: readonly Uint8Ar
       state: 'done',
       workspace: ID,
       from: HEAD,
-      before: { ...HEAD, sequence: 7 },
+      before: { ...HEAD, head: 'bafybefore', sequence: 7 },
       after: { ...HEAD, sequence: 8 },
       pauseMs: 40
     })
@@ -229,9 +268,68 @@ test('restore --in-place asks, names the head once and for all, and says where t
   expect((await run(argv, { answers: ['no'] })).code).toBe(130)
   const { code, stdout, stderr } = await run(argv, { answers: ['yes'] })
   expect(code).toBe(0)
-  expect(stderr).toContain('Replace what is in workspace 7f3a00000000 now by "a.txt" of head 4')
+  expect(stderr).toContain('Replace "a.txt" in workspace 7f3a00000000 by "a.txt" of head 4')
   expect(stdout).toContain('What was there is head 7.')
   expect(daemon.asked.at(-1)?.body).toEqual({ head: HEAD.head, path: 'a.txt' })
+})
+
+const NOW = (path: string): string => `GET /workspaces/${ID}/snapshot?${new URLSearchParams({ path })}`
+const RESTORED = { state: 'done', workspace: ID, from: HEAD, pauseMs: 40 }
+const THEN: SnapshotView = { workspace: ID, head: HEAD, path: 'a/b/c', kind: 'file', cid: 'bafy', totalBytes: 1 }
+const IN_PLACE = ['workspaces', 'restore', '7f3a', '--sequence', '4', '--path', 'a/b/c', '--in-place']
+const inPlaceOf = (data: string): string[] => [...IN_PLACE, '--data', data]
+
+test.each<[string, Record<string, Partial<SnapshotView>>, string]>([
+  ['a file above it', { a: { kind: 'folder' }, 'a/b': { kind: 'file' } }, 'the file "a/b"'],
+  ['a folder at it', { 'a/b/c': { kind: 'folder' } }, 'the folder "a/b/c" with all that is in it']
+])('restore --in-place tells before and after that %s goes', async (_, stands, gone) => {
+  const before = { ...HEAD, head: 'bafybefore', sequence: 7 }
+  await using daemon = await fakeDaemon({
+    'GET /workspaces/7f3a/snapshot?sequence=4&path=a%2Fb%2Fc': json(THEN),
+    ...Object.fromEntries(Object.entries(stands).map(([path, view]) => [NOW(path), json({ ...THEN, path, ...view })])),
+    [`POST /workspaces/${ID}/restore`]: lines({ ...RESTORED, before, after: { ...HEAD, sequence: 8 } })
+  })
+  const { code, stdout, stderr } = await run(inPlaceOf(daemon.data), { answers: ['yes'] })
+  expect(code, stderr).toBe(0)
+  expect(stderr).toContain(`This removes ${gone}, which stands there now.`)
+  expect(stdout).toContain(`It took the place of ${gone}: that is in head 7.`)
+})
+
+test('a restore that changes nothing says so; one that nobody heard the end of is not known', async () => {
+  await using daemon = await fakeDaemon({
+    'GET /workspaces/7f3a/snapshot?sequence=4&path=a%2Fb%2Fc': json(THEN),
+    [`POST /workspaces/${ID}/restore`]: lines({ ...RESTORED, before: HEAD, after: HEAD })
+  })
+  const same = await run([...inPlaceOf(daemon.data), '--yes'])
+  expect([same.code, same.stdout]).toEqual([0, expect.stringContaining('is already so')])
+  await using killed = await fakeDaemon({
+    'GET /workspaces/7f3a/snapshot?sequence=4&path=a%2Fb%2Fc': json(THEN),
+    [`POST /workspaces/${ID}/restore`]: (_asked, response) => {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+      response.write('{"state":"working"}\n', () => setImmediate(() => response.destroy()))
+    }
+  })
+  const lost = await run([...inPlaceOf(killed.data), '--yes'])
+  expect([lost.code, lost.stderr]).toEqual([
+    5,
+    expect.stringContaining('it is not known whether 7f3a00000000 went back')
+  ])
+  expect(lost.stderr).toContain('node-daemon workspaces history 7f3a00000000')
+})
+
+test('restore --to removes what killed restores have left beside it, and nothing else', async () => {
+  const folder = await temporary()
+  await using daemon = await withSnapshot({}, await carBytes())
+  const argv = ['workspaces', 'restore', '7f3a', '--sequence', '4', '--data', daemon.data]
+  const dead = spawnSync(process.execPath, ['-e', '']).pid
+  const names = [`${dead}-abcdef`, `${process.pid}-abcdef`, `${process.pid}-ghijkl`, 'ABCDEF', 'notes']
+  for (const name of names) await mkdir(join(folder, `.node-daemon-restore-${name}`, 'tree'), { recursive: true })
+  await utimes(join(folder, `.node-daemon-restore-${process.pid}-ghijkl`), 1, 1)
+  expect((await run([...argv, '--to', join(folder, 'new')])).code).toBe(0)
+  const left = ['new', ...[`${process.pid}-abcdef`, 'ABCDEF', 'notes'].map((name) => `.node-daemon-restore-${name}`)]
+  expect((await readdir(folder)).sort()).toEqual(left.sort())
+  const nowhere = await run([...argv, '--to', join(folder, 'no/such/parent')])
+  expect([nowhere.code, nowhere.stderr]).toEqual([3, expect.stringContaining('there is no folder')])
 })
 
 test('what does not go together is wrong usage, before anything is asked', async () => {

@@ -143,3 +143,26 @@ test.each(WRONG)('what is no %s is refused, with how to write it', (_what, parse
     expect(error).toMatchObject({ code: 'BAD_USAGE', advice: expect.stringMatching(/^(write|say)/) })
   }
 })
+
+test.each([
+  ['10MB/s', { limit: 10_000_000, hours: [] }],
+  ['none,1MB/s@08:00-18:00', { limit: null, hours: [{ fromMinute: 480, toMinute: 1080, limit: 1_000_000 }] }],
+  ['1MB/s,none@18:00-24:00', { limit: 1_000_000, hours: [{ fromMinute: 1080, toMinute: 0, limit: null }] }],
+  ['1MB/s,none@00:00-24:00', { limit: 1_000_000, hours: [{ fromMinute: 0, toMinute: 0, limit: null }] }]
+])('the limit %s', (text, schedule) => {
+  expect(values.limitSchedule(text)).toEqual(schedule)
+})
+
+test.each([
+  ['1MB/s@08:00-18:00', 'begin with the limit of the other hours, or none'],
+  ['1MB/s@8-18', 'begin with the limit of the other hours, or none'],
+  ['1MB/s@25:00-26:00', 'begin with the limit of the other hours, or none'],
+  ['none,1MB/s@8-18', 'four digits'],
+  ['none,1MB/s@24:00-08:00', 'four digits'],
+  ['none,1MB/s@08:00-08:00', '00:00-24:00'],
+  ['none,1MB/s@00:00-00:00', '00:00-24:00']
+])('the limit %s is refused with a hint about its hours', (text, hint) => {
+  expect(() => values.limitSchedule(text)).toThrow(
+    expect.objectContaining({ code: 'BAD_USAGE', advice: expect.stringContaining(hint) })
+  )
+})

@@ -12,6 +12,7 @@ export interface Answer {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly text: string
   readonly json: unknown
+  readonly trailers: Readonly<Record<string, string | undefined>>
 }
 
 export interface Asked {
@@ -35,7 +36,8 @@ export function ask(to: { port: number } | { socketPath: string }, path: string,
     incoming.on('error', reject)
     incoming.on('end', () => {
       const text = Buffer.concat(parts).toString()
-      resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text, json: parsed(text) })
+      const { statusCode: status = 0, headers, trailers } = incoming
+      resolve({ status, headers, text, json: parsed(text), trailers })
     })
   })
   outgoing.on('error', reject)

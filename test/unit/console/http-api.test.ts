@@ -62,6 +62,13 @@ test('a CAR is sent as it comes; one that breaks off is cut, and is not taken fo
   service.exported = [new NodeDaemonError('INCOMPLETE', 'a block is damaged')]
   const refused = await ask('/api/v1/repo/export', { headers: admin })
   expect([refused.status, codeIn(refused)]).toEqual([409, 'INCOMPLETE'])
+
+  service.exported = [Buffer.from('the first part, '), new NodeDaemonError('INCOMPLETE', 'a block – is damaged')]
+  await expect(ask('/api/v1/repo/export', { headers: admin })).rejects.toThrow()
+  const { trailers } = await ask('/api/v1/repo/export', { headers: { ...admin, te: 'trailers' } })
+  expect(JSON.parse(decodeURIComponent(trailers['nd-error'] ?? ''))).toMatchObject({
+    error: { code: 'INCOMPLETE', message: 'a block – is damaged' }
+  })
 })
 
 test('what an admin does with the repository and the past reaches the service with its caller', async () => {

@@ -1,4 +1,4 @@
-import { Script } from 'node:vm'
+import { runInNewContext, Script } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { SCRIPTS } from '../../../src/console/page/scripts.ts'
 
@@ -23,5 +23,37 @@ describe.each(Object.entries(SCRIPTS))('the script %s', (name, text) => {
   test('puts nothing into the page as markup', () => {
     expect(text).not.toMatch(/innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function|srcdoc/)
     expect(text).not.toMatch(/setAttribute\('(?:style|on)/)
+  })
+})
+
+describe('what the overview says of safety', () => {
+  const plain = (text: string | undefined): string =>
+    (text ?? '').replaceAll(/^import .*$/gm, '').replaceAll(/^export /gm, '')
+  const whole = { unsyncedBytes: 0, unsyncedAgeMs: 0, workspaces: { waiting: 0 }, repository: { damaged: 0 } }
+  const saidOf = (status: object): { safe: string; text: string } =>
+    JSON.parse(
+      runInNewContext(`${plain(SCRIPTS.format)}${plain(SCRIPTS.overview)};JSON.stringify(safetyOf(status))`, {
+        status: { ...whole, ...status }
+      }) as string
+    )
+
+  test('all is safe only where nothing is damaged, waits, or stands on one disk', () => {
+    expect(saidOf({})).toEqual({ safe: 'true', text: expect.stringContaining('Everything is safe') })
+    for (const status of [
+      { unsyncedAgeMs: 5000 },
+      { unsyncedBytes: 5 },
+      { workspaces: { waiting: 2 } },
+      { repository: { damaged: 4 } }
+    ]) {
+      const { safe, text } = saidOf(status)
+      expect(safe).not.toBe('true')
+      expect(text).not.toContain('Everything is safe')
+    }
+  })
+
+  test('damage is named first', () => {
+    const { safe, text } = saidOf({ repository: { damaged: 4 }, workspaces: { waiting: 2 }, unsyncedBytes: 5 })
+    expect(safe).toBe('damaged')
+    expect(text).toMatch(/^4 blocks of the main repository are damaged.*2 workspaces wait.*on one disk only\.$/)
   })
 })

@@ -129,6 +129,17 @@ describe('a moment', () => {
     expect(await of(ofBob.cid)).toBe('NOT_FOUND')
     expect(await of(heads[0]?.value.root)).toBe('NOT_FOUND')
     expect(await of('no cid')).toBe('NOT_FOUND')
+    expect(await of(String(heads[0]?.cid).slice(0, 24))).toEqual([1, false])
+    expect(await of(String(late.cid).slice(0, 24))).toEqual([4, true])
+    expect(await of(String(ofBob.cid).slice(0, 24))).toBe('NOT_FOUND')
+    expect(await of('b')).toBe('AMBIGUOUS')
+  })
+
+  test('that is not kept is named as it was understood, with the oldest that is', async () => {
+    const { past } = await bench()
+    await expect(past.snapshot('a', { path: '', at: '1970-01-01T01:00:00.999+01:00' })).rejects.toThrow(
+      /has no head of 1970-01-01T00:00:00\.999Z or before; the oldest that is kept is 1, of 1970-01-01T00:00:01\.000Z/
+    )
   })
 
   test('has what stood at a path in it', async () => {

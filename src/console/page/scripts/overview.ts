@@ -19,13 +19,23 @@ export function overviewPage() {
   ]
 }
 
+/** How things are, the worst of it first: data-safe is "true", "false" or "damaged". */
+export function safetyOf({ unsyncedBytes, unsyncedAgeMs, workspaces, repository }) {
+  const { damaged } = repository
+  const { waiting } = workspaces
+  const said = [
+    damaged > 0 && plural(damaged, 'block of the main repository is', 'blocks of the main repository are') + ' damaged: connect the instances that had these files, then run node-daemon repo verify.',
+    waiting > 0 && plural(waiting, 'workspace waits', 'workspaces wait') + ' for an instance.',
+    (unsyncedBytes > 0 || unsyncedAgeMs > 0) && 'Not everything is safe yet: for ' + duration(unsyncedAgeMs) + ' ' + unsyncedSize({ unsyncedBytes }) + ' have stood on one disk only.'
+  ].filter((text) => text !== false)
+  if (said.length === 0) return { safe: 'true', text: 'Everything is safe: nothing stands on one disk only.' }
+  return { safe: damaged > 0 ? 'damaged' : 'false', text: said.join(' ') }
+}
+
 export function showOverview(status, peers) {
   const safety = byId('safety')
-  const safe = status.unsyncedBytes === 0 && status.unsyncedAgeMs === 0
-  safety.dataset.safe = String(safe)
-  const text = safe
-    ? 'Everything is safe: nothing stands on one disk only.'
-    : 'Not everything is safe yet: for ' + duration(status.unsyncedAgeMs) + ' ' + unsyncedSize(status) + ' have stood on one disk only.'
+  const { safe, text } = safetyOf(status)
+  safety.dataset.safe = safe
   if (safety.textContent !== text) safety.textContent = text
   renderList(byId('figures'), figures(status, peers), (figure) => figure.id, figureCard)
   const attention = peers.filter((peer) => TROUBLED.includes(peer.state))
