@@ -7,6 +7,7 @@ import type { WorkspaceId } from '../core/ids.ts'
 import type { Seal, SignedHead } from '../core/records.ts'
 import { Access } from './access.ts'
 import { adoptAgain } from './adopt.ts'
+import { Arrivals } from './arrivals.ts'
 import { checkClosure } from './closure.ts'
 import { closureOf } from './closure-walk.ts'
 import { Collector } from './collector.ts'
@@ -44,6 +45,7 @@ export async function openRepository(deps: RepositoryDeps): Promise<MainReposito
 }
 
 class Repository implements MainRepository {
+  readonly #arrivals = new Arrivals()
   readonly #access: Access
   readonly #pins: Pins
   readonly #collector: Collector
@@ -214,7 +216,10 @@ class Repository implements MainRepository {
       workspace,
       blocks.map(({ cid }) => cid)
     )
-    await adoptAgain(shelf, ledger, await shelf.keep(workspace, blocks), this.#access.deps.log)
+    // What comes twice at the same time, from a user and from an instance, is not stored twice.
+    const names = blocks.map(({ cid }) => cid.toString())
+    const mended = await this.#arrivals.run(names, () => shelf.keep(workspace, blocks))
+    await adoptAgain(shelf, ledger, mended, this.#access.deps.log)
   }
 
   /** Keeps the blocks that come along, and tells how much lies below the head. */

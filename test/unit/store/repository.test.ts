@@ -473,3 +473,23 @@ test('a disk that is really full loses nothing, and writing goes on once there i
   await readClosure(repository, A, root)
   await repository.close()
 })
+
+test('blocks that come twice at the same time are stored once', async () => {
+  const disk = memoryDisk()
+  const repository = await openRepository(depsOf(disk, memoryIndex()))
+  const blocks = Array.from({ length: 20 }, (_, index) => blockOf(RAW_CODEC, Buffer.from(`block ${index}`)))
+  const [first, last] = [blocks.slice(0, 15), blocks.slice(5)]
+  await Promise.all([
+    repository.keep(workspace('a'), first),
+    repository.keep(workspace('b'), last),
+    repository.keep(workspace('a'), blocks)
+  ])
+  const expected = blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  expect(await repository.stats()).toMatchObject({ blocks: blocks.length, storedBytes: expected })
+  expect(
+    await repository.missing(
+      workspace('b'),
+      last.map(({ cid }) => cid)
+    )
+  ).toEqual([])
+})
