@@ -9,7 +9,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { UploadTap } from '../sync/provisional.ts'
+import { UPLOAD_BYTES_MIN, type UploadTap } from '../sync/provisional.ts'
 import { type Body, framing, passOn } from './body.ts'
 import { headText, responseHeaders, trailers } from './headers.ts'
 import { answer } from './pages.ts'
@@ -118,6 +118,7 @@ export function forward(clock: Clock, attempt: Attempt, options: ProxyOptions, e
 }
 
 function hear({ tap }: Attempt, bytes: Uint8Array): void {
+  if (bytes.length < UPLOAD_BYTES_MIN) return
   const listening = tap?.()
   listening?.write(bytes)
   listening?.end(true)

@@ -10,7 +10,7 @@ import { GivenUp, Look } from './look.ts'
 import { type HomeTip, ownNewerTip, sealNextHead } from './next-head.ts'
 import { reachMeasuring } from './reach.ts'
 import { HookRounds } from './snapshot-hooks.ts'
-import { answer, type Waiter } from './waiters.ts'
+import { answer, SOMEBODY_WAITS, type Waiter } from './waiters.ts'
 
 /** How long watched changes may gather before a snapshot, when nobody waits for it. */
 const GATHER_MS = 150
@@ -215,7 +215,7 @@ export class HomeSync {
   async #gather(): Promise<void> {
     const urgent = new AbortController()
     this.#wake = () => {
-      if (this.#waiters.length > 0 || this.#stopped.signal.aborted) urgent.abort()
+      if (this.#waiters.length > 0 || this.#stopped.signal.aborted) urgent.abort(SOMEBODY_WAITS)
     }
     const pauseMs = Math.max(GATHER_MS, this.#rounds?.pauseMs() ?? 0)
     await sleep(this.#deps.clock, pauseMs, urgent.signal).catch(() => undefined)

@@ -5,7 +5,7 @@ import type { Logger } from '../core/log.ts'
 import type { Cutting, UploadCutter } from './cutting.ts'
 
 /** A smaller upload travels with its head, and is not worth it. */
-const UPLOAD_BYTES_MIN = 64 * 1024
+export const UPLOAD_BYTES_MIN = 64 * 1024
 const PIECE_BYTES = 1024 * 1024
 /** Bytes that are gathered, cut or wait to be kept, of one upload and of all. Beyond that an upload is let pass without being kept. */
 const PENDING_BYTES = 16 * 1024 * 1024

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from '../core/clock.ts'
-import { messageOf } from '../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
@@ -9,6 +9,9 @@ const MEASURE_MS = 1000
 const MEASURE_REST = 20
 /** Turns of the event loop's microtasks in which a repository that is at hand is had. */
 const TURNS_AT_HAND = 8
+
+/** Made once: an error takes a picture of the stack. */
+const REACHED = new NodeDaemonError('ABORTED', 'the repository is within reach')
 
 /** What waits to be published. */
 export interface Waiting {
@@ -32,10 +35,11 @@ export async function reachMeasuring(
   waiting: Waiting
 ): Promise<RemoteRepository> {
   const reached = new AbortController()
-  const reaching = deps.remote(signal).finally(() => reached.abort())
+  const reaching = deps.remote(signal).finally(() => reached.abort(REACHED))
   reaching.catch(() => undefined)
   // As a rule it is at hand: then no timer is begun.
   for (let turn = 0; turn < TURNS_AT_HAND && !reached.signal.aborted; turn++) await Promise.resolve()
+  if (reached.signal.aborted) return await reaching
   const away = AbortSignal.any([signal, reached.signal])
   let measured = -1
   let restMs = MEASURE_MS

@@ -8,6 +8,9 @@ export interface Waiter {
   readonly reject: (error: NodeDaemonError) => void
 }
 
+/** Why a pause ends early. Made once: an error takes a picture of the stack. */
+export const SOMEBODY_WAITS = new NodeDaemonError('ABORTED', 'somebody waits')
+
 /** Tells those who wait, once. */
 export function answer(waiters: Waiter[], unsettled: readonly string[]): void {
   for (const waiter of waiters.splice(0)) {
