@@ -13,7 +13,6 @@ import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import { RateLimit } from '../sync/rate-limit.ts'
 import { Uplink } from '../sync/uplink.ts'
-import { countBuffersWithHeap } from './engine.ts'
 import { InstanceDaemon } from './instance-daemon.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace, InstanceSettings } from './instance-settings.ts'
@@ -43,7 +42,6 @@ export async function runInstance(options: InstanceOptions, deps: InstanceDeps):
 
 async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: Shutdown): Promise<RunningInstance> {
   const { log } = deps
-  countBuffersWithHeap()
   const clock = systemClock()
   const random = systemRandom()
   const services = offeredServices(options.services)

@@ -8,9 +8,11 @@ import { RateLimit } from './rate-limit.ts'
 const UNDER_WAY_MS = 250
 const UNDER_WAY_BYTES_MIN = 512 * 1024
 const UNDER_WAY_BYTES_MAX = 12 * 1024 * 1024
-const PIECE_MS = 125
+const PIECE_MS = 5
 const PIECE_BYTES_MIN = 32 * 1024
-const PIECE_BYTES_MAX = 256 * 1024
+const PIECE_BYTES_MAX = 1024 * 1024
+/** What a line is taken to carry before it was measured. */
+const UNMEASURED_PER_MS = 50_000
 const MEASURE_MS = 100
 /** How much a new measurement counts beside those before it. */
 const NEWEST = 0.3
@@ -49,10 +51,11 @@ export class Uplink {
     this.#pump()
   }
 
-  /** How much should be taken at a time, so that a turn is short also where the limit is low. */
+  /** How much should be taken at a time: a turn is short, also where the line is thin or the limit low. */
   get pieceBytes(): number {
-    const perSecond = this.#limit.bytesPerSecond ?? Number.POSITIVE_INFINITY
-    return Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, (perSecond * PIECE_MS) / 1000))
+    const measured = this.#bytesPerMs === 0 ? UNMEASURED_PER_MS : this.#bytesPerMs
+    const perMs = Math.min(measured, (this.#limit.bytesPerSecond ?? Number.POSITIVE_INFINITY) / 1000)
+    return Math.max(PIECE_BYTES_MIN, Math.min(PIECE_BYTES_MAX, perMs * PIECE_MS))
   }
 
   /** Resolves when it is the turn of these bytes. Each call needs one `arrived` or `lost` for as many bytes. */

@@ -5,6 +5,7 @@ import type * as identities from '../../../src/core/identity.ts'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import type * as logs from '../../../src/core/log.ts'
 import type * as randoms from '../../../src/core/random.ts'
+import type * as engines from '../../../src/daemon/engine.ts'
 import type * as hosts from '../../../src/network/libp2p-host.ts'
 import type * as repositories from '../../../src/store/main-repository.ts'
 import type * as disks from '../../../src/store/node-disk.ts'
@@ -40,6 +41,8 @@ async function openedAt(dist: string, folder: string): Promise<RepositoryOpened>
   const { nodeDisk } = await productModule<typeof disks>(dist, 'store/node-disk.js')
   const { levelIndex } = await productModule<typeof places>(dist, 'store/open-repository.js')
   const { RepositoryService } = await productModule<typeof services>(dist, 'sync/repository-service.js')
+  const { countBuffersWithHeap } = await productModule<typeof engines>(dist, 'daemon/engine.js')
+  countBuffersWithHeap()
   const [clock, log, identity] = [systemClock(), silent, await createIdentity()]
   await mkdir(join(folder, 'repository'), { recursive: true })
   const index = levelIndex(join(folder, 'repository', 'index'))

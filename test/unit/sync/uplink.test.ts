@@ -116,7 +116,7 @@ describe('an uplink', () => {
     uplink.schedule = { limit: null, hours: [] }
     await settled()
     expect(gone).toEqual(['one', 'two', 'three'])
-    expect(uplink.pieceBytes).toBe(MIB / 4)
+    expect(uplink.pieceBytes).toBe(250_000)
   })
 
   test('forgets whoever gives up', async () => {
