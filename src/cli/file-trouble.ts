@@ -1,8 +1,20 @@
+import type { Stats } from 'node:fs'
+import { lstat } from 'node:fs/promises'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 
 const codeIn = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined)
 
 const isMissing = (error: unknown): boolean => ['ENOENT', 'ENOTDIR'].includes(String(codeIn(error)))
+
+/** What stands at a path, a link as itself; null where nothing does. What may not be looked at is thrown: it may be there. */
+export async function standingAt(path: string): Promise<Stats | null> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (isMissing(error)) return null
+    throw new NodeDaemonError('BAD_USAGE', unreadable(path, error), { advice: 'name another place', cause: error })
+  }
+}
 
 /** Why a file that was named cannot be read. */
 export function unreadable(path: string, error: unknown): string {

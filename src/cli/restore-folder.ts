@@ -11,7 +11,7 @@ import { removeTree, syncFolder } from '../worktree/disk.ts'
 import { Worktree } from '../worktree/worktree.ts'
 import { CarFile } from './car-file.ts'
 import type { Context } from './context.ts'
-import { unwritable } from './file-trouble.ts'
+import { standingAt, unwritable } from './file-trouble.ts'
 import { type Source, saveFile } from './save-file.ts'
 
 /** How the folder begins in which a snapshot is made: then the id of the process, then what makes it unique. */
@@ -59,13 +59,21 @@ async function removeLeftOvers({ clock, log }: Context, parent: string): Promise
   })
   for (const name of names) {
     const match = LEFT_OVER.exec(name)
+    if (match === null) continue
     const path = join(parent, name)
-    const stats = match === null ? null : await lstat(path).catch(() => null)
-    if (match === null || stats === null || !stats.isDirectory() || stats.uid !== process.getuid?.()) continue
-    const isOld = clock.wall() - stats.mtimeMs > LEFT_OVER_MS
-    if (!isOld && (match[1] === undefined || isAlive(Number(match[1])))) continue
-    await removeTree(path).catch((error: unknown) => log.warn({ path, error: messageOf(error) }, 'a left-over stays'))
+    try {
+      if (await isLeftOver(path, match[1], clock.wall())) await removeTree(path)
+    } catch (error) {
+      log.warn({ path, error: messageOf(error) }, 'a left-over stays')
+    }
   }
+}
+
+async function isLeftOver(path: string, pid: string | undefined, nowMs: number): Promise<boolean> {
+  const stats = await standingAt(path)
+  if (stats === null || !stats.isDirectory() || stats.uid !== process.getuid?.()) return false
+  if (nowMs - stats.mtimeMs > LEFT_OVER_MS) return true
+  return pid !== undefined && !isAlive(Number(pid))
 }
 
 function isAlive(pid: number): boolean {
@@ -115,7 +123,7 @@ async function topOf({ path, totalBytes }: SnapshotView, cid: CID): Promise<{ ro
 
 /** Was the folder there? @throws NodeDaemonError `BAD_USAGE` there is something in it, or at its place */
 async function checkEmpty(target: string): Promise<boolean> {
-  const stats = await lstat(target).catch(() => null)
+  const stats = await standingAt(target)
   if (stats === null) return false
   const advice = 'name a new folder, or an empty one'
   if (!stats.isDirectory()) throw new NodeDaemonError('BAD_USAGE', `${target} is not a folder`, { advice })
@@ -135,7 +143,7 @@ async function moveIn(tree: string, target: string, existed: boolean): Promise<v
     return await syncFolder(dirname(target))
   }
   for (const name of await readdir(tree)) {
-    if ((await lstat(join(target, name)).catch(() => null)) !== null) {
+    if ((await standingAt(join(target, name))) !== null) {
       throw new NodeDaemonError('BAD_USAGE', `${join(target, name)} came into being meanwhile`, {
         advice: 'name a new folder'
       })

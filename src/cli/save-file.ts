@@ -1,8 +1,8 @@
-import { lstat, open, rename, rm } from 'node:fs/promises'
+import { open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { Context } from './context.ts'
-import { unwritable } from './file-trouble.ts'
+import { standingAt, unwritable } from './file-trouble.ts'
 
 /** The name that stands for stdout. */
 const STDOUT = '-'
@@ -31,7 +31,7 @@ export async function saveFile(context: Context, path: string, source: Source): 
 }
 
 async function toFile(context: Context, path: string, parts: ReturnType<Source>): Promise<number> {
-  const there = await lstat(path).catch(() => null)
+  const there = await standingAt(path)
   if (there !== null) {
     const what = there.isDirectory() ? 'is a folder' : 'exists already'
     throw new NodeDaemonError('BAD_USAGE', `${path} ${what}`, {

@@ -366,12 +366,8 @@ export class InstanceDaemon implements RunningInstance {
     const kept = await keepCertificate(folder, clock, report.certificate, leaving)
     if (kept.path === null) {
       log.error({ problems: kept.problems }, 'the exit certificate does not verify')
-      this.#tell({
-        ...report,
-        state: 'expired',
-        reason: `the exit certificate does not verify: ${kept.problems.join('; ')}`
-      })
-      return
+      const reason = `the exit certificate does not verify: ${kept.problems.join('; ')}`
+      return this.#tell({ ...report, state: 'expired', reason })
     }
     this.#certificate = kept.path
     if (this.#state === 'serving' || this.#state === 'draining') this.#become('drained', null)

@@ -18,7 +18,7 @@ import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
 import { Standbys } from './standbys.ts'
 import { Successors } from './successors.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
-import { WorkspaceStates } from './workspace-states.ts'
+import { initialState, WorkspaceStates } from './workspace-states.ts'
 
 /** Handing a role over that needs no data. */
 const ORDER_MS = 15_000
@@ -396,6 +396,3 @@ export class Director {
     this.#states.set(workspace, state)
   }
 }
-
-const initialState = (home: PeerIdText | null): WorkspaceState =>
-  home === null ? { state: 'orphaned', reason: 'no instance can serve it now' } : { state: 'restoring' }

@@ -1,4 +1,4 @@
-import type { WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { KeyedSignal } from '../core/keyed-signal.ts'
 import type { WorkspaceState } from './workspace-state.ts'
 
@@ -26,3 +26,7 @@ export class WorkspaceStates {
     return this.#changed.next(workspace, signal)
   }
 }
+
+/** Of a workspace that was not looked at since the start. */
+export const initialState = (home: PeerIdText | null): WorkspaceState =>
+  home === null ? { state: 'orphaned', reason: 'no instance can serve it now' } : { state: 'restoring' }
