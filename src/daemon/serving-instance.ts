@@ -21,13 +21,13 @@ import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
-import { syncFileSystem } from '../worktree/disk.ts'
+import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-daemon.ts'
 import { diskSpace } from './instance-settings.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
-import { PremisesKeeper } from './premises.ts'
+import { machineDisk, PremisesKeeper } from './premises.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
@@ -103,7 +103,14 @@ export class ServingInstance {
 
   static async start(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents): Promise<ServingInstance> {
     const { folder, state, clock, random, log, host } = deps
-    const premises = await PremisesKeeper.open({ folder: folder.path, state, clock, random, log })
+    const premises = await PremisesKeeper.open({
+      ...machineDisk({ log }),
+      folder: folder.path,
+      state,
+      clock,
+      random,
+      log
+    })
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
     const level: Level = { acknowledge: 'replicated' }
@@ -218,7 +225,7 @@ export class ServingInstance {
     await this.#premises.close()
     // A clean stop says that the files are on the disk, whatever happens to the machine afterwards.
     const { folder, state } = this.#deps
-    if (!(await syncFileSystem(join(folder.path, 'workspaces')))) await suspectFiles(state)
+    if (!(await nodeFileSystem.syncFileSystem(join(folder.path, 'workspaces')))) await suspectFiles(state)
   }
 
   #handlers(): ControlHandlers {
