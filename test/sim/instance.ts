@@ -1,7 +1,8 @@
 import { messageOf } from '../../src/core/errors.ts'
 import type { Identity } from '../../src/core/identity.ts'
-import type { ServiceName } from '../../src/core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
+import type { Served } from '../../src/daemon/entrance.ts'
 import { type InstanceCore, openInstanceCore } from '../../src/daemon/instance-core.ts'
 import type { InstanceMachine } from '../../src/daemon/instance-machine.ts'
 import type { InstanceEvent, InstanceOptions } from '../../src/daemon/options.ts'
@@ -54,6 +55,11 @@ export class SimulatedInstance {
   readonly #log: Logger
   #core: InstanceCore | null = null
   #shutdown: Shutdown | null = null
+  #served: Served | null = null
+  /** Told of each change that this instance is about to answer as saved. */
+  onSaved: (workspace: WorkspaceId, epoch: number) => void = () => undefined
+  /** What it was home of when its last drain began, with the epochs. */
+  readonly drainedFrom = new Map<WorkspaceId, number>()
   /** Raised with each start and each end. */
   runs = 0
   /** How the last run ended by itself; null where it was killed, or runs. */
@@ -79,6 +85,24 @@ export class SimulatedInstance {
 
   get core(): InstanceCore | null {
     return this.#core
+  }
+
+  get peerId(): PeerIdText {
+    return this.storage.identity.peerId
+  }
+
+  get identity(): Identity {
+    return this.storage.identity
+  }
+
+  /** Would it let a request in? */
+  takes(workspace: WorkspaceId, epoch: number): boolean {
+    try {
+      this.#served?.enter(workspace, epoch).leave()
+      return this.#served !== null
+    } catch {
+      return false
+    }
   }
 
   /** As a service manager does: a start that fails is tried again. */
@@ -128,7 +152,13 @@ export class SimulatedInstance {
           })
           return {
             premises: (workspace) => premises.of(workspace),
-            openEntrance: (served) => valueEntrance({ host, files: disk.files, machine: this.machine, life }, served),
+            openEntrance: (served) => {
+              this.#served = served
+              return valueEntrance(
+                { host, files: disk.files, machine: this.machine, life, onSaved: this.onSaved },
+                served
+              )
+            },
             space,
             load: () => ({ memoryBytes: 1e8, loadPermille: 100 }),
             findCoordinator: async () => null,
@@ -206,6 +236,7 @@ export class SimulatedInstance {
 
   #over(): void {
     this.machine.end()
+    this.#served = null
     this.#core = null
     this.#shutdown = null
     this.runs++

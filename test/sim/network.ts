@@ -27,6 +27,14 @@ type Packet =
 
 const sizeOf = (packet: Packet): number => 40 + (packet.kind === 'data' ? packet.bytes.length : 0)
 
+/** Sees each frame that is sent, and returns what is sent instead: the same, but where somebody lies. */
+export type OnFrame = (frame: {
+  readonly from: Machine
+  readonly to: Machine
+  readonly protocol: Protocol
+  readonly bytes: Uint8Array
+}) => Uint8Array
+
 /**
  * All machines and what lies between them. Connections keep order and lose nothing while they stand, as TCP's do: loss is
  * delay, and packets of different connections overtake one another. A cut direction holds packets back; when that lasts,
@@ -38,6 +46,7 @@ export class Network {
   readonly chance: Chance
   /** Bytes that were delivered, from one machine to another: `a>b`. */
   readonly carried = new Map<string, number>()
+  readonly onFrame = new Set<OnFrame>()
   readonly #hosts = new Map<string, SimulatedHost>()
   readonly #machines = new Map<string, Machine>()
   readonly #cut = new Set<string>()
@@ -91,6 +100,13 @@ export class Network {
     let ms = latencyMs + this.chance.fraction() * jitterMs + bytes / bytesPerMs
     for (let wait = RETRANSMIT_MS; this.chance.happens(loss); wait *= 2) ms += wait
     return ms
+  }
+
+  /** What is sent in the place of a frame. */
+  frame(from: Machine, to: Machine, protocol: Protocol, bytes: Uint8Array): Uint8Array {
+    let sent = bytes
+    for (const see of this.onFrame) sent = see({ from, to, protocol, bytes: sent })
+    return sent
   }
 
   connect(from: SimulatedHost, to: SimulatedHost): Connection {
@@ -278,6 +294,11 @@ class SimulatedLink implements Link {
     if (this.isOpen && !this.life.over) this.#connection.send(this, packet)
   }
 
+  sendFrame(stream: number, protocol: Protocol, bytes: Uint8Array): void {
+    const to = this.#connection.other(this).machine
+    this.send({ kind: 'data', stream, bytes: this.#connection.network.frame(this.machine, to, protocol, bytes) })
+  }
+
   /** The connection is over, as this side sees it. */
   ended(error: Error | null): void {
     if (!this.isOpen) return
@@ -361,7 +382,7 @@ class SimulatedChannel implements Channel {
       )
     }
     if (this.#isOver || this.#hasEnded) throw broken()
-    this.#link.send({ kind: 'data', stream: this.#stream, bytes })
+    this.#link.sendFrame(this.#stream, this.protocol, bytes)
   }
 
   async receive(signal?: AbortSignal): Promise<Uint8Array | null> {

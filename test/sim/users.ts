@@ -24,6 +24,8 @@ export interface UserOptions {
   readonly pauseMs: number
   /** Acknowledged by the home's disk alone: with the home, what was not published yet goes away until it comes back. */
   readonly mayFallBack: boolean
+  /** What is not as the user was told. */
+  readonly onProblem: (what: string) => void
 }
 
 /** Somebody who saves and reads, and remembers what they were told. */
@@ -33,11 +35,13 @@ export class SimulatedUser {
   /** Ids of lines of the log that were acknowledged, and of those of which nobody knows. */
   readonly logged: string[] = []
   readonly uncertain = new Set<string>()
-  readonly problems: string[] = []
   /** What was acknowledged and is not there any more: it must be kept in a diverged head. */
   readonly setAside = new Set<string>()
   requests = 0
   failed = 0
+  /** Of those that failed: reads, and changes of which nobody knows whether they were made. */
+  failedReads = 0
+  unsafe = 0
   slowestMs = 0
   readonly #world: World
   readonly #coordinator: SimulatedCoordinator
@@ -180,14 +184,17 @@ export class SimulatedUser {
     const told = await this.#coordinator.ask(this.id, ask)
     const took = this.#world.now - began
     this.slowestMs = Math.max(this.slowestMs, took)
-    if (told.status === 0 || told.status >= 500) this.failed++
+    if (told.status === 0 || told.status >= 500) {
+      this.failed++
+      if (ask.method === 'GET') this.failedReads++
+      if (told.retry === 'unsafe') this.unsafe++
+    }
     this.#world.note(this.id, `${ask.method} ${ask.path} ${told.status} ${told.retry ?? ''}`)
     return told
   }
 
   #problem(text: string): void {
-    this.problems.push(`${this.id}: ${text}`)
-    this.#world.note(this.id, `PROBLEM ${text}`)
+    this.#options.onProblem(`${this.id}: ${text}`)
   }
 }
 
