@@ -22,7 +22,7 @@ export class CheckWriters {
     this.#note = note
     this.#isLeaseNeeded = isLeaseNeeded
     for (const instance of federation.instances) {
-      instance.onSaved = (workspace, epoch) => this.#isStillHome(instance, workspace, epoch)
+      instance.onSaved.add((workspace, epoch) => this.#isStillHome(instance, workspace, epoch))
     }
   }
 

@@ -57,7 +57,7 @@ export class SimulatedInstance {
   #shutdown: Shutdown | null = null
   #served: Served | null = null
   /** Told of each change that this instance is about to answer as saved. */
-  onSaved: (workspace: WorkspaceId, epoch: number) => void = () => undefined
+  readonly onSaved = new Set<(workspace: WorkspaceId, epoch: number) => void>()
   /** What it was home of when its last drain began, with the epochs. */
   readonly drainedFrom = new Map<WorkspaceId, number>()
   /** Raised with each start and each end. */
@@ -93,6 +93,10 @@ export class SimulatedInstance {
 
   get identity(): Identity {
     return this.storage.identity
+  }
+
+  #saved(workspace: WorkspaceId, epoch: number): void {
+    for (const tell of this.onSaved) tell(workspace, epoch)
   }
 
   /** Would it let a request in? */
@@ -155,7 +159,13 @@ export class SimulatedInstance {
             openEntrance: (served) => {
               this.#served = served
               return valueEntrance(
-                { host, files: disk.files, machine: this.machine, life, onSaved: this.onSaved },
+                {
+                  host,
+                  files: disk.files,
+                  machine: this.machine,
+                  life,
+                  onSaved: (workspace, epoch) => this.#saved(workspace, epoch)
+                },
                 served
               )
             },

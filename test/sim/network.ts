@@ -202,7 +202,10 @@ class Connection {
     mine.isOpen = false
     if (quietly || !this.network.passes(machine, other.machine))
       return this.#breakAfter(other, chance.between(1_000, 20_000))
-    other.machine.after(other.life, this.network.travelMs(40), () => other.ended(null))
+    // What was sent before arrives before it.
+    const { now } = this.network.world
+    const at = Math.max(this.#arrivedAt.get(machine) ?? 0, now + this.network.travelMs(40))
+    other.machine.after(other.life, at - now, () => other.ended(null))
   }
 
   #breakAfter(link: SimulatedLink, ms: number): void {

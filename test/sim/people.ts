@@ -73,7 +73,8 @@ export class People {
   }
 
   async stopInstance(): Promise<void> {
-    const running = this.#running
+    // One that has not said hello cannot say farewell either.
+    const running = this.#running.filter(({ core }) => core?.daemon.status().state === 'serving')
     if (running.length === 0) return
     const instance = this.#deps.chance.one(running)
     if (instance.core !== null) await unlessItEnds(this.#world, instance, instance.core.daemon.flush(10_000))

@@ -28,7 +28,9 @@ export const TROUBLES = [
   'knock',
   'old-words',
   'revoke',
-  'lose-folder'
+  'lose-folder',
+  'ambush-kill',
+  'ambush-power'
 ] as const
 
 export type Trouble = (typeof TROUBLES)[number]
@@ -38,7 +40,7 @@ export type Trouble = (typeof TROUBLES)[number]
  * noticed no more than promised. Of the others each has its share of everything.
  */
 export const CALM_KINDS = ['calm', 'death', 'restart', 'full'] as const
-export type Kind = (typeof CALM_KINDS)[number] | 'storm' | 'handover' | 'disks' | 'rot' | 'network' | 'rogue'
+export type Kind = (typeof CALM_KINDS)[number] | 'storm' | 'handover' | 'disks' | 'rot' | 'network' | 'rogue' | 'power'
 
 /** What a seed makes of a run. */
 export interface Plan {
@@ -79,6 +81,7 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
     'move',
     'kill-instance'
   ],
+  power: ['power-instance', 'power-coordinator', 'ambush-power', 'ambush-power', 'ambush-kill', 'move', 'drain'],
   rot: ['flip-byte', 'flip-byte', 'move', 'collect-garbage', 'kill-coordinator', 'drain-cancelled', 'wall-clock'],
   handover: [
     'drain',
@@ -87,6 +90,9 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
     'drain-cancelled',
     'move',
     'move',
+    'ambush-kill',
+    'ambush-kill',
+    'ambush-power',
     'stop-instance',
     'kill-instance',
     'power-instance',
@@ -131,7 +137,9 @@ const MIX: readonly Kind[] = [
   'network',
   'network',
   'rogue',
-  'rogue'
+  'rogue',
+  'power',
+  'power'
 ]
 const LOSES_LOCAL: ReadonlySet<Trouble> = new Set(['revoke', 'lose-folder'])
 /** One after the other is over. */
@@ -144,7 +152,7 @@ export function planOf(seed: string): Plan {
   const chance = new Chance(`${seed}/plan`)
   const kind = chance.one(MIX)
   const isCalm = CALM_KINDS.some((one) => one === kind)
-  const acknowledge = chance.happens(kind === 'calm' ? 0 : 0.2) ? 'local' : 'replicated'
+  const acknowledge = chance.happens(localShare(kind)) ? 'local' : 'replicated'
   // Leases need clocks within their bound; where the seal alone is enough, clocks may run as they like.
   const drift = acknowledge === 'local' || isCalm ? 0.009 : chance.one([0.0001, 0.009, 0.5])
   const rate = (name: string): number => 1 + drift * (2 * new Chance(`${seed}/rate ${name}`).fraction() - 1)
@@ -170,6 +178,11 @@ export function planOf(seed: string): Plan {
     troubles: KINDS[kind].filter((trouble) => acknowledge === 'replicated' || !LOSES_LOCAL.has(trouble)),
     everyMs: kind === 'death' ? DEATH_EVERY_MS : chance.one([1500, 3000, 6000])
   }
+}
+
+function localShare(kind: Kind): number {
+  if (kind === 'calm') return 0
+  return kind === 'power' ? 0.5 : 0.2
 }
 
 /** In a calm time what is slow is the federation, and not its lines. */

@@ -1,5 +1,7 @@
 import { RETENTION } from '../../src/store/repository.ts'
+import { halfDone } from './ambush.ts'
 import type { Note } from './checks.ts'
+import type { SimulatedCoordinator } from './coordinator.ts'
 import { corruptBlocks } from './corrupt.ts'
 import type { Federation } from './federation.ts'
 import type { SimulatedInstance } from './instance.ts'
@@ -109,6 +111,10 @@ export class Troubles {
         return this.#corrupt()
       case 'lose-folder':
         return this.#endInstance((instance) => this.#people.loseFolder(instance), 1000)
+      case 'ambush-kill':
+        return this.#ambush((one) => one.kill())
+      case 'ambush-power':
+        return this.#ambush((one) => one.losePower())
       case 'revoke':
         return this.#people.revoke()
       case 'lie':
@@ -138,6 +144,17 @@ export class Troubles {
     await end()
     await this.#world.sleep(this.#chance.between(0, 5000))
     if (!coordinator.machine.isRunning) await coordinator.start()
+  }
+
+  /** One of those whom it concerns ends in the middle of something. */
+  async #ambush(end: (one: SimulatedCoordinator | SimulatedInstance) => Promise<void>): Promise<void> {
+    const { coordinator } = this.#federation
+    const instance = await halfDone(this.#federation, this.#chance)
+    const victim = this.#chance.happens(0.4) ? coordinator : instance
+    if (victim === null || victim.core === null || !victim.machine.isRunning) return
+    await end(victim)
+    await this.#world.sleep(this.#chance.between(0, 6000))
+    if (!victim.machine.isRunning) await victim.start()
   }
 
   async #pause(machine: Machine): Promise<void> {
