@@ -9,6 +9,7 @@ import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.t
 import type { Usage } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
+import { isPublishedHere, newestKnown, staysHome } from './own-tip.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
@@ -132,9 +133,9 @@ export class ResidentWorkspace {
   async #resume(ownership: SignedOwnership): Promise<null> {
     const { workspace, log } = this.#deps
     const { worktree } = await this.#premises()
-    const tip = await this.#tip()
+    const tip = newestKnown(this.#record, await this.#tip())
     const { suspect, restoring } = this.#record
-    const trusted = !suspect && !restoring && this.#published(tip)
+    const trusted = !suspect && !restoring && isPublishedHere(this.#record, tip)
     await this.#save({ ownership, head: tip })
     if (tip !== null && (await worktree.folderIsGone())) {
       log.warn({ workspace }, 'the folder of a workspace is gone: its files are fetched again')
@@ -149,22 +150,16 @@ export class ResidentWorkspace {
     return null
   }
 
-  /** Is this the head that was published last from this disk, or the next one, whose receipt may have been lost? */
-  #published(tip: SignedHead | null): boolean {
-    const last = this.#record.head?.cid ?? null
-    if (tip === null || last?.equals(tip.cid) === true) return true
-    const { previous } = tip.value
-    return last === null ? previous === null : previous?.equals(last) === true
-  }
-
   /** Its folder was taken away: it serves nothing until it is told again that it is the home. */
   folderLost(): void {
     if (this.#home !== null) this.#home.fenced = true
   }
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
-    await this.#quit()
+    await this.close()
     const base = await this.#tip()
+    if (staysHome(this.#record, ownership, base, this.#deps.identity.peerId)) return this.#resume(ownership)
+    await this.#quit()
     if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {
       throw new NodeDaemonError('INTEGRITY', `the newest head of ${this.#deps.workspace} is not the base of its epoch`)
     }

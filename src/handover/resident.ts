@@ -6,12 +6,16 @@ import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
 import type { Held, Order, Usage } from '../wire/control.ts'
+import type { ReportedWorkspace } from '../wire/report.ts'
 import { notHome, type ResidentDeps } from './resident-deps.ts'
 import { decodeRecord, encodeRecord, type ResidentRecord } from './resident-record.ts'
 import { ResidentWorkspace } from './resident-workspace.ts'
 
 /** The longest that a user's change waits to be durable elsewhere before it is answered with an error. */
 const ACKNOWLEDGE_MS = 30_000
+
+/** The highest ownership number that was seen, beside the records of workspaces. */
+const HIGHEST_KEY = 'highest-number'
 
 /** A request's stay in a workspace. */
 export interface Admission {
@@ -36,7 +40,10 @@ export class Resident {
 
   static async open(deps: ResidentDeps): Promise<Resident> {
     const resident = new Resident(deps)
+    const highest = await deps.state.get(HIGHEST_KEY)
+    if (highest !== null) resident.#highestNumber = Number(Buffer.from(highest).toString())
     for await (const [key, value] of deps.state.entries({ prefix: '' })) {
+      if (key === HIGHEST_KEY) continue
       const stored = await decodeRecord(value, deps.coordinator)
       const workspace = key as WorkspaceId
       const record = { ...stored, suspect: stored.suspect || (stored.role === 'home' && !deps.filesTrusted) }
@@ -58,8 +65,17 @@ export class Resident {
       epoch: record.ownership.value.epoch,
       role: record.role,
       number: record.ownership.value.number,
-      root: record.head?.value.root ?? null
+      root: record.head?.value.root ?? null,
+      sequence: record.head?.value.sequence ?? 0
     }))
+  }
+
+  /** What was signed for this instance, of some workspaces: those after this one, in the order of their ids. */
+  *signed(after: WorkspaceId | null): Generator<ReportedWorkspace> {
+    const later = [...this.#workspaces].filter(([workspace]) => after === null || workspace > after)
+    for (const [, { record }] of later.sort(([a], [b]) => (a < b ? -1 : 1))) {
+      yield { ownership: record.ownership.bytes, head: record.head?.bytes ?? null, role: record.role }
+    }
   }
 
   usage(): Usage[] {
@@ -178,7 +194,11 @@ export class Resident {
       ...this.#deps,
       workspace,
       save: (record) => state.write({ put: [[workspace, encodeRecord(record)]] }, { durable: true }),
-      forget: () => state.write({ remove: [workspace] }, { durable: true })
+      forget: () => {
+        // What is forgotten with the record must not be: that the coordinator has signed so far.
+        const highest = Buffer.from(String(this.#highestNumber))
+        return state.write({ remove: [workspace], put: [[HIGHEST_KEY, highest]] }, { durable: true })
+      }
     }
   }
 

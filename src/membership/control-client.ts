@@ -13,6 +13,7 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ReportOrder,
   type ToInstance,
   toInstance,
   type Welcome
@@ -39,8 +40,8 @@ export interface ControlHandlers {
   disconnected(reason: string): void
   /** The lease of a heartbeat that was asked for at `askedAt`. */
   lease(askedAt: Instant, leaseMs: number): void
-  /** Resolves with the receipt that the order leaves, empty where it leaves none. */
-  order(order: Order): Promise<Uint8Array>
+  /** Resolves with the receipt that the order leaves, empty where it leaves none; a page of `report`. */
+  order(order: Order | ReportOrder): Promise<Uint8Array>
   members(memberList: Uint8Array): void
   drain(report: DrainReport): void
 }
@@ -57,7 +58,7 @@ export interface ControlClientDeps {
 }
 
 /** Codes after which another attempt makes no sense: the coordinator has decided. */
-const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'ROLLBACK', 'CONFLICT']
+const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'CONFLICT']
 
 /** Keeps an instance connected with its coordinator. */
 export class ControlClient {
@@ -177,7 +178,7 @@ export class ControlClient {
     }
   }
 
-  async #carryOut(channel: Channel, id: number, order: Order): Promise<void> {
+  async #carryOut(channel: Channel, id: number, order: Order | ReportOrder): Promise<void> {
     const answer = async (): Promise<FromInstance> => {
       try {
         return { kind: 'done', order: id, failure: null, receipt: await this.#deps.handlers.order(order) }

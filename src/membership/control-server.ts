@@ -12,6 +12,7 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ReportOrder,
   type StopIntent,
   type ToInstance,
   toInstance,
@@ -42,7 +43,7 @@ export interface Session {
    *
    * @throws NodeDaemonError what the instance answered; `TIMED_OUT`; `OUT_OF_REACH` where the stream ends before
    */
-  order(order: Order, timeoutMs: number): Promise<Uint8Array>
+  order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
   /** Says why, then ends the stream. */
@@ -177,7 +178,7 @@ class LiveSession implements Session {
     this.#watchdog = this.#watch()
   }
 
-  order(order: Order, timeoutMs: number): Promise<Uint8Array> {
+  order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array> {
     if (!this.#open) return Promise.reject(gone(this.peer))
     if (this.#orders.size >= ORDERS_MAX) {
       return Promise.reject(new NodeDaemonError('BUSY', `${this.peer} has too many orders under way`))

@@ -22,6 +22,8 @@ export interface Held {
   readonly number: number
   /** The root that is applied on its disk; null before the first. */
   readonly root: CID | null
+  /** Of the head with that root; 0 before the first. */
+  readonly sequence: number
 }
 
 export interface Hello {
@@ -77,7 +79,7 @@ export type FromInstance =
       readonly kind: 'done'
       readonly order: number
       readonly failure: { readonly code: ErrorCode; readonly message: string } | null
-      /** The instance's receipt for the head that the order left it with; empty where there is none. */
+      /** The instance's receipt for the head that the order left it with; empty where there is none. A page of `report`. */
       readonly receipt: Uint8Array
     }
   | { readonly kind: 'stopping'; readonly intent: StopIntent }
@@ -110,6 +112,12 @@ export type Order =
   | { readonly kind: 'release'; readonly ownership: Uint8Array }
   /** Freeze, unless it is frozen; where the newest head is `base`, make the workspace equal to `root` and publish that; go on as the home. */
   | { readonly kind: 'restore'; readonly workspace: WorkspaceId; readonly root: CID; readonly base: CID }
+
+/** Tell what this coordinator has signed for you, a page of it: the workspaces after this one, by id; null: from the first on. */
+export interface ReportOrder {
+  readonly kind: 'report'
+  readonly after: WorkspaceId | null
+}
 
 export const DRAIN_STATES = [
   'serving',
@@ -147,7 +155,7 @@ export interface DrainReport {
 export type ToInstance =
   | { readonly kind: 'welcome'; readonly welcome: Welcome }
   | { readonly kind: 'beat'; readonly sequence: number; readonly leaseMs: number }
-  | { readonly kind: 'order'; readonly id: number; readonly order: Order }
+  | { readonly kind: 'order'; readonly id: number; readonly order: Order | ReportOrder }
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
@@ -223,7 +231,7 @@ function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
   }
 }
 
-function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'id'> {
+function encodeOrder(order: Order | ReportOrder): Omit<NonNullable<RawToInstance['order']>, 'id'> {
   switch (order.kind) {
     case 'assume':
       return { assume: own(order.ownership) }
@@ -237,10 +245,12 @@ function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'i
       return { release: own(order.ownership) }
     case 'restore':
       return { restore: { workspace: order.workspace, root: cidBytes(order.root), base: cidBytes(order.base) } }
+    case 'report':
+      return { report: order.after ?? '' }
   }
 }
 
-function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
+function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order | ReportOrder {
   if (raw.assume !== undefined) return { kind: 'assume', ownership: raw.assume }
   if (raw.follow !== undefined) return { kind: 'follow', ownership: raw.follow }
   if (raw.freeze !== undefined) return { kind: 'freeze', workspace: parse.workspace(raw.freeze) }
@@ -249,6 +259,9 @@ function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
   if (raw.restore !== undefined) {
     const { workspace, root, base } = raw.restore
     return { kind: 'restore', workspace: parse.workspace(workspace), root: parse.cid(root), base: parse.cid(base) }
+  }
+  if (raw.report !== undefined) {
+    return { kind: 'report', after: raw.report === '' ? null : parse.workspace(raw.report) }
   }
   throw unknownKind()
 }

@@ -328,6 +328,12 @@ export namespace FromInstance {
     index: number
   }
 
+  export interface FromInstanceHelloWorkspacesSequenceFieldEvent {
+    field: '$.hello.workspaces[].sequence'
+    value: number
+    index: number
+  }
+
   export interface FromInstanceHelloOwnershipNumberFieldEvent {
     field: '$.hello.ownershipNumber'
     value: number
@@ -461,7 +467,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -906,6 +912,12 @@ export namespace Hello {
     index: number
   }
 
+  export interface HelloWorkspacesSequenceFieldEvent {
+    field: '$.workspaces[].sequence'
+    value: number
+    index: number
+  }
+
   export interface HelloOwnershipNumberFieldEvent {
     field: '$.ownershipNumber'
     value: number
@@ -924,7 +936,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -935,6 +947,7 @@ export interface Held {
   role: string
   number: number
   root: Uint8Array<ArrayBuffer>
+  sequence: number
 }
 
 export namespace Held {
@@ -972,6 +985,11 @@ export namespace Held {
           w.bytes(obj.root)
         }
 
+        if ((obj.sequence != null && obj.sequence !== 0)) {
+          w.uint32(48)
+          w.uint64Number(obj.sequence)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -981,7 +999,8 @@ export namespace Held {
           epoch: 0,
           role: '',
           number: 0,
-          root: uint8ArrayAlloc(0)
+          root: uint8ArrayAlloc(0),
+          sequence: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1008,6 +1027,10 @@ export namespace Held {
             }
             case 5: {
               obj.root = reader.bytes()
+              break
+            }
+            case 6: {
+              obj.sequence = reader.uint64Number()
               break
             }
             default: {
@@ -1060,6 +1083,13 @@ export namespace Held {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.sequence`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1097,6 +1127,11 @@ export namespace Held {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface HeldSequenceFieldEvent {
+    field: '$.sequence'
+    value: number
+  }
+
   export function encode (obj: Partial<Held>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Held.codec())
   }
@@ -1105,7 +1140,7 @@ export namespace Held {
     return decodeMessage(buf, Held.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Held>): Generator<HeldWorkspaceFieldEvent | HeldEpochFieldEvent | HeldRoleFieldEvent | HeldNumberFieldEvent | HeldRootFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Held>): Generator<HeldWorkspaceFieldEvent | HeldEpochFieldEvent | HeldRoleFieldEvent | HeldNumberFieldEvent | HeldRootFieldEvent | HeldSequenceFieldEvent> {
     return streamMessage(buf, Held.codec(), opts)
   }
 }
@@ -2448,6 +2483,11 @@ export namespace ToInstance {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface ToInstanceOrderReportFieldEvent {
+    field: '$.order.report'
+    value: string
+  }
+
   export interface ToInstanceMembersMemberListFieldEvent {
     field: '$.members.memberList'
     value: Uint8Array<ArrayBuffer>
@@ -2547,7 +2587,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -2922,6 +2962,7 @@ export interface Order {
   thaw?: Uint8Array<ArrayBuffer>
   release?: Uint8Array<ArrayBuffer>
   restore?: Restore
+  report?: string
 }
 
 export namespace Order {
@@ -2936,7 +2977,17 @@ export namespace Order {
 
         obj = { ...obj }
 
+        if (obj.report != null) {
+          obj.restore = undefined
+          obj.release = undefined
+          obj.thaw = undefined
+          obj.freeze = undefined
+          obj.follow = undefined
+          obj.assume = undefined
+        }
+
         if (obj.restore != null) {
+          obj.report = undefined
           obj.release = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -2945,6 +2996,7 @@ export namespace Order {
         }
 
         if (obj.release != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -2953,6 +3005,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.freeze = undefined
@@ -2961,6 +3014,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -2969,6 +3023,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -2977,6 +3032,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -3017,6 +3073,11 @@ export namespace Order {
         if (obj.restore != null) {
           w.uint32(58)
           Restore.codec().encode(obj.restore, w)
+        }
+
+        if (obj.report != null) {
+          w.uint32(122)
+          w.string(obj.report)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -3063,6 +3124,10 @@ export namespace Order {
               })
               break
             }
+            case 15: {
+              obj.report = reader.string()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3070,7 +3135,17 @@ export namespace Order {
           }
         }
 
+        if (obj.report != null) {
+          delete obj.restore
+          delete obj.release
+          delete obj.thaw
+          delete obj.freeze
+          delete obj.follow
+          delete obj.assume
+        }
+
         if (obj.restore != null) {
+          delete obj.report
           delete obj.release
           delete obj.thaw
           delete obj.freeze
@@ -3079,6 +3154,7 @@ export namespace Order {
         }
 
         if (obj.release != null) {
+          delete obj.report
           delete obj.restore
           delete obj.thaw
           delete obj.freeze
@@ -3087,6 +3163,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.freeze
@@ -3095,6 +3172,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3103,6 +3181,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3111,6 +3190,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3175,6 +3255,13 @@ export namespace Order {
 
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.report`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3232,6 +3319,11 @@ export namespace Order {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface OrderReportFieldEvent {
+    field: '$.report'
+    value: string
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -3240,7 +3332,7 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
   }
 }
@@ -3377,6 +3469,382 @@ export namespace Restore {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Restore>): Generator<RestoreWorkspaceFieldEvent | RestoreRootFieldEvent | RestoreBaseFieldEvent> {
     return streamMessage(buf, Restore.codec(), opts)
+  }
+}
+
+export interface Report {
+  certificate: Uint8Array<ArrayBuffer>
+  memberList: Uint8Array<ArrayBuffer>
+  workspaces: Reported[]
+  more?: boolean
+  last?: boolean
+}
+
+export namespace Report {
+  let _codec: Codec<Report>
+
+  export const codec = (): Codec<Report> => {
+    if (_codec == null) {
+      _codec = message<Report>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        obj = { ...obj }
+
+        if (obj.last != null) {
+          obj.more = undefined
+        }
+
+        if (obj.more != null) {
+          obj.last = undefined
+        }
+
+        if ((obj.certificate != null && obj.certificate.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.certificate)
+        }
+
+        if ((obj.memberList != null && obj.memberList.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.memberList)
+        }
+
+        if (obj.workspaces != null && obj.workspaces.length > 0) {
+          for (const value of obj.workspaces) {
+            w.uint32(26)
+            Reported.codec().encode(value, w)
+          }
+        }
+
+        if (obj.more != null) {
+          w.uint32(32)
+          w.bool(obj.more)
+        }
+
+        if (obj.last != null) {
+          w.uint32(40)
+          w.bool(obj.last)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          certificate: uint8ArrayAlloc(0),
+          memberList: uint8ArrayAlloc(0),
+          workspaces: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.certificate = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.memberList = reader.bytes()
+              break
+            }
+            case 3: {
+              if (opts.limits?.workspaces != null && obj.workspaces.length === opts.limits.workspaces) {
+                throw new MaxLengthError('Decode error - repeated field "workspaces" had too many elements')
+              }
+
+              if (obj.workspaces.length === 500) {
+                throw new MaxLengthError('Decode error - repeated field "workspaces" had too many elements')
+              }
+
+              obj.workspaces.push(Reported.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.workspaces$
+              }))
+              break
+            }
+            case 4: {
+              obj.more = reader.bool()
+              break
+            }
+            case 5: {
+              obj.last = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        if (obj.last != null) {
+          delete obj.more
+        }
+
+        if (obj.more != null) {
+          delete obj.last
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          workspaces: 500
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.certificate`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.memberList`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              if (opts.limits?.workspaces != null && obj.workspaces === opts.limits.workspaces) {
+                throw new MaxLengthError('Streaming decode error - repeated field "workspaces" had too many elements')
+              }
+
+              if (obj.workspaces === 500) {
+                throw new MaxLengthError('Streaming decode error - repeated field "workspaces" had too many elements')
+              }
+
+              for (const evt of Reported.codec().stream(reader, reader.uint32(), `${prefix}.workspaces[]`, {
+                limits: opts.limits?.workspaces$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.workspaces
+                }
+              }
+
+              obj.workspaces++
+
+              break
+            }
+            case 4: {
+              yield {
+                field: `${prefix}.more`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 5: {
+              yield {
+                field: `${prefix}.last`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ReportCertificateFieldEvent {
+    field: '$.certificate'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportMemberListFieldEvent {
+    field: '$.memberList'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportWorkspacesOwnershipFieldEvent {
+    field: '$.workspaces[].ownership'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
+  export interface ReportWorkspacesHeadFieldEvent {
+    field: '$.workspaces[].head'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
+  export interface ReportWorkspacesRoleFieldEvent {
+    field: '$.workspaces[].role'
+    value: string
+    index: number
+  }
+
+  export interface ReportMoreFieldEvent {
+    field: '$.more'
+    value: boolean
+  }
+
+  export interface ReportLastFieldEvent {
+    field: '$.last'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<Report>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Report.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Report {
+    return decodeMessage(buf, Report.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
+    return streamMessage(buf, Report.codec(), opts)
+  }
+}
+
+export interface Reported {
+  ownership: Uint8Array<ArrayBuffer>
+  head: Uint8Array<ArrayBuffer>
+  role: string
+}
+
+export namespace Reported {
+  let _codec: Codec<Reported>
+
+  export const codec = (): Codec<Reported> => {
+    if (_codec == null) {
+      _codec = message<Reported>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.ownership != null && obj.ownership.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.ownership)
+        }
+
+        if ((obj.head != null && obj.head.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.head)
+        }
+
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(26)
+          w.string(obj.role)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          ownership: uint8ArrayAlloc(0),
+          head: uint8ArrayAlloc(0),
+          role: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.ownership = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.head = reader.bytes()
+              break
+            }
+            case 3: {
+              obj.role = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.ownership`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.head`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ReportedOwnershipFieldEvent {
+    field: '$.ownership'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportedHeadFieldEvent {
+    field: '$.head'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportedRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
+  export function encode (obj: Partial<Reported>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Reported.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Reported {
+    return decodeMessage(buf, Reported.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent> {
+    return streamMessage(buf, Reported.codec(), opts)
   }
 }
 
