@@ -1,11 +1,12 @@
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
 import type { FailureDetector } from '../handover/failure-detector.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { Recovery } from '../handover/recovery.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
@@ -19,6 +20,8 @@ import type { Fleet } from './fleet.ts'
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
 const FAILOVERS_AT_ONCE = 64
+/** Members that are away when a recovery ends get so long to come back. */
+const BACK_MS = 10_000
 
 export interface CaretakerDeps {
   readonly registry: MemberRegistry
@@ -26,6 +29,7 @@ export interface CaretakerDeps {
   readonly director: Director
   readonly fleet: Fleet
   readonly drains: Drains
+  readonly recovery: () => Recovery
   readonly detector: FailureDetector
   readonly changes: Changes
   readonly audit: Audit
@@ -55,14 +59,35 @@ export class Caretaker implements ControlEvents {
     })
   }
 
-  async #welcome({ peer, hello }: Session): Promise<void> {
-    const { detector, drains, director, table, standbys } = this.#deps
+  async #welcome(session: Session): Promise<void> {
+    const { peer, hello } = session
+    const { detector, recovery, drains, director, table, standbys } = this.#deps
     detector.connected(peer)
+    if (await recovery().met(session)) return
     await drains.returned(peer)
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
     for (const { signed } of table.all()) {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
+    }
+  }
+
+  /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
+  async recovered(adopted: readonly WorkspaceId[]): Promise<void> {
+    const { control, director, table, registry, fleet, detector, log } = this.#deps
+    const sessions = control().sessions()
+    const welcomed = await Promise.allSettled(sessions.map((session) => this.#welcome(session)))
+    for (const [index, outcome] of welcomed.entries()) {
+      if (outcome.status === 'fulfilled') continue
+      log.warn({ peer: sessions[index]?.peer, error: messageOf(outcome.reason) }, 'an instance was not told everything')
+    }
+    for (const workspace of adopted) {
+      for (const former of table.get(workspace)?.formerHomes ?? []) {
+        if (fleet.isConnected(former)) await director.dismiss(former, workspace)
+      }
+    }
+    for (const { peerId, state } of registry.members()) {
+      if (state === 'approved' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
     }
   }
 
@@ -104,7 +129,9 @@ export class Caretaker implements ControlEvents {
 
   /** The instance is dead: whatever it was home or standby of is seen to. Never rejects. */
   async takeOver(peer: PeerIdText): Promise<void> {
-    const { table, director, fleet, changes, log, dropHome } = this.#deps
+    const { table, director, fleet, recovery, changes, log, dropHome } = this.#deps
+    // Its workspaces are seen to when the recovery ends.
+    if (recovery().isOpen) return
     const homes = table.homesOf(peer).map(({ signed }) => signed.value.workspace)
     log.warn(
       { peer, name: fleet.nameOf(peer), workspaces: homes.length },

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts'
+import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, ServiceName } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
@@ -6,7 +7,11 @@ import type { Random } from '../core/random.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
+import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
+import { PromotionHold } from '../handover/promotion-hold.ts'
+import { Recovery } from '../handover/recovery.ts'
+import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
@@ -23,7 +28,7 @@ import type { DataFolder } from '../store/state-folder.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
-import { accessOf, repairFromInstances } from './coordinator-reach.ts'
+import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
@@ -46,7 +51,11 @@ export const SERVICES: readonly ServiceRoute[] = [
 export type CoreOptions = Pick<
   CoordinatorOptions,
   'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
-> & { readonly federation: string }
+> & {
+  readonly federation: string
+  /** The state of this coordinator is gone: what it had signed is learnt from its members. `members`: so many are awaited. */
+  readonly recover?: { readonly members: number | null }
+}
 
 /** What the coordinator runs on. */
 export interface CoreParts {
@@ -83,6 +92,9 @@ export interface CoordinatorCore {
   readonly director: Director
   readonly routes: RouteTable
   readonly drains: Drains
+  readonly hold: PromotionHold
+  readonly recovery: Recovery
+  readonly lost: LostHeads
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
@@ -119,11 +131,42 @@ export async function openCoordinatorCore(
 
   const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
   const usedBytes = fleet.usedBytes.bind(fleet)
+  const hold = new PromotionHold()
+  const ending = new AbortController()
+  shutdown.later('what is fetched from instances', async () => ending.abort())
+  const regaining = {
+    repository,
+    open: holderStreams(
+      () => host,
+      () => control,
+      clock
+    ),
+    isConnected: (peer: PeerIdText) => fleet.isConnected(peer),
+    signal: ending.signal,
+    log
+  }
+  const lost = await LostHeads.open({
+    ...regaining,
+    store,
+    isMember: (peer) => registry.standing(peer) === 'member',
+    nameOf: (peer) => fleet.nameOf(peer),
+    audit: audit.append
+  })
   const director = new Director(
-    { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
+    {
+      repository: safeToPromote(repository, hold, lost),
+      table,
+      instances: fleet,
+      holdings,
+      usedBytes,
+      identity,
+      clock,
+      random,
+      log
+    },
     { standbys: options.standbys }
   )
-  const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
+  const routes = new RouteTable({ table, director, fleet, services: SERVICES, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -131,6 +174,7 @@ export async function openCoordinatorCore(
     log,
     access: (peer, workspace) => accessOf(table, peer, workspace),
     ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
+    lost,
     onHolding: (receipt) => holdings.note(receipt),
     onHead: () => changes.tell('workspaces')
   })
@@ -168,6 +212,7 @@ export async function openCoordinatorCore(
     director,
     fleet,
     drains,
+    recovery: () => recovery,
     detector,
     changes,
     audit: audit.append,
@@ -198,6 +243,26 @@ export async function openCoordinatorCore(
     { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
   )
 
+  const recovery: Recovery = await Recovery.open(
+    {
+      ...regaining,
+      store,
+      table,
+      registry,
+      lost,
+      hold,
+      identity,
+      sessions: () => control.sessions(),
+      onEnded: (adopted) => {
+        caretaker.recovered(adopted).catch((error: unknown) => {
+          log.error({ error: messageOf(error) }, 'not every instance was told what the recovery found')
+        })
+      },
+      audit: audit.append,
+      clock
+    },
+    options.recover ?? null
+  )
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
   registry.onChange(({ member }) => caretaker.decided(member))
@@ -231,7 +296,8 @@ export async function openCoordinatorCore(
       services: SERVICES.map(({ name }) => name),
       version: VERSION
     })
-    await serveMembership(host, { registry, describe, clock, log })
+    const present = recovery.presented.bind(recovery)
+    await serveMembership(host, { registry, describe, present, clock, log })
     await repositoryService.register(host)
     await control.register(host)
   }
@@ -249,6 +315,9 @@ export async function openCoordinatorCore(
     director,
     routes,
     drains,
+    hold,
+    recovery,
+    lost,
     control,
     host,
     housekeeping,

@@ -11,6 +11,7 @@ import { checkOwnCode } from '../membership/pairing.ts'
 import { checkTrust, isProven, type JoinTarget, parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
 import type { JoinRequest } from '../wire/membership.ts'
+import { KnownMembers } from './known-members.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
 import { type Pin, readPin, writePin } from './pin.ts'
 
@@ -124,8 +125,15 @@ async function ask(
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
   const known = { ...pin, federation: name, acceptedTerms }
   await writePin(deps.state, known)
-  const last = standing.state === 'pending' ? await client.pollStanding(known, deps.signal) : standing
+  const last = standing.state === 'pending' ? await decision(deps, client, known) : standing
   return { pin: known, standing: decided(last) }
+}
+
+/** A coordinator that has lost its state sees what it signed once; else the admin decides. */
+async function decision(deps: JoiningDeps, client: MembershipClient, pin: Pin): Promise<OwnStanding> {
+  const { certificate } = await KnownMembers.open(deps.state, pin.peer)
+  if (certificate !== null) await untilReached(deps, () => client.present(pin, certificate, deps.signal))
+  return client.pollStanding(pin, deps.signal)
 }
 
 const codesDiffer = (): NodeDaemonError =>

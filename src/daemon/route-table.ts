@@ -1,8 +1,10 @@
 import { type Clock, sleep } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
 import { passes } from '../handover/workspace-state.ts'
 import { rank } from '../placement/rendezvous.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
@@ -13,6 +15,7 @@ export interface RouteTableDeps {
   readonly director: Director
   readonly fleet: Fleet
   readonly services: readonly ServiceRoute[]
+  readonly hold: PromotionHold
   readonly clock: Clock
   readonly log: Logger
 }
@@ -38,6 +41,9 @@ export class RouteTable implements Workspaces {
   }
 
   async create(service: ServiceName, user: UserId): Promise<Place> {
+    const { hold } = this.#deps
+    // The user may have one of which this coordinator has not been told yet.
+    if (hold.holds('old-backup')) throw new NodeDaemonError('BUSY', `no new workspaces now: ${hold.reason ?? ''}`)
     return this.#place(await this.#deps.director.create(service, user))
   }
 

@@ -7,9 +7,11 @@ import { rescanRegularly } from '../handover/rescan.ts'
 import { type Admission, Resident } from '../handover/resident.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
+import { MembershipClient } from '../membership/membership-client.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REPORT_LIMITS, type ReportedWorkspace, reportCodec } from '../wire/report.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
@@ -23,6 +25,7 @@ const KEPT_CHECK_MS = 60 * 60_000
 const DRAIN_ANSWER_MS = 15_000
 /** A clock that is further off than this is told to the volunteer: it does no harm here, but elsewhere it may. */
 const CLOCK_SKEW_MS = 60_000
+const PRESENT_EVERY_MS = 2000
 
 export interface ServingEvents {
   connected(what: { readonly name: string; readonly homes: number }): void
@@ -61,6 +64,7 @@ export class ServingInstance {
   #pin: Pin
   #name: string
   #clockSkewMs: number | null = null
+  #presentAgainAt = 0
   #awaitedPlan: ((report: DrainReport) => void) | null = null
 
   private constructor(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents, parts: Parts) {
@@ -223,9 +227,9 @@ export class ServingInstance {
       connected: (connection) => this.#connected(connection),
       disconnected: (reason) => this.#disconnected(reason),
       lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
-      order: (order) => this.#resident.order(order),
+      order: async (order) => (order.kind === 'report' ? this.#report(order.after) : this.#resident.order(order)),
       members: (memberList) => {
-        this.#members.note(memberList).catch((error: unknown) => {
+        this.#noteMembers(memberList).catch((error: unknown) => {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
         })
       },
@@ -273,7 +277,8 @@ export class ServingInstance {
 
   async #connected({ control, data, welcome }: Connection): Promise<void> {
     const { log, upload, download, clock } = this.#deps
-    await this.#members.note(welcome.memberList)
+    await this.#noteMembers(welcome.memberList)
+    await this.#members.noteCertificate(welcome.certificate)
     this.#level.acknowledge = welcome.acknowledge
     this.#name = welcome.name
     this.#told.clear()
@@ -293,6 +298,30 @@ export class ServingInstance {
     this.#events.connected({ name: welcome.name, homes: this.#resident.counts().home })
   }
 
+  /** A coordinator that was restored from an old backup asks for a report, and is right again after that. */
+  async #noteMembers(memberList: Uint8Array): Promise<void> {
+    if (await this.#members.note(memberList)) return
+    this.#events.warn(
+      'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
+    )
+  }
+
+  /** What this coordinator has signed for this instance, a page of it. */
+  #report(after: WorkspaceId | null): Uint8Array {
+    const workspaces: ReportedWorkspace[] = []
+    let bytes = 0
+    let more = false
+    for (const one of this.#resident.signed(after)) {
+      more = workspaces.length >= REPORT_LIMITS.workspacesMax || bytes >= REPORT_LIMITS.pageBytes
+      if (more) break
+      workspaces.push(one)
+      bytes += one.ownership.length + (one.head?.length ?? 0)
+    }
+    const { certificate, list: memberList } = this.#members
+    const proof = after === null ? { certificate, memberList } : { certificate: null, memberList: null }
+    return reportCodec.encode({ ...proof, workspaces, more })
+  }
+
   #noteClock(skewMs: number): void {
     this.#clockSkewMs = Math.round(skewMs)
     if (Math.abs(skewMs) < CLOCK_SKEW_MS) return
@@ -304,6 +333,22 @@ export class ServingInstance {
     this.#remote.clear()
     this.#events.disconnected(reason)
     void this.#findAnew()
+    void this.#present()
+  }
+
+  /** A coordinator that has lost its state takes this instance for a stranger, until it sees what it signed. */
+  async #present(): Promise<void> {
+    const { clock, log } = this.#deps
+    const { certificate } = this.#members
+    if (certificate === null || clock.now() < this.#presentAgainAt) return
+    this.#presentAgainAt = clock.now() + PRESENT_EVERY_MS
+    try {
+      const client = new MembershipClient(this.#deps)
+      const { state } = await client.standing(this.#pin, 0)
+      if (state === 'unknown' || state === 'pending') await client.present(this.#pin, certificate)
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the coordinator was not shown the certificate of this instance')
+    }
   }
 
   /** The coordinator may have moved to other addresses: its web address knows, and its key must be the same. */

@@ -15,6 +15,7 @@ import { type Asked, askReport, type MemberReport } from './ask-report.ts'
 import type { LostHeads } from './lost-heads.ts'
 import type { OwnershipTable } from './ownership-table.ts'
 import type { PromotionHold } from './promotion-hold.ts'
+import { looksNewer, proofIn, repositoryProof } from './recovery-proof.ts'
 import { LEAP, type Settled, settleRecovery } from './recovery-settle.ts'
 import { type RegainDeps, regainHead } from './regain.ts'
 import { Testimony } from './testimony.ts'
@@ -116,7 +117,7 @@ export class Recovery {
       const reason = 'an admin said that the state of this coordinator is gone'
       await recovery.#begin(reason, byAdmin)
     } else {
-      const proof = await recovery.#repositoryProof()
+      const proof = stored === null ? await repositoryProof(deps) : null
       if (proof !== null) await recovery.#begin(proof)
     }
     return recovery
@@ -149,14 +150,14 @@ export class Recovery {
    * @returns true where it is told nothing for now: when the recovery ends, everybody is
    */
   async met(instance: Present): Promise<boolean> {
-    if (this.#open === null && !(await this.#looksNewer(instance.hello))) {
+    if (this.#open === null && !(await looksNewer(this.#deps, instance.hello))) {
       if (this.#deps.lost.count > 0) void this.#deps.lost.fetchAll()
       return false
     }
     const report = await askReport(instance, this.#deps.identity.peerId)
     return this.#work.run(async () => {
       if (this.#open === null) {
-        const reason = await this.#proofIn(report)
+        const reason = await proofIn(this.#deps, report, this.#nameOf(report.peer))
         if (reason === null) {
           await this.#keepBeside(report)
           return false
@@ -194,60 +195,6 @@ export class Recovery {
       await registry.readmit(value)
       this.#tell()
     })
-  }
-
-  /** Cheap to ask, proves nothing yet. */
-  async #looksNewer({ ownershipNumber, memberListNumber, workspaces }: Hello): Promise<boolean> {
-    const { table, registry, repository } = this.#deps
-    if (ownershipNumber > table.number || memberListNumber > registry.memberListNumber) return true
-    for (const { workspace, sequence } of workspaces) {
-      if (sequence > 0 && sequence > ((await repository.tip(workspace))?.tip.sequence ?? 0)) return true
-    }
-    return false
-  }
-
-  /** What in this report this coordinator has signed, or its repository has had, and does not know any more. */
-  async #proofIn(report: MemberReport): Promise<string | null> {
-    const { table, registry, repository, lost } = this.#deps
-    const name = this.#nameOf(report.peer)
-    if ((report.memberList?.value.number ?? 0) > registry.memberListNumber) {
-      return `${name} holds a member list that this coordinator signed and does not know`
-    }
-    const testimony = new Testimony()
-    testimony.note(report)
-    if (testimony.highestNumber > table.number) {
-      return `${name} holds an ownership record that this coordinator signed and does not know`
-    }
-    for (const workspace of testimony.workspaces()) {
-      const known = table.get(workspace)?.signed.value ?? null
-      const held = testimony.newestHead(workspace, known)
-      const head = held?.head.value
-      if (held === null || head === undefined || head.epoch < (known?.epoch ?? 0)) continue
-      if (lost.get(workspace)?.equals(held.head.cid) === true) continue
-      if (head.sequence > ((await repository.tip(workspace))?.tip.sequence ?? 0)) {
-        return `${name} holds a head of workspace ${workspace} that the repository does not have`
-      }
-    }
-    return null
-  }
-
-  /** Does the repository have heads or seals of epochs that the table of ownership does not know? */
-  async #repositoryProof(): Promise<string | null> {
-    const { table, registry, repository } = this.#deps
-    if (this.#open !== null) return null
-    if (table.size === 0 && registry.members().length === 0) {
-      for await (const workspace of repository.workspaces()) {
-        return `the repository holds workspaces, ${workspace} among them, and this coordinator knows none`
-      }
-    }
-    for (const { signed } of table.all()) {
-      const { workspace, epoch } = signed.value
-      const reached = (await repository.tip(workspace))?.tip.epoch ?? 0
-      if (Math.max(reached, await repository.sealedEpoch(workspace)) > epoch) {
-        return `the repository knows a later epoch of workspace ${workspace} than this coordinator`
-      }
-    }
-    return null
   }
 
   /** `told`: an instance whose report is here already. */
