@@ -32,7 +32,7 @@ import { accessOf, holderStreams, repairFromInstances } from './coordinator-reac
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
-import type { CoordinatorOptions } from './options.ts'
+import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
@@ -53,8 +53,7 @@ export type CoreOptions = Pick<
   'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
 > & {
   readonly federation: string
-  /** The state of this coordinator is gone: what it had signed is learnt from its members. `members`: so many are awaited. */
-  readonly recover?: { readonly members: number | null }
+  readonly recover?: RecoverOptions | null
 }
 
 /** What the coordinator runs on. */

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -71,6 +72,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const startedAtMs = clock.wall()
   const federation = options.name ?? hostname()
 
+  if (options.recover !== null) checkRecoverable(options.data)
   const folder = await openDataFolder(options.data, { kind: 'coordinator', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const { identity } = folder
@@ -195,6 +197,19 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     closed: closed.promise,
     stop
   }
+}
+
+/** Members know a coordinator by its key alone. */
+function checkRecoverable(data: string): void {
+  if (existsSync(join(data, 'identity.key'))) return
+  throw new NodeDaemonError(
+    'DATA_FOLDER_UNUSABLE',
+    `there is no identity.key in ${data}: nothing can be recovered without it`,
+    {
+      advice:
+        'put identity.key back from a backup; with another key this would be another coordinator, which every instance refuses'
+    }
+  )
 }
 
 async function cookieKey(

@@ -8,6 +8,12 @@ export interface HostPort {
   readonly port: number
 }
 
+/** The state of the coordinator is gone: what it had signed is learnt from its members. */
+export interface RecoverOptions {
+  /** So many members must have reported before it serves; null: until an admin confirms it. */
+  readonly members: number | null
+}
+
 export interface CoordinatorOptions {
   readonly data: string
   /** Multiaddrs on which members are awaited. */
@@ -18,6 +24,8 @@ export interface CoordinatorOptions {
   readonly admin: HostPort
   /** The federation's name; null: the host name. */
   readonly name: string | null
+  /** Null: an ordinary start. */
+  readonly recover: RecoverOptions | null
   readonly standbys: number
   readonly acknowledge: 'replicated' | 'local'
   readonly failoverAfterMs: number

@@ -115,16 +115,25 @@ export class LostHeads {
     }
   }
 
-  /** Fetches what can be had now. Never rejects: what cannot be had is tried again when an instance connects. */
-  async fetchAll(): Promise<void> {
+  /**
+   * Fetches what can be had now. Never rejects: what cannot be had is tried again when an instance connects.
+   *
+   * @returns how many heads the repository has again
+   */
+  async fetchAll(): Promise<number> {
+    let fetched = 0
     await forEachParallel([...this.#heads.keys()], AT_ONCE, async (workspace) => {
       if (this.#deps.signal.aborted) return
-      await this.regained(workspace).catch((error: unknown) =>
+      try {
+        await this.regained(workspace)
+        fetched++
+      } catch (error) {
         this.#deps.log.warn(
           { workspace, error: messageOf(error) },
           'the repository lacks the newest state of a workspace'
         )
-      )
+      }
     })
+    return fetched
   }
 }

@@ -1,5 +1,6 @@
-import type { Clock } from '../core/clock.ts'
+import { type Clock, withTimeout } from '../core/clock.ts'
 import { seal } from '../core/envelope.ts'
+import { hasCode } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { forEachParallel } from '../core/parallel.ts'
@@ -12,6 +13,8 @@ import type { Testimony } from './testimony.ts'
 /** So far above all that is known do numbers and epochs go on: what nobody has reported lies below, too. */
 export const LEAP = 1_000_000
 const AT_ONCE = 16
+/** Users wait so long at most for the repository to have again what instances hold. */
+const FETCH_FIRST_MS = 5000
 /** Workspaces that are named one by one. */
 const NAMED_MAX = 100
 
@@ -46,6 +49,7 @@ export async function settleRecovery(deps: SettleDeps, testimony: Testimony, num
   await table.leap({ number, epoch: (await highestEpoch(deps, testimony)) + LEAP })
   const adopted = await adoptNewest(deps, testimony)
   await findLost(deps, testimony)
+  await fetchFirst(deps)
   const homes = [...table.all()].filter(({ signed }) => signed.value.home !== null)
   const whole = homes.map(({ signed }) => signed.value.workspace).filter((workspace) => lost.get(workspace) === null)
   await forEachParallel(whole, AT_ONCE, (workspace) => lift(deps, testimony, workspace))
@@ -81,6 +85,15 @@ async function findLost({ table, repository, lost }: SettleDeps, testimony: Test
     const tip = (await repository.tip(workspace))?.tip ?? null
     if (epoch <= (await repository.sealedEpoch(workspace)) || epoch < (tip?.epoch ?? 0)) continue
     if (sequence > (tip?.sequence ?? 0)) await lost.add(held)
+  }
+}
+
+/** What takes longer is fetched while its home serves; only a promotion waits for it. */
+async function fetchFirst({ lost, clock }: SettleDeps): Promise<void> {
+  try {
+    await withTimeout(clock, FETCH_FIRST_MS, 'fetching what the repository has lost', () => lost.fetchAll())
+  } catch (error) {
+    if (!hasCode(error, 'TIMED_OUT')) throw error
   }
 }
 

@@ -151,7 +151,7 @@ export class Recovery {
    */
   async met(instance: Present): Promise<boolean> {
     if (this.#open === null && !(await looksNewer(this.#deps, instance.hello))) {
-      if (this.#deps.lost.count > 0) void this.#deps.lost.fetchAll()
+      if (this.#deps.lost.count > 0) void this.#fetchLost()
       return false
     }
     const report = await askReport(instance, this.#deps.identity.peerId)
@@ -304,8 +304,13 @@ export class Recovery {
     this.#last = outcome
     this.#open = null
     hold.release('old-backup')
-    void lost.fetchAll()
     onEnded(adopted)
+    if (lost.count > 0) void this.#fetchLost()
+  }
+
+  /** Receipts for a head that was lost were refused: those who hold it are asked for them again. */
+  async #fetchLost(): Promise<void> {
+    if ((await this.#deps.lost.fetchAll()) > 0) this.#deps.onEnded([])
   }
 
   /** The members as they stand here. */
