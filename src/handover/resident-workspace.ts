@@ -274,7 +274,12 @@ export class ResidentWorkspace {
   }
 
   async follow(ownership: SignedOwnership): Promise<void> {
-    if (this.#standby !== null) return this.#save({ ownership })
+    const following = this.#standby
+    if (following !== null) {
+      await this.#save({ ownership })
+      if (!following.isTold) await following.refresh()
+      return
+    }
     await this.#quit()
     const own = this.#record.role === 'standby' ? this.#record.receipt : null
     await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect: false, restoring: false })
