@@ -125,7 +125,7 @@ export class OwnershipTable {
       const row = this.#expect(workspace, expectedEpoch)
       const before = row.signed.value
       const formerHomes = before.home === null ? row.formerHomes : remembered(row.formerHomes, before.home)
-      const epoch = Math.max(expectedEpoch + 1, this.#epochFloor)
+      const epoch = this.epochAfter(expectedEpoch)
       return this.#write({ ...before, ...next, epoch }, { ...row, formerHomes })
     })
   }
@@ -136,6 +136,11 @@ export class OwnershipTable {
       const row = this.#expect(workspace, expectedEpoch)
       return this.#write({ ...row.signed.value, standbys }, row)
     })
+  }
+
+  /** The epoch to which a promotion leads from this one. */
+  epochAfter(epoch: number): number {
+    return Math.max(epoch + 1, this.#epochFloor)
   }
 
   /**

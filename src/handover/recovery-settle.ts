@@ -52,7 +52,7 @@ export async function settleRecovery(deps: SettleDeps, testimony: Testimony, num
   await fetchFirst(deps)
   const homes = [...table.all()].filter(({ signed }) => signed.value.home !== null)
   const whole = homes.map(({ signed }) => signed.value.workspace).filter((workspace) => lost.get(workspace) === null)
-  await forEachParallel(whole, AT_ONCE, (workspace) => lift(deps, testimony, workspace))
+  await forEachParallel(whole, AT_ONCE, (workspace) => lift(deps, workspace))
   return { adopted, lostHeads: lost.count, ...(await findUnclaimed(deps)) }
 }
 
@@ -97,18 +97,15 @@ async function fetchFirst({ lost, clock }: SettleDeps): Promise<void> {
   }
 }
 
-/** The same home, in an epoch above all others: seal, base, swap. It goes on from what it published last. */
-async function lift(
-  { table, repository, identity, clock }: SettleDeps,
-  testimony: Testimony,
-  workspace: WorkspaceId
-): Promise<void> {
+/**
+ * The same home, in an epoch above all others: seal, base, swap. It goes on from what it published last. Every epoch in
+ * between is sealed too: an instance that has not reported may know one of them.
+ */
+async function lift({ table, repository, identity, clock }: SettleDeps, workspace: WorkspaceId): Promise<void> {
   const owned = table.get(workspace)
   if (owned === null) return
   const { home, standbys, epoch: current } = owned.signed.value
-  const tip = await repository.tip(workspace)
-  const sealed = await repository.sealedEpoch(workspace)
-  const epoch = Math.max(current, testimony.highestEpochOf(workspace), tip?.tip.epoch ?? 0, sealed)
+  const epoch = table.epochAfter(current) - 1
   const { base } = await repository.seal(workspace, epoch, (newest) =>
     seal(sealRecord, { workspace, epoch, head: newest?.cid ?? null, sealedAtMs: clock.wall() }, identity)
   )

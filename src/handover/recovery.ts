@@ -102,7 +102,10 @@ export class Recovery {
   private constructor(deps: RecoveryDeps) {
     this.#deps = deps
     deps.hold.onChange(() => {
-      if (this.#open !== null && !deps.hold.holds('old-backup')) this.#settleSoon('confirmed')
+      if (this.#open === null || deps.hold.holds('old-backup')) return
+      // Confirmed by an admin. Nothing is promoted before what was reported is settled.
+      deps.hold.hold('old-backup', 'what instances have reported is being written down')
+      this.#settleSoon('confirmed')
     })
   }
 
@@ -131,7 +134,7 @@ export class Recovery {
     const open = this.#open
     if (open === null) return null
     const members = this.#members()
-    const names = (peers: readonly PeerIdText[]): string[] => peers.map((peer) => this.#nameOf(peer))
+    const names = (peers: readonly PeerIdText[]): string[] => peers.map((peer) => this.#nameOf(peer)).sort()
     return {
       reason: open.reason,
       reported: names([...open.reported]),
