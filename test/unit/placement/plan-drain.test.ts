@@ -84,14 +84,14 @@ describe('a drain is refused', () => {
   test('when nobody has room, saying who has how much', () => {
     const [reason] = reasons(planDrain([drainable(1, 100)], [instance('b', 100), instance('c', 7)], policy()))
     expect(reason).toBe(
-      'no instance has room for the 100 bytes of workspace 00000000 (b has room for 100, c has room for 7)'
+      'no instance may take workspace 00000000: it needs room for 100 bytes (b has room for 100, c has room for 7)'
     )
   })
 
   test('when nobody else offers the service', () => {
     const other = instance('b', 1e9, { services: ['photos' as ServiceName] })
     expect(reasons(planDrain([drainable(1, 1)], [other], policy()))).toEqual([
-      'no other instance offers the service files of workspace 00000000'
+      'no instance may take workspace 00000000 (no other offers its service files)'
     ])
   })
 
