@@ -25,6 +25,13 @@ export function drainLine(view: Progress): string {
   return `${view.state}: ${moved}, ${size}${rest}${why}`
 }
 
+/** What is going on, and what is planned; null where neither is. */
+export function drainFact(view: DrainView | null): string | null {
+  if (view === null) return null
+  const planned = view.plannedAt === null ? [] : [`planned for ${clean(view.plannedAt)}`]
+  return [...(view.state === 'serving' ? [] : [drainLine(view)]), ...planned].join('; ') || null
+}
+
 /** Shows a change of a drain. */
 export function showDrain(print: Printer, view: DrainView): void {
   print.machine(view)
@@ -39,7 +46,8 @@ export function showPlan(print: Printer, view: DrainView): void {
       { title: 'WORKSPACE', of: (move) => move.workspace.slice(0, 12), fixed: true },
       { title: 'TO', of: (move) => (move.to === null ? 'the main repository' : move.toName) },
       { title: 'SIZE', of: (move) => bytes(move.bytes), right: true },
-      { title: 'TAKES', of: (move) => duration(move.etaMs), right: true }
+      { title: 'DONE AFTER', of: (move) => duration(move.etaMs), right: true },
+      { title: '', of: (move) => (move.busy ? 'in use: waited for, and moved last' : '') }
     ],
     view.plan,
     'This instance is home of no workspace: it can go at once.'

@@ -50,6 +50,8 @@ export class DrainDriver {
   /** What kept a handover from its end last. */
   #cause = ''
   #lastWord = ''
+  /** Since when no other instance is there to take anything; null while one is. */
+  #aloneSince: Instant | null = null
   #stopped = new AbortController()
   #wake: () => void = () => undefined
   #timer: TimerHandle | null = null
@@ -239,7 +241,10 @@ export class DrainDriver {
     this.#drain = drains.replan(this.#drain, moves, new Set([...homes, ...elsewhere]))
     const isFree = (workspace: WorkspaceId): boolean => !this.#underWay.has(workspace)
     const free = plan.kind === 'planned' ? moves : this.#oldMoves(homes)
-    this.#queue.fill(free.filter(({ workspace }) => isFree(workspace.workspace)), elsewhere.filter(isFree))
+    this.#queue.fill(
+      free.filter(({ workspace }) => isFree(workspace.workspace)),
+      elsewhere.filter(isFree)
+    )
   }
 
   /** Where there is no plan for all of them, those go on whose target is still there. */
@@ -361,11 +366,18 @@ export class DrainDriver {
     })
     return planDrain(workspaces, candidates, {
       ...wish,
-      othersAwaited: sights.awaitsOthers(this.peer),
+      othersAwaited: this.#awaitsOthers(candidates.length === 0),
       measured: new Map(measured),
       assumed: ASSUMED_BYTES_PER_SECOND,
       uploadLimit: sights.uploadLimit(this.peer)
     })
+  }
+
+  /** That nobody is there to take over is believed only after a while, where somebody may come back. */
+  #awaitsOthers(isAlone: boolean): boolean {
+    const now = this.#deps.clock.now()
+    this.#aloneSince = isAlone ? (this.#aloneSince ?? now) : null
+    return isAlone && now - (this.#aloneSince ?? now) < PREPARE_MS && this.#deps.sights.awaitsOthers(this.peer)
   }
 
   /** Tells it without the plan, which may be long: that was told when the drain began. */

@@ -68,7 +68,9 @@ export function planDrain(
   const intoRepository = policy.toRepository || (nobody && !policy.othersAwaited)
   const allowed = policy.to === null ? candidates : candidates.filter(({ peer }) => peer === policy.to)
   if (!intoRepository && allowed.length === 0 && workspaces.length > 0) {
-    const why = nobody ? 'the other instances are away for the moment' : `${policy.to} is not an instance that serves now`
+    const why = nobody
+      ? 'the other instances are away for the moment'
+      : `${policy.to} is not an instance that serves now`
     return { kind: 'refused', reasons: [why] }
   }
   const rooms = new Rooms(allowed)
