@@ -28,7 +28,12 @@ export function drainLine(view: Progress): string {
 /** What is going on, and what is planned; null where neither is. */
 export function drainFact(view: DrainView | null): string | null {
   if (view === null) return null
-  const planned = view.plannedAt === null ? [] : [`planned for ${clean(view.plannedAt)}`]
+  const planned =
+    view.plannedAt === null
+      ? []
+      : [
+          `planned for ${clean(view.plannedAt)}${view.state === 'serving' && view.reason ? ` (${clean(view.reason)})` : ''}`
+        ]
   return [...(view.state === 'serving' ? [] : [drainLine(view)]), ...planned].join('; ') || null
 }
 
@@ -76,7 +81,8 @@ export function showDrainEnd(print: Printer, view: DrainView): void {
       throw new NodeDaemonError('REFUSED_BY_POLICY', `the drain cannot finish:${why || ' no reason was given'}`, {
         advice: 'approve another instance, give more time with --deadline, or use --to-repository'
       })
-    default:
+    default: {
+      const ended = view.state === 'expired' && view.exits
       for (const workspace of view.unproven.slice(0, UNPROVEN_SHOWN))
         print.note(`not proven elsewhere: ${clean(workspace)}`)
       throw new NodeDaemonError(
@@ -86,10 +92,11 @@ export function showDrainEnd(print: Printer, view: DrainView): void {
           advice:
             view.unproven.length > UNPROVEN_SHOWN
               ? 'see all of them with --json; then run it again'
-              : view.state === 'expired'
+              : ended
                 ? 'the instance has ended; start it again with: node-daemon join'
                 : 'run it again, with more time by --deadline'
         }
       )
+    }
   }
 }

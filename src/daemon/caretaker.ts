@@ -138,11 +138,12 @@ export class Caretaker implements ControlEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry } = this.#deps
+    const { changes, control, registry, drains } = this.#deps
     changes.tell('peers')
     if (state === 'approved') {
       for (const session of control().sessions()) session.tellMembers(registry.memberList())
     } else if (state !== 'pending') {
+      drains.dismissed(peerId)
       this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
     }
   }

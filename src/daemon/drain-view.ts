@@ -3,7 +3,7 @@ import type { DrainReport } from '../wire/control.ts'
 
 /** A drain as the API tells it. The certificate is the document itself. */
 export function drainView(report: DrainReport): DrainView {
-  const { certificate, etaMs, reason, plannedAtMs, exits: _, ...rest } = report
+  const { certificate, etaMs, reason, plannedAtMs, ...rest } = report
   return {
     ...rest,
     etaMs: Math.round(etaMs),

@@ -1,6 +1,7 @@
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { forEachParallel } from '../core/parallel.ts'
 import type { DrainDriverDeps } from '../handover/drain-deps.ts'
 import { DrainDriver, type DrainWish } from '../handover/drain-driver.ts'
 import { DrainLedger } from '../handover/drain-ledger.ts'
@@ -17,6 +18,7 @@ import { type PlannedDrain, PlannedDrains } from './planned-drains.ts'
 
 /** How old the time that a drain has left may be after a restart. */
 const KEEP_EVERY_MS = 5000
+const TENDED_AT_ONCE = 64
 
 export interface DrainsDeps extends DrainDriverDeps {
   readonly fleet: Fleet
@@ -84,7 +86,9 @@ export class Drains {
   report(peer: PeerIdText): DrainReport {
     const drain = this.#deps.fleet.drain(peer)
     const report = drain?.report() ?? (this.#staying.has(peer) ? STAYS_DRAINED : NO_DRAIN)
-    return { ...report, plannedAtMs: this.#planned.of(peer)?.atMs ?? null }
+    const planned = this.#planned.of(peer)
+    if (planned === null) return report
+    return { ...report, plannedAtMs: planned.atMs, reason: report.state === 'serving' ? planned.reason : report.reason }
   }
 
   planned(peer: PeerIdText): PlannedDrain | null {
@@ -177,6 +181,13 @@ export class Drains {
     }
   }
 
+  /** The instance is no member any more: nothing is planned for it. */
+  dismissed(peer: PeerIdText): void {
+    this.#planned.forget(peer).catch((error: unknown) => {
+      this.#deps.log.warn({ peer, error: messageOf(error) }, 'a planned drain was not forgotten')
+    })
+  }
+
   async #serves(peer: PeerIdText): Promise<void> {
     const { fleet, changes } = this.#deps
     await this.#rows.serves(peer)
@@ -247,13 +258,16 @@ export class Drains {
     this.#keep(peer, report)
       .catch((error: unknown) => log.error({ peer, error: messageOf(error) }, 'an exit certificate was not kept here'))
       .finally(() => this.#tell(peer, report))
+    // Others stand by from now on where it did.
+    const standbys = this.#deps.table.standbysOf(peer).map(({ signed }) => signed.value.workspace)
+    void forEachParallel(standbys, TENDED_AT_ONCE, (workspace) => this.#deps.director.tend(workspace))
   }
 
-  async #keep(peer: PeerIdText, { certificate, exits }: DrainReport): Promise<void> {
+  async #keep(peer: PeerIdText, { certificate }: DrainReport): Promise<void> {
     const { folder, clock } = this.#deps
     const day = new Date(clock.wall()).toISOString().replaceAll(':', '-')
     await folder.writeAtomic(`certificates/${day}-${peer}.json`, certificate, { mode: 0o644 })
-    await this.#rows.keepDrained({ peer, stays: !exits })
+    await this.#rows.keepDrained({ peer, stays: this.#staying.has(peer) })
   }
 
   #tell(peer: PeerIdText, report: DrainReport): void {

@@ -144,7 +144,7 @@ export class DrainDriver {
     this.#become(drains.prepare(this.#drain, this.#deadline))
     try {
       await this.#begin(options.resumed)
-      if (drains.isUnderWay(this.#drain)) await this.#carryOut()
+      if (this.isUnderWay) await this.#carryOut()
     } catch (error) {
       if (this.isUnderWay) throw error
       log.info({ peer: this.peer, error: messageOf(error) }, 'a drain ended early')
@@ -165,6 +165,7 @@ export class DrainDriver {
     this.#stopped.signal.throwIfAborted()
     if (plan.kind === 'planned') this.#queue.fill(plan.moves, [])
     this.#drain = drains.begin(this.#drain, plan, this.#deps.clock.now())
+    if (resumed) await this.#planAnew()
     this.#onChange(this.report())
   }
 
@@ -315,7 +316,7 @@ export class DrainDriver {
     const now = this.#deps.clock.now()
     let bytes = 0
     for (const { arrivedBytes } of this.#underWay.values()) bytes += arrivedBytes
-    const waited = drains.waitFor(this.#drain, this.#queue.waiting(this.#deadline))
+    const waited = drains.waitFor(this.#drain, this.#queue.waiting(this.#deadline), now)
     const moved = drains.arrived(waited, bytes, now)
     this.#become(drains.stall(moved, this.#cause === '' ? this.#silence() : this.#cause, now))
   }

@@ -124,11 +124,16 @@ export function handedOver(drain: Drain, workspace: WorkspaceId, now: Instant): 
   return { ...progressOf(before), state: 'draining', pending, progressAt: now }
 }
 
-/** draining, stalled → the same: these workspaces are waited for. Where all that is pending is, that is no stall. */
-export function waitFor(drain: Drain, waiting: Waiting): Draining | Stalled {
+/**
+ * draining, stalled → the same: these workspaces are waited for. Where all that is pending is, that is no stall, and the
+ * time counts for nothing.
+ */
+export function waitFor(drain: Drain, waiting: Waiting, now: Instant): Draining | Stalled {
   const before = goingOn(drain, 'draining')
   const next = { ...before, waiting }
-  return onlyWaits(next) ? { ...progressOf(next), state: 'draining' } : next
+  if (onlyWaits(next)) return { ...progressOf(next), state: 'draining' }
+  if (!onlyWaits(before)) return next
+  return { ...next, startedAt: before.startedAt + now - before.progressAt, progressAt: now }
 }
 
 /** draining → stalled, once nothing went on for a while that is not waited for. Unchanged before. */

@@ -38,6 +38,7 @@ const drain = (change: Partial<DrainView>): DrainView => ({
   reason: null,
   plan: [],
   waiting: [],
+  exits: true,
   plannedAt: null,
   unproven: [],
   certificate: null,

@@ -85,6 +85,7 @@ export const drained: DrainView = {
   reason: null,
   plan: [],
   waiting: [],
+  exits: true,
   plannedAt: null,
   unproven: [],
   certificate: { format: 'node-daemon-exit-certificate/1' }

@@ -1,6 +1,6 @@
 import { type Signed, seal } from '../../../src/core/envelope.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
-import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
+import type { WorkspaceId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { type Receipt, receiptRecord, type SignedHead } from '../../../src/core/records.ts'
@@ -26,8 +26,6 @@ export interface Situation {
   readonly occupied: Set<WorkspaceId>
   /** Others that are away for a moment. */
   othersAway: boolean
-  /** Others that drain at the same time. */
-  readonly alsoDraining: Set<PeerIdText>
   unsyncedBytes: number
   uploadLimit: number | null
 }
@@ -59,7 +57,6 @@ export function draining(at: Bench, name: Name, options: DrainingOptions = {}): 
     inFlight: false,
     occupied: new Set(),
     othersAway: false,
-    alsoDraining: new Set(),
     unsyncedBytes: 0,
     uploadLimit: null,
     ...options.now
@@ -73,17 +70,11 @@ export function draining(at: Bench, name: Name, options: DrainingOptions = {}): 
     uploadLimit: () => now.uploadLimit,
     awaitsOthers: () => now.othersAway
   }
-  const isOpen = (peer: PeerIdText): boolean => peer !== peerOf(name) && !now.alsoDraining.has(peer)
+  fleet.draining.add(name)
   const deps: DrainDriverDeps = {
     director: at.director,
     table: at.table,
-    instances: {
-      candidates: () => fleet.candidates().filter(({ peer }) => isOpen(peer)),
-      isGone: () => false,
-      isConnected: (peer) => fleet.isConnected(peer),
-      nameOf: (peer) => fleet.nameOf(peer),
-      order: (peer, order) => fleet.order(peer, order)
-    },
+    instances: fleet,
     holdings: at.holdings,
     repository: { head: (cid) => at.repository.head(cid), receiptFor: options.proof ?? proofOf },
     sights,
