@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -29,6 +29,7 @@ import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
+import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
@@ -71,6 +72,8 @@ export interface CoreParts {
   readonly uploadedBytes: () => number
   /** Breaks the users' requests that are under way to a home which is given up. */
   readonly dropHome: (home: PeerIdText) => void
+  /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
+  readonly hasSockets: (workspace: WorkspaceId) => boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -184,6 +187,9 @@ export async function openCoordinatorCore(
     (peer) => void caretaker.takeOver(peer)
   )
   shutdown.later('the failure detector', () => detector.close())
+  const isInFlight = routes.isBusy.bind(routes)
+  const { hasSockets } = parts
+  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, hasSockets })
   const drains = new Drains({
     director,
     table,
@@ -191,9 +197,8 @@ export async function openCoordinatorCore(
     fleet,
     holdings,
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
-    usedBytes,
+    sights,
     idle: routes.idle.bind(routes),
-    isBusy: routes.isBusy.bind(routes),
     control: () => control,
     identity,
     store,
@@ -203,6 +208,7 @@ export async function openCoordinatorCore(
     clock,
     log
   })
+  shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
   const caretaker = new Caretaker({
@@ -212,6 +218,7 @@ export async function openCoordinatorCore(
     fleet,
     drains,
     recovery: () => recovery,
+    sights,
     detector,
     changes,
     audit: audit.append,
@@ -299,6 +306,7 @@ export async function openCoordinatorCore(
     await serveMembership(host, { registry, describe, present, clock, log })
     await repositoryService.register(host)
     await control.register(host)
+    drains.goOn()
   }
   return {
     store,

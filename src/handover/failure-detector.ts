@@ -46,6 +46,11 @@ export class FailureDetector {
     return this.#dead.has(peer)
   }
 
+  /** Is it away, and may it still come back in time? */
+  isAwaited(peer: PeerIdText): boolean {
+    return this.#pending.has(peer)
+  }
+
   /** The connection is lost. */
   lost(peer: PeerIdText, last: LastSeen): void {
     this.#watch(peer, deadAt(last, this.#options) - this.#clock.now())
