@@ -9,6 +9,7 @@ import { CONTROL_PROTOCOL, DRAIN_STATES, INTENTS } from '../../../src/wire/contr
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
 import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
+import { REPORT_LIMITS } from '../../../src/wire/report.ts'
 import { RECORDS } from './samples.ts'
 
 const PROTOCOLS = new URL('../../../protocols/', import.meta.url)
@@ -91,7 +92,10 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['workspaces that a drain says it waits for', bound('control', 'DrainState', 'waiting')],
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
-    ['version', 40]
+    ['version', 40],
+    ['workspaces of a page of a report', REPORT_LIMITS.workspacesMax],
+    ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
+    ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')]
   ]
 }
 
