@@ -199,6 +199,14 @@ export class Director {
     return moved
   }
 
+  /** Another instance stands by in place of one. See `Standbys.replace`. @throws NodeDaemonError `BUSY` nothing is changed now */
+  replaceStandby(workspace: WorkspaceId, from: PeerIdText, to: PeerIdText, signal: AbortSignal): Promise<void> {
+    return this.#work.run(workspace, async () => {
+      checkNotHeld(this.#deps)
+      await this.#standbys.replace(workspace, from, to, signal)
+    })
+  }
+
   /**
    * Holds a workspace's requests while its home, which stays the home, does `work`. They pass again on return, also
    * where it fails: then as soon as the home is certain to serve.
