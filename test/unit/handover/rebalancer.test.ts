@@ -66,6 +66,7 @@ function bench(changes: Partial<RebalancerDeps> = {}) {
     ...changes
   })
   const pass = async (ms: number): Promise<void> => {
+    for (let turn = 0; turn < 4; turn++) await settled()
     for (let left = ms; left > 0; left -= PAUSE_MS) {
       clock.advance(Math.min(PAUSE_MS, left))
       for (let turn = 0; turn < 4; turn++) await settled()
