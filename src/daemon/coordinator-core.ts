@@ -9,6 +9,7 @@ import { Holdings } from '../handover/holdings.ts'
 import { LastWords } from '../handover/last-words.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
@@ -31,6 +32,7 @@ import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions } from './options.ts'
 import { Presence } from './presence.ts'
+import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
@@ -48,7 +50,15 @@ export const SERVICES: readonly ServiceRoute[] = [
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
-  'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
+  | 'standbys'
+  | 'acknowledge'
+  | 'failoverAfterMs'
+  | 'leaseMs'
+  | 'restartGraceMs'
+  | 'rebalance'
+  | 'terms'
+  | 'retention'
+  | 'scrubDays'
 > & { readonly federation: string }
 
 /** What the coordinator runs on. */
@@ -90,6 +100,7 @@ export interface CoordinatorCore {
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
+  readonly rebalancer: Rebalancer
   /** Members are answered from now on. To be called once everything that answers them stands. */
   serve(): Promise<void>
 }
@@ -255,6 +266,24 @@ export async function openCoordinatorCore(
   housekeeping.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
+  const rebalancer = openRebalancer({
+    registry,
+    table,
+    director,
+    holdings,
+    fleet,
+    detector,
+    hold,
+    routes,
+    control: () => control,
+    changes,
+    audit: audit.append,
+    clock,
+    log
+  })
+  if (options.rebalance) rebalancer.watch()
+  shutdown.later('the rebalancer', () => rebalancer.close())
+
   const serve = async (): Promise<void> => {
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
@@ -284,6 +313,7 @@ export async function openCoordinatorCore(
     control,
     host,
     housekeeping,
+    rebalancer,
     serve
   }
 }

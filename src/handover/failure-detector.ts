@@ -52,6 +52,11 @@ export class FailureDetector {
     return this.#dead.has(peer)
   }
 
+  /** Is there one that is away and not dead yet? */
+  get isWaiting(): boolean {
+    return this.#pending.size > 0
+  }
+
   /** All that are dead now, in the order in which they died. */
   dead(): readonly PeerIdText[] {
     return [...this.#dead]

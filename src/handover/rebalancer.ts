@@ -70,6 +70,11 @@ export class Rebalancer {
     return this.#rebalance
   }
 
+  /** What it would do now, if nobody used the workspaces. */
+  plan(max: number): readonly RebalanceMove[] {
+    return this.#deps.plan(max, true)
+  }
+
   /** Looks from now on by itself whether there is a reason. */
   watch(): void {
     this.#watching ??= this.#watch()
