@@ -50,7 +50,7 @@ export class Content {
   }
 
   write(bytes: Uint8Array, at: number): void {
-    this.#change({ at, bytes: bytes.slice() })
+    this.#change({ at, bytes: new Uint8Array(bytes) })
   }
 
   truncate(size: number): void {
