@@ -23,11 +23,13 @@ export interface FollowDeps {
   readonly identity: Identity
   readonly clock: Clock
   readonly log: Logger
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
 /** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal
@@ -39,7 +41,7 @@ export async function applyRoot(
     return (await exchange).want(cids)
   }
   try {
-    return await deps.worktree.apply(root, want, { signal })
+    return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })
   } finally {
     await closed(exchange)
   }

@@ -32,6 +32,8 @@ export interface ApplyDeps {
   readonly staging: Staging
   readonly fetch: Fetch
   readonly signal: AbortSignal | undefined
+  /** May anybody else have written the files that stay, without syncing them? */
+  readonly othersWrote: boolean
   readonly checkpoint?: Checkpoint
 }
 
@@ -66,7 +68,7 @@ export async function applyTree(
   await deps.index.record({ put: new Map(), remove: changing(plan.folders) }, begun, { durable: true })
 
   const size = plan.folders.length + plan.files.length + plan.links.length
-  const syncEach = size <= SYNC_EACH_MAX || !(await deps.files.syncFileSystem(deps.folder))
+  const syncEach = (size <= SYNC_EACH_MAX && !deps.othersWrote) || !(await deps.files.syncFileSystem(deps.folder))
   const ledger = new Ledger(deps.index, state)
   const counter = new BlockCounter(deps.index.load)
   await carryOut({ ...deps, intake, ledger, counter, syncEach }, deps, plan, begun)
