@@ -7,9 +7,11 @@ import type { Random } from '../core/random.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
+import { LastWords } from '../handover/last-words.ts'
 import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
@@ -34,6 +36,8 @@ import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
+import { Presence } from './presence.ts'
+import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
@@ -51,11 +55,16 @@ export const SERVICES: readonly ServiceRoute[] = [
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
-  'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
-> & {
-  readonly federation: string
-  readonly recover?: RecoverOptions | null
-}
+  | 'standbys'
+  | 'acknowledge'
+  | 'failoverAfterMs'
+  | 'leaseMs'
+  | 'restartGraceMs'
+  | 'rebalance'
+  | 'terms'
+  | 'retention'
+  | 'scrubDays'
+> & { readonly federation: string; readonly recover?: RecoverOptions | null }
 
 /** What the coordinator runs on. */
 export interface CoreParts {
@@ -92,14 +101,15 @@ export interface CoordinatorCore {
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
+  readonly hold: PromotionHold
   readonly routes: RouteTable
   readonly drains: Drains
-  readonly hold: PromotionHold
   readonly recovery: Recovery
   readonly lost: LostHeads
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
+  readonly rebalancer: Rebalancer
   /** Members are answered from now on. To be called once everything that answers them stands. */
   serve(): Promise<void>
 }
@@ -160,6 +170,8 @@ export async function openCoordinatorCore(
       table,
       instances: fleet,
       holdings,
+      hold,
+      acknowledgesLocally: () => options.acknowledge === 'local',
       usedBytes,
       identity,
       clock,
@@ -184,7 +196,7 @@ export async function openCoordinatorCore(
   const detector = new FailureDetector(
     clock,
     { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer) => void caretaker.takeOver(peer)
+    (peer, cause) => void caretaker.died(peer, cause)
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
@@ -211,6 +223,24 @@ export async function openCoordinatorCore(
   shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
+  const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
+  const presence = new Presence(
+    {
+      registry,
+      table,
+      fleet,
+      detector,
+      lastWords: await LastWords.open({ store, log }),
+      hold,
+      control: () => control,
+      changes,
+      audit: audit.append,
+      clock,
+      log
+    },
+    { failoverAfterMs, leaseMs, silentMs, heartbeatMs: HEARTBEAT_MS }
+  )
+  shutdown.later('the brake', async () => presence[Symbol.dispose]())
   const caretaker = new Caretaker({
     registry,
     table,
@@ -220,8 +250,9 @@ export async function openCoordinatorCore(
     recovery: () => recovery,
     sights,
     detector,
+    presence,
+    hold,
     changes,
-    audit: audit.append,
     clock,
     log,
     standbys: options.standbys,
@@ -246,7 +277,7 @@ export async function openCoordinatorCore(
       }),
       events: caretaker
     },
-    { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
+    { leaseMs, silentMs }
   )
 
   const recovery: Recovery = await Recovery.open(
@@ -272,12 +303,7 @@ export async function openCoordinatorCore(
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
   registry.onChange(({ member }) => caretaker.decided(member))
-  const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
-  for (const { peerId, state } of registry.members()) {
-    // One that is no member any more does not come back, and what it was home of must go elsewhere.
-    if (state !== 'approved' && !homes.has(peerId)) continue
-    detector.awaited(peerId, Math.max(START_GRACE_MS, leaseMs))
-  }
+  presence.begin(Math.max(START_GRACE_MS, leaseMs))
 
   const housekeeping = await Housekeeping.open(
     {
@@ -294,6 +320,24 @@ export async function openCoordinatorCore(
   )
   housekeeping.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
+
+  const rebalancer = openRebalancer({
+    registry,
+    table,
+    director,
+    holdings,
+    fleet,
+    detector,
+    hold,
+    routes,
+    control: () => control,
+    changes,
+    audit: audit.append,
+    clock,
+    log
+  })
+  if (options.rebalance) rebalancer.watch()
+  shutdown.later('the rebalancer', () => rebalancer.close())
 
   const serve = async (): Promise<void> => {
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
@@ -320,14 +364,15 @@ export async function openCoordinatorCore(
     changes,
     fleet,
     director,
+    hold,
     routes,
     drains,
-    hold,
     recovery,
     lost,
     control,
     host,
     housekeeping,
+    rebalancer,
     serve
   }
 }

@@ -7,6 +7,7 @@ import { systemRandom } from '../../../src/core/random.ts'
 import { Director } from '../../../src/handover/director.ts'
 import { Holdings } from '../../../src/handover/holdings.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
+import { PromotionHold } from '../../../src/handover/promotion-hold.ts'
 import { type ControlStore, controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import type { Order } from '../../../src/wire/control.ts'
@@ -86,6 +87,8 @@ async function start({ state, repository, fleet, holdings }: Parts, fuse: Fuse |
       table,
       instances: fleet,
       holdings,
+      hold: new PromotionHold(),
+      acknowledgesLocally: () => false,
       usedBytes: () => 1000,
       identity: COORDINATOR,
       clock: manualClock(),
