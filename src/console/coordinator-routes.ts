@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
+import { HANDOVER_ROUTES } from './handover-routes.ts'
 import * as input from './inputs.ts'
 import { REPOSITORY_ROUTES } from './repository-routes.ts'
 import { type Route, routesOf } from './route.ts'
@@ -26,6 +27,7 @@ export const COORDINATOR_ROUTES: readonly Route<CoordinatorService>[] = [
     (service) => service.services()
   ),
   ...WORKSPACE_ROUTES,
+  ...HANDOVER_ROUTES,
   ...users(),
   ...admins(),
   ...REPOSITORY_ROUTES,

@@ -95,6 +95,7 @@ export const snapshotAt = z.strictObject({ ...moment, path })
 export const verifyOrder = z.strictObject({
   maxBytes: z.int().min(1).optional().describe('read only the next share, of this many bytes')
 })
+export const rebalance = z.strictObject({ plan: z.boolean().optional() })
 export const gcOrder = z.strictObject({
   full: z.boolean().default(false).describe('rewrite every pack with anything to give back')
 })
@@ -113,5 +114,6 @@ export type NewAdmin = z.infer<typeof newAdmin>
 export type SettingsChange = z.infer<typeof settings>
 export type SnapshotAt = z.infer<typeof snapshotAt>
 export type VerifyOrder = z.infer<typeof verifyOrder>
+export type RebalanceOrder = z.infer<typeof rebalance>
 export type GcOrder = z.infer<typeof gcOrder>
 export type WorkspaceSearch = z.infer<typeof workspaceSearch>

@@ -6,7 +6,10 @@ import type { Random } from '../core/random.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
+import { LastWords } from '../handover/last-words.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
+import { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
@@ -29,6 +32,8 @@ import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions } from './options.ts'
+import { Presence } from './presence.ts'
+import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
@@ -46,7 +51,15 @@ export const SERVICES: readonly ServiceRoute[] = [
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
-  'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
+  | 'standbys'
+  | 'acknowledge'
+  | 'failoverAfterMs'
+  | 'leaseMs'
+  | 'restartGraceMs'
+  | 'rebalance'
+  | 'terms'
+  | 'retention'
+  | 'scrubDays'
 > & { readonly federation: string }
 
 /** What the coordinator runs on. */
@@ -84,11 +97,13 @@ export interface CoordinatorCore {
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
+  readonly hold: PromotionHold
   readonly routes: RouteTable
   readonly drains: Drains
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
+  readonly rebalancer: Rebalancer
   /** Members are answered from now on. To be called once everything that answers them stands. */
   serve(): Promise<void>
 }
@@ -122,8 +137,21 @@ export async function openCoordinatorCore(
 
   const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
   const usedBytes = fleet.usedBytes.bind(fleet)
+  const hold = new PromotionHold()
   const director = new Director(
-    { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
+    {
+      repository,
+      table,
+      instances: fleet,
+      holdings,
+      hold,
+      acknowledgesLocally: () => options.acknowledge === 'local',
+      usedBytes,
+      identity,
+      clock,
+      random,
+      log
+    },
     { standbys: options.standbys }
   )
   const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
@@ -141,7 +169,7 @@ export async function openCoordinatorCore(
   const detector = new FailureDetector(
     clock,
     { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer) => void caretaker.takeOver(peer)
+    (peer, cause) => void caretaker.died(peer, cause)
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
@@ -168,6 +196,24 @@ export async function openCoordinatorCore(
   shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
+  const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
+  const presence = new Presence(
+    {
+      registry,
+      table,
+      fleet,
+      detector,
+      lastWords: await LastWords.open({ store, log }),
+      hold,
+      control: () => control,
+      changes,
+      audit: audit.append,
+      clock,
+      log
+    },
+    { failoverAfterMs, leaseMs, silentMs, heartbeatMs: HEARTBEAT_MS }
+  )
+  shutdown.later('the brake', async () => presence[Symbol.dispose]())
   const caretaker = new Caretaker({
     registry,
     table,
@@ -176,8 +222,9 @@ export async function openCoordinatorCore(
     drains,
     sights,
     detector,
+    presence,
+    hold,
     changes,
-    audit: audit.append,
     clock,
     log,
     standbys: options.standbys,
@@ -202,18 +249,13 @@ export async function openCoordinatorCore(
       }),
       events: caretaker
     },
-    { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
+    { leaseMs, silentMs }
   )
 
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
   registry.onChange(({ member }) => caretaker.decided(member))
-  const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
-  for (const { peerId, state } of registry.members()) {
-    // One that is no member any more does not come back, and what it was home of must go elsewhere.
-    if (state !== 'approved' && !homes.has(peerId)) continue
-    detector.awaited(peerId, Math.max(START_GRACE_MS, leaseMs))
-  }
+  presence.begin(Math.max(START_GRACE_MS, leaseMs))
 
   const housekeeping = await Housekeeping.open(
     {
@@ -230,6 +272,24 @@ export async function openCoordinatorCore(
   )
   housekeeping.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
+
+  const rebalancer = openRebalancer({
+    registry,
+    table,
+    director,
+    holdings,
+    fleet,
+    detector,
+    hold,
+    routes,
+    control: () => control,
+    changes,
+    audit: audit.append,
+    clock,
+    log
+  })
+  if (options.rebalance) rebalancer.watch()
+  shutdown.later('the rebalancer', () => rebalancer.close())
 
   const serve = async (): Promise<void> => {
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
@@ -255,11 +315,13 @@ export async function openCoordinatorCore(
     changes,
     fleet,
     director,
+    hold,
     routes,
     drains,
     control,
     host,
     housekeeping,
+    rebalancer,
     serve
   }
 }

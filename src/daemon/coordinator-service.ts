@@ -29,6 +29,8 @@ import type { PeerIdText } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
@@ -40,6 +42,7 @@ import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
@@ -90,6 +93,8 @@ export interface CoordinatorServiceDeps {
   readonly routes: RouteTable
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
+  readonly hold: PromotionHold
+  readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: readonly ServiceRoute[]
   readonly changes: Changes
@@ -102,6 +107,7 @@ export interface CoordinatorServiceDeps {
 export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
+  readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
   #stopping = false
@@ -110,6 +116,7 @@ export class LiveCoordinatorService implements CoordinatorService {
     this.#deps = deps
     this.#views = deps
     const audit = deps.audit.append
+    this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
     this.past = new LiveWorkspacePast({
       ...deps,
@@ -150,6 +157,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
       safeToSwitchOff: table.size === 0,
+      held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),
       dataFolder
@@ -343,7 +351,8 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async audit(limit: number): Promise<AuditEntryView[]> {
-    return (await this.#deps.audit.list({ limit })).map(auditView)
+    const nameOf = (target: string): string => this.#deps.fleet.nameOf(target as PeerIdText)
+    return (await this.#deps.audit.list({ limit })).map((entry) => auditView(entry, nameOf))
   }
 
   verifyAudit(): Promise<AuditCheckView> {

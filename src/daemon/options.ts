@@ -31,6 +31,8 @@ export interface CoordinatorOptions {
   readonly trustProxy: readonly string[]
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
+  /** Are idle workspaces spread by itself when an instance joins or a disk is nearly full? */
+  readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */

@@ -21,6 +21,8 @@ import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
+/** The longest that it takes to be sure that the coordinator heard what this instance is about to do. */
+const LAST_WORD_MS = 3000
 const KEPT_CHECK_MS = 60 * 60_000
 /** As many as one heartbeat may name. */
 const HEARTBEAT_WORKSPACES_MAX = 10_000
@@ -202,15 +204,15 @@ export class ServingInstance {
     this.#control.tell({ kind: 'drain-cancel' })
   }
 
-  /** Publishes what is not published, after telling that it comes back soon. */
+  /** Publishes what is not published, after telling that it comes back soon. The coordinator has heard that on return. */
   async flush(deadlineMs: number): Promise<void> {
-    this.#control.tell({ kind: 'stopping', intent: 'restart' })
-    await this.#resident.flush(deadlineMs)
+    const heard = this.#control.say({ kind: 'stopping', intent: 'restart' }, LAST_WORD_MS)
+    await Promise.all([heard, this.#resident.flush(deadlineMs)])
   }
 
   /** Removes all files of users here. Only for an instance that is home of nothing. */
   async removeFiles(): Promise<number> {
-    this.#control.tell({ kind: 'stopping', intent: 'leave' })
+    await this.#control.say({ kind: 'stopping', intent: 'leave' }, LAST_WORD_MS)
     return this.#resident.removeKept('all')
   }
 

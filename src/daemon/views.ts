@@ -21,6 +21,7 @@ import type { Invite } from '../membership/invites.ts'
 import type { Member } from '../membership/member.ts'
 import type { User } from '../membership/users.ts'
 import type { MainRepository } from '../store/repository.ts'
+import { auditWords } from './audit-words.ts'
 import type { Facts } from './coordinator-service.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
@@ -171,11 +172,15 @@ export const userView = ({ name, blocked, createdAt }: User, workspaces: number)
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })
 
-export const auditView = ({ number, at, actor, action, target, details }: AuditEntry): AuditEntryView => ({
+export const auditView = (
+  { number, at, actor, action, target, details }: AuditEntry,
+  nameOf: (target: string) => string
+): AuditEntryView => ({
   number,
   at: time(at),
   actor,
   action,
   target,
+  text: auditWords({ action, details }, nameOf(target)),
   details
 })

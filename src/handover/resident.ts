@@ -39,7 +39,7 @@ export class Resident {
     for await (const [key, value] of deps.state.entries({ prefix: '' })) {
       const stored = await decodeRecord(value, deps.coordinator)
       const workspace = key as WorkspaceId
-      const record = { ...stored, suspect: stored.suspect || (stored.role === 'home' && !deps.filesTrusted) }
+      const record = { ...stored, suspect: stored.suspect || !deps.filesTrusted }
       // Durable: the next start may find the files where a power loss left them, and know nothing of it.
       if (!stored.suspect && record.suspect) await resident.#inner(workspace).save(record)
       resident.#workspaces.set(workspace, new ResidentWorkspace(resident.#inner(workspace), record))

@@ -81,6 +81,25 @@ export class Standbys {
     throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} takes nothing any more`)
   }
 
+  /**
+   * Another instance stands by in place of one, which lets go once the other holds the newest head.
+   *
+   * @throws NodeDaemonError as `bringUpToDate` does; both stand by then
+   */
+  async replace(workspace: WorkspaceId, from: PeerIdText, to: PeerIdText, signal: AbortSignal): Promise<void> {
+    const { table, holdings } = this.#deps
+    await this.bringUpToDate(workspace, to, signal)
+    const { standbys, epoch } = this.#owned(workspace).signed.value
+    if (!standbys.includes(from)) return
+    const changed = await table.setStandbys(
+      workspace,
+      epoch,
+      standbys.filter((peer) => peer !== from)
+    )
+    holdings.forget(workspace, from)
+    await this.order(from, changed.signed, 'release')
+  }
+
   /** The next receipt for the workspace, or a moment later: whoever sends receipts may go away without a word. */
   async #receipt(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
     const { clock, holdings } = this.#deps

@@ -25,11 +25,13 @@ export interface FollowDeps {
   readonly log: Logger
   /** Bytes of the workspace have come here. */
   readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
 /** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal
@@ -46,7 +48,7 @@ export async function applyRoot(
     return blocks
   }
   try {
-    return await deps.worktree.apply(root, want, { signal })
+    return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })
   } finally {
     await closed(exchange)
   }

@@ -4,7 +4,7 @@ import { API_SETTINGS, command } from '../command.ts'
 import { adminApi, type Context } from '../context.ts'
 import { drainFact } from '../drain-view.ts'
 import { defaultFolder, ROLES } from '../folders.ts'
-import { ago, bytes, clean, count, duration, limitText, unsynced } from '../format.ts'
+import { ago, bytes, clean, count, duration, heldText, limitText, unsynced } from '../format.ts'
 import { connectApi, folderPlace } from '../local-client.ts'
 import type { Printer } from '../printer.ts'
 import { facts } from '../table.ts'
@@ -43,7 +43,8 @@ function verdict(print: Printer, view: AnyStatus): void {
 }
 
 /** What is not well, before all else. */
-function warn(print: Printer, { repository, workspaces }: StatusView): void {
+function warn(print: Printer, { repository, workspaces, held }: StatusView): void {
+  if (held) print.say(print.styled(['bold', 'red'], heldText(held)))
   if (repository.damaged > 0) {
     const what = count(repository.damaged, 'block', 'blocks')
     print.say(print.styled(['bold', 'red'], `DAMAGED: ${what} of the main repository: see "node-daemon repo verify".`))

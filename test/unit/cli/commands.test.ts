@@ -46,7 +46,7 @@ const drain = (change: Partial<DrainView>): DrainView => ({
 })
 
 test('peers ls prints a table for people and the API’s array for machines', async () => {
-  await using daemon = await fakeDaemon({ 'GET /peers': json([PEER]) })
+  await using daemon = await fakeDaemon({ 'GET /peers': json([PEER]), 'GET /status': json({ held: null }) })
   const people = await run(['peers', 'ls', '--data', daemon.data])
   expect(people.code).toBe(0)
   expect(people.stdout).toMatch(/NAME +STATE +CODE/)
