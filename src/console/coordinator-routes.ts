@@ -112,7 +112,7 @@ function peers(): Route<CoordinatorService>[] {
       'POST',
       '/peers/:peer/drain',
       {
-        summary: 'Have a member hand over what it is home of, or plan that',
+        summary: 'Have a member hand over what it is home of, now or later, or plan that',
         role: 'operator',
         input: input.drain,
         output: view.drainView
@@ -127,8 +127,18 @@ function peers(): Route<CoordinatorService>[] {
     ),
     json(
       'POST',
+      '/peers/:peer/drain/cancel',
+      { summary: 'Cancel a drain that runs or is planned', role: 'operator', output: view.drainView },
+      (service, call) => service.cancelDrain(call.caller, call.target)
+    ),
+    json(
+      'POST',
       '/peers/:peer/resume',
-      { summary: 'Cancel a drain; the member serves on', role: 'operator', output: view.peerView },
+      {
+        summary: 'Cancel a drain, or take back that it is drained; the member serves on',
+        role: 'operator',
+        output: view.peerView
+      },
       (service, call) => service.resume(call.caller, call.target)
     ),
     file(

@@ -37,11 +37,12 @@ export const reason = z.strictObject({
 export const relabel = z.strictObject({ labels: labels(line(128).nullable()) })
 export const drain = z.strictObject({
   deadlineMs: milliseconds(30 * DAY_MS).optional(),
+  to: target.optional(),
   toRepository: z.boolean().optional(),
+  at: z.iso.datetime({ offset: true }).optional().describe('not now, but then'),
   plan: z.boolean().optional()
 })
 export const instanceDrain = drain.extend({
-  to: target.optional(),
   keepMs: milliseconds(365 * DAY_MS).optional()
 })
 export const leave = z.strictObject({ deadlineMs: milliseconds(30 * DAY_MS).optional() })

@@ -89,12 +89,15 @@ export interface CoordinatorService {
   /** Sets labels; null removes one. */
   label(caller: Caller, peer: string, labels: Relabel['labels']): Answer<PeerView>
   /**
-   * Starts a drain, or tells with `plan` what it would do. A second call while one runs returns that one.
+   * Starts a drain, or plans it for later with `at`, or tells with `plan` what it would do. A second call while one runs
+   * returns that one.
    *
    * @throws NodeDaemonError `REFUSED_BY_POLICY` it cannot finish: the message says why
    */
   drain(caller: Caller, peer: string, order: DrainOrder): Answer<DrainView>
-  /** Cancels a drain; the peer serves on with what it still has. */
+  /** @throws NodeDaemonError `ILLEGAL_TRANSITION` none is under way or planned */
+  cancelDrain(caller: Caller, peer: string): Answer<DrainView>
+  /** Cancels a drain that is under way or planned; the peer serves on, and takes workspaces again. */
   resume(caller: Caller, peer: string): Answer<PeerView>
   /** The drain that runs or was the last one; null where there was none. */
   drainOf(peer: string): Answer<DrainView | null>

@@ -109,9 +109,13 @@ export const drainView = z.object({
       to: text.nullable().describe('null: the main repository'),
       toName: text,
       bytes,
-      etaMs: durationMs
+      etaMs: durationMs,
+      busy: z.boolean().describe('users are at work in it: it is moved last')
     })
   ),
+  waiting: z.array(text).describe('workspaces that are waited for, since users are at work in them; at most 100'),
+  exits: z.boolean().describe('the process of the instance ends with it'),
+  plannedAt: time.nullable().describe('when a drain is to begin'),
   unproven: z.array(text).describe('workspaces whose newest head has no receipt from elsewhere'),
   certificate: z
     .unknown()

@@ -13,6 +13,7 @@ import type { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
 import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
+import type { LiveSights } from './drain-sights.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import type { Presence } from './presence.ts'
@@ -27,6 +28,7 @@ export interface CaretakerDeps {
   readonly director: Director
   readonly fleet: Fleet
   readonly drains: Drains
+  readonly sights: LiveSights
   readonly detector: FailureDetector
   readonly presence: Presence
   readonly hold: PromotionHold
@@ -61,7 +63,7 @@ export class Caretaker implements ControlEvents {
 
   async #welcome({ peer, hello }: Session): Promise<void> {
     const { drains, director } = this.#deps
-    await drains.returned(peer)
+    await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
     await this.#tendAll()
@@ -83,8 +85,10 @@ export class Caretaker implements ControlEvents {
   }
 
   heartbeat(session: Session): void {
-    const { fleet, table } = this.#deps
+    const { fleet, table, sights, drains } = this.#deps
     fleet.noteSeen(session.peer)
+    sights.heard(session)
+    drains.heard(session)
     // Only a home knows what its workspaces use.
     const usage = session.heartbeat?.usage ?? []
     fleet.noteUsage(usage.filter(({ workspace }) => table.get(workspace)?.signed.value.home === session.peer))
@@ -94,18 +98,29 @@ export class Caretaker implements ControlEvents {
     this.#deps.presence.stopping(peer, intent)
   }
 
+  /** What an instance's own command asks for: its process ends with the drain. */
   drain(session: Session, request: DrainRequest): void {
-    const { drains } = this.#deps
-    const { deadlineMs, to, toRepository } = request
-    const wish = { deadlineMs, to, toRepository }
-    session.tellDrain(
-      request.planOnly ? drains.preview(session.peer, wish) : drains.start(session.peer, wish, session.peer)
-    )
+    const { drains, log } = this.#deps
+    const { peer } = session
+    const { deadlineMs, to, toRepository, planOnly, atMs } = request
+    const wish = { deadlineMs, to, toRepository, exits: true }
+    if (planOnly) return session.tellDrain(drains.preview(peer, wish))
+    const begun = atMs === null ? drains.start(peer, wish, peer) : drains.plan(peer, atMs, wish, peer)
+    begun
+      .then((report) => session.tellDrain(report))
+      .catch((error: unknown) => log.error({ peer, error: messageOf(error) }, 'a drain could not begin'))
   }
 
   drainCancel(session: Session): void {
-    const report = this.#deps.drains.cancel(session.peer)
-    if (report !== null) session.tellDrain(report)
+    const { drains, log } = this.#deps
+    drains
+      .cancel(session.peer, session.peer)
+      .then((report) => {
+        if (report !== null) session.tellDrain(report)
+      })
+      .catch((error: unknown) =>
+        log.error({ peer: session.peer, error: messageOf(error) }, 'a drain was not cancelled')
+      )
   }
 
   /** The instance is dead: whatever it was home or standby of is seen to, now or once promotions are not held any more. */
@@ -143,11 +158,12 @@ export class Caretaker implements ControlEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry } = this.#deps
+    const { changes, control, registry, drains } = this.#deps
     changes.tell('peers')
     if (state === 'approved') {
       for (const session of control().sessions()) session.tellMembers(registry.memberList())
     } else if (state !== 'pending') {
+      drains.dismissed(peerId)
       this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
     }
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -27,6 +27,7 @@ import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { accessOf, repairFromInstances } from './coordinator-reach.ts'
+import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
@@ -76,6 +77,8 @@ export interface CoreParts {
   readonly uploadedBytes: () => number
   /** Breaks the users' requests that are under way to a home which is given up. */
   readonly dropHome: (home: PeerIdText) => void
+  /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
+  readonly hasSockets: (workspace: WorkspaceId) => boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -169,6 +172,9 @@ export async function openCoordinatorCore(
     (peer, cause) => void caretaker.died(peer, cause)
   )
   shutdown.later('the failure detector', () => detector.close())
+  const isInFlight = routes.isBusy.bind(routes)
+  const { hasSockets } = parts
+  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, hasSockets })
   const drains = new Drains({
     director,
     table,
@@ -176,9 +182,8 @@ export async function openCoordinatorCore(
     fleet,
     holdings,
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
-    usedBytes,
+    sights,
     idle: routes.idle.bind(routes),
-    isBusy: routes.isBusy.bind(routes),
     control: () => control,
     identity,
     store,
@@ -188,6 +193,7 @@ export async function openCoordinatorCore(
     clock,
     log
   })
+  shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
   const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
@@ -214,6 +220,7 @@ export async function openCoordinatorCore(
     director,
     fleet,
     drains,
+    sights,
     detector,
     presence,
     hold,
@@ -275,6 +282,7 @@ export async function openCoordinatorCore(
     detector,
     hold,
     routes,
+    sights,
     control: () => control,
     changes,
     audit: audit.append,
@@ -294,6 +302,7 @@ export async function openCoordinatorCore(
     await serveMembership(host, { registry, describe, clock, log })
     await repositoryService.register(host)
     await control.register(host)
+    drains.goOn()
   }
   return {
     store,

@@ -38,6 +38,7 @@ import { inviteLink } from '../membership/target.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
+import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
@@ -61,7 +62,6 @@ import {
 } from './views.ts'
 import { LiveWorkspacePast } from './workspace-past.ts'
 
-const DEFAULT_DEADLINE_MS = 10 * 60_000
 /** Workspaces whose unsynced changes the metrics tell one by one. */
 const UNSYNCED_TOLD = 20
 const MOVE_DEADLINE_MS = 10 * 60_000
@@ -211,18 +211,15 @@ export class LiveCoordinatorService implements CoordinatorService {
     return peerView(this.#views, await registry.label(registry.resolve(text), labels, actor))
   }
 
-  drain({ actor }: Caller, text: string, order: DrainOrder): DrainView {
+  drain({ actor }: Caller, text: string, order: DrainOrder): Promise<DrainView> {
+    return orderDrain(this.#deps, actor, text, order)
+  }
+
+  async cancelDrain({ actor }: Caller, text: string): Promise<DrainView> {
     const { registry, drains } = this.#deps
-    const peer = registry.resolve(text)
-    const wish = {
-      deadlineMs: order.deadlineMs ?? DEFAULT_DEADLINE_MS,
-      to: null,
-      toRepository: order.toRepository ?? false
-    }
-    const preview = drains.preview(peer, wish)
-    if (order.plan === true) return drainView(preview)
-    if (preview.state === 'failed') throw new NodeDaemonError('REFUSED_BY_POLICY', preview.reason)
-    return drainView(drains.start(peer, wish, actor))
+    const report = await drains.cancel(registry.resolve(text), actor)
+    if (report !== null) return drainView(report)
+    throw new NodeDaemonError('ILLEGAL_TRANSITION', 'no drain is under way or planned')
   }
 
   async resume({ actor }: Caller, text: string): Promise<PeerView> {
@@ -234,9 +231,10 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   drainOf(text: string): DrainView | null {
-    const { registry, fleet } = this.#deps
-    const drain = fleet.drain(registry.resolve(text))
-    return drain === null ? null : drainView(drain.report())
+    const { registry, fleet, drains } = this.#deps
+    const peer = registry.resolve(text)
+    const isKnown = fleet.drain(peer) !== null || drains.planned(peer) !== null
+    return isKnown ? drainView(drains.report(peer)) : null
   }
 
   async createInvite({ actor }: Caller, order: InviteOrder): Promise<NewInviteView> {

@@ -58,10 +58,12 @@ export interface RunningCoordinator {
   stop(): Promise<void>
 }
 
-/** What runs around snapshots, by the name of the service: lines for `/bin/sh -c`. */
+/** What an operator lets run, by the name of the service: lines for `/bin/sh -c`. */
 export interface HookOptions {
   readonly before: Readonly<Record<string, string>>
   readonly after: Readonly<Record<string, string>>
+  /** Ends with 0 while users are at work. */
+  readonly busy: Readonly<Record<string, string>>
   /** How long one command may take. */
   readonly timeoutMs: number
   /** The shortest time between two snapshots that nobody waits for. */

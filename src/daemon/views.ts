@@ -24,6 +24,7 @@ import type { MainRepository } from '../store/repository.ts'
 import { auditWords } from './audit-words.ts'
 import type { Facts } from './coordinator-service.ts'
 import { drainView } from './drain-view.ts'
+import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 
 /** What the views are made from. */
@@ -32,6 +33,7 @@ export interface Views {
   readonly director: Director
   readonly holdings: Holdings
   readonly fleet: Fleet
+  readonly drains: Drains
   readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
   /** The repository's own receipt for a head; null where it cannot give one now. */
   readonly receiptFor: (head: SignedHead) => Promise<Signed<Receipt> | null>
@@ -80,12 +82,12 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
 }
 
 export function peerDetail(views: Views, member: Member): PeerDetailView {
-  const { table, fleet, control } = views
-  const drain = fleet.drain(member.peerId)
+  const { table, fleet, drains, control } = views
+  const isKnown = fleet.drain(member.peerId) !== null || drains.planned(member.peerId) !== null
   return {
     ...peerView(views, member),
     workspaceIds: table.homesOf(member.peerId).map(({ signed }) => signed.value.workspace),
-    drain: drain === null ? null : drainView(drain.report()),
+    drain: isKnown ? drainView(drains.report(member.peerId)) : null,
     address: control().session(member.peerId)?.link.remoteAddress ?? member.address,
     reason: member.reason === '' ? null : member.reason,
     askedAt: time(member.askedAt),

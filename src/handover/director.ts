@@ -167,7 +167,7 @@ export class Director {
     const { clock, instances } = this.#deps
     checkNotHeld(this.#deps)
     const from = this.#owned(workspace).signed.value.home
-    if (from === null) return this.#promoteTo(workspace, () => to, clock.now(), [])
+    if (from === null) return this.#handOver(workspace, to, clock.now(), [])
     if (from === to) throw new NodeDaemonError('CONFLICT', `${instances.nameOf(from)} is the home already`)
     if (to !== null) {
       this.#set(workspace, beginMove(this.state(workspace), to))

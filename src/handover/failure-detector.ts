@@ -57,6 +57,11 @@ export class FailureDetector {
     return this.#pending.size > 0
   }
 
+  /** Is it away, and may it still come back in time? */
+  isAwaited(peer: PeerIdText): boolean {
+    return this.#pending.has(peer)
+  }
+
   /** All that are dead now, in the order in which they died. */
   dead(): readonly PeerIdText[] {
     return [...this.#dead]

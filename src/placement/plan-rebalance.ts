@@ -81,8 +81,9 @@ export function planRebalance(
   workspaces: Iterable<RebalanceWorkspace>,
   { max }: { readonly max: number }
 ): RebalanceMove[] {
+  const ordered = [...instances].sort((a, b) => (a.peer < b.peer ? -1 : 1))
   const parties = new Map(
-    instances.map((instance): [PeerIdText, Party] => [
+    ordered.map((instance): [PeerIdText, Party] => [
       instance.peer,
       { instance, left: leftOf(instance), mark: markOf(instance) }
     ])

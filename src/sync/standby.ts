@@ -25,11 +25,13 @@ export interface FollowDeps {
   readonly log: Logger
   /** May the files be older than what is remembered of them? Then all are read. */
   readonly readAll?: () => boolean
+  /** Bytes of the workspace have come here. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
 }
 
 /** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'readAll'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'readAll' | 'arrived'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal
@@ -38,7 +40,12 @@ export async function applyRoot(
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
     exchange ??= remote.blocks(workspace, signal)
-    return (await exchange).want(cids)
+    const blocks = await (await exchange).want(cids)
+    deps.arrived?.(
+      workspace,
+      blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    )
+    return blocks
   }
   try {
     return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })

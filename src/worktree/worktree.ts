@@ -221,8 +221,8 @@ export class Worktree {
     const attempt = async (trusted: boolean, forget: boolean): Promise<Applied> => {
       const state = await this.#stateOfDisk(trusted, forget, signal)
       const folder = await this.#realFolder()
-      const deps = { files, folder, index: this.#index, staging: this.#staging, fetch, signal, othersWrote: !trusted }
-      return applyTree(deps, state, root)
+      const [index, staging] = [this.#index, this.#staging]
+      return applyTree({ files, folder, index, staging, fetch, signal, onDiskIsDurable: trusted }, state, root)
     }
     try {
       return await attempt(known, forgets)

@@ -84,6 +84,7 @@ export class SimulatedCoordinator {
         freeBytes: async () => 1e12,
         uploadedBytes: () => 0,
         dropHome: (home) => this.#door?.dropHome(home),
+        hasSockets: () => false,
         clock,
         random,
         log: this.#log

@@ -1,7 +1,7 @@
 import type { PeerDetailView, PeerView, StatusView } from '../../console/views.ts'
 import { API_SETTINGS, command, group } from '../command.ts'
 import { adminApi } from '../context.ts'
-import { drainLine } from '../drain-view.ts'
+import { drainFact } from '../drain-view.ts'
 import { ago, bytes, count, heldText, labels, unsynced } from '../format.ts'
 import { facts } from '../table.ts'
 import { approve, deny, drain, label, resume, revoke } from './peers-decide.ts'
@@ -73,7 +73,7 @@ const show = command({
         ['Disk full', view.disk?.fullAt],
         ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
         ['Pending work', view.pendingWork],
-        ['Drain', view.drain === null ? null : drainLine(view.drain)],
+        ['Drain', drainFact(view.drain)],
         ['Version', view.version]
       ]).trimEnd()
     )

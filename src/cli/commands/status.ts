@@ -2,7 +2,7 @@ import type { InstanceStatusView, StatusView } from '../../console/views.ts'
 import { hasCode, NodeDaemonError } from '../../core/errors.ts'
 import { API_SETTINGS, command } from '../command.ts'
 import { adminApi, type Context } from '../context.ts'
-import { drainLine } from '../drain-view.ts'
+import { drainFact } from '../drain-view.ts'
 import { defaultFolder, ROLES } from '../folders.ts'
 import { ago, bytes, clean, count, duration, heldText, limitText, unsynced } from '../format.ts'
 import { connectApi, folderPlace } from '../local-client.ts'
@@ -73,7 +73,7 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
         `up: ${limitText(limits.uploadLimit, limits.uploadHours)}, down: ${limitText(limits.downloadLimit, limits.downloadHours)}`
       ],
       ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
-      ...(view.drain === null ? [] : [['Drain', drainLine(view.drain)] as const]),
+      ['Drain', drainFact(view.drain)],
       ...(Math.abs(view.clockSkewMs ?? 0) > 60_000
         ? [['Clock', `off by ${duration(Math.abs(view.clockSkewMs ?? 0))}`] as const]
         : []),

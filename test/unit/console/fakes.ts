@@ -86,6 +86,9 @@ export const drained: DrainView = {
   etaMs: 0,
   reason: null,
   plan: [],
+  waiting: [],
+  exits: true,
+  plannedAt: null,
   unproven: [],
   certificate: { format: 'node-daemon-exit-certificate/1' }
 }
@@ -181,6 +184,10 @@ export class FakeCoordinator implements CoordinatorService {
   drain(...args: unknown[]) {
     this.#decide('drain', args)
     return drained
+  }
+  cancelDrain(...args: unknown[]) {
+    this.#decide('cancelDrain', args)
+    return { ...drained, state: 'cancelled' as const }
   }
   drainOf(target: string) {
     this.#known(target)

@@ -46,6 +46,8 @@ export class FakeFleet implements Instances {
   /** What an order does instead, by its kind and who is told: `assume b`. */
   readonly instead = new Map<string, () => Promise<void>>()
   readonly serving: Set<Name>
+  /** Of those: they take nothing any more. */
+  readonly draining = new Set<Name>()
   readonly #holdings: Holdings
   readonly #repository: MainRepository
 
@@ -56,7 +58,8 @@ export class FakeFleet implements Instances {
   }
 
   candidates(): Candidate[] {
-    return [...this.serving].map((name) => instance(name, 1e9, { peer: peerOf(name) }))
+    const open = [...this.serving].filter((name) => !this.draining.has(name))
+    return open.map((name) => instance(name, 1e9, { peer: peerOf(name) }))
   }
 
   isGone(peer: PeerIdText): boolean {

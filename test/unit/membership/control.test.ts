@@ -78,7 +78,10 @@ async function connected(events: Partial<ControlEvents>) {
         loadPermille: 1,
         ownershipNumber: 0,
         usage: [],
-        pendingWork: 0
+        pendingWork: 0,
+        busy: [],
+        arrived: [],
+        uploadLimit: null
       }),
       connected: async () => up.resolve(),
       disconnected: ignore,

@@ -147,7 +147,7 @@ test('an interruption after some files were recorded leaves nothing that stands 
     staging,
     fetch,
     signal: undefined,
-    othersWrote: false,
+    onDiskIsDurable: true,
     checkpoint
   }
   await expect(applyTree(deps, { ...state, root: state.root }, second.root)).rejects.toThrow('cut')
