@@ -170,10 +170,9 @@ class Moves {
   add(move: RebalanceMove): void {
     this.made.push(move)
     this.#taken.add(move.workspace)
-    const [from, to] = [this.#parties.get(move.from), this.#parties.get(move.to)]
+    // What is given away counts as free once it is: in a later plan.
+    const to = this.#parties.get(move.to)
     if (to !== undefined) to.left -= move.bytes
-    // Who was the home stands by from then on, and gives that away in a later plan.
-    if (from !== undefined && move.role === 'standby') from.left += move.bytes
   }
 
   /** May it take over, without passing its own mark? */
