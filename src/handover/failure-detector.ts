@@ -52,14 +52,14 @@ export class FailureDetector {
     return this.#dead.has(peer)
   }
 
-  /** Is there one that is away and not dead yet? */
-  get isWaiting(): boolean {
-    return this.#pending.size > 0
-  }
-
   /** Is it away, and may it still come back in time? */
   isAwaited(peer: PeerIdText): boolean {
     return this.#pending.has(peer)
+  }
+
+  /** Is there one that is away and not dead yet? */
+  get isWaiting(): boolean {
+    return this.#pending.size > 0
   }
 
   /** All that are dead now, in the order in which they died. */

@@ -23,15 +23,15 @@ export interface FollowDeps {
   readonly identity: Identity
   readonly clock: Clock
   readonly log: Logger
-  /** May the files be older than what is remembered of them? Then all are read. */
-  readonly readAll?: () => boolean
   /** Bytes of the workspace have come here. */
   readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
 /** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'readAll' | 'arrived'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal
