@@ -86,7 +86,7 @@ export class CoordinatorOf implements Disposable {
       table,
       director,
       fleet: fleet as never,
-      drains: { returned: async () => undefined } as never,
+      drains: { returned: async () => undefined, dismissed: () => undefined } as never,
       recovery: () => ({ met: async () => false }) as never,
       sights: { heard: () => undefined } as never,
       detector,
