@@ -4,7 +4,7 @@ import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
-import type { FailureDetector } from '../handover/failure-detector.ts'
+import type { FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
@@ -39,7 +39,7 @@ export interface CaretakerDeps {
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
-export class Caretaker implements ControlEvents {
+export class Caretaker implements ControlEvents, FailureEvents {
   readonly #deps: CaretakerDeps
 
   constructor(deps: CaretakerDeps) {
@@ -102,17 +102,24 @@ export class Caretaker implements ControlEvents {
     if (report !== null) session.tellDrain(report)
   }
 
-  /** The instance is dead: whatever it was home or standby of is seen to. Never rejects. */
-  async takeOver(peer: PeerIdText): Promise<void> {
-    const { table, director, fleet, changes, log, dropHome } = this.#deps
-    const homes = table.homesOf(peer).map(({ signed }) => signed.value.workspace)
-    log.warn(
-      { peer, name: fleet.nameOf(peer), workspaces: homes.length },
-      'an instance is dead; its standbys take over'
-    )
+  dead(peer: PeerIdText): void {
+    const { table, fleet, changes, log, dropHome } = this.#deps
+    const workspaces = table.homesOf(peer).length
+    log.warn({ peer, name: fleet.nameOf(peer), workspaces }, 'an instance is dead; its standbys take over')
     dropHome(peer)
     changes.tell('peers')
-    this.#record(peer, 'peer.dead', { workspaces: homes.length })
+    this.#record(peer, 'peer.dead', { workspaces })
+    void this.takeOver(peer)
+  }
+
+  leaseOver(peer: PeerIdText): void {
+    void this.takeOver(peer)
+  }
+
+  /** Whatever a dead instance was home or standby of is seen to, as far as others may take over now. Never rejects. */
+  async takeOver(peer: PeerIdText): Promise<void> {
+    const { table, director, log } = this.#deps
+    const homes = table.homesOf(peer).map(({ signed }) => signed.value.workspace)
     await forEachParallel(homes, FAILOVERS_AT_ONCE, async (workspace) => {
       await director.failover(workspace, peer).catch((error: unknown) => {
         log.error({ peer, workspace, error: messageOf(error) }, 'a failover failed')

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -13,7 +13,7 @@ import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import { Services } from '../routing/services.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
 import { openRepository } from '../store/main-repository.ts'
@@ -38,10 +38,6 @@ export const RESERVE_BYTES = 64 * 1024 * 1024
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
-
-export const SERVICES: readonly ServiceRoute[] = [
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
-]
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
@@ -78,6 +74,7 @@ export interface CoordinatorCore {
   readonly accounts: Accounts
   readonly table: OwnershipTable
   readonly holdings: Holdings
+  readonly services: Services
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
@@ -117,13 +114,19 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const services = await Services.open(
+    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    options.acknowledge
+  )
+  const levelOf = services.levelOf.bind(services)
+
+  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
   const usedBytes = fleet.usedBytes.bind(fleet)
   const director = new Director(
     { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
     { standbys: options.standbys }
   )
-  const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
+  const routes = new RouteTable({ table, director, fleet, services, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -137,8 +140,8 @@ export async function openCoordinatorCore(
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const detector = new FailureDetector(
     clock,
-    { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer) => void caretaker.takeOver(peer)
+    { failoverAfterMs, restartGraceMs, leaseMs },
+    { dead: (peer) => caretaker.dead(peer), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
   const drains = new Drains({
@@ -191,12 +194,17 @@ export async function openCoordinatorCore(
         acknowledge: options.acknowledge,
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList()
+        memberList: registry.memberList(),
+        services: services.levels()
       }),
       events: caretaker
     },
     { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
   )
+
+  services.onChange(() => {
+    for (const session of control.sessions()) session.tellServices(services.levels())
+  })
 
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
@@ -228,7 +236,7 @@ export async function openCoordinatorCore(
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
       terms: options.terms ?? '',
-      services: SERVICES.map(({ name }) => name),
+      services: services.list().map(({ name }) => name),
       version: VERSION
     })
     await serveMembership(host, { registry, describe, clock, log })
@@ -244,6 +252,7 @@ export async function openCoordinatorCore(
     accounts,
     table,
     holdings,
+    services,
     changes,
     fleet,
     director,

@@ -33,7 +33,8 @@ import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import { routeText } from '../routing/service-route.ts'
+import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
 import { drainView } from './drain-view.ts'
@@ -91,7 +92,7 @@ export interface CoordinatorServiceDeps {
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
   readonly receiptFor: Views['receiptFor']
-  readonly services: readonly ServiceRoute[]
+  readonly services: Services
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -249,14 +250,15 @@ export class LiveCoordinatorService implements CoordinatorService {
 
   services(): ServiceView[] {
     const { services, table, fleet } = this.#deps
-    const owned = [...table.all()]
-    return services.map(({ name, route, scope }) => ({
+    const candidates = fleet.candidates()
+    return services.list().map(({ name, route, scope, acknowledge, version }) => ({
       name,
-      route: route.kind === 'host' ? route.host : `${route.prefix}/`,
+      route: routeText(route),
       scope,
-      version: '1',
-      workspaces: owned.filter(({ signed }) => signed.value.service === name).length,
-      instances: fleet.candidates().filter((one) => one.services.includes(name)).length
+      acknowledge,
+      version,
+      workspaces: table.countOf(name),
+      instances: candidates.filter((one) => one.services.includes(name)).length
     }))
   }
 

@@ -1,4 +1,5 @@
 import { type Clock, sleep } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
@@ -12,7 +13,7 @@ export interface RouteTableDeps {
   readonly table: OwnershipTable
   readonly director: Director
   readonly fleet: Fleet
-  readonly services: readonly ServiceRoute[]
+  readonly services: { list(): readonly ServiceRoute[] }
   readonly clock: Clock
   readonly log: Logger
 }
@@ -29,7 +30,7 @@ export class RouteTable implements Workspaces {
   }
 
   services(): readonly ServiceRoute[] {
-    return this.#deps.services
+    return this.#deps.services.list()
   }
 
   find(service: ServiceName, user: UserId): Place | null {
@@ -38,6 +39,9 @@ export class RouteTable implements Workspaces {
   }
 
   async create(service: ServiceName, user: UserId): Promise<Place> {
+    if (!this.services().some(({ name }) => name === service)) {
+      throw new NodeDaemonError('NOT_FOUND', `the service ${service} is not there any more`)
+    }
     return this.#place(await this.#deps.director.create(service, user))
   }
 

@@ -60,7 +60,18 @@ export class ResidentWorkspace {
     const home = this.#serving()
     home.sync.changed(paths)
     await makeDurable(home.premises.folder, paths)
-    // Asked again after the await: who is not the home any more acknowledges nothing.
+    this.#requireStill(home)
+  }
+
+  /** Everything that was changed before the call is acknowledged at the service's level on return. */
+  async settled(): Promise<void> {
+    const home = this.#serving()
+    await home.settled()
+    this.#requireStill(home)
+  }
+
+  /** Asked again after an await: who is not the home any more acknowledges nothing. */
+  #requireStill(home: ServingHome): void {
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }
 

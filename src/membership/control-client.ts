@@ -13,6 +13,7 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ServiceLevel,
   type ToInstance,
   toInstance,
   type Welcome
@@ -42,6 +43,8 @@ export interface ControlHandlers {
   /** Resolves with the receipt that the order leaves, empty where it leaves none. */
   order(order: Order): Promise<Uint8Array>
   members(memberList: Uint8Array): void
+  /** The levels of all services, in place of those of the welcome. */
+  services(services: readonly ServiceLevel[]): void
   drain(report: DrainReport): void
 }
 
@@ -168,6 +171,8 @@ export class ControlClient {
         return
       case 'members':
         return handlers.members(message.memberList)
+      case 'services':
+        return handlers.services(message.services)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':

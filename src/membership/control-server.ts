@@ -12,6 +12,7 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ServiceLevel,
   type StopIntent,
   type ToInstance,
   toInstance,
@@ -45,6 +46,7 @@ export interface Session {
   order(order: Order, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  tellServices(services: readonly ServiceLevel[]): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -201,6 +203,10 @@ class LiveSession implements Session {
 
   tellMembers(memberList: Uint8Array): void {
     this.send({ kind: 'members', memberList })
+  }
+
+  tellServices(services: readonly ServiceLevel[]): void {
+    this.send({ kind: 'services', services })
   }
 
   end(code: ErrorCode, message: string): void {

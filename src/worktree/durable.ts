@@ -5,7 +5,7 @@ import { forEachParallel } from '../core/parallel.ts'
 import { diskFailure, isGone, look, syncFileSystem, syncFolder } from './disk.ts'
 import { parentOf, type WorkspacePath } from './paths.ts'
 
-/** More paths than this are cheaper to sync with the whole file system. */
+/** More paths than this, and the whole folder, are cheaper to sync with the whole file system. */
 const ONE_BY_ONE_MAX = 16
 const SYNCS_AT_ONCE = 4
 const EXISTING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
@@ -17,7 +17,7 @@ const EXISTING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOC
  */
 export async function makeDurable(folder: string, paths: readonly WorkspacePath[]): Promise<void> {
   try {
-    if (paths.length > ONE_BY_ONE_MAX && (await syncFileSystem(folder))) return
+    if ((paths.length > ONE_BY_ONE_MAX || paths.includes('')) && (await syncFileSystem(folder))) return
     await forEachParallel(paths, SYNCS_AT_ONCE, (path) => syncTree(join(folder, path)))
     for (const path of foldersAbove(paths)) await unlessGone(syncFolder(join(folder, path)))
   } catch (error) {

@@ -2096,6 +2096,7 @@ export interface ToInstance {
   members?: Members
   drain?: DrainState
   goodbye?: Goodbye
+  services?: Services
 }
 
 export namespace ToInstance {
@@ -2110,7 +2111,17 @@ export namespace ToInstance {
 
         obj = { ...obj }
 
+        if (obj.services != null) {
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.goodbye != null) {
+          obj.services = undefined
           obj.drain = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2119,6 +2130,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2127,6 +2139,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.order = undefined
@@ -2135,6 +2148,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2143,6 +2157,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2151,6 +2166,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2186,6 +2202,11 @@ export namespace ToInstance {
         if (obj.goodbye != null) {
           w.uint32(50)
           Goodbye.codec().encode(obj.goodbye, w)
+        }
+
+        if (obj.services != null) {
+          w.uint32(58)
+          Services.codec().encode(obj.services, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -2236,6 +2257,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 7: {
+              obj.services = Services.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2243,7 +2270,17 @@ export namespace ToInstance {
           }
         }
 
+        if (obj.services != null) {
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
         if (obj.goodbye != null) {
+          delete obj.services
           delete obj.drain
           delete obj.members
           delete obj.order
@@ -2252,6 +2289,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.members
           delete obj.order
@@ -2260,6 +2298,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.order
@@ -2268,6 +2307,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2276,6 +2316,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2284,6 +2325,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2341,6 +2383,13 @@ export namespace ToInstance {
 
               break
             }
+            case 7: {
+              yield * Services.codec().stream(reader, reader.uint32(), `${prefix}.services`, {
+                limits: opts.limits?.services
+              })
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2391,6 +2440,18 @@ export namespace ToInstance {
   export interface ToInstanceWelcomeMemberListFieldEvent {
     field: '$.welcome.memberList'
     value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceWelcomeServicesNameFieldEvent {
+    field: '$.welcome.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceWelcomeServicesAcknowledgeFieldEvent {
+    field: '$.welcome.services[].acknowledge'
+    value: string
+    index: number
   }
 
   export interface ToInstanceBeatSequenceFieldEvent {
@@ -2539,6 +2600,18 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceServicesServicesNameFieldEvent {
+    field: '$.services.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceServicesServicesAcknowledgeFieldEvent {
+    field: '$.services.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -2547,7 +2620,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -2561,6 +2634,7 @@ export interface Welcome {
   clockMs: number
   certificate: Uint8Array<ArrayBuffer>
   memberList: Uint8Array<ArrayBuffer>
+  services: ServiceLevel[]
 }
 
 export namespace Welcome {
@@ -2613,6 +2687,13 @@ export namespace Welcome {
           w.bytes(obj.memberList)
         }
 
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(74)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -2625,7 +2706,8 @@ export namespace Welcome {
           acknowledge: '',
           clockMs: 0,
           certificate: uint8ArrayAlloc(0),
-          memberList: uint8ArrayAlloc(0)
+          memberList: uint8ArrayAlloc(0),
+          services: []
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -2666,6 +2748,20 @@ export namespace Welcome {
               obj.memberList = reader.bytes()
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2675,6 +2771,10 @@ export namespace Welcome {
 
         return obj
       }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
         const end = length == null ? reader.len : reader.pos + length
 
         while (reader.pos < end) {
@@ -2737,6 +2837,28 @@ export namespace Welcome {
               }
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2789,6 +2911,18 @@ export namespace Welcome {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface WelcomeServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface WelcomeServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<Welcome>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Welcome.codec())
   }
@@ -2797,8 +2931,247 @@ export namespace Welcome {
     return decodeMessage(buf, Welcome.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, Welcome.codec(), opts)
+  }
+}
+
+export interface ServiceLevel {
+  name: string
+  acknowledge: string
+}
+
+export namespace ServiceLevel {
+  let _codec: Codec<ServiceLevel>
+
+  export const codec = (): Codec<ServiceLevel> => {
+    if (_codec == null) {
+      _codec = message<ServiceLevel>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.name != null && obj.name !== '')) {
+          w.uint32(10)
+          w.string(obj.name)
+        }
+
+        if ((obj.acknowledge != null && obj.acknowledge !== '')) {
+          w.uint32(18)
+          w.string(obj.acknowledge)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          name: '',
+          acknowledge: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.name = reader.string()
+              break
+            }
+            case 2: {
+              obj.acknowledge = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.name`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.acknowledge`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServiceLevelNameFieldEvent {
+    field: '$.name'
+    value: string
+  }
+
+  export interface ServiceLevelAcknowledgeFieldEvent {
+    field: '$.acknowledge'
+    value: string
+  }
+
+  export function encode (obj: Partial<ServiceLevel>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, ServiceLevel.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): ServiceLevel {
+    return decodeMessage(buf, ServiceLevel.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): Generator<ServiceLevelNameFieldEvent | ServiceLevelAcknowledgeFieldEvent> {
+    return streamMessage(buf, ServiceLevel.codec(), opts)
+  }
+}
+
+export interface Services {
+  services: ServiceLevel[]
+}
+
+export namespace Services {
+  let _codec: Codec<Services>
+
+  export const codec = (): Codec<Services> => {
+    if (_codec == null) {
+      _codec = message<Services>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(10)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          services: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServicesServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ServicesServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
+  export function encode (obj: Partial<Services>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Services.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Services {
+    return decodeMessage(buf, Services.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Generator<ServicesServicesNameFieldEvent | ServicesServicesAcknowledgeFieldEvent> {
+    return streamMessage(buf, Services.codec(), opts)
   }
 }
 
