@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Duplex } from 'node:stream'
 import type { WorkspaceId } from '../core/ids.ts'
+import type { Upgrading } from '../wire/http.ts'
 
 /** One user's workspace as an app sees it during one request. */
 export interface AppRequestContext {
@@ -43,12 +43,12 @@ export interface App {
    */
   handle(request: IncomingMessage, response: ServerResponse, context: AppRequestContext): Promise<void>
   /**
-   * Takes over a connection that is to speak another protocol (WebSocket). Resolves once it speaks it, or an answer that
-   * declines was handed to it. Without this method all such requests are answered by `handle`.
+   * Takes over a connection that is to speak another protocol, or declines that and answers. Resolves once it speaks it,
+   * or the answer was handed to it. Without this method `handle` answers such requests.
    *
-   * @throws NodeDaemonError the connection stands, and nothing was answered
+   * @throws NodeDaemonError neither was done
    */
-  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, context: AppRequestContext): Promise<void>
+  upgrade?(request: IncomingMessage, upgrading: Upgrading, context: AppRequestContext): Promise<void>
   /** Resolves once nothing of the app is at work any more. Requests that come later are refused. */
   close(): Promise<void>
 }

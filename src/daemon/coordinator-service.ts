@@ -16,7 +16,6 @@ import type {
   PeerState,
   PeerView,
   RepositoryView,
-  ServiceView,
   StatusView,
   UserView,
   WorkspaceDetailView,
@@ -33,7 +32,6 @@ import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
-import { routeText } from '../routing/service-route.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
@@ -44,6 +42,7 @@ import type { Housekeeping } from './housekeeping.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
+import { LiveServiceCatalogue } from './service-catalogue.ts'
 import {
   adminView,
   auditView,
@@ -103,6 +102,7 @@ export interface CoordinatorServiceDeps {
 export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
+  readonly catalogue: LiveServiceCatalogue
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
   #stopping = false
@@ -112,6 +112,7 @@ export class LiveCoordinatorService implements CoordinatorService {
     this.#views = deps
     const audit = deps.audit.append
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
+    this.catalogue = new LiveServiceCatalogue(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,
@@ -246,20 +247,6 @@ export class LiveCoordinatorService implements CoordinatorService {
 
   async removeInvite({ actor }: Caller, id: string): Promise<void> {
     await this.#deps.registry.invites.remove(id, actor)
-  }
-
-  services(): ServiceView[] {
-    const { services, table, fleet } = this.#deps
-    const candidates = fleet.candidates()
-    return services.list().map(({ name, route, scope, acknowledge, version }) => ({
-      name,
-      route: routeText(route),
-      scope,
-      acknowledge,
-      version,
-      workspaces: table.countOf(name),
-      instances: candidates.filter((one) => one.services.includes(name)).length
-    }))
   }
 
   async workspaces({ search, after, limit }: WorkspaceSearch): Promise<WorkspaceView[]> {

@@ -14,6 +14,7 @@ import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
 import type { InstanceMachine } from './instance-machine.ts'
+import { KnownLevels } from './known-levels.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
@@ -31,16 +32,11 @@ export interface ServingEvents {
   warn(text: string): void
 }
 
-/** At which level writes are acknowledged, as the coordinator says. */
-interface Level {
-  acknowledge: 'replicated' | 'local'
-}
-
 interface Parts {
   readonly machine: InstanceMachine
   readonly remote: Later<RemoteRepository>
   readonly lease: LeaseKeeper
-  readonly level: Level
+  readonly levels: KnownLevels
   readonly resident: Resident
   readonly members: KnownMembers
 }
@@ -55,7 +51,7 @@ export class ServingInstance {
   readonly #lease: LeaseKeeper
   readonly #control: ControlClient
   readonly #told = new Map<string, string>()
-  readonly #level: Level
+  readonly #levels: KnownLevels
   readonly #members: KnownMembers
   #entrance: Entrance | null = null
   #pin: Pin
@@ -71,7 +67,7 @@ export class ServingInstance {
     this.#name = deps.name
     this.#remote = parts.remote
     this.#lease = parts.lease
-    this.#level = parts.level
+    this.#levels = parts.levels
     this.#machine = parts.machine
     this.#members = parts.members
     this.#resident = parts.resident
@@ -91,7 +87,7 @@ export class ServingInstance {
     const machine = await deps.openMachine(pin)
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
-    const level: Level = { acknowledge: 'replicated' }
+    const levels = new KnownLevels()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
       premises: (workspace) => machine.premises(workspace),
@@ -100,7 +96,7 @@ export class ServingInstance {
       coordinator: pin.peer,
       clock,
       log,
-      acknowledge: () => level.acknowledge,
+      acknowledge: (service) => levels.of(service),
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
@@ -108,7 +104,7 @@ export class ServingInstance {
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const serving = new ServingInstance(deps, pin, events, { machine, remote, lease, level, resident, members })
+    const serving = new ServingInstance(deps, pin, events, { machine, remote, lease, levels, resident, members })
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
@@ -229,6 +225,7 @@ export class ServingInstance {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
         })
       },
+      services: (services) => this.#levels.told(services),
       drain: (report) => this.#drain(report)
     }
   }
@@ -274,7 +271,7 @@ export class ServingInstance {
   async #connected({ control, data, welcome }: Connection): Promise<void> {
     const { log, upload, download, clock } = this.#deps
     await this.#members.note(welcome.memberList)
-    this.#level.acknowledge = welcome.acknowledge
+    this.#levels.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)

@@ -73,7 +73,9 @@ export class ServingHome {
     const premises = await deps.premises(workspace)
     const hooks = deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
     let home: ServingHome | null = null
-    const caughtUp = async (): Promise<void> => home?.#catchUp()
+    const caughtUp = async (): Promise<void> => {
+      if (home !== null) await home.#catchUp()
+    }
     const sync = new HomeSync(
       {
         ...deps,
@@ -88,7 +90,9 @@ export class ServingHome {
       { workspace, epoch, tip }
     )
     // Files may change while the watching begins; all are looked at below.
-    const watch = await premises.watch(() => home?.#takeTouched())
+    const watch = await premises.watch(() => {
+      if (home !== null) home.#takeTouched()
+    })
     const level = (): AcknowledgeLevel => deps.acknowledge(service)
     home = new ServingHome({ premises, sync, watch, level, hasHooks: hooks !== null }, clock, frozen)
     sync.start()

@@ -25,6 +25,7 @@ function driverFor(at: Bench, name: Name, options: { proof?: typeof proofOf; bef
       instances: {
         candidates: () => fleet.candidates().filter(({ peer }) => peer !== peerOf(name)),
         isGone: () => false,
+        mayTakeOver: () => true,
         isConnected: (peer) => fleet.isConnected(peer),
         nameOf: (peer) => fleet.nameOf(peer),
         order: (peer, order) => fleet.order(peer, order)

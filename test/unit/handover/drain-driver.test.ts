@@ -28,6 +28,7 @@ function draining(at: Bench, name: Name, busy = { value: false }): Drained {
       instances: {
         candidates: () => fleet.candidates().filter(({ peer }) => peer !== peerOf(name)),
         isGone: () => false,
+        mayTakeOver: () => true,
         isConnected: (peer) => fleet.isConnected(peer),
         nameOf: (peer) => fleet.nameOf(peer),
         order: (peer, order) => fleet.order(peer, order)
