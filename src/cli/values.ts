@@ -167,7 +167,7 @@ export function offer(text: string): Offer {
     throw bad(
       text,
       'a service that this version can run: it starts no commands',
-      `run the app, and say where it is: ${name}=http://127.0.0.1:8080`
+      `say where the app answers that you run yourself: ${name}=http://127.0.0.1:8080`
     )
   }
   return { name, upstream: how === null ? null : parseUpstream(how) }
