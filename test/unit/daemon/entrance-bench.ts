@@ -19,6 +19,7 @@ import type { Host } from '../../../src/network/host.ts'
 import type { AcknowledgeLevel } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
+import { type WatchPath, watchPath } from '../../../src/worktree/watch-queue.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import { openResident, ownershipOf } from '../handover/home.ts'
 import { ALPHA, COORDINATOR, type NearRepository, temporaryFolder, WORKSPACE } from '../sync/support.ts'
@@ -71,14 +72,21 @@ export interface BenchOptions {
   readonly clock?: Clock
   readonly level?: AcknowledgeLevel
   readonly epoch?: number
+  /** How long the kernel takes to tell of a change, in milliseconds. */
+  readonly eventsLateMs?: number
 }
+
+const lateWatch =
+  (ms: number): WatchPath =>
+  (path, onEvent) =>
+    watchPath(path, (type, name) => void setTimeout(() => onEvent(type, name), ms))
 
 export async function entranceBench(
   near: NearRepository,
   port: number,
   options: BenchOptions = {}
 ): Promise<EntranceBench> {
-  const { identity = ALPHA, clock = systemClock(), epoch = 1 } = options
+  const { identity = ALPHA, clock = systemClock(), epoch = 1, eventsLateMs } = options
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   const parts = { clock: systemClock(), random: systemRandom(), log: silent }
@@ -95,7 +103,8 @@ export async function entranceBench(
     staging: join(base, 'staging'),
     async watch(onDirty) {
       await mkdir(folder, { recursive: true })
-      return watchFolder({ ...parts, folder, cookies: join(base, 'cookies') }, onDirty)
+      const late = eventsLateMs === undefined ? {} : { watch: lateWatch(eventsLateMs) }
+      return watchFolder({ ...parts, ...late, folder, cookies: join(base, 'cookies') }, onDirty)
     }
   }
   const level = { now: options.level ?? 'replicated' }

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import type { IncomingMessage, RequestListener } from 'node:http'
 import type { Socket } from 'node:net'
 import { join } from 'node:path'
@@ -57,6 +57,19 @@ describe('the answer to a change', () => {
       'HELLO',
       '2'
     ])
+  })
+
+  test('waits for what the kernel has not told of yet', async () => {
+    const repository = await near()
+    const { port } = await appThat(async (request, response) => {
+      await writeFile(join(folderOf(request), await text(request)), 'x')
+      response.end()
+    })
+    const alpha = await entranceBench(repository, port, { eventsLateMs: 100 })
+    await alpha.ask({ ...CHANGE, body: 'first' })
+    await alpha.ask({ ...CHANGE, body: 'second' })
+    const beta = await takenOver(repository, port)
+    expect(await readdir(beta.folder)).toEqual(['first', 'second'])
   })
 
   test('waits while the repository has not got it', async () => {
