@@ -131,7 +131,7 @@ export class ServingHome {
     const paths = this.#touched
     this.#touched = new Set()
     try {
-      if (this.#level() === 'local') await makeDurable(this.premises.folder, [...paths])
+      if (this.#level() === 'local') await makeDurable(this.premises.files, this.premises.folder, [...paths])
       else await this.sync.published([...paths])
     } catch (error) {
       this.#touch(paths)

@@ -29,7 +29,11 @@ export function parseUpstream(text: string): UpstreamTarget {
   }
   const host = bareHost(url.hostname)
   if (!isLoopbackHost(host)) {
-    throw bad(text, 'is not on this machine', 'write it like http://127.0.0.1:8080: the app must run here, where it finds the files')
+    throw bad(
+      text,
+      'is not on this machine',
+      'write it like http://127.0.0.1:8080: the app must run here, where it finds the files'
+    )
   }
   return { host, port: url.port === '' ? 80 : Number(url.port) }
 }

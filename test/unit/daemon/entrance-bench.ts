@@ -18,6 +18,7 @@ import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Host } from '../../../src/network/host.ts'
 import type { AcknowledgeLevel } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { type WatchPath, watchPath } from '../../../src/worktree/watch-queue.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
@@ -92,6 +93,7 @@ export async function entranceBench(
   const parts = { clock: systemClock(), random: systemRandom(), log: silent }
   const worktree = new Worktree({
     ...parts,
+    files: nodeFileSystem,
     folder,
     staging: join(base, 'incoming'),
     index: memoryKeyValue(),
@@ -99,6 +101,7 @@ export async function entranceBench(
   })
   const premises: Premises = {
     worktree,
+    files: nodeFileSystem,
     folder,
     staging: join(base, 'staging'),
     async watch(onDirty) {
