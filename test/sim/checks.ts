@@ -1,7 +1,9 @@
 import type { WorkspaceId } from '../../src/core/ids.ts'
 import { verifyCertificate } from '../../src/handover/certificate.ts'
+import { FILES } from './door.ts'
 import type { Federation } from './federation.ts'
 import type { SimulatedInstance } from './instance.ts'
+import type { SimulatedUser } from './users.ts'
 
 /** What was promised, and is not so. The promise by its number. */
 export interface Violation {
@@ -65,6 +67,22 @@ export class Checks {
       this.add('I7', `the certificate of ${instance.name} does not verify: ${problems.join('; ')}`)
     const left = core?.table.homesOf(instance.storage.identity.peerId) ?? []
     if (left.length > 0) this.add('I7', `${instance.name} ended with 0 and is home of ${left.length} workspaces`)
+  }
+
+  /** I1: what a home acknowledged alone is kept, though another one took over. */
+  async isKept(user: SimulatedUser): Promise<void> {
+    const { core } = this.#federation.coordinator
+    const workspace = core?.table.find(FILES, user.id) ?? null
+    if (core === null || workspace === null || user.setAside.size === 0) return
+    const heads = await core.repository.diverged(workspace)
+    const found: Buffer[] = []
+    for (const head of heads) {
+      for await (const { bytes } of core.repository.closure(head)) found.push(Buffer.from(bytes))
+    }
+    for (const text of user.setAside) {
+      const start = Buffer.from(text.slice(0, 60))
+      if (!found.some((bytes) => bytes.includes(start))) this.add('I1', `${user.id}: "${start}" is in no diverged head`)
+    }
   }
 
   /** I4: what can be seen is there as a whole. */

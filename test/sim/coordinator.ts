@@ -29,8 +29,8 @@ export class SimulatedCoordinator {
   #core: CoordinatorCore | null = null
   #door: ValueDoor | null = null
   #shutdown: Shutdown | null = null
-  /** Raised with each end: a start that was overtaken by one is given up. */
-  #runs = 0
+  /** Raised with each start and each end. */
+  runs = 0
 
   constructor(machine: Machine, network: Network, identity: Identity, settings: CoordinatorSettings, log: Logger) {
     this.machine = machine
@@ -60,14 +60,14 @@ export class SimulatedCoordinator {
         this.machine.world.note(this.machine.name, `does not start: ${messageOf(error)}`)
         await this.kill()
       }
-      const isStill = this.#runs
+      const isStill = this.runs
       await this.machine.world.sleep(RESTART_MS)
-      if (this.#runs !== isStill) return
+      if (this.runs !== isStill) return
     }
   }
 
   async #startOnce(life: Life): Promise<void> {
-    const run = ++this.#runs
+    const run = ++this.runs
     this.machine.world.note('coordinator', 'starts')
     const shutdown = new Shutdown(this.#log)
     const clock = this.machine.clock(life)
@@ -105,11 +105,11 @@ export class SimulatedCoordinator {
   /** A user's request. A front door that is not there, or goes away, answers nothing: 0. */
   async ask(user: UserId, ask: Ask): Promise<Told> {
     const door = this.#door
-    const run = this.#runs
+    const run = this.runs
     if (door === null) return { status: 0, body: 'the front door is closed', retry: 'safe' }
     const { promise: gone, resolve } = Promise.withResolvers<Told>()
     const look = (): void => {
-      if (this.#door !== door || this.#runs !== run) resolve({ status: 0, body: 'the front door went away' })
+      if (this.#door !== door || this.runs !== run) resolve({ status: 0, body: 'the front door went away' })
       else timer = this.machine.world.after(100, look)
     }
     let timer = this.machine.world.after(100, look)
@@ -146,7 +146,7 @@ export class SimulatedCoordinator {
   #end(how: string): void {
     this.machine.world.note('coordinator', how)
     this.machine.end()
-    this.#runs++
+    this.runs++
     this.#core = null
     this.#door = null
     this.#shutdown = null

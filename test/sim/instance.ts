@@ -54,7 +54,8 @@ export class SimulatedInstance {
   readonly #log: Logger
   #core: InstanceCore | null = null
   #shutdown: Shutdown | null = null
-  #runs = 0
+  /** Raised with each start and each end. */
+  runs = 0
   /** How the last run ended by itself; null where it was killed, or runs. */
   ended: Ended | null = null
 
@@ -91,16 +92,16 @@ export class SimulatedInstance {
         this.machine.world.note(this.machine.name, `does not start: ${messageOf(error)}`)
         await this.kill()
       }
-      const isStill = this.#runs
+      const isStill = this.runs
       await this.machine.world.sleep(RESTART_MS)
-      if (this.#runs !== isStill) return
+      if (this.runs !== isStill) return
     }
   }
 
   async #startOnce(life: Life): Promise<void> {
     this.machine.world.note(this.name, 'starts')
     this.ended = null
-    const run = ++this.#runs
+    const run = ++this.runs
     const shutdown = new Shutdown(this.#log)
     const clock = this.machine.clock(life)
     const random = this.machine.world.chance(`${this.name} random ${run}`)
@@ -207,7 +208,7 @@ export class SimulatedInstance {
     this.machine.end()
     this.#core = null
     this.#shutdown = null
-    this.#runs++
+    this.runs++
   }
 
   get shutdown(): Shutdown | null {

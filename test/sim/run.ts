@@ -35,7 +35,11 @@ export async function runSeed(seed: string, { onLine, log }: RunOptions = {}): P
   const federation = await makeFederation(world, { ...plan, zones: 2 }, log)
   const checks = new Checks(federation)
   const users = Array.from({ length: plan.users }, (_, index) => {
-    return new SimulatedUser({ world, coordinator: federation.coordinator }, `user:u${index}` as UserId, plan)
+    const mayFallBack = plan.settings.acknowledge === 'local'
+    return new SimulatedUser({ world, coordinator: federation.coordinator }, `user:u${index}` as UserId, {
+      ...plan,
+      mayFallBack
+    })
   })
   try {
     await world.run(() => live(federation, plan, users, checks), EVENTS_MAX)
@@ -112,7 +116,9 @@ async function recovers(
       if (!(await user.read(file)) && !(await user.read(file))) checks.add('I9', `${user.id} cannot read ${file.path}`)
     }
     await user.readLog()
+    if (troubles.lost.size === 0) await checks.isKept(user)
   }
+  await coordinator.core?.housekeeping.verify({})
   await checks.everyHeadIsWhole()
 }
 

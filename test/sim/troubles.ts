@@ -137,13 +137,16 @@ export class Troubles {
 
   async #drain(isCancelled: boolean): Promise<void> {
     const running = this.#running()
-    const daemon = running.length === 0 ? undefined : this.#chance.one(running).core?.daemon
+    if (running.length === 0) return
+    const instance = this.#chance.one(running)
+    const daemon = instance.core?.daemon
     if (daemon === undefined) return
     const deadlineMs = this.#chance.between(3000, 40_000)
     try {
       const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
       const cancelling = isCancelled ? this.#cancelSoon(daemon) : undefined
-      await daemon.finishDrain(await daemon.drainAway(request))
+      const drained = daemon.drainAway(request).then((last) => daemon.finishDrain(last))
+      await this.#unlessItEnds(instance, drained)
       await cancelling
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT', 'ABORTED', 'REFUSED_BY_POLICY', 'ILLEGAL_TRANSITION'))
@@ -168,12 +171,14 @@ export class Troubles {
   async #stopInstance(): Promise<void> {
     const running = this.#running()
     if (running.length === 0) return
-    await this.#chance.one(running).core?.daemon.flush(10_000)
+    const instance = this.#chance.one(running)
+    if (instance.core !== null) await this.#unlessItEnds(instance, instance.core.daemon.flush(10_000))
     await this.#startEnded()
   }
 
   async #move(): Promise<void> {
-    const { core } = this.#federation.coordinator
+    const { coordinator } = this.#federation
+    const { core } = coordinator
     const workspaces = [...(core?.table.all() ?? [])]
     const targets = core?.fleet.candidates() ?? []
     if (core === null || workspaces.length === 0 || targets.length === 0) return
@@ -182,9 +187,8 @@ export class Troubles {
     const idle = core.routes.idle.bind(core.routes)
     const { signal } = new AbortController()
     // What a move is refused or fails with is its admin's to know.
-    await core.director
-      .move(workspace, peer, { idle, signal, keepAsStandby: this.#chance.happens(0.5) })
-      .catch(() => undefined)
+    const moving = core.director.move(workspace, peer, { idle, signal, keepAsStandby: this.#chance.happens(0.5) })
+    await this.#unlessItEnds(coordinator, moving).catch(() => undefined)
   }
 
   async #setClock(): Promise<void> {
@@ -219,7 +223,21 @@ export class Troubles {
   }
 
   async #collect(): Promise<void> {
-    const { core } = this.#federation.coordinator
-    await core?.repository.gc({ policy: RETENTION, full: this.#chance.happens(0.5) }).catch(() => undefined)
+    const { coordinator } = this.#federation
+    if (coordinator.core === null) return
+    const collecting = coordinator.core.repository.gc({ policy: RETENTION, full: this.#chance.happens(0.5) })
+    await this.#unlessItEnds(coordinator, collecting).catch(() => undefined)
+  }
+
+  /** What a process that has ended was asked for never comes. */
+  async #unlessItEnds(of: { readonly runs: number }, work: Promise<unknown>): Promise<void> {
+    const { runs } = of
+    const state = { isOver: false }
+    const ended = work.finally(() => {
+      state.isOver = true
+    })
+    ended.catch(() => undefined)
+    await this.#world.until(() => state.isOver || of.runs !== runs, 24 * 3_600_000)
+    if (state.isOver) await ended
   }
 }
