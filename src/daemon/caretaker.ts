@@ -5,6 +5,7 @@ import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
 import type { FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
+import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
@@ -15,6 +16,7 @@ import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { moveUnoffered } from './unoffered.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
@@ -32,6 +34,7 @@ export interface CaretakerDeps {
   readonly clock: Clock
   readonly log: Logger
   readonly standbys: number
+  readonly idle: Quieting['idle']
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
   readonly network: () => Host
@@ -56,7 +59,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
   }
 
   async #welcome({ peer, hello }: Session): Promise<void> {
-    const { detector, drains, director, table, standbys } = this.#deps
+    const { detector, drains, director, fleet, table, standbys } = this.#deps
     detector.connected(peer)
     await drains.returned(peer)
     await director.welcome(peer)
@@ -64,6 +67,8 @@ export class Caretaker implements ControlEvents, FailureEvents {
     for (const { signed } of table.all()) {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
     }
+    const usedBytes = fleet.usedBytes.bind(fleet)
+    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
   }
 
   closed(session: Session, replaced: boolean): void {

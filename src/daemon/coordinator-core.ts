@@ -177,6 +177,7 @@ export async function openCoordinatorCore(
     clock,
     log,
     standbys: options.standbys,
+    idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,

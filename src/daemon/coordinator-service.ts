@@ -272,8 +272,11 @@ export class LiveCoordinatorService implements CoordinatorService {
     const { registry, director, routes, audit, fleet } = this.#deps
     const workspace = resolveWorkspace(this.#deps.table, text)
     const peer = registry.resolve(to)
-    if (!fleet.candidates().some((one) => one.peer === peer)) {
-      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} does not serve now`, {
+    const service = this.#deps.table.get(workspace)?.signed.value.service
+    const target = fleet.candidates().find((one) => one.peer === peer)
+    if (target === undefined || !target.services.some((name) => name === service)) {
+      const why = target === undefined ? 'does not serve now' : `does not offer the service ${service}`
+      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} ${why}`, {
         advice: 'see "node-daemon peers ls" for the instances that do'
       })
     }
