@@ -14,7 +14,7 @@ import { diskSpace } from './instance-settings.ts'
 import { checkOffers } from './offers.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
-import { snapshotHooks } from './snapshot-hooks.ts'
+import { busyHooks, snapshotHooks } from './snapshot-hooks.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -40,6 +40,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   checkOffers(options.services)
   const services = options.services.map(({ name }) => name)
   const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
+  const askAtWork = busyHooks(options.hooks, services, { clock, log })
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const level = await openLevel(join(folder.path, 'state'))
@@ -60,6 +61,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       space: () => diskSpace(folder.path),
       services,
       hooksFor,
+      askAtWork,
       hostName: hostname(),
       clock,
       random

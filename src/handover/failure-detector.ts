@@ -33,8 +33,14 @@ export function endsOf({ heardAt, intent, leaseGrantedAt }: LastSeen, options: F
   return { deadAt, leaseOverAt: Math.max(deadAt, grantorUntil(leaseGrantedAt, leaseMs)) }
 }
 
+/** Why an instance counts as dead. `announced`: it said that it stops for good, or is no member any more. */
+export type DeathCause = 'silence' | 'restart-overdue' | 'announced'
+
+const causeOf = (intent: StopIntent | null): DeathCause =>
+  intent === null ? 'silence' : intent === 'restart' ? 'restart-overdue' : 'announced'
+
 export interface FailureEvents {
-  dead(peer: PeerIdText): void
+  dead(peer: PeerIdText, cause: DeathCause): void
   /** Once after `dead`, perhaps at the same moment. */
   leaseOver(peer: PeerIdText): void
 }
@@ -46,6 +52,8 @@ export class FailureDetector {
   readonly #events: FailureEvents
   readonly #pending = new Map<PeerIdText, TimerHandle>()
   readonly #dead = new Set<PeerIdText>()
+  /** Of those that are dead: whose lease runs on, and whose is over. */
+  readonly #leased = new Map<PeerIdText, TimerHandle>()
   readonly #withoutLease = new Set<PeerIdText>()
 
   constructor(clock: Clock, options: FailureDetectorOptions, events: FailureEvents) {
@@ -63,48 +71,74 @@ export class FailureDetector {
     return this.#withoutLease.has(peer)
   }
 
-  /** The connection is lost. */
-  lost(peer: PeerIdText, last: LastSeen): void {
-    this.#watch(peer, endsOf(last, this.#options))
+  /** Is it away, and may it still come back in time? */
+  isAwaited(peer: PeerIdText): boolean {
+    return this.#pending.has(peer)
   }
 
-  /** The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. */
-  awaited(peer: PeerIdText, graceMs: number): void {
+  /** Is there one that is away and not dead yet? */
+  get isWaiting(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** All that are dead now, in the order in which they died. */
+  dead(): readonly PeerIdText[] {
+    return [...this.#dead]
+  }
+
+  /** The connection is lost. */
+  lost(peer: PeerIdText, last: LastSeen): void {
+    this.#watch(peer, endsOf(last, this.#options), causeOf(last.intent))
+  }
+
+  /**
+   * The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. `intent`:
+   * what was last heard of it. Who was about to come back gets all of its grace anew.
+   *
+   * @returns when it is awaited no longer
+   */
+  awaited(peer: PeerIdText, graceMs: number, intent: StopIntent | null = null): Instant {
     const now = this.#clock.now()
-    const ends = endsOf({ heardAt: now, intent: null, leaseGrantedAt: now }, this.#options)
+    const ends = endsOf({ heardAt: now, intent, leaseGrantedAt: now }, this.#options)
     const deadAt = Math.max(now + graceMs, ends.deadAt)
-    this.#watch(peer, { deadAt, leaseOverAt: Math.max(deadAt, ends.leaseOverAt) })
+    this.#watch(peer, { deadAt, leaseOverAt: Math.max(deadAt, ends.leaseOverAt) }, causeOf(intent))
+    return deadAt
   }
 
   connected(peer: PeerIdText): void {
-    this.#pending.get(peer)?.cancel()
-    this.#pending.delete(peer)
+    this.#cancel(peer)
     this.#dead.delete(peer)
     this.#withoutLease.delete(peer)
   }
 
   close(): void {
-    for (const timer of this.#pending.values()) timer.cancel()
-    this.#pending.clear()
+    for (const peer of [...this.#pending.keys(), ...this.#leased.keys()]) this.#cancel(peer)
   }
 
-  #watch(peer: PeerIdText, { deadAt, leaseOverAt }: Ends): void {
-    this.#at(peer, deadAt, () => {
+  #cancel(peer: PeerIdText): void {
+    this.#pending.get(peer)?.cancel()
+    this.#pending.delete(peer)
+    this.#leased.get(peer)?.cancel()
+    this.#leased.delete(peer)
+  }
+
+  #watch(peer: PeerIdText, { deadAt, leaseOverAt }: Ends, cause: DeathCause): void {
+    this.#cancel(peer)
+    this.#at(this.#pending, peer, deadAt, () => {
       this.#dead.add(peer)
-      this.#at(peer, leaseOverAt, () => {
+      this.#at(this.#leased, peer, leaseOverAt, () => {
         this.#withoutLease.add(peer)
         this.#events.leaseOver(peer)
       })
-      this.#events.dead(peer)
+      this.#events.dead(peer, cause)
     })
   }
 
-  #at(peer: PeerIdText, at: Instant, then: () => void): void {
-    this.#pending.get(peer)?.cancel()
+  #at(timers: Map<PeerIdText, TimerHandle>, peer: PeerIdText, at: Instant, then: () => void): void {
     const timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {
-      this.#pending.delete(peer)
+      timers.delete(peer)
       then()
     })
-    this.#pending.set(peer, timer)
+    timers.set(peer, timer)
   }
 }

@@ -118,6 +118,12 @@ export class ServingHome {
     await this.sync.flush()
   }
 
+  /** Makes the paths durable on this disk; they are published in the background. */
+  keepLocally(paths: readonly string[]): Promise<void> {
+    this.sync.changed(paths)
+    return makeDurable(this.premises.files, this.premises.folder, paths)
+  }
+
   /**
    * Everything that was changed before the call, by whatever program, is acknowledged at the service's level on return:
    * durable in the main repository, or on this disk.

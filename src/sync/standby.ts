@@ -23,11 +23,15 @@ export interface FollowDeps {
   readonly identity: Identity
   readonly clock: Clock
   readonly log: Logger
+  /** Bytes of the workspace have come here. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
 /** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal
@@ -36,10 +40,15 @@ export async function applyRoot(
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
     exchange ??= remote.blocks(workspace, signal)
-    return (await exchange).want(cids)
+    const blocks = await (await exchange).want(cids)
+    deps.arrived?.(
+      workspace,
+      blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    )
+    return blocks
   }
   try {
-    return await deps.worktree.apply(root, want, { signal })
+    return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })
   } finally {
     await closed(exchange)
   }

@@ -85,7 +85,10 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['labels', JOIN_LIMITS.labelsMax, JOIN_LIMITS.labelMax],
     ['workspaces of a `hello`', bound('control', 'Hello', 'workspaces')],
     ['workspaces of a heartbeat', bound('control', 'Heartbeat', 'usage')],
+    ['workspaces at work, of a heartbeat', bound('control', 'Heartbeat', 'busy')],
+    ['workspaces with arrivals, of a heartbeat', bound('control', 'Heartbeat', 'arrived')],
     ['planned or unproven workspaces of a drain', bound('control', 'DrainState', 'plan')],
+    ['workspaces that a drain says it waits for', bound('control', 'DrainState', 'waiting')],
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
     ['version', 40]
