@@ -4,7 +4,8 @@ import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
-import type { DeathCause, FailureDetector } from '../handover/failure-detector.ts'
+import type { DeathCause, FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
+import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Recovery } from '../handover/recovery.ts'
@@ -18,6 +19,7 @@ import type { LiveSights } from './drain-sights.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import type { Presence } from './presence.ts'
+import { moveUnoffered } from './unoffered.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
@@ -40,6 +42,7 @@ export interface CaretakerDeps {
   readonly clock: Clock
   readonly log: Logger
   readonly standbys: number
+  readonly idle: Quieting['idle']
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
   readonly network: () => Host
@@ -47,7 +50,7 @@ export interface CaretakerDeps {
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
-export class Caretaker implements ControlEvents {
+export class Caretaker implements ControlEvents, FailureEvents {
   readonly #deps: CaretakerDeps
 
   constructor(deps: CaretakerDeps) {
@@ -67,12 +70,14 @@ export class Caretaker implements ControlEvents {
 
   async #welcome(session: Session): Promise<void> {
     const { peer, hello } = session
-    const { recovery, drains, director } = this.#deps
+    const { recovery, drains, director, fleet } = this.#deps
     if (await recovery().met(session)) return
     await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
     await this.#tendAll()
+    const usedBytes = fleet.usedBytes.bind(fleet)
+    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
   }
 
   async #tendAll(): Promise<void> {
@@ -149,9 +154,14 @@ export class Caretaker implements ControlEvents {
   }
 
   /** The instance is dead: whatever it was home or standby of is seen to, now or once promotions are not held any more. */
-  async died(peer: PeerIdText, cause: DeathCause): Promise<void> {
+  dead(peer: PeerIdText, cause: DeathCause): void {
     this.#deps.changes.tell('peers')
-    if (this.#deps.presence.died(peer, cause)) await this.#takeOver(peer)
+    if (this.#deps.presence.died(peer, cause)) void this.#takeOver(peer)
+  }
+
+  /** What had to wait for the end of its lease is seen to. */
+  leaseOver(peer: PeerIdText): void {
+    if (this.#deps.hold.reason === null) void this.#takeOver(peer)
   }
 
   #heldOrNot(): void {

@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -20,7 +20,7 @@ import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import { Services } from '../routing/services.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
 import { openRepository } from '../store/main-repository.ts'
@@ -48,10 +48,6 @@ export const RESERVE_BYTES = 64 * 1024 * 1024
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
-
-export const SERVICES: readonly ServiceRoute[] = [
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
-]
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
@@ -98,6 +94,7 @@ export interface CoordinatorCore {
   readonly accounts: Accounts
   readonly table: OwnershipTable
   readonly holdings: Holdings
+  readonly services: Services
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
@@ -141,7 +138,13 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const services = await Services.open(
+    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    options.acknowledge
+  )
+  const levelOf = services.levelOf.bind(services)
+
+  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
   const usedBytes = fleet.usedBytes.bind(fleet)
   const hold = new PromotionHold()
   const ending = new AbortController()
@@ -171,7 +174,10 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: () => options.acknowledge === 'local',
+      acknowledgesLocally: (workspace) => {
+        const owned = table.get(workspace)
+        return owned !== null && levelOf(owned.signed.value.service) === 'local'
+      },
       usedBytes,
       identity,
       clock,
@@ -180,7 +186,7 @@ export async function openCoordinatorCore(
     },
     { standbys: options.standbys }
   )
-  const routes = new RouteTable({ table, director, fleet, services: SERVICES, hold, clock, log })
+  const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -195,8 +201,8 @@ export async function openCoordinatorCore(
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const detector = new FailureDetector(
     clock,
-    { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer, cause) => void caretaker.died(peer, cause)
+    { failoverAfterMs, restartGraceMs, leaseMs },
+    { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
@@ -256,6 +262,7 @@ export async function openCoordinatorCore(
     clock,
     log,
     standbys: options.standbys,
+    idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,
@@ -273,7 +280,8 @@ export async function openCoordinatorCore(
         acknowledge: options.acknowledge,
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList()
+        memberList: registry.memberList(),
+        services: services.levels()
       }),
       events: caretaker
     },
@@ -300,6 +308,10 @@ export async function openCoordinatorCore(
     },
     options.recover ?? null
   )
+  services.onChange(() => {
+    for (const session of control.sessions()) session.tellServices(services.levels())
+  })
+
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
   registry.onChange(({ member }) => caretaker.decided(member))
@@ -344,7 +356,7 @@ export async function openCoordinatorCore(
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
       terms: options.terms ?? '',
-      services: SERVICES.map(({ name }) => name),
+      services: services.list().map(({ name }) => name),
       version: VERSION
     })
     const present = recovery.presented.bind(recovery)
@@ -362,6 +374,7 @@ export async function openCoordinatorCore(
     accounts,
     table,
     holdings,
+    services,
     changes,
     fleet,
     director,

@@ -20,7 +20,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
-import { openCoordinatorCore, RESERVE_BYTES, SERVICES } from './coordinator-core.ts'
+import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { countBuffersWithHeap } from './engine.ts'
@@ -98,7 +98,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     },
     shutdown
   )
-  const { repository, accounts, routes, control, host } = core
+  const { repository, accounts, services, routes, control, host } = core
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -122,7 +122,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         federation,
         peerId: identity.peerId,
         addresses: facts().addresses,
-        services: SERVICES.map(({ name }) => name),
+        services: services.list().map(({ name }) => name),
         terms: options.terms ?? '',
         version: VERSION
       }),
@@ -163,7 +163,6 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     ...core,
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
-    services: SERVICES,
     control: () => control,
     clock,
     stop: () => void clock.after(100, () => void stop())

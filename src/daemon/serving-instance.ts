@@ -18,6 +18,7 @@ import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
 import type { InstanceMachine } from './instance-machine.ts'
+import { KnownLevels } from './known-levels.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
@@ -39,16 +40,11 @@ export interface ServingEvents {
   warn(text: string): void
 }
 
-/** At which level writes are acknowledged, as the coordinator says. */
-interface Level {
-  acknowledge: 'replicated' | 'local'
-}
-
 interface Parts {
   readonly machine: InstanceMachine
   readonly remote: Later<RemoteRepository>
   readonly lease: LeaseKeeper
-  readonly level: Level
+  readonly levels: KnownLevels
   readonly resident: Resident
   readonly members: KnownMembers
   readonly arrivals: Arrivals
@@ -64,7 +60,7 @@ export class ServingInstance {
   readonly #lease: LeaseKeeper
   readonly #control: ControlClient
   readonly #told = new Map<string, string>()
-  readonly #level: Level
+  readonly #levels: KnownLevels
   readonly #members: KnownMembers
   #entrance: Entrance | null = null
   #pin: Pin
@@ -83,7 +79,7 @@ export class ServingInstance {
     this.#name = deps.name
     this.#remote = parts.remote
     this.#lease = parts.lease
-    this.#level = parts.level
+    this.#levels = parts.levels
     this.#machine = parts.machine
     this.#members = parts.members
     this.#resident = parts.resident
@@ -116,7 +112,7 @@ export class ServingInstance {
     const machine = await deps.openMachine(pin)
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
-    const level: Level = { acknowledge: 'replicated' }
+    const levels = new KnownLevels()
     const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
@@ -126,7 +122,7 @@ export class ServingInstance {
       coordinator: pin.peer,
       clock,
       log,
-      acknowledge: () => level.acknowledge,
+      acknowledge: (service) => levels.of(service),
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
@@ -135,7 +131,7 @@ export class ServingInstance {
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const parts = { machine, remote, lease, level, resident, members, arrivals }
+    const parts = { machine, remote, lease, levels, resident, members, arrivals }
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
@@ -242,6 +238,7 @@ export class ServingInstance {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
         })
       },
+      services: (services) => this.#levels.told(services),
       drain: (report) => {
         if (this.#drains.heard(report)) this.#events.drain(report)
       }
@@ -293,7 +290,7 @@ export class ServingInstance {
     const { log, upload, download, clock } = this.#deps
     await this.#noteMembers(welcome.memberList)
     await this.#members.noteCertificate(welcome.certificate)
-    this.#level.acknowledge = welcome.acknowledge
+    this.#levels.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)

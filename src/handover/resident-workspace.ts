@@ -7,7 +7,6 @@ import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
 import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
-import { makeDurable } from '../worktree/durable.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
 import { isPublishedHere, newestKnown, staysHome } from './own-tip.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
@@ -57,10 +56,18 @@ export class ResidentWorkspace {
   }
 
   /** Makes the paths durable on this disk; they are published in the background. */
-  async keepLocally(paths: readonly string[]): Promise<void> {
+  keepLocally(paths: readonly string[]): Promise<void> {
+    return this.#asHome((home) => home.keepLocally(paths))
+  }
+
+  /** Everything that was changed before the call is acknowledged at the service's level on return. */
+  settled(): Promise<void> {
+    return this.#asHome((home) => home.settled())
+  }
+
+  async #asHome(work: (home: ServingHome) => Promise<void>): Promise<void> {
     const home = this.#serving()
-    home.sync.changed(paths)
-    await makeDurable(home.premises.files, home.premises.folder, paths)
+    await work(home)
     // Asked again after the await: who is not the home any more acknowledges nothing.
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }

@@ -14,6 +14,7 @@ import {
   type Hello,
   type Order,
   type ReportOrder,
+  type ServiceLevel,
   type ToInstance,
   toInstance,
   type Welcome
@@ -43,6 +44,8 @@ export interface ControlHandlers {
   /** Resolves with the receipt that the order leaves, empty where it leaves none; a page of `report`. */
   order(order: Order | ReportOrder): Promise<Uint8Array>
   members(memberList: Uint8Array): void
+  /** The levels of all services, in place of those of the welcome. */
+  services(services: readonly ServiceLevel[]): void
   drain(report: DrainReport): void
 }
 
@@ -187,6 +190,8 @@ export class ControlClient {
         return
       case 'members':
         return handlers.members(message.memberList)
+      case 'services':
+        return handlers.services(message.services)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':

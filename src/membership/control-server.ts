@@ -13,6 +13,7 @@ import {
   type Hello,
   type Order,
   type ReportOrder,
+  type ServiceLevel,
   type StopIntent,
   type ToInstance,
   toInstance,
@@ -46,6 +47,7 @@ export interface Session {
   order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  tellServices(services: readonly ServiceLevel[]): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -202,6 +204,10 @@ class LiveSession implements Session {
 
   tellMembers(memberList: Uint8Array): void {
     this.send({ kind: 'members', memberList })
+  }
+
+  tellServices(services: readonly ServiceLevel[]): void {
+    this.send({ kind: 'services', services })
   }
 
   end(code: ErrorCode, message: string): void {

@@ -23,7 +23,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   site: '',
   message: '',
   capacityBytes: 1e9,
-  services: ['files'],
+  services: [{ name: FILES, upstream: null }],
   uploadLimit: null,
   downloadLimit: null,
   code: null,

@@ -2422,6 +2422,7 @@ export interface ToInstance {
   members?: Members
   drain?: DrainState
   goodbye?: Goodbye
+  services?: Services
 }
 
 export namespace ToInstance {
@@ -2436,7 +2437,17 @@ export namespace ToInstance {
 
         obj = { ...obj }
 
+        if (obj.services != null) {
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.goodbye != null) {
+          obj.services = undefined
           obj.drain = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2445,6 +2456,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2453,6 +2465,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.order = undefined
@@ -2461,6 +2474,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2469,6 +2483,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2477,6 +2492,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2512,6 +2528,11 @@ export namespace ToInstance {
         if (obj.goodbye != null) {
           w.uint32(50)
           Goodbye.codec().encode(obj.goodbye, w)
+        }
+
+        if (obj.services != null) {
+          w.uint32(58)
+          Services.codec().encode(obj.services, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -2562,6 +2583,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 7: {
+              obj.services = Services.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2569,7 +2596,17 @@ export namespace ToInstance {
           }
         }
 
+        if (obj.services != null) {
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
         if (obj.goodbye != null) {
+          delete obj.services
           delete obj.drain
           delete obj.members
           delete obj.order
@@ -2578,6 +2615,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.members
           delete obj.order
@@ -2586,6 +2624,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.order
@@ -2594,6 +2633,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2602,6 +2642,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2610,6 +2651,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2667,6 +2709,13 @@ export namespace ToInstance {
 
               break
             }
+            case 7: {
+              yield * Services.codec().stream(reader, reader.uint32(), `${prefix}.services`, {
+                limits: opts.limits?.services
+              })
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2717,6 +2766,18 @@ export namespace ToInstance {
   export interface ToInstanceWelcomeMemberListFieldEvent {
     field: '$.welcome.memberList'
     value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceWelcomeServicesNameFieldEvent {
+    field: '$.welcome.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceWelcomeServicesAcknowledgeFieldEvent {
+    field: '$.welcome.services[].acknowledge'
+    value: string
+    index: number
   }
 
   export interface ToInstanceBeatSequenceFieldEvent {
@@ -2892,6 +2953,18 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceServicesServicesNameFieldEvent {
+    field: '$.services.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceServicesServicesAcknowledgeFieldEvent {
+    field: '$.services.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -2900,7 +2973,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -2914,6 +2987,7 @@ export interface Welcome {
   clockMs: number
   certificate: Uint8Array<ArrayBuffer>
   memberList: Uint8Array<ArrayBuffer>
+  services: ServiceLevel[]
 }
 
 export namespace Welcome {
@@ -2966,6 +3040,13 @@ export namespace Welcome {
           w.bytes(obj.memberList)
         }
 
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(74)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -2978,7 +3059,8 @@ export namespace Welcome {
           acknowledge: '',
           clockMs: 0,
           certificate: uint8ArrayAlloc(0),
-          memberList: uint8ArrayAlloc(0)
+          memberList: uint8ArrayAlloc(0),
+          services: []
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3019,6 +3101,20 @@ export namespace Welcome {
               obj.memberList = reader.bytes()
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3028,6 +3124,10 @@ export namespace Welcome {
 
         return obj
       }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
         const end = length == null ? reader.len : reader.pos + length
 
         while (reader.pos < end) {
@@ -3090,6 +3190,28 @@ export namespace Welcome {
               }
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3142,6 +3264,18 @@ export namespace Welcome {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface WelcomeServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface WelcomeServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<Welcome>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Welcome.codec())
   }
@@ -3150,8 +3284,247 @@ export namespace Welcome {
     return decodeMessage(buf, Welcome.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, Welcome.codec(), opts)
+  }
+}
+
+export interface ServiceLevel {
+  name: string
+  acknowledge: string
+}
+
+export namespace ServiceLevel {
+  let _codec: Codec<ServiceLevel>
+
+  export const codec = (): Codec<ServiceLevel> => {
+    if (_codec == null) {
+      _codec = message<ServiceLevel>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.name != null && obj.name !== '')) {
+          w.uint32(10)
+          w.string(obj.name)
+        }
+
+        if ((obj.acknowledge != null && obj.acknowledge !== '')) {
+          w.uint32(18)
+          w.string(obj.acknowledge)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          name: '',
+          acknowledge: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.name = reader.string()
+              break
+            }
+            case 2: {
+              obj.acknowledge = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.name`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.acknowledge`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServiceLevelNameFieldEvent {
+    field: '$.name'
+    value: string
+  }
+
+  export interface ServiceLevelAcknowledgeFieldEvent {
+    field: '$.acknowledge'
+    value: string
+  }
+
+  export function encode (obj: Partial<ServiceLevel>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, ServiceLevel.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): ServiceLevel {
+    return decodeMessage(buf, ServiceLevel.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): Generator<ServiceLevelNameFieldEvent | ServiceLevelAcknowledgeFieldEvent> {
+    return streamMessage(buf, ServiceLevel.codec(), opts)
+  }
+}
+
+export interface Services {
+  services: ServiceLevel[]
+}
+
+export namespace Services {
+  let _codec: Codec<Services>
+
+  export const codec = (): Codec<Services> => {
+    if (_codec == null) {
+      _codec = message<Services>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(10)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          services: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServicesServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ServicesServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
+  export function encode (obj: Partial<Services>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Services.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Services {
+    return decodeMessage(buf, Services.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Generator<ServicesServicesNameFieldEvent | ServicesServicesAcknowledgeFieldEvent> {
+    return streamMessage(buf, Services.codec(), opts)
   }
 }
 

@@ -82,7 +82,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ],
     ['a lease', LEASE_MS_MAX],
     ['orders of one instance under way at once', constant('membership/control-server.ts', 'ORDERS_MAX')],
-    ['services of an instance', bound('control', 'Hello', 'services')],
+    ['services of an instance, and of a federation', bound('control', 'Hello', 'services')],
     ['labels', JOIN_LIMITS.labelsMax, JOIN_LIMITS.labelMax],
     ['workspaces of a `hello`', bound('control', 'Hello', 'workspaces')],
     ['workspaces of a heartbeat', bound('control', 'Heartbeat', 'usage')],

@@ -177,9 +177,14 @@ export const MESSAGES = {
           acknowledge: 'replicated',
           clockMs: AT,
           certificate: signed,
-          memberList: signed
+          memberList: signed,
+          services: [
+            { name: FILES, acknowledge: 'replicated' },
+            { name: 'notes' as ServiceName, acknowledge: 'local' }
+          ]
         }
       },
+      services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
       follow: { kind: 'order', id: 2, order: { kind: 'follow', ownership: signed } },
