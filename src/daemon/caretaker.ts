@@ -11,7 +11,6 @@ import type { ControlEvents, ControlServer, Session } from '../membership/contro
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
-import type { FrontDoor } from '../routing/front-door.ts'
 import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
@@ -36,7 +35,7 @@ export interface CaretakerDeps {
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
   readonly network: () => Host
-  readonly frontDoor: () => FrontDoor
+  readonly dropHome: (home: PeerIdText) => void
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
@@ -105,13 +104,13 @@ export class Caretaker implements ControlEvents {
 
   /** The instance is dead: whatever it was home or standby of is seen to. Never rejects. */
   async takeOver(peer: PeerIdText): Promise<void> {
-    const { table, director, fleet, changes, log, frontDoor } = this.#deps
+    const { table, director, fleet, changes, log, dropHome } = this.#deps
     const homes = table.homesOf(peer).map(({ signed }) => signed.value.workspace)
     log.warn(
       { peer, name: fleet.nameOf(peer), workspaces: homes.length },
       'an instance is dead; its standbys take over'
     )
-    frontDoor().dropHome(peer)
+    dropHome(peer)
     changes.tell('peers')
     this.#record(peer, 'peer.dead', { workspaces: homes.length })
     await forEachParallel(homes, FAILOVERS_AT_ONCE, async (workspace) => {

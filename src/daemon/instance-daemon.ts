@@ -1,50 +1,20 @@
 import type { InstanceStatusView } from '../console/views.ts'
-import { type Clock, type Instant, withTimeout } from '../core/clock.ts'
+import { type Instant, withTimeout } from '../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import { pairingCode } from '../core/identity.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
-import type { KeyValue } from '../core/key-value.ts'
-import type { Logger } from '../core/log.ts'
-import type { Random } from '../core/random.ts'
-import type { ResidentDeps } from '../handover/resident-deps.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
-import type { Host } from '../network/host.ts'
-import type { DataFolder } from '../store/state-folder.ts'
-import type { RateLimit } from '../sync/rate-limit.ts'
-import type { Uplink } from '../sync/uplink.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
 import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate } from './exit-certificate.ts'
 import { type InstanceFigures, NO_FIGURES, unsafeReason } from './figures.ts'
+import type { InstanceDaemonDeps } from './instance-deps.ts'
 import { type LifeState, next } from './instance-life.ts'
 import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent, RunningInstance } from './options.ts'
 import { type Pin, removePin } from './pin.ts'
 import { ServingInstance } from './serving-instance.ts'
-import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
-
-export interface InstanceDaemonDeps {
-  readonly folder: DataFolder
-  readonly state: KeyValue
-  readonly host: Host
-  readonly settings: InstanceSettings
-  readonly upload: Uplink
-  readonly download: RateLimit
-  readonly services: readonly ServiceName[]
-  readonly labels: Readonly<Record<string, string>>
-  /** How long files stay after a drain; a drain may say otherwise. */
-  readonly keep: { ms: number }
-  readonly hooksFor: ResidentDeps['hooksFor']
-  readonly name: string
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Logger
-  readonly report: (event: InstanceEvent) => void
-  readonly shutdown: Shutdown
-  /** Workspaces that a former run was home of. */
-  readonly homesLeft: number
-}
 
 interface Outcome {
   readonly exitCode: number

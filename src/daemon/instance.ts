@@ -14,6 +14,7 @@ import { openDataFolder } from '../store/state-folder.ts'
 import { RateLimit } from '../sync/rate-limit.ts'
 import { Uplink } from '../sync/uplink.ts'
 import { InstanceDaemon } from './instance-daemon.ts'
+import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace, InstanceSettings } from './instance-settings.ts'
 import { joinFederation, offeredServices } from './joining.ts'
@@ -79,6 +80,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
     labels: options.labels,
     keep: { ms: options.keepMs },
     hooksFor,
+    openMachine: (pin) => localMachine({ folder: folder.path, state, host, clock, random, log }, pin),
     name,
     clock,
     random,

@@ -1,33 +1,21 @@
-import { existsSync } from 'node:fs'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { availableParallelism, loadavg } from 'node:os'
-import { join } from 'node:path'
-import type { App } from '../apps/app.ts'
-import { filesApp } from '../apps/files/files.ts'
 import { withTimeout } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, UserId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { Later } from '../core/later.ts'
 import { rescanRegularly } from '../handover/rescan.ts'
-import { Resident } from '../handover/resident.ts'
-import { notHome } from '../handover/resident-deps.ts'
+import { type Admission, Resident } from '../handover/resident.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
-import { discover } from '../membership/discover.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
-import { parseTarget } from '../membership/target.ts'
-import { Ingress, type IngressTarget } from '../routing/ingress.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
-import { HTTP_PROTOCOL } from '../wire/http.ts'
-import { syncFileSystem } from '../worktree/disk.ts'
+import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
-import type { InstanceDaemonDeps } from './instance-daemon.ts'
-import { diskSpace } from './instance-settings.ts'
+import type { InstanceDaemonDeps } from './instance-deps.ts'
+import type { InstanceMachine } from './instance-machine.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
-import { PremisesKeeper } from './premises.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
@@ -49,7 +37,7 @@ interface Level {
 }
 
 interface Parts {
-  readonly premises: PremisesKeeper
+  readonly machine: InstanceMachine
   readonly remote: Later<RemoteRepository>
   readonly lease: LeaseKeeper
   readonly level: Level
@@ -61,16 +49,15 @@ interface Parts {
 export class ServingInstance {
   readonly #deps: InstanceDaemonDeps
   readonly #events: ServingEvents
-  readonly #premises: PremisesKeeper
+  readonly #machine: InstanceMachine
   readonly #resident: Resident
   readonly #remote: Later<RemoteRepository>
   readonly #lease: LeaseKeeper
   readonly #control: ControlClient
-  readonly #ingress: Ingress
-  readonly #app: App
   readonly #told = new Map<string, string>()
   readonly #level: Level
   readonly #members: KnownMembers
+  #entrance: Entrance | null = null
   #pin: Pin
   #name: string
   #clockSkewMs: number | null = null
@@ -85,11 +72,9 @@ export class ServingInstance {
     this.#remote = parts.remote
     this.#lease = parts.lease
     this.#level = parts.level
-    this.#premises = parts.premises
+    this.#machine = parts.machine
     this.#members = parts.members
     this.#resident = parts.resident
-    this.#app = filesApp({ clock, random, log })
-    this.#ingress = new Ingress({ serve: (request, response, target) => this.#serve(request, response, target), log })
     this.#control = new ControlClient({
       host,
       coordinator: pin.peer,
@@ -102,14 +87,14 @@ export class ServingInstance {
   }
 
   static async start(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents): Promise<ServingInstance> {
-    const { folder, state, clock, random, log, host } = deps
-    const premises = await PremisesKeeper.open({ folder: folder.path, state, clock, random, log })
+    const { folder, state, clock, log, host } = deps
+    const machine = await deps.openMachine(pin)
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
     const level: Level = { acknowledge: 'replicated' }
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
-      premises: (workspace) => premises.of(workspace),
+      premises: (workspace) => machine.premises(workspace),
       remote: (signal) => remote.get(signal),
       identity: folder.identity,
       coordinator: pin.peer,
@@ -123,11 +108,8 @@ export class ServingInstance {
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const serving = new ServingInstance(deps, pin, events, { premises, remote, lease, level, resident, members })
-    await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
-      if (link.peer === pin.peer) serving.#ingress.accept(stream)
-      else stream.destroy()
-    })
+    const serving = new ServingInstance(deps, pin, events, { machine, remote, lease, level, resident, members })
+    serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
@@ -140,6 +122,21 @@ export class ServingInstance {
   /** A member by its name, its PeerId or the start of one. @throws NodeDaemonError `NOT_FOUND`, `AMBIGUOUS` */
   resolvePeer(text: string): PeerIdText {
     return this.#members.resolve(text)
+  }
+
+  get name(): string {
+    return this.#name
+  }
+
+  /** See `Resident.enter`. */
+  enter(workspace: WorkspaceId, epoch: number): Admission {
+    return this.#resident.enter(workspace, epoch)
+  }
+
+  /** The folder of a workspace was taken away while it was served: the next assignment fetches the files again. */
+  folderLost(workspace: WorkspaceId): void {
+    this.#resident.folderLost(workspace)
+    this.#control.reconnect('the folder of a workspace is gone')
   }
 
   get connected(): boolean {
@@ -211,14 +208,12 @@ export class ServingInstance {
   }
 
   async close(): Promise<void> {
-    await this.#ingress.close()
-    // Before the app: requests that wait to be acknowledged are answered now.
+    await this.#entrance?.stop()
+    // Before what users asked for ends: requests that wait to be acknowledged are answered now.
     await this.#resident.close()
-    await this.#app.close()
-    await this.#premises.close()
+    await this.#entrance?.close()
     // A clean stop says that the files are on the disk, whatever happens to the machine afterwards.
-    const { folder, state } = this.#deps
-    if (!(await syncFileSystem(join(folder.path, 'workspaces')))) await suspectFiles(state)
+    if (!(await this.#machine.close())) await suspectFiles(this.#deps.state)
   }
 
   #handlers(): ControlHandlers {
@@ -239,8 +234,8 @@ export class ServingInstance {
   }
 
   async #hello(): Promise<Hello> {
-    const { services, labels, clock, settings, folder } = this.#deps
-    const disk = await diskSpace(folder.path)
+    const { services, labels, clock, settings } = this.#deps
+    const disk = await this.#machine.space()
     return {
       version: VERSION,
       services,
@@ -254,13 +249,12 @@ export class ServingInstance {
   }
 
   async #heartbeat(sequence: number): Promise<Heartbeat> {
-    const disk = await diskSpace(this.#deps.folder.path)
+    const disk = await this.#machine.space()
     return {
       sequence,
       diskTotalBytes: disk.totalBytes,
       diskFreeBytes: disk.freeBytes,
-      memoryBytes: process.memoryUsage.rss(),
-      loadPermille: Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 1000),
+      ...this.#machine.load(),
       ownershipNumber: this.#resident.ownershipNumber,
       usage: this.#changedUsage(),
       pendingWork: this.#resident.usage().filter(({ unsyncedAgeMs }) => unsyncedAgeMs > 0).length
@@ -314,12 +308,11 @@ export class ServingInstance {
 
   /** The coordinator may have moved to other addresses: its web address knows, and its key must be the same. */
   async #findAnew(): Promise<void> {
-    const { clock, state, log } = this.#deps
+    const { state, log } = this.#deps
     try {
-      const found = await discover({ fetch, clock }, { ...parseTarget(this.#pin.typed) })
-      if (found.peerId !== this.#pin.peer) return
-      if (JSON.stringify(found.addresses) === JSON.stringify(this.#pin.addresses)) return
-      this.#pin = { ...this.#pin, addresses: found.addresses }
+      const addresses = await this.#machine.findCoordinator(this.#pin)
+      if (addresses === null || JSON.stringify(addresses) === JSON.stringify(this.#pin.addresses)) return
+      this.#pin = { ...this.#pin, addresses }
       await writePin(state, this.#pin)
     } catch (error) {
       log.debug({ error: messageOf(error) }, 'the coordinator was not found anew')
@@ -331,32 +324,6 @@ export class ServingInstance {
     this.#awaitedPlan = null
     if (report.state !== 'serving') this.#events.drain(report)
     awaited?.(report)
-  }
-
-  async #serve(request: IncomingMessage, response: ServerResponse, target: IngressTarget): Promise<void> {
-    const { workspace, user, epoch } = target
-    if (workspace === null) {
-      const context = { ...this.#context(user), workspace, ...this.#premises.empty, wrote: refuseChange }
-      return this.#app.handle(request, response, context)
-    }
-    const admission = this.#resident.enter(workspace, epoch)
-    try {
-      const { folder, staging, wrote } = admission
-      if (!existsSync(folder)) {
-        // Told as missing, a sync client would remove its own copies. The next assignment fetches the files again.
-        this.#resident.folderLost(workspace)
-        this.#control.reconnect('the folder of a workspace is gone')
-        throw notHome(workspace)
-      }
-      await this.#app.handle(request, response, { ...this.#context(user), workspace, folder, staging, wrote })
-    } finally {
-      admission.leave()
-    }
-  }
-
-  #context(user: UserId | null): { user: string; userLabel: string; served: string; base: string } {
-    const name = user?.startsWith('user:') === true ? user.slice('user:'.length) : 'guest'
-    return { user: user ?? 'guest', userLabel: name, served: this.#name, base: '' }
   }
 
   #removeExpired(signal: AbortSignal): void {
@@ -371,8 +338,4 @@ export class ServingInstance {
     }
     again()
   }
-}
-
-const refuseChange = async (): Promise<void> => {
-  throw new NodeDaemonError('NOT_HOME', 'there is no workspace to change yet')
 }

@@ -1,0 +1,257 @@
+import type { Clock } from '../core/clock.ts'
+import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import { type KeyValue, prefixed } from '../core/key-value.ts'
+import type { Logger } from '../core/log.ts'
+import type { Random } from '../core/random.ts'
+import { Director } from '../handover/director.ts'
+import { FailureDetector } from '../handover/failure-detector.ts'
+import { Holdings } from '../handover/holdings.ts'
+import { OwnershipTable } from '../handover/ownership-table.ts'
+import { type Accounts, openAccounts } from '../membership/accounts.ts'
+import { AuditLog } from '../membership/audit.ts'
+import { ControlServer } from '../membership/control-server.ts'
+import { serveMembership } from '../membership/membership-server.ts'
+import { MemberRegistry } from '../membership/registry.ts'
+import type { Gate, Host } from '../network/host.ts'
+import type { ServiceRoute } from '../routing/neighbours.ts'
+import { type ControlStore, controlStore } from '../store/control-store.ts'
+import type { Disk } from '../store/disk.ts'
+import { openRepository } from '../store/main-repository.ts'
+import type { IndexPlace } from '../store/open-repository.ts'
+import type { MainRepository } from '../store/repository.ts'
+import type { DataFolder } from '../store/state-folder.ts'
+import { RepositoryService } from '../sync/repository-service.ts'
+import { Caretaker } from './caretaker.ts'
+import { Changes } from './changes.ts'
+import { accessOf, repairFromInstances } from './coordinator-reach.ts'
+import { Drains } from './drains.ts'
+import { Fleet } from './fleet.ts'
+import { Housekeeping } from './housekeeping.ts'
+import type { CoordinatorOptions } from './options.ts'
+import { RouteTable } from './route-table.ts'
+import type { Shutdown } from './shutdown.ts'
+import { VERSION } from './version.ts'
+
+const HEARTBEAT_MS = 500
+/** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
+export const RESERVE_BYTES = 64 * 1024 * 1024
+/** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
+const START_GRACE_MS = 10_000
+const SILENT_MS = 5000
+
+export const SERVICES: readonly ServiceRoute[] = [
+  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
+]
+
+export type CoreOptions = Pick<
+  CoordinatorOptions,
+  'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
+> & { readonly federation: string }
+
+/** What the coordinator runs on. */
+export interface CoreParts {
+  readonly folder: DataFolder
+  /** Small state that stays over a restart. */
+  readonly state: KeyValue
+  /** The main repository's packs and its index. */
+  readonly disk: Disk
+  readonly index: IndexPlace
+  readonly startHost: (gate: Gate) => Promise<Host>
+  /** What the repository's disk has free, in bytes. */
+  readonly freeBytes: () => Promise<number>
+  /** How much of uploads was kept since the start before a head named it, in bytes. */
+  readonly uploadedBytes: () => number
+  /** Breaks the users' requests that are under way to a home which is given up. */
+  readonly dropHome: (home: PeerIdText) => void
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+/** A coordinator without its doors for people: what decides, owns and keeps. */
+export interface CoordinatorCore {
+  readonly store: ControlStore
+  readonly repository: MainRepository
+  readonly repositoryService: RepositoryService
+  readonly audit: AuditLog
+  readonly registry: MemberRegistry
+  readonly accounts: Accounts
+  readonly table: OwnershipTable
+  readonly holdings: Holdings
+  readonly changes: Changes
+  readonly fleet: Fleet
+  readonly director: Director
+  readonly routes: RouteTable
+  readonly drains: Drains
+  readonly control: ControlServer
+  readonly host: Host
+  readonly housekeeping: Housekeeping
+  /** Members are answered from now on. To be called once everything that answers them stands. */
+  serve(): Promise<void>
+}
+
+/** Opens all of it, and has `shutdown` close it again in reverse. */
+export async function openCoordinatorCore(
+  options: CoreOptions,
+  parts: CoreParts,
+  shutdown: Shutdown
+): Promise<CoordinatorCore> {
+  const { folder, clock, random, log } = parts
+  const { identity } = folder
+  const store = controlStore(prefixed(parts.state, 'control/'))
+  const repository = await openRepository({
+    disk: parts.disk,
+    index: parts.index,
+    log,
+    clock,
+    random,
+    reserveBytes: RESERVE_BYTES
+  })
+  shutdown.later('the main repository', () => repository.close())
+
+  const audit = await AuditLog.open({ store, clock })
+  const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
+  const accounts = await openAccounts({ store, clock, random, audit: audit.append })
+  await accounts.admins.ensureFirst()
+  const table = await OwnershipTable.open(store, identity)
+  const holdings = new Holdings()
+  const changes = new Changes()
+
+  const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const usedBytes = fleet.usedBytes.bind(fleet)
+  const director = new Director(
+    { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
+    { standbys: options.standbys }
+  )
+  const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
+  const repositoryService = new RepositoryService({
+    repository,
+    identity,
+    clock,
+    log,
+    access: (peer, workspace) => accessOf(table, peer, workspace),
+    ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
+    onHolding: (receipt) => holdings.note(receipt),
+    onHead: () => changes.tell('workspaces')
+  })
+  const { failoverAfterMs, restartGraceMs, leaseMs } = options
+  const detector = new FailureDetector(
+    clock,
+    { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
+    (peer) => void caretaker.takeOver(peer)
+  )
+  shutdown.later('the failure detector', () => detector.close())
+  const drains = new Drains({
+    director,
+    table,
+    instances: fleet,
+    fleet,
+    holdings,
+    repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
+    usedBytes,
+    idle: routes.idle.bind(routes),
+    isBusy: routes.isBusy.bind(routes),
+    control: () => control,
+    identity,
+    store,
+    folder,
+    changes,
+    audit: audit.append,
+    clock,
+    log
+  })
+  await drains.load()
+
+  const caretaker = new Caretaker({
+    registry,
+    table,
+    director,
+    fleet,
+    drains,
+    detector,
+    changes,
+    audit: audit.append,
+    clock,
+    log,
+    standbys: options.standbys,
+    isStopping: () => shutdown.begun,
+    control: () => control,
+    network: () => host,
+    dropHome: parts.dropHome
+  })
+  const control: ControlServer = new ControlServer(
+    {
+      clock,
+      log,
+      welcome: (peer) => ({
+        federation: options.federation,
+        name: registry.get(peer)?.name ?? '',
+        leaseMs,
+        heartbeatMs: HEARTBEAT_MS,
+        acknowledge: options.acknowledge,
+        clockMs: clock.wall(),
+        certificate: registry.standingOf(peer).certificate,
+        memberList: registry.memberList()
+      }),
+      events: caretaker
+    },
+    { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
+  )
+
+  const host = await parts.startHost(registry)
+  shutdown.later('the network', () => host.close())
+  registry.onChange(({ member }) => caretaker.decided(member))
+  const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
+  for (const { peerId, state } of registry.members()) {
+    // One that is no member any more does not come back, and what it was home of must go elsewhere.
+    if (state !== 'approved' && !homes.has(peerId)) continue
+    detector.awaited(peerId, Math.max(START_GRACE_MS, leaseMs))
+  }
+
+  const housekeeping = await Housekeeping.open(
+    {
+      repository,
+      repair: (signal) => repairFromInstances({ repository, table, fleet, host, control, clock, log }, signal),
+      freeBytes: parts.freeBytes,
+      uploadedBytes: parts.uploadedBytes,
+      store,
+      clock,
+      random,
+      log
+    },
+    { retention: options.retention, scrubDays: options.scrubDays }
+  )
+  housekeeping.start()
+  shutdown.later('the housekeeping', () => housekeeping.close())
+
+  const serve = async (): Promise<void> => {
+    const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
+      name: options.federation,
+      terms: options.terms ?? '',
+      services: SERVICES.map(({ name }) => name),
+      version: VERSION
+    })
+    await serveMembership(host, { registry, describe, clock, log })
+    await repositoryService.register(host)
+    await control.register(host)
+  }
+  return {
+    store,
+    repository,
+    repositoryService,
+    audit,
+    registry,
+    accounts,
+    table,
+    holdings,
+    changes,
+    fleet,
+    director,
+    routes,
+    drains,
+    control,
+    host,
+    housekeeping,
+    serve
+  }
+}

@@ -1,0 +1,40 @@
+import type { Clock } from '../core/clock.ts'
+import type { ServiceName } from '../core/ids.ts'
+import type { KeyValue } from '../core/key-value.ts'
+import type { Logger } from '../core/log.ts'
+import type { Random } from '../core/random.ts'
+import type { ResidentDeps } from '../handover/resident-deps.ts'
+import type { Host } from '../network/host.ts'
+import type { DataFolder } from '../store/state-folder.ts'
+import type { RateLimit } from '../sync/rate-limit.ts'
+import type { Uplink } from '../sync/uplink.ts'
+import type { InstanceMachine } from './instance-machine.ts'
+import type { InstanceSettings } from './instance-settings.ts'
+import type { InstanceEvent } from './options.ts'
+import type { Pin } from './pin.ts'
+import type { Shutdown } from './shutdown.ts'
+
+/** What the process of an instance runs on. */
+export interface InstanceDaemonDeps {
+  readonly folder: DataFolder
+  readonly state: KeyValue
+  readonly host: Host
+  readonly settings: InstanceSettings
+  readonly upload: Uplink
+  readonly download: RateLimit
+  readonly services: readonly ServiceName[]
+  readonly labels: Readonly<Record<string, string>>
+  /** How long files stay after a drain; a drain may say otherwise. */
+  readonly keep: { ms: number }
+  readonly hooksFor: ResidentDeps['hooksFor']
+  /** Called once, when the instance begins to serve. */
+  readonly openMachine: (pin: Pin) => Promise<InstanceMachine>
+  readonly name: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+  readonly report: (event: InstanceEvent) => void
+  readonly shutdown: Shutdown
+  /** Workspaces that a former run was home of. */
+  readonly homesLeft: number
+}

@@ -1,0 +1,62 @@
+import { availableParallelism, loadavg } from 'node:os'
+import { join } from 'node:path'
+import type { Clock } from '../core/clock.ts'
+import type { WorkspaceId } from '../core/ids.ts'
+import type { KeyValue } from '../core/key-value.ts'
+import type { Logger } from '../core/log.ts'
+import type { Random } from '../core/random.ts'
+import type { Premises } from '../handover/resident-deps.ts'
+import { discover } from '../membership/discover.ts'
+import { parseTarget } from '../membership/target.ts'
+import type { Host } from '../network/host.ts'
+import type { Heartbeat } from '../wire/control.ts'
+import { syncFileSystem } from '../worktree/disk.ts'
+import { type Entrance, httpEntrance, type Served } from './entrance.ts'
+import { diskSpace } from './instance-settings.ts'
+import type { Pin } from './pin.ts'
+import { PremisesKeeper } from './premises.ts'
+
+/** What an approved instance uses of the machine that it runs on. */
+export interface InstanceMachine {
+  premises(workspace: WorkspaceId): Promise<Premises>
+  openEntrance(served: Served): Promise<Entrance>
+  /** Of the disk on which users' files lie, in bytes. */
+  space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>
+  load(): Pick<Heartbeat, 'memoryBytes' | 'loadPermille'>
+  /** Where the pinned coordinator is by what its web address says now; null where another key answers there. */
+  findCoordinator(pin: Pin): Promise<readonly string[] | null>
+  /** False where users' files may not all be on the disk. */
+  close(): Promise<boolean>
+}
+
+export interface LocalMachineDeps {
+  /** The daemon's data folder. */
+  readonly folder: string
+  readonly state: KeyValue
+  readonly host: Host
+  readonly clock: Clock
+  readonly random: Random
+  readonly log: Logger
+}
+
+export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<InstanceMachine> {
+  const { folder, clock } = deps
+  const keeper = await PremisesKeeper.open(deps)
+  return {
+    premises: (workspace) => keeper.of(workspace),
+    openEntrance: (served) => httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty }, served),
+    space: () => diskSpace(folder),
+    load: () => ({
+      memoryBytes: process.memoryUsage.rss(),
+      loadPermille: Math.round(((loadavg()[0] ?? 0) / availableParallelism()) * 1000)
+    }),
+    async findCoordinator({ typed, peer }) {
+      const found = await discover({ fetch, clock }, { ...parseTarget(typed) })
+      return found.peerId === peer ? found.addresses : null
+    },
+    async close() {
+      await keeper.close()
+      return await syncFileSystem(join(folder, 'workspaces'))
+    }
+  }
+}
