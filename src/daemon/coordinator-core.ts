@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -7,12 +7,14 @@ import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
+import { Spread } from '../handover/spread.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
+import type { Exchange } from '../placement/place.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
@@ -118,11 +120,14 @@ export async function openCoordinatorCore(
   const changes = new Changes()
 
   const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
   const director = new Director(
     { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
-    { standbys: options.standbys }
+    { standbys: options.standbys, exchanges }
   )
+  const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
+  shutdown.later('the spreading of standbys', () => spread.close())
   const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
   const repositoryService = new RepositoryService({
     repository,

@@ -11,6 +11,7 @@ import { Holdings } from '../../../src/handover/holdings.ts'
 import type { Instances } from '../../../src/handover/neighbours.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
 import type { Candidate } from '../../../src/placement/candidate.ts'
+import type { Exchange } from '../../../src/placement/place.ts'
 import { type ControlStore, controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
@@ -43,6 +44,7 @@ export class FakeFleet implements Instances {
   /** What an order does instead, by its kind and who is told: `assume b`. */
   readonly instead = new Map<string, () => Promise<void>>()
   readonly serving: Set<Name>
+  readonly zones = new Map<Name, string>()
   readonly #holdings: Holdings
   readonly #repository: MainRepository
 
@@ -53,7 +55,9 @@ export class FakeFleet implements Instances {
   }
 
   candidates(): Candidate[] {
-    return [...this.serving].map((name) => instance(name, 1e9, { peer: peerOf(name) }))
+    return [...this.serving].map((name) =>
+      instance(name, 1e9, { peer: peerOf(name), zone: this.zones.get(name) ?? null })
+    )
   }
 
   isGone(peer: PeerIdText): boolean {
@@ -100,6 +104,7 @@ export interface Bench {
   readonly repository: MainRepository
   readonly holdings: Holdings
   readonly clock: ManualClock
+  readonly exchanges: Map<WorkspaceId, Exchange>
   /** Fails the next sealing, or the next write of ownership. */
   readonly trouble: { seal: boolean; swap: boolean }
   /** A workspace at an instance, with a head that its standbys hold. */
@@ -127,6 +132,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
   }
   const table = await OwnershipTable.open(noted, COORDINATOR)
   const clock = manualClock()
+  const exchanges = new Map<WorkspaceId, Exchange>()
   const director = new Director(
     {
       repository: {
@@ -151,7 +157,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
       random: systemRandom(),
       log: silent
     },
-    { standbys }
+    { standbys, exchanges }
   )
   const publish = async (workspace: WorkspaceId): Promise<SignedHead> => {
     const before = (await repository.tip(workspace))?.head ?? null
@@ -183,6 +189,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
     repository,
     holdings,
     clock,
+    exchanges,
     trouble,
     publish,
     home: (workspace) => nameOf(table.get(workspace)?.signed.value.home),
