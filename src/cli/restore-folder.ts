@@ -7,7 +7,9 @@ import { type Block, verifyBlock } from '../core/blocks.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { openLevel } from '../store/level.ts'
 import type { Applied } from '../worktree/apply.ts'
-import { removeTree, syncFolder } from '../worktree/disk.ts'
+import { removeTree } from '../worktree/disk.ts'
+import { inlineReader } from '../worktree/inline-reader.ts'
+import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { Worktree } from '../worktree/worktree.ts'
 import { CarFile } from './car-file.ts'
 import type { Context } from './context.ts'
@@ -48,7 +50,7 @@ export async function restoreFolder(
     await moveIn(join(beside, 'tree'), target, existed)
     return applied
   } finally {
-    await removeTree(beside)
+    await removeTree(nodeFileSystem, beside)
   }
 }
 
@@ -62,7 +64,7 @@ async function removeLeftOvers({ clock, log }: Context, parent: string): Promise
     if (match === null) continue
     const path = join(parent, name)
     try {
-      if (await isLeftOver(path, match[1], clock.wall())) await removeTree(path)
+      if (await isLeftOver(path, match[1], clock.wall())) await removeTree(nodeFileSystem, path)
     } catch (error) {
       log.warn({ path, error: messageOf(error) }, 'a left-over stays')
     }
@@ -96,7 +98,16 @@ async function apply(context: Context, snapshot: SnapshotView, beside: string): 
     await using car = await CarFile.open(join(beside, 'snapshot.car'), cid)
     const top = await topOf(snapshot, cid)
     const staging = join(beside, 'staging')
-    const worktree = new Worktree({ folder: join(beside, 'tree'), staging, index: level, clock, random, log })
+    const worktree = new Worktree({
+      files: nodeFileSystem,
+      reader: inlineReader(),
+      folder: join(beside, 'tree'),
+      staging,
+      index: level,
+      clock,
+      random,
+      log
+    })
     const fetch = async (cids: readonly CID[]): Promise<Block[]> => {
       const blocks = [
         ...top.blocks.filter((own) => cids.some((one) => one.equals(own.cid))),
@@ -140,7 +151,7 @@ async function checkEmpty(target: string): Promise<boolean> {
 async function moveIn(tree: string, target: string, existed: boolean): Promise<void> {
   if (!existed) {
     await rename(tree, target)
-    return await syncFolder(dirname(target))
+    return await nodeFileSystem.syncFolder(dirname(target))
   }
   for (const name of await readdir(tree)) {
     if ((await standingAt(join(target, name))) !== null) {
@@ -150,7 +161,7 @@ async function moveIn(tree: string, target: string, existed: boolean): Promise<v
     }
     await moveEntry(join(tree, name), join(target, name))
   }
-  await syncFolder(target)
+  await nodeFileSystem.syncFolder(target)
 }
 
 /** A folder can be moved elsewhere only by who may write to it. */

@@ -29,7 +29,7 @@ export function accessOf(table: OwnershipTable, peer: PeerIdText, workspace: Wor
 }
 
 /** Users' requests and blocks go over any connection but the one of the control stream. */
-function dataLink(host: Host, control: ControlServer, instance: PeerIdText): Link {
+export function dataLink(host: Host, control: ControlServer, instance: PeerIdText): Link {
   const session = control.session(instance)
   if (session === null) throw new NodeDaemonError('OUT_OF_REACH', 'the instance is not connected')
   return host.links(instance).findLast(({ id }) => id !== session.link.id) ?? session.link

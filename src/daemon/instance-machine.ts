@@ -10,11 +10,11 @@ import { discover } from '../membership/discover.ts'
 import { parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
 import type { Heartbeat } from '../wire/control.ts'
-import { syncFileSystem } from '../worktree/disk.ts'
+import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { Pin } from './pin.ts'
-import { PremisesKeeper } from './premises.ts'
+import { machineDisk, PremisesKeeper } from './premises.ts'
 
 /** What an approved instance uses of the machine that it runs on. */
 export interface InstanceMachine {
@@ -41,7 +41,7 @@ export interface LocalMachineDeps {
 
 export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<InstanceMachine> {
   const { folder, clock } = deps
-  const keeper = await PremisesKeeper.open(deps)
+  const keeper = await PremisesKeeper.open({ ...deps, ...machineDisk(deps) })
   return {
     premises: (workspace) => keeper.of(workspace),
     openEntrance: (served) => httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty }, served),
@@ -56,7 +56,7 @@ export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<In
     },
     async close() {
       await keeper.close()
-      return await syncFileSystem(join(folder, 'workspaces'))
+      return await nodeFileSystem.syncFileSystem(join(folder, 'workspaces'))
     }
   }
 }

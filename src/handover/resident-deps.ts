@@ -6,11 +6,13 @@ import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { RemoteRepository } from '../sync/repository-client.ts'
 import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
+import type { FileSystem } from '../worktree/file-system.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import type { Worktree } from '../worktree/worktree.ts'
 
 /** A workspace's directory and what surrounds it on this disk. */
 export interface Premises {
+  readonly files: FileSystem
   readonly worktree: Worktree
   readonly folder: string
   readonly staging: string

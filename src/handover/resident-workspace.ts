@@ -59,7 +59,7 @@ export class ResidentWorkspace {
   async keepLocally(paths: readonly string[]): Promise<void> {
     const home = this.#serving()
     home.sync.changed(paths)
-    await makeDurable(home.premises.folder, paths)
+    await makeDurable(home.premises.files, home.premises.folder, paths)
     // Asked again after the await: who is not the home any more acknowledges nothing.
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }

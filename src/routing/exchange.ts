@@ -12,7 +12,7 @@ import { answer, type Page } from './pages.ts'
 import type { PooledStream, Pools } from './pool.ts'
 import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
 import { errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
-import { isRead, mayRepeat, maySendElsewhere } from './replay.ts'
+import { afterLoss, isRead, maySendElsewhere, pauseMs } from './replay.ts'
 import type { Sockets } from './sockets.ts'
 
 /** What all exchanges share. */
@@ -49,11 +49,6 @@ export interface Asked {
 
 /** Where an attempt goes. A newcomer's has no workspace. */
 type Target = Home & { readonly workspace: WorkspaceId | null; readonly epoch: number }
-
-/** A request that killed its home this often is not sent to one more. */
-const MAX_SENT = 3
-const FIRST_PAUSE_MS = 50
-const MAX_PAUSE_MS = 1_000
 
 const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], string>> = {
   moving: 'These files are moving to another server',
@@ -287,12 +282,11 @@ export class Exchange {
     if (loss.sent) this.#sent += 1
     const state = stateOf(this.#body)
     if (isBreach(loss.error)) return this.#answer(lostHome('unsafe'))
-    const again = loss.sent
-      ? this.#sent < MAX_SENT && mayRepeat(this.#method, this.#asked.request.rawHeaders, state)
-      : maySendElsewhere(state)
     const page = lostHome(this.#sent > 0 ? 'unsafe' : 'safe')
-    if (!again || this.#asked.response.headersSent) this.#answer(page)
-    else if (loss.sent && loss.reused && this.#sent === 1) this.#route()
+    const raw = this.#asked.request.rawHeaders
+    const next = afterLoss({ method: this.#method, raw, body: state, timesSent: this.#sent }, loss)
+    if (next === 'answer' || this.#asked.response.headersSent) this.#answer(page)
+    else if (next === 'again') this.#route()
     else this.#pause(target, page)
   }
 
@@ -302,7 +296,7 @@ export class Exchange {
     const end = this.#endOfWaiting()
     if (now >= end) return this.#answer(page)
     if (!this.#isStill(tried)) return this.#route()
-    const until = Math.min(end, now + Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses))
+    const until = Math.min(end, now + pauseMs(this.#pauses))
     this.#pauses += 1
     if (tried.workspace === null) {
       const timer = this.#deps.clock.after(until - now, () => this.#route())

@@ -26,3 +26,34 @@ export function mayRepeat(method: string, raw: RawHeaders, body: BodyState): boo
 
 /** May a request be sent elsewhere that was certainly not executed? */
 export const maySendElsewhere = (body: BodyState): boolean => body !== 'passed-on'
+
+/** A request that killed its home this often is not sent to one more. */
+const MAX_SENT = 3
+const FIRST_PAUSE_MS = 50
+const MAX_PAUSE_MS = 1_000
+
+export interface LostRequest {
+  readonly method: string
+  readonly raw: RawHeaders
+  readonly body: BodyState
+  /** How often an instance may have executed it, this time included. */
+  readonly timesSent: number
+}
+
+/**
+ * What becomes of a request whose home was lost: sent again at once, or once its workspace has another place, or answered
+ * as lost. Nothing is executed twice that must not be.
+ *
+ * @param loss `sent`: the instance may have executed it; `reused`: it went into a stream that had been idle
+ */
+export function afterLoss(
+  { method, raw, body, timesSent }: LostRequest,
+  loss: { readonly sent: boolean; readonly reused: boolean }
+): 'again' | 'wait' | 'answer' {
+  const mayGoOn = loss.sent ? timesSent < MAX_SENT && mayRepeat(method, raw, body) : maySendElsewhere(body)
+  if (!mayGoOn) return 'answer'
+  return loss.sent && loss.reused && timesSent === 1 ? 'again' : 'wait'
+}
+
+/** How long a lost request waits for another place before it is tried at the same one, after so many such waits. */
+export const pauseMs = (before: number): number => Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** before)

@@ -2,8 +2,8 @@ import type { CID } from 'multiformats/cid'
 import { NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { BlockCounter, countBlocks } from './count-blocks.ts'
-import { freeBytes, syncFileSystem } from './disk.ts'
 import { settledSince } from './entry-record.ts'
+import type { FileSystem } from './file-system.ts'
 import { type Fetch, Intake } from './intake.ts'
 import { Ledger } from './ledger.ts'
 import type { WorkspacePath } from './paths.ts'
@@ -25,6 +25,7 @@ export interface Applied {
 }
 
 export interface ApplyDeps {
+  readonly files: FileSystem
   /** The workspace's folder, without links in its path. */
   readonly folder: string
   readonly index: TreeIndex
@@ -65,11 +66,11 @@ export async function applyTree(
   await deps.index.record({ put: new Map(), remove: changing(plan.folders) }, begun, { durable: true })
 
   const size = plan.folders.length + plan.files.length + plan.links.length
-  const syncEach = size <= SYNC_EACH_MAX || !(await syncFileSystem(deps.folder))
+  const syncEach = size <= SYNC_EACH_MAX || !(await deps.files.syncFileSystem(deps.folder))
   const ledger = new Ledger(deps.index, state)
   const counter = new BlockCounter(deps.index.load)
   await carryOut({ ...deps, intake, ledger, counter, syncEach }, deps, plan, begun)
-  if (!syncEach) await syncAll(deps.folder)
+  if (!syncEach) await syncAll(deps)
   const { files, bytes } = ledger
   const blocks = await countBlocks(root, plan, state.blocks, counter)
   const done = { root, files, bytes, blocks, applying: false }
@@ -94,7 +95,7 @@ async function carryOut(place: PlaceDeps, deps: ApplyDeps, plan: Plan, begun: Tr
 
 async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begun: TreeState): Promise<void> {
   if (syncEach || !ledger.isDue(deps.checkpoint ?? CHECKPOINT)) return
-  await syncAll(deps.folder)
+  await syncAll(deps)
   const { put, remove, files, bytes } = ledger
   await deps.index.record(
     { put: settled(put, await deps.staging.nowNs()), remove },
@@ -104,8 +105,8 @@ async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begu
   ledger.recorded()
 }
 
-async function syncAll(folder: string): Promise<void> {
-  if (!(await syncFileSystem(folder)))
+async function syncAll({ files, folder }: ApplyDeps): Promise<void> {
+  if (!(await files.syncFileSystem(folder)))
     throw new NodeDaemonError('UNEXPECTED', `the file system of ${folder} cannot be synced`)
 }
 
@@ -115,9 +116,9 @@ function settled(put: ReadonlyMap<WorkspacePath, Uint8Array>, nowNs: bigint): Ma
 }
 
 /** Refuses what cannot fit even if it took the place of everything that is there. */
-async function checkRoom({ folder }: ApplyDeps, plan: Plan, state: TreeState): Promise<void> {
+async function checkRoom({ files, folder }: ApplyDeps, plan: Plan, state: TreeState): Promise<void> {
   const needed = plan.files.reduce((sum, { size }) => sum + size, 0)
-  if (needed - state.bytes <= (await freeBytes(folder))) return
+  if (needed - state.bytes <= (await files.freeBytes(folder))) return
   throw new NodeDaemonError('NO_SPACE', `the files need ${needed} bytes, and there is less room`, {
     advice: 'free space on this disk'
   })

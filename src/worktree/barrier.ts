@@ -5,6 +5,7 @@ import { type Clock, withTimeout } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import { Mutex } from '../core/mutex.ts'
 import { makeFolder } from './disk.ts'
+import { nodeFileSystem } from './node-file-system.ts'
 import { type WatchPath, watchPath } from './watch-queue.ts'
 
 const BARRIER_MS = 5_000
@@ -70,7 +71,7 @@ export class Barrier {
   }
 
   async #open(attempt: number): Promise<string> {
-    await makeFolder(this.#folder)
+    await makeFolder(nodeFileSystem, this.#folder)
     const path = join(this.#folder, `barrier-${++opened}`)
     await writeFile(path, '')
     if (this.#isClosed || attempt !== this.#attempt) return path

@@ -1,12 +1,7 @@
-import { execFile } from 'node:child_process'
-import type { BigIntStats } from 'node:fs'
-import { chmod, lstat, mkdir, open, readdir, rmdir, statfs, unlink } from 'node:fs/promises'
-import { platform } from 'node:os'
-import { promisify } from 'node:util'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel } from '../core/parallel.ts'
+import type { DiskPath, FileStats, FileSystem } from './file-system.ts'
 
-const run = promisify(execFile)
 const SLASH = Buffer.from('/')
 const REMOVALS_AT_ONCE = 4
 const OWNER_ALL = 0o700n
@@ -39,68 +34,47 @@ export function diskFailure(error: unknown): NodeDaemonError {
 }
 
 /** What is at the path itself, not where a link there leads to; null where nothing is. */
-export async function look(path: string | Buffer): Promise<BigIntStats | null> {
+export async function look(files: FileSystem, path: DiskPath): Promise<FileStats | null> {
   try {
-    return await lstat(path, { bigint: true })
+    return await files.lstat(path)
   } catch (error) {
     if (isGone(error)) return null
     throw error
   }
 }
 
+/** The path of an entry of a folder. */
+export const entryPath = (folder: DiskPath, name: Uint8Array): Buffer =>
+  Buffer.concat([Buffer.from(folder), SLASH, name])
+
 /** Removes an entry and all below it, without following links. What is not there is removed already. */
-export async function removeTree(path: string | Buffer): Promise<void> {
-  const stats = await look(path)
+export async function removeTree(files: FileSystem, path: DiskPath): Promise<void> {
+  const stats = await look(files, path)
   if (stats === null) return
-  if (!stats.isDirectory()) return await unless(isGone, unlink(path))
-  if ((stats.mode & OWNER_ALL) !== OWNER_ALL) await chmod(path, Number(OWNER_ALL))
-  await emptyFolder(path)
-  await unless(isGone, rmdir(path))
+  if (!stats.isDirectory()) return await removeFile(files, path)
+  if ((stats.mode & OWNER_ALL) !== OWNER_ALL) await files.chmod(path, Number(OWNER_ALL))
+  await emptyFolder(files, path)
+  await unlessGone(files.removeFolder(path))
 }
 
 /** Removes all entries of a folder. */
-export async function emptyFolder(path: string | Buffer): Promise<void> {
-  const folder = Buffer.concat([Buffer.from(path), SLASH])
-  const names = await readdir(path, { encoding: 'buffer' })
-  await forEachParallel(names, REMOVALS_AT_ONCE, (name) => removeTree(Buffer.concat([folder, name])))
+export async function emptyFolder(files: FileSystem, path: DiskPath): Promise<void> {
+  await forEachParallel(await files.names(path), REMOVALS_AT_ONCE, (name) => removeTree(files, entryPath(path, name)))
 }
 
-async function unless(expected: (error: unknown) => boolean, work: Promise<void>): Promise<void> {
+/** Removes what is no folder. What is not there is removed already. */
+export const removeFile = (files: FileSystem, path: DiskPath): Promise<void> => unlessGone(files.unlink(path))
+
+/** Waits for work on something that may be gone, or go away meanwhile: then there is nothing to do. */
+export async function unlessGone(work: Promise<void>): Promise<void> {
   try {
     await work
   } catch (error) {
-    if (!expected(error)) throw error
+    if (!isGone(error)) throw error
   }
 }
 
 /** Makes a folder and those above it, readable by this user alone; durable together with the folder above the first new one. */
-export async function makeFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: Number(OWNER_ALL) })
-}
-
-/** Waits until a folder's entries are on disk. */
-export async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** Waits until all of the file system that the folder lies on is on disk. False where that cannot be asked for. */
-export async function syncFileSystem(folder: string): Promise<boolean> {
-  if (platform() !== 'linux') return false
-  try {
-    await run('sync', ['-f', '--', folder])
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Bytes that may still be written where the folder lies. */
-export async function freeBytes(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder)
-  return bavail * bsize
+export async function makeFolder(files: FileSystem, path: string): Promise<void> {
+  await files.makeFolders(path, Number(OWNER_ALL))
 }

@@ -1,40 +1,39 @@
-import { constants } from 'node:fs'
-import { open, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { forEachParallel } from '../core/parallel.ts'
-import { diskFailure, isGone, look, syncFileSystem, syncFolder } from './disk.ts'
+import { diskFailure, entryPath, look, unlessGone } from './disk.ts'
+import type { DiskPath, FileSystem } from './file-system.ts'
 import { parentOf, type WorkspacePath } from './paths.ts'
 
 /** More paths than this are cheaper to sync with the whole file system. */
 const ONE_BY_ONE_MAX = 16
 const SYNCS_AT_ONCE = 4
-const EXISTING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * Makes what stands at these paths now durable on this disk, a folder with all below it, and that it stands there.
  *
  * @throws NodeDaemonError when the disk does not say that it is: nothing may be taken for durable then
  */
-export async function makeDurable(folder: string, paths: readonly WorkspacePath[]): Promise<void> {
+export async function makeDurable(files: FileSystem, folder: string, paths: readonly WorkspacePath[]): Promise<void> {
   try {
-    if (paths.length > ONE_BY_ONE_MAX && (await syncFileSystem(folder))) return
-    await forEachParallel(paths, SYNCS_AT_ONCE, (path) => syncTree(join(folder, path)))
-    for (const path of foldersAbove(paths)) await unlessGone(syncFolder(join(folder, path)))
+    if (paths.length > ONE_BY_ONE_MAX && (await files.syncFileSystem(folder))) return
+    await forEachParallel(paths, SYNCS_AT_ONCE, (path) => syncTree(files, join(folder, path)))
+    for (const path of foldersAbove(paths)) await unlessGone(files.syncFolder(join(folder, path)))
   } catch (error) {
     throw diskFailure(error)
   }
 }
 
-async function syncTree(path: string): Promise<void> {
-  const stats = await look(path)
-  if (stats?.isFile() === true) return await unlessGone(syncFile(path))
+/** What is removed meanwhile needs no sync of its own: its folder has one. */
+async function syncTree(files: FileSystem, path: DiskPath): Promise<void> {
+  const stats = await look(files, path)
+  if (stats?.isFile() === true) return await unlessGone(syncFile(files, path))
   if (stats?.isDirectory() !== true) return
-  for (const name of await readdir(path)) await syncTree(join(path, name))
-  await unlessGone(syncFolder(path))
+  for (const name of await files.names(path)) await syncTree(files, entryPath(path, name))
+  await unlessGone(files.syncFolder(path))
 }
 
-async function syncFile(path: string): Promise<void> {
-  await using file = await open(path, EXISTING)
+async function syncFile(files: FileSystem, path: DiskPath): Promise<void> {
+  await using file = await files.open(path, 'read')
   await file.sync()
 }
 
@@ -48,13 +47,4 @@ function foldersAbove(paths: readonly WorkspacePath[]): Set<WorkspacePath> {
     }
   }
   return above
-}
-
-/** What is removed meanwhile needs no sync of its own: its folder has one. */
-async function unlessGone(work: Promise<void>): Promise<void> {
-  try {
-    await work
-  } catch (error) {
-    if (!isGone(error)) throw error
-  }
 }

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer'
-import type { BigIntStats } from 'node:fs'
+import type { FileStats } from './file-system.ts'
 import { type Fingerprint, fingerprintOf } from './fingerprint.ts'
 
 /** What may stand at a path. `other`: a socket, a pipe, a device. `denied`: this process may not look there. */
@@ -60,9 +60,9 @@ const NOTHING: Fingerprint = { mode: 0, size: 0, mtimeUs: 0n, ctimeNs: 0n, inode
 export const GONE: Facts = { kind: 'gone', fingerprint: NOTHING }
 export const DENIED: Facts = { kind: 'denied', fingerprint: NOTHING }
 
-export const factsOf = (stats: BigIntStats): Facts => ({ kind: kindOf(stats), fingerprint: fingerprintOf(stats) })
+export const factsOf = (stats: FileStats): Facts => ({ kind: kindOf(stats), fingerprint: fingerprintOf(stats) })
 
-function kindOf(stats: BigIntStats): Kind {
+function kindOf(stats: FileStats): Kind {
   if (stats.isFile()) return 'file'
   if (stats.isDirectory()) return 'folder'
   return stats.isSymbolicLink() ? 'link' : 'other'

@@ -1,5 +1,5 @@
-import type { BigIntStats } from 'node:fs'
 import type { Metadata } from '../content/nodes.ts'
+import type { FileStats } from './file-system.ts'
 
 /** What tells, without reading, that an entry on disk has not changed. */
 export interface Fingerprint {
@@ -20,7 +20,7 @@ const US_PER_SECOND = 1_000_000n
 /** From here on a double, which is what `utimes` takes, does not hold microseconds. */
 const FINE_SECONDS = 2n ** 32n
 
-export function fingerprintOf(stats: BigIntStats): Fingerprint {
+export function fingerprintOf(stats: FileStats): Fingerprint {
   return {
     mode: Number(stats.mode & PERMISSION_BITS),
     size: stats.isFile() ? Number(stats.size) : 0,

@@ -1,21 +1,23 @@
 import { type Block, hashedBlock, RAW_CODEC } from '../core/blocks.ts'
 import { aborted } from '../core/clock.ts'
+import type { LookFiles } from './file-system.ts'
 import { beginSync, HASH_BYTES, listSync, readSyncFrom, type Slab } from './look-sync.ts'
+import { nodeLookFiles } from './node-file-system.ts'
 import type { FileReader, ReaderOptions } from './reader.ts'
 
-/** Works on the caller's thread: for simulations, and for tests that say when a file changes. */
-export function inlineReader(): FileReader {
+/** Works on the caller's thread: for what is little, for simulations, and for tests that say when a file changes. */
+export function inlineReader(files: LookFiles = nodeLookFiles): FileReader {
   return {
     async begin({ folder, stamp, paths }, { signal }) {
       checkGoingOn(signal)
-      return beginSync(folder, stamp, paths)
+      return beginSync(files, folder, stamp, paths)
     },
     async list(folder, { signal }) {
       checkGoingOn(signal)
-      return listSync(folder)
+      return listSync(files, folder)
     },
     async read(request, take, { signal }) {
-      const reading = readSyncFrom(request, (bytes) => Buffer.allocUnsafeSlow(bytes))
+      const reading = readSyncFrom(files, request, (bytes) => Buffer.allocUnsafeSlow(bytes))
       try {
         for (;;) {
           checkGoingOn(signal)

@@ -4,6 +4,7 @@ import { type Block, RAW_CODEC, verifyBlock } from '../core/blocks.ts'
 import { aborted } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { batches, forEachParallel } from '../core/parallel.ts'
+import type { FileSystem } from './file-system.ts'
 import { leafOnDisk } from './leaf.ts'
 import { fileNodeOf } from './plan.ts'
 import type { TreeIndex } from './tree-index.ts'
@@ -20,6 +21,7 @@ const MAX_LEVELS = 14
 /** Blocks of a tree that is to be applied: what is on this disk is taken from there, all else is fetched. */
 export class Intake {
   fetchedBytes = 0
+  readonly #files: FileSystem
   readonly #folder: string
   readonly #index: TreeIndex
   readonly #fetch: Fetch
@@ -27,6 +29,7 @@ export class Intake {
   readonly #nothingHere: boolean
 
   constructor(deps: {
+    readonly files: FileSystem
     readonly folder: string
     readonly index: TreeIndex
     readonly fetch: Fetch
@@ -34,6 +37,7 @@ export class Intake {
     /** No file on disk has content: looking for what is there already is not worth it. */
     readonly nothingHere: boolean
   }) {
+    this.#files = deps.files
     this.#folder = deps.folder
     this.#index = deps.index
     this.#fetch = deps.fetch
@@ -73,8 +77,9 @@ export class Intake {
   async leaves(wanted: readonly FileLink[]): Promise<Map<string, Uint8Array>> {
     const unique = new Map(wanted.map((leaf) => [leaf.cid.toString(), leaf]))
     const found = new Map<string, Uint8Array>()
+    const here = { files: this.#files, folder: this.#folder, index: this.#index }
     await forEachParallel(this.#nothingHere ? [] : unique, READS_AT_ONCE, async ([key, { cid }]) => {
-      const bytes = await leafOnDisk(this.#folder, this.#index, cid)
+      const bytes = await leafOnDisk(here, cid)
       if (bytes !== null) found.set(key, bytes)
     })
     const missing = [...unique].filter(([key]) => !found.has(key)).map(([, { cid }]) => cid)

@@ -1,20 +1,9 @@
 import { hash } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-  realpathSync,
-  utimesSync
-} from 'node:fs'
 import { join } from 'node:path'
 import { BoundaryFinder } from '../content/chunker.ts'
 import { isDenied, isGone } from './disk.ts'
 import { DENIED, type Facts, FactsList, factsOf, GONE } from './facts.ts'
+import type { LookFiles } from './file-system.ts'
 import { fingerprintOf, sameFingerprint } from './fingerprint.ts'
 import { decodeName } from './paths.ts'
 import type { Beginning, FileRead, Listing, ReadRequest } from './reader.ts'
@@ -31,30 +20,27 @@ export type Allocate = (bytes: number) => Uint8Array
 
 export const SLAB_BYTES = 1024 * 1024
 export const HASH_BYTES = 32
-/** Never through a link at the end of the path, and never waiting for the other end of a pipe. */
-const READ = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const BIG = { bigint: true, throwIfNoEntry: false } as const
 
 /** See `FileReader.begin`. */
-export function beginSync(folder: string, stamp: string, paths: readonly string[]): Beginning {
-  const begunNs = touchedNs(stamp)
-  const real = unlessGone(() => realpathSync(folder))
+export function beginSync(files: LookFiles, folder: string, stamp: string, paths: readonly string[]): Beginning {
+  const begunNs = touchedNs(files, stamp)
+  const real = unlessGone(() => files.realpath(folder))
   const facts = FactsList.ofLength(paths.length)
-  for (const [index, path] of paths.entries()) facts.set(index, lookSync(join(real ?? folder, path)))
+  for (const [index, path] of paths.entries()) facts.set(index, lookSync(files, join(real ?? folder, path)))
   return { folder: real, begunNs, facts }
 }
 
-function touchedNs(stamp: string): bigint | null {
+function touchedNs(files: LookFiles, stamp: string): bigint | null {
   return unlessGone(() => {
-    utimesSync(stamp, 0, 0)
-    return lstatSync(stamp, BIG)?.ctimeNs ?? null
+    files.touch(stamp)
+    return files.lstat(stamp)?.ctimeNs ?? null
   })
 }
 
-function lookSync(path: string): Facts {
+function lookSync(files: LookFiles, path: string): Facts {
   try {
-    const stats = lstatSync(path, BIG)
-    return stats === undefined ? GONE : factsOf(stats)
+    const stats = files.lstat(path)
+    return stats === null ? GONE : factsOf(stats)
   } catch (error) {
     if (isGone(error)) return GONE
     if (isDenied(error)) return DENIED
@@ -63,21 +49,21 @@ function lookSync(path: string): Facts {
 }
 
 /** See `FileReader.list`. */
-export function listSync(folder: string): Listing | null {
-  const listed = unlessGone(() => namesIn(folder))
+export function listSync(files: LookFiles, folder: string): Listing | null {
+  const listed = unlessGone(() => namesIn(files, folder))
   if (listed === null) return null
   const facts = FactsList.ofLength(listed.names.length)
-  for (const [index, name] of listed.names.entries()) facts.set(index, lookSync(`${folder}/${name}`))
+  for (const [index, name] of listed.names.entries()) facts.set(index, lookSync(files, `${folder}/${name}`))
   return { ...listed, facts }
 }
 
-function namesIn(folder: string): { readonly names: string[]; readonly unnamed: string[] } {
-  const texts = readdirSync(folder)
+function namesIn(files: LookFiles, folder: string): { readonly names: string[]; readonly unnamed: string[] } {
+  const texts = files.names(folder)
   // Only where a name may have been read wrongly are the bytes of all of them looked at.
   if (!texts.some((text) => text.includes('\ufffd'))) return { names: texts, unnamed: [] }
   const names: string[] = []
   const unnamed: string[] = []
-  for (const bytes of readdirSync(folder, { encoding: 'buffer' })) {
+  for (const bytes of files.bytesOfNames(folder)) {
     const name = decodeName(bytes)
     if (name === null) unnamed.push(bytes.toString())
     else names.push(name)
@@ -87,39 +73,40 @@ function namesIn(folder: string): { readonly names: string[]; readonly unnamed: 
 
 /** See `FileReader.read`: gives the slabs of the file as it reads on, and at last how it was read. */
 export function* readSyncFrom(
+  files: LookFiles,
   { folder, path }: Omit<ReadRequest, 'sizeHint'>,
   allocate: Allocate
 ): Generator<Slab, FileRead | null> {
-  const descriptor = unlessGone(() => openSync(path, READ))
+  const descriptor = unlessGone(() => files.open(path))
   if (descriptor === null) return null
   try {
-    const before = fstatSync(descriptor, BIG)
-    if (!before.isFile() || !liesIn(folder, descriptor)) return null
+    const before = files.stat(descriptor)
+    if (!before.isFile() || !liesIn(files, folder, descriptor)) return null
     const fingerprint = fingerprintOf(before)
-    const size = yield* slabs(descriptor, fingerprint.size, allocate)
-    const after = fingerprintOf(fstatSync(descriptor, BIG))
-    const there = unlessGone(() => lstatSync(path, BIG))
+    const size = yield* slabs(files, descriptor, fingerprint.size, allocate)
+    const after = fingerprintOf(files.stat(descriptor))
+    const there = unlessGone(() => files.lstat(path))
     const steady = size === fingerprint.size && sameFingerprint(fingerprint, after) && there?.ino === before.ino
     return { fingerprint, size, steady }
   } finally {
-    closeSync(descriptor)
+    files.close(descriptor)
   }
 }
 
 /** Does the open file lie below the folder? Where the system cannot tell, yes. */
-function liesIn(folder: string, descriptor: number): boolean {
-  const path = unlessGone(() => readlinkSync(`/proc/self/fd/${descriptor}`))
+function liesIn(files: LookFiles, folder: string, descriptor: number): boolean {
+  const path = files.pathOf(descriptor)
   return path === null || path.startsWith(`${folder}/`)
 }
 
-function* slabs(descriptor: number, size: number, allocate: Allocate): Generator<Slab, number> {
+function* slabs(files: LookFiles, descriptor: number, size: number, allocate: Allocate): Generator<Slab, number> {
   const boundary = new BoundaryFinder()
   let bytes = allocate(Math.min(SLAB_BYTES, size))
   /** Bytes of a chunk that began in the slab before. */
   let open = 0
   let at = 0
   for (;;) {
-    const filled = fill(descriptor, bytes, open, at)
+    const filled = fill(files, descriptor, bytes, open, at)
     at += filled - open
     const isLast = filled < bytes.length || at === size
     const lengths = cut(boundary, bytes.subarray(0, filled), open, isLast)
@@ -136,10 +123,10 @@ function* slabs(descriptor: number, size: number, allocate: Allocate): Generator
 }
 
 /** Reads until the buffer is full or the file ends. Says how far the buffer is filled. */
-function fill(descriptor: number, bytes: Uint8Array, from: number, at: number): number {
+function fill(files: LookFiles, descriptor: number, bytes: Uint8Array, from: number, at: number): number {
   let filled = from
   while (filled < bytes.length) {
-    const count = readSync(descriptor, bytes, filled, bytes.length - filled, at + filled - from)
+    const count = files.read(descriptor, bytes, filled, bytes.length - filled, at + filled - from)
     if (count === 0) break
     filled += count
   }

@@ -1,5 +1,3 @@
-import { constants } from 'node:fs'
-import { chmod, type FileHandle, lutimes, mkdir, open, rename, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { type Metadata, type Node, readNode } from '../content/nodes.ts'
@@ -7,6 +5,7 @@ import { NodeDaemonError } from '../core/errors.ts'
 import type { BlockCounter } from './count-blocks.ts'
 import { isDenied, look, makeFolder, removeTree } from './disk.ts'
 import type { EntryKind } from './entry-record.ts'
+import type { FileSystem, OpenFile } from './file-system.ts'
 import { type Fingerprint, fingerprintOf, utimesText } from './fingerprint.ts'
 import type { Intake } from './intake.ts'
 import type { Ledger } from './ledger.ts'
@@ -17,6 +16,7 @@ import { Outdated, type TreeIndex } from './tree-index.ts'
 
 /** What it takes to put entries on disk. */
 export interface PlaceDeps {
+  readonly files: FileSystem
   /** The workspace's folder, without links in its path. */
   readonly folder: string
   readonly index: TreeIndex
@@ -29,49 +29,46 @@ export interface PlaceDeps {
 }
 
 const OWNER_ALL = 0o700
-const FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
-const EXISTING = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 /**
  * Sees to it that a folder is there and can be written to. Its mode and time come last, with `finishFolder`.
  *
  * @throws Outdated when a folder that the index has is gone
  */
-export async function openFolder({ folder }: PlaceDeps, { path, fresh }: PlannedFolder): Promise<void> {
+export async function openFolder({ files, folder }: PlaceDeps, { path, fresh }: PlannedFolder): Promise<void> {
   const target = join(folder, path)
-  if (path === '') return await makeFolder(target)
-  const stats = await look(target)
+  if (path === '') return await makeFolder(files, target)
+  const stats = await look(files, target)
   if (stats?.isDirectory() === true) {
-    if ((Number(stats.mode) & OWNER_ALL) !== OWNER_ALL) await chmod(target, OWNER_ALL)
+    if ((Number(stats.mode) & OWNER_ALL) !== OWNER_ALL) await files.chmod(target, OWNER_ALL)
     return
   }
   if (!fresh) throw new Outdated(`the folder ${path} is gone`)
-  if (stats !== null) await unlink(target)
-  await mkdir(target, OWNER_ALL)
+  if (stats !== null) await files.unlink(target)
+  await files.makeFolder(target, OWNER_ALL)
 }
 
 /** Gives a folder its mode and time, once nothing in it will change any more. */
 export async function finishFolder(deps: PlaceDeps, planned: PlannedFolder): Promise<void> {
-  await using handle = await open(join(deps.folder, planned.path), FOLDER)
+  await using folder = await deps.files.open(join(deps.folder, planned.path), 'folder')
   if (planned.path !== '') {
-    await dress(handle, await metadataOf(deps, planned.cid))
-    await note(deps, 'folder', planned, fingerprintOf(await handle.stat({ bigint: true })))
+    await dress(folder, await metadataOf(deps, planned.cid))
+    await note(deps, 'folder', planned, fingerprintOf(await folder.stat()))
   }
-  if (deps.syncEach) await handle.sync()
+  if (deps.syncEach) await folder.sync()
 }
 
 export async function placeLink(deps: PlaceDeps, planned: Planned): Promise<void> {
   const node = await nodeOf(deps, planned.cid)
   if (node.kind !== 'link') throw unusable(planned.cid)
   const staged = deps.staging.freshPath()
-  await symlink(node.target, staged)
-  const time = utimesText(node.metadata)
-  await lutimes(staged, time, time)
+  await deps.files.symlink(node.target, staged)
+  await deps.files.lutimes(staged, utimesText(node.metadata))
   await moveIn(deps, staged, 'link', planned)
 }
 
 export async function removeEntry(deps: PlaceDeps, path: WorkspacePath): Promise<void> {
-  await removeTree(join(deps.folder, path))
+  await removeTree(deps.files, join(deps.folder, path))
   await deps.ledger.changed(path, null)
 }
 
@@ -83,17 +80,17 @@ export async function redressFile(deps: PlaceDeps, file: PlannedFile): Promise<b
   const { before } = file
   if (before === null || !(await sameContent(deps, file.cid, before))) return false
   const path = join(deps.folder, file.path)
-  const handle = await open(path, EXISTING).catch((error: unknown) => {
+  const handle = await deps.files.open(path, 'read').catch((error: unknown) => {
     if (isDenied(error)) return null
     throw error
   })
   if (handle === null) return false
   try {
-    const stats = await handle.stat({ bigint: true })
+    const stats = await handle.stat()
     if (!stats.isFile() || stats.nlink !== 1n) return false
     await dress(handle, await metadataOf(deps, file.cid))
     if (deps.syncEach) await handle.sync()
-    await note(deps, 'file', file, fingerprintOf(await handle.stat({ bigint: true })))
+    await note(deps, 'file', file, fingerprintOf(await handle.stat()))
     return true
   } finally {
     await handle.close()
@@ -107,7 +104,7 @@ async function sameContent(deps: PlaceDeps, a: CID, b: CID): Promise<boolean> {
 }
 
 /** Gives a file that has all its bytes its mode and time. */
-export async function completeFile(deps: PlaceDeps, handle: FileHandle, file: PlannedFile): Promise<void> {
+export async function completeFile(deps: PlaceDeps, handle: OpenFile, file: PlannedFile): Promise<void> {
   await dress(handle, await metadataOf(deps, file.cid))
   if (deps.syncEach) await handle.sync()
 }
@@ -116,13 +113,13 @@ export async function completeFile(deps: PlaceDeps, handle: FileHandle, file: Pl
 export async function moveIn(deps: PlaceDeps, staged: string, kind: EntryKind, planned: Planned): Promise<Fingerprint> {
   const target = join(deps.folder, planned.path)
   try {
-    await rename(staged, target)
+    await deps.files.rename(staged, target)
   } catch (error) {
-    if ((await look(target))?.isDirectory() !== true) throw error
-    await removeTree(target)
-    await rename(staged, target)
+    if ((await look(deps.files, target))?.isDirectory() !== true) throw error
+    await removeTree(deps.files, target)
+    await deps.files.rename(staged, target)
   }
-  const stats = await look(target)
+  const stats = await look(deps.files, target)
   if (stats === null) throw new Outdated(`${planned.path} went away`)
   const fingerprint = fingerprintOf(stats)
   await note(deps, kind, planned, fingerprint)
@@ -130,9 +127,8 @@ export async function moveIn(deps: PlaceDeps, staged: string, kind: EntryKind, p
 }
 
 /** The mode last: it may forbid everything else. */
-async function dress(handle: FileHandle, metadata: Metadata): Promise<void> {
-  const time = utimesText(metadata)
-  await handle.utimes(time, time)
+async function dress(handle: OpenFile, metadata: Metadata): Promise<void> {
+  await handle.utimes(utimesText(metadata))
   await handle.chmod(metadata.mode)
 }
 

@@ -6,6 +6,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { messageOf } from '../core/errors.ts'
 import { systemCode } from './disk.ts'
 import { type Allocate, beginSync, listSync, readSyncFrom, type Slab } from './look-sync.ts'
+import { nodeLookFiles } from './node-file-system.ts'
 import {
   type Answer,
   type FromReader,
@@ -69,7 +70,7 @@ class ReaderThread {
   async #stream(job: number, question: Extract<Question, { kind: 'read' }>): Promise<void> {
     const streaming: Streaming = { ahead: 0, cancelled: false, wake: () => undefined }
     this.#streaming.set(job, streaming)
-    const reading = readSyncFrom(question, own)
+    const reading = readSyncFrom(nodeLookFiles, question, own)
     let answer: Answer | null = null
     while (answer === null) {
       const next = attempted(() => reading.next())
@@ -130,11 +131,11 @@ function arena(questions: readonly Question[]): Allocate {
 function answered(question: Question, allocate: Allocate): Answer {
   switch (question.kind) {
     case 'begin': {
-      const begun = beginSync(question.folder, question.stamp, question.paths)
+      const begun = beginSync(nodeLookFiles, question.folder, question.stamp, question.paths)
       return { kind: 'begin', value: { ...begun, facts: begun.facts.bytes } }
     }
     case 'list': {
-      const listing = listSync(question.folder)
+      const listing = listSync(nodeLookFiles, question.folder)
       return { kind: 'list', value: listing === null ? null : { ...listing, facts: listing.facts.bytes } }
     }
     case 'read':
@@ -143,7 +144,7 @@ function answered(question: Question, allocate: Allocate): Answer {
 }
 
 function readWhole(question: Extract<Question, { kind: 'read' }>, allocate: Allocate): Answer {
-  const reading = readSyncFrom(question, allocate)
+  const reading = readSyncFrom(nodeLookFiles, question, allocate)
   const first = reading.next()
   if (first.done === true) return { kind: 'read', value: first.value, slab: null }
   const isSmall = first.value.bytes.length <= SMALL_BYTES

@@ -1,4 +1,3 @@
-import { readlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BlockSink, buildLink } from '../content/file.ts'
 import { buildFolder, type Entry, editFolder } from '../content/folder.ts'
@@ -11,6 +10,7 @@ import { Changes, compareFolder, type Due } from './changes.ts'
 import { isDenied, look } from './disk.ts'
 import type { EntryRecord } from './entry-record.ts'
 import { type Facts, factsOf, GONE } from './facts.ts'
+import type { FileSystem } from './file-system.ts'
 import {
   type Fingerprint,
   isRacy,
@@ -27,6 +27,7 @@ import type { TreeIndex } from './tree-index.ts'
 import type { TreeState } from './tree-state.ts'
 
 export interface ScanDeps extends ReadDeps {
+  readonly files: FileSystem
   readonly index: TreeIndex
   readonly sink: BlockSink
   /** Compares with nothing and reads everything. */
@@ -101,7 +102,7 @@ export class Scan {
     const seen = this.#looked.get(path)
     this.#looked.delete(path)
     if (seen !== undefined) return seen
-    const stats = await look(this.#onDisk(path))
+    const stats = await look(this.#deps.files, this.#onDisk(path))
     return stats === null ? GONE : factsOf(stats)
   }
 
@@ -187,7 +188,7 @@ export class Scan {
   }
 
   async #readLink(path: WorkspacePath, { fingerprint }: Facts): Promise<EntryRecord | null> {
-    const target = decodeName(await readlink(this.#onDisk(path), { encoding: 'buffer' }))
+    const target = decodeName(await this.#deps.files.readlink(this.#onDisk(path)))
     if (target === null || faultOfTarget(target) !== null) return this.#unsettle(path, null)
     const block = buildLink(target, linkMetadataOf(fingerprint))
     await this.#offerNode(block)

@@ -6,6 +6,7 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { Barrier } from './barrier.ts'
 import { diskFailure, isDenied, isGone, look } from './disk.ts'
+import { nodeFileSystem } from './node-file-system.ts'
 import { decodeName, joinPath, type WorkspacePath } from './paths.ts'
 import {
   countEvent,
@@ -102,7 +103,7 @@ class Watching implements FolderWatch, QueueUser {
   }
 
   async start(): Promise<void> {
-    if ((await look(this.#deps.folder)) === null) {
+    if ((await look(nodeFileSystem, this.#deps.folder)) === null) {
       throw new NodeDaemonError('NOT_FOUND', `the folder ${this.#deps.folder} is missing`)
     }
     this.#lookAt('')
@@ -186,7 +187,7 @@ class Watching implements FolderWatch, QueueUser {
    * @param again looks also below folders that are watched already
    */
   async #watchBelow(path: WorkspacePath, again: boolean): Promise<boolean> {
-    const stats = await look(join(this.#deps.folder, path))
+    const stats = await look(nodeFileSystem, join(this.#deps.folder, path))
     if (this.#closed) return false
     const watched = this.#folders.get(path)
     const same = stats !== null && watched?.inode === stats.ino && watched.bornNs === stats.birthtimeNs

@@ -1,4 +1,3 @@
-import { realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import type { BlockSink } from '../content/file.ts'
@@ -10,9 +9,9 @@ import type { Logger } from '../core/log.ts'
 import { Mutex } from '../core/mutex.ts'
 import type { Random } from '../core/random.ts'
 import { type Applied, applyTree } from './apply.ts'
-import { diskFailure, look, makeFolder, removeTree, syncFolder } from './disk.ts'
+import { diskFailure, look, makeFolder, removeTree } from './disk.ts'
 import type { Facts } from './facts.ts'
-import { inlineReader } from './inline-reader.ts'
+import type { FileSystem } from './file-system.ts'
 import type { Fetch } from './intake.ts'
 import { leafOnDisk } from './leaf.ts'
 import { pathsOf, type Touched, touchedTree, type WorkspacePath } from './paths.ts'
@@ -24,6 +23,7 @@ import { Outdated, TreeIndex } from './tree-index.ts'
 import { NEW_STATE } from './tree-state.ts'
 
 export interface WorktreeDeps {
+  readonly files: FileSystem
   /** The workspace's files. */
   readonly folder: string
   /** On the same file system and outside every workspace: files on their way in. Other workspaces may use it too. */
@@ -33,8 +33,8 @@ export interface WorktreeDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
-  /** On the caller's own thread where it is left out. */
-  readonly reader?: FileReader
+  /** Of the same files. */
+  readonly reader: FileReader
 }
 
 export interface Snapshot {
@@ -89,7 +89,7 @@ export class Worktree {
     this.#deps = deps
     this.#index = new TreeIndex(deps.index)
     this.#staging = new Staging(deps)
-    this.#reader = deps.reader ?? inlineReader()
+    this.#reader = deps.reader
   }
 
   /**
@@ -144,14 +144,14 @@ export class Worktree {
     sink: BlockSink,
     { signal, forget = false, isWaitedFor = nobody }: SnapshotOptions
   ): Promise<Survey> {
-    const { clock, log } = this.#deps
+    const { files, clock, log } = this.#deps
     const isPrompt = (): boolean => !touched.whole || isWaitedFor()
     const paths = pathsOf(touched, LOOK_AHEAD) ?? []
     const atOnce = isLittle(paths.length)
     const { folder, begunNs, facts } = await this.#begin(paths, { prompt: isPrompt(), atOnce, signal })
     const looked = new Map(paths.map((path, at): [WorkspacePath, Facts] => [path, facts.get(at)]))
     const [index, reader] = [this.#index, this.#reader]
-    const deps = { folder, begunNs, looked, index, reader, isPrompt, clock, log, sink, signal, forget }
+    const deps = { files, folder, begunNs, looked, index, reader, isPrompt, clock, log, sink, signal, forget }
     const found = await survey(deps, touched)
     await this.#index.flush()
     return found
@@ -205,11 +205,11 @@ export class Worktree {
   }
 
   async #applyFrom(known: boolean, root: CID, fetch: Fetch, signal: AbortSignal | undefined): Promise<Applied> {
-    const { log } = this.#deps
+    const { files, log } = this.#deps
     const attempt = async (trusted: boolean, forget: boolean): Promise<Applied> => {
       const state = await this.#stateOfDisk(trusted, forget, signal)
       const folder = await this.#realFolder()
-      return applyTree({ folder, index: this.#index, staging: this.#staging, fetch, signal }, state, root)
+      return applyTree({ files, folder, index: this.#index, staging: this.#staging, fetch, signal }, state, root)
     }
     try {
       return await attempt(known, false)
@@ -241,7 +241,7 @@ export class Worktree {
   async readBlock(cid: CID): Promise<Uint8Array | null> {
     try {
       return cid.code === RAW_CODEC
-        ? await leafOnDisk(this.#deps.folder, this.#index, cid)
+        ? await leafOnDisk({ ...this.#deps, index: this.#index }, cid)
         : await this.#index.node(cid)
     } catch (error) {
       throw diskFailure(error)
@@ -261,9 +261,10 @@ export class Worktree {
       this.#diskIsKnown = false
       const state = (await this.#index.state()) ?? NEW_STATE
       await this.#index.record({ put: new Map(), remove: new Set() }, { ...state, applying: true }, { durable: true })
-      await removeTree(this.#deps.folder)
-      const above = dirname(this.#deps.folder)
-      if ((await look(above)) !== null) await syncFolder(above)
+      const { files, folder } = this.#deps
+      await removeTree(files, folder)
+      const above = dirname(folder)
+      if ((await look(files, above)) !== null) await files.syncFolder(above)
       await this.#staging.clear()
       await this.#index.clear()
       this.#uncommitted = new Set()
@@ -283,20 +284,25 @@ export class Worktree {
   /** Has somebody taken the folder of a workspace that had one away? What stood in it is no deletion by its user. */
   async folderIsGone(): Promise<boolean> {
     const state = await this.#index.state()
-    return state !== null && state.root !== null && !state.applying && (await look(this.#deps.folder)) === null
+    return (
+      state !== null &&
+      state.root !== null &&
+      !state.applying &&
+      (await look(this.#deps.files, this.#deps.folder)) === null
+    )
   }
 
   /** Made for a new workspace; one that had files must have its folder. */
   async #realFolder(): Promise<string> {
-    const { folder } = this.#deps
+    const { files, folder } = this.#deps
     const state = await this.#index.state()
-    if (state?.root === null || state?.applying === true) await makeFolder(folder)
-    if ((await look(folder)) === null) {
+    if (state?.root === null || state?.applying === true) await makeFolder(files, folder)
+    if ((await look(files, folder)) === null) {
       throw new NodeDaemonError('NOT_FOUND', `the folder ${folder} is missing`, {
         advice: 'look whether its disk is mounted'
       })
     }
-    return realpath(folder)
+    return files.realpath(folder)
   }
 }
 

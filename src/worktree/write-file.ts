@@ -1,9 +1,9 @@
-import type { FileHandle } from 'node:fs/promises'
 import { CHUNK } from '../content/chunker.ts'
 import { leaves } from '../content/file.ts'
 import { type Block, matches } from '../core/blocks.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel, prepared } from '../core/parallel.ts'
+import type { OpenFile } from './file-system.ts'
 import { completeFile, moveIn, type PlaceDeps } from './place.ts'
 import type { PlannedFile } from './plan.ts'
 
@@ -105,7 +105,7 @@ async function writeLarge(deps: PlaceDeps, file: PlannedFile): Promise<void> {
   const handle = await deps.staging.openPart(staged)
   try {
     // Beyond what is there already, what is not written reads as zeros.
-    const { size: present } = await handle.stat()
+    const present = Number((await handle.stat()).size)
     for await (const { pieces, bytes } of prepared(steps(deps, file, handle))) {
       const solid = pieces.filter(({ cid, offset }) => offset < present || !isZero(bytes.get(cid.toString())))
       await writePieces(handle, solid, bytes)
@@ -123,9 +123,9 @@ async function writeLarge(deps: PlaceDeps, file: PlannedFile): Promise<void> {
 async function* steps(
   deps: PlaceDeps,
   file: PlannedFile,
-  part: FileHandle
+  part: OpenFile
 ): AsyncGenerator<{ pieces: Piece[]; bytes: ReadonlyMap<string, Uint8Array> }> {
-  const { size: present } = await part.stat()
+  const present = Number((await part.stat()).size)
   let pieces: Piece[] = []
   let bytes = 0
   for await (const piece of leaves(file.cid, deps.index.load)) {
@@ -141,10 +141,9 @@ async function* steps(
   if (pieces.length > 0) yield { pieces, bytes: await deps.intake.leaves(pieces) }
 }
 
-async function holds(part: FileHandle, { cid, offset, size }: Piece): Promise<boolean> {
+async function holds(part: OpenFile, { cid, offset, size }: Piece): Promise<boolean> {
   const bytes = Buffer.allocUnsafeSlow(size)
-  const { bytesRead } = await part.read(bytes, 0, size, offset)
-  return bytesRead === size && matches({ cid, bytes })
+  return (await part.read(bytes, offset)) === size && matches({ cid, bytes })
 }
 
 const ZEROS = Buffer.alloc(CHUNK.maxBytes)
@@ -152,7 +151,7 @@ const isZero = (leaf: Uint8Array | undefined): boolean =>
   leaf !== undefined && leaf.length <= ZEROS.length && ZEROS.compare(leaf, 0, leaf.length, 0, leaf.length) === 0
 
 async function writePieces(
-  handle: FileHandle,
+  handle: OpenFile,
   pieces: readonly Piece[],
   bytes: ReadonlyMap<string, Uint8Array>
 ): Promise<void> {
@@ -160,7 +159,7 @@ async function writePieces(
     const leaf = bytes.get(cid.toString())
     if (leaf === undefined) throw new Error(`the leaf ${cid} was not asked for`)
     for (let done = 0; done < leaf.length; ) {
-      done += (await handle.write(leaf, done, leaf.length - done, offset + done)).bytesWritten
+      done += await handle.write(leaf.subarray(done), offset + done)
     }
   }
 }

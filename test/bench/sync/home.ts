@@ -10,6 +10,7 @@ import type { Link } from '../../../src/network/host.ts'
 import type * as levels from '../../../src/store/level.ts'
 import type * as homes from '../../../src/sync/home.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
+import type * as disks from '../../../src/worktree/node-file-system.ts'
 import type * as readers from '../../../src/worktree/worker-reader.ts'
 import type * as worktrees from '../../../src/worktree/worktree.ts'
 import { productModule } from '../product.ts'
@@ -86,6 +87,7 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const { systemRandom } = await productModule<typeof randoms>(dist, 'core/random.js')
   const { openLevel } = await productModule<typeof levels>(dist, 'store/level.js')
   const { HomeSync } = await productModule<typeof homes>(dist, 'sync/home.js')
+  const { nodeFileSystem } = await productModule<typeof disks>(dist, 'worktree/node-file-system.js')
   const { workerReader } = await productModule<typeof readers>(dist, 'worktree/worker-reader.js')
   const { Worktree } = await productModule<typeof worktrees>(dist, 'worktree/worktree.js')
   const { host, identity, clock, log } = connected
@@ -93,6 +95,7 @@ async function opened(question: Extract<ToHome, { kind: 'open' }>): Promise<Home
   const level = await openLevel(join(folder, 'state'))
   const reader = workerReader({ log })
   const worktree = new Worktree({
+    files: nodeFileSystem,
     folder: join(folder, 'files'),
     staging: join(folder, 'staging'),
     index: level,

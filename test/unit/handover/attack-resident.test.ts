@@ -8,7 +8,7 @@ import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import { type KeyValue, memoryKeyValue, prefixed } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { PremisesKeeper } from '../../../src/daemon/premises.ts'
+import { machineDisk, PremisesKeeper } from '../../../src/daemon/premises.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
 import {
@@ -37,7 +37,14 @@ interface Start {
 
 async function start({ folder, state }: Disk, near: NearRepository, options: Start = {}): Promise<Resident> {
   const clock = systemClock()
-  const premises = await PremisesKeeper.open({ folder, state, clock, random: systemRandom(), log: silent })
+  const premises = await PremisesKeeper.open({
+    ...machineDisk({ log: silent }),
+    folder,
+    state,
+    clock,
+    random: systemRandom(),
+    log: silent
+  })
   return openResident({
     state: prefixed(state, 'resident/'),
     premises: (workspace) => premises.of(workspace),

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { RESCAN_MS, rescanRegularly } from '../../../src/handover/rescan.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { type ManualClock, manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
@@ -33,7 +34,7 @@ async function deafHome(): Promise<Place> {
   const watch = { take: () => new Set<string>(), barrier: async () => undefined, close: () => undefined }
   const staging = join(folder, '../staging')
   const resident = await openResident({
-    premises: async () => ({ worktree, folder, staging, watch: async () => watch }),
+    premises: async () => ({ files: nodeFileSystem, worktree, folder, staging, watch: async () => watch }),
     remote: async () => near,
     clock
   })

@@ -11,6 +11,8 @@ import { systemRandom } from '../../../src/core/random.ts'
 import type { SignedHead } from '../../../src/core/records.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { HomePlace } from '../../../src/handover/resident-deps.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import {
@@ -46,6 +48,8 @@ async function bench(): Promise<Bench> {
   const staging = join(base, 'staging')
   const clock = systemClock()
   const worktree = new Worktree({
+    files: nodeFileSystem,
+    reader: inlineReader(),
     folder,
     staging,
     index: memoryKeyValue(),
@@ -57,6 +61,7 @@ async function bench(): Promise<Bench> {
   const places: HomePlace[] = []
   const resident = await openResident({
     premises: async () => ({
+      files: nodeFileSystem,
       worktree,
       folder,
       staging,

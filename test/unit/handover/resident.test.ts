@@ -13,6 +13,7 @@ import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import { manualClock } from '../../tools/clock.ts'
@@ -74,6 +75,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
   const reader = inlineReader()
   const read: string[] = []
   const worktree = new Worktree({
+    files: nodeFileSystem,
     folder,
     staging: join(base, 'staging'),
     index,
@@ -89,6 +91,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     }
   })
   const premises: Premises = {
+    files: nodeFileSystem,
     worktree,
     folder,
     staging: join(base, 'staging'),

@@ -21,6 +21,7 @@ import type { MainRepository } from '../../../src/store/repository.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { RemoteRepository } from '../../../src/sync/repository-client.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 
 export const WORKSPACE = '0123456789abcdef0123456789abcdef' as WorkspaceId
@@ -134,6 +135,7 @@ export async function emptyTree(reader = inlineReader()): Promise<{ folder: stri
   const folder = join(base, 'files')
   await mkdir(folder)
   const worktree = new Worktree({
+    files: nodeFileSystem,
     folder,
     staging: join(base, 'staging'),
     index: memoryKeyValue(),

@@ -20,6 +20,7 @@ import { expect, test } from 'vitest'
 import { type Block, blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import { applyTree } from '../../../src/worktree/apply.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { Staging } from '../../../src/worktree/staging.ts'
 import { TreeIndex } from '../../../src/worktree/tree-index.ts'
 import { contents, fill, place, supplier, take, takeAndCommit, temporaryFolder, workspace } from './support.ts'
@@ -137,9 +138,9 @@ test('an interruption after some files were recorded leaves nothing that stands 
     if (cids.some(({ code }) => code === RAW_CODEC) && steps++ > 0) throw new Error('cut')
     return supplier(a).fetch(cids)
   }
-  const staging = new Staging({ ...b, random: systemRandom() })
+  const staging = new Staging({ files: nodeFileSystem, ...b, random: systemRandom() })
   const checkpoint = { entries: 1, bytes: 1 }
-  const deps = { folder: b.folder, index, staging, fetch, signal: undefined, checkpoint }
+  const deps = { files: nodeFileSystem, folder: b.folder, index, staging, fetch, signal: undefined, checkpoint }
   await expect(applyTree(deps, { ...state, root: state.root }, second.root)).rejects.toThrow('cut')
   await utimes(join(b.folder, 'd'), 1, 1)
 

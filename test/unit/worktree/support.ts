@@ -8,6 +8,8 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { type Logger, silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
+import { inlineReader } from '../../../src/worktree/inline-reader.ts'
+import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import type { FileReader } from '../../../src/worktree/reader.ts'
 import { type Snapshot, type SnapshotOptions, Worktree } from '../../../src/worktree/worktree.ts'
 
@@ -31,7 +33,7 @@ export interface Place {
 }
 
 /** The folder is not made yet. */
-export async function place(reader?: FileReader): Promise<Place> {
+export async function place(reader: FileReader = inlineReader()): Promise<Place> {
   const base = await temporaryFolder()
   const folder = join(base, 'files')
   const staging = join(base, 'staging')
@@ -40,13 +42,14 @@ export async function place(reader?: FileReader): Promise<Place> {
   const log: Logger = { ...silent, warn: (_fields, text) => warnings.push(text) }
   const open = (): Worktree =>
     new Worktree({
+      files: nodeFileSystem,
+      reader,
       folder,
       staging,
       index,
       clock: systemClock(),
       random: systemRandom(),
-      log,
-      ...(reader !== undefined && { reader })
+      log
     })
   return { folder, staging, index, tree: open(), blocks: new Map(), warnings, reopened: open }
 }
