@@ -6,6 +6,7 @@ import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
 import type { FailureDetector } from '../handover/failure-detector.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { Spread } from '../handover/spread.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
@@ -27,6 +28,7 @@ export interface CaretakerDeps {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly detector: FailureDetector
+  readonly spread: Pick<Spread, 'look'>
   readonly changes: Changes
   readonly audit: Audit
   readonly clock: Clock
@@ -64,6 +66,7 @@ export class Caretaker implements ControlEvents {
     for (const { signed } of table.all()) {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
     }
+    this.#deps.spread.look()
   }
 
   closed(session: Session, replaced: boolean): void {
@@ -123,13 +126,13 @@ export class Caretaker implements ControlEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry } = this.#deps
+    const { changes, control, registry, spread } = this.#deps
     changes.tell('peers')
-    if (state === 'approved') {
-      for (const session of control().sessions()) session.tellMembers(registry.memberList())
-    } else if (state !== 'pending') {
-      this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
-    }
+    if (state === 'pending') return
+    if (state !== 'approved') this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
+    // Members that listen let in whom it names, and cut off whom it does not name any more.
+    for (const session of control().sessions()) session.tellMembers(registry.memberList())
+    spread.look()
   }
 
   /** Ends the connections of a peer that is no member any more; what it was home of goes elsewhere at once. */

@@ -174,6 +174,7 @@ export async function openCoordinatorCore(
     fleet,
     drains,
     detector,
+    spread,
     changes,
     audit: audit.append,
     clock,
