@@ -10,6 +10,7 @@ import { type Receipt, receiptRecord, type SignedHead } from '../core/records.ts
 import type { Applied as AppliedTree } from '../worktree/apply.ts'
 import type { Worktree } from '../worktree/worktree.ts'
 import type { BlockExchange } from './block-exchange.ts'
+import type { NearBlocks } from './members.ts'
 import { receiptOf } from './receipt.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
@@ -25,24 +26,36 @@ export interface FollowDeps {
   readonly log: Logger
 }
 
-/** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
+/**
+ * Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. What
+ * `near` does not give comes from the repository.
+ */
 export async function applyRoot(
   deps: Pick<FollowDeps, 'worktree' | 'remote'>,
   workspace: WorkspaceId,
   root: CID,
-  signal: AbortSignal
+  signal: AbortSignal,
+  near: NearBlocks | null = null
 ): Promise<AppliedTree> {
   const remote = await deps.remote(signal)
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
+    const given = near === null ? [] : await near.want(cids)
+    const left = near === null ? cids : without(cids, given)
+    if (left.length === 0) return given
     exchange ??= remote.blocks(workspace, signal)
-    return (await exchange).want(cids)
+    return [...given, ...(await (await exchange).want(left))]
   }
   try {
     return await deps.worktree.apply(root, want, { signal })
   } finally {
     await closed(exchange)
   }
+}
+
+function without(cids: readonly CID[], blocks: readonly Block[]): CID[] {
+  const names = new Set(blocks.map(({ cid }) => cid.toString()))
+  return cids.filter((cid) => !names.has(cid.toString()))
 }
 
 /** A stream that did not open has told so to whoever wanted something. */
@@ -52,9 +65,14 @@ async function closed(exchange: Promise<BlockExchange> | null): Promise<void> {
 }
 
 /** As `applyRoot`, for a head; the receipt says that its tree is on this disk, and is signed by this instance. */
-export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+export async function applyHead(
+  deps: FollowDeps,
+  head: SignedHead,
+  signal: AbortSignal,
+  near: NearBlocks | null = null
+): Promise<Signed<Receipt>> {
   const { workspace, root } = head.value
-  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal))
+  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal, near))
 }
 
 /** This instance's receipt for a head whose tree it applied. */
@@ -69,6 +87,8 @@ export function receiptFor(
 export interface StandbyDeps extends FollowDeps {
   /** A head is applied and durable here: remembered before it is told. */
   readonly onApplied: (head: SignedHead, receipt: Signed<Receipt>) => Promise<void>
+  /** Where blocks of a head are nearer than the repository. */
+  readonly near: (head: SignedHead, signal: AbortSignal) => NearBlocks
 }
 
 /** What a standby has when it begins. */
@@ -117,6 +137,15 @@ export class StandbySync {
     await this.#loop
   }
 
+  async #apply(head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+    const near = this.#deps.near(head, signal)
+    try {
+      return await applyHead(this.#deps, head, signal, near)
+    } finally {
+      await near.close()
+    }
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopped
     while (!signal.aborted) {
@@ -129,7 +158,7 @@ export class StandbySync {
         continue
       }
       try {
-        const receipt = await applyHead(this.#deps, head, signal)
+        const receipt = await this.#apply(head, signal)
         await this.#deps.onApplied(head, receipt)
         this.#applied = { head, receipt }
         await (await this.#deps.remote(signal)).holding(receipt)
