@@ -1,12 +1,5 @@
 import type { PeerIdText } from '../core/ids.ts'
-
-/** A member that listens, and where, as the coordinator heard it. A hint: only the key that answers proves who is there. */
-export interface Neighbour {
-  readonly peer: PeerIdText
-  /** Its label `zone`; null where it has none. */
-  readonly zone: string | null
-  readonly addresses: readonly string[]
-}
+import type { Neighbour } from '../wire/neighbours.ts'
 
 /** The members that listen, as far as this host knows now. */
 export class Neighbours {

@@ -4,6 +4,7 @@ import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
 import { checkedLabels } from './membership.ts'
+import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
 import { type Protocol, unknownKind, type WireCodec, wireCodec } from './protocol.ts'
 
 export const CONTROL_PROTOCOL: Protocol = {
@@ -34,6 +35,8 @@ export interface Hello {
   /** The highest ownership number that it has seen. */
   readonly ownershipNumber: number
   readonly memberListNumber: number
+  /** Where other members reach it, as multiaddrs; none where it only dials out. */
+  readonly addresses: readonly string[]
 }
 
 export interface Usage {
@@ -149,6 +152,7 @@ export type ToInstance =
   | { readonly kind: 'beat'; readonly sequence: number; readonly leaseMs: number }
   | { readonly kind: 'order'; readonly id: number; readonly order: Order }
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
+  | { readonly kind: 'neighbours'; readonly news: NeighbourNews }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
@@ -163,6 +167,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
             ...message.hello,
             services: [...message.hello.services],
             labels: new Map(Object.entries(message.hello.labels)),
+            addresses: [...message.hello.addresses],
             workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
           }
         })
@@ -214,6 +219,7 @@ function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
     labels: checkedLabels(raw.labels),
+    addresses: raw.addresses.map(checkedAddress),
     workspaces: raw.workspaces.map((held) => ({
       ...held,
       workspace: parse.workspace(held.workspace),
@@ -270,6 +276,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ order: { id: message.id, ...encodeOrder(message.order) } })
       case 'members':
         return RawToInstance.encode({ members: { memberList: own(message.memberList) } })
+      case 'neighbours':
+        return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':
@@ -281,6 +289,7 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     if (raw.beat !== undefined) return { kind: 'beat', ...raw.beat }
     if (raw.order !== undefined) return { kind: 'order', id: raw.order.id, order: decodeOrder(raw.order) }
     if (raw.members !== undefined) return { kind: 'members', memberList: raw.members.memberList }
+    if (raw.neighbours !== undefined) return { kind: 'neighbours', news: decodeNeighbours(raw.neighbours) }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
       const acknowledge = parse.word(raw.welcome.acknowledge, ['replicated', 'local'], 'acknowledgement level')

@@ -110,7 +110,8 @@ export const MESSAGES = {
             { workspace: OTHER, epoch: 1, role: 'standby', number: 4, root: null }
           ],
           ownershipNumber: 17,
-          memberListNumber: 5
+          memberListNumber: 5,
+          addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470']
         }
       },
       'hello of a new instance': {
@@ -123,7 +124,8 @@ export const MESSAGES = {
           clockMs: 0,
           workspaces: [],
           ownershipNumber: 0,
-          memberListNumber: 0
+          memberListNumber: 0,
+          addresses: []
         }
       },
       heartbeat: {
@@ -184,6 +186,21 @@ export const MESSAGES = {
         order: { kind: 'restore', workspace: WORKSPACE, root: node.cid, base: leaf.cid }
       },
       members: { kind: 'members', memberList: signed },
+      neighbours: {
+        kind: 'neighbours',
+        news: {
+          whole: true,
+          zone: 'hall',
+          neighbours: [
+            { peer: ALPHA, zone: 'cellar', addresses: ['/ip4/192.0.2.7/tcp/9470'] },
+            { peer: BETA, zone: null, addresses: ['/ip6/2001:db8::7/tcp/9470', '/dns/beta.example.org/tcp/1'] }
+          ]
+        }
+      },
+      'a neighbour that listens no more': {
+        kind: 'neighbours',
+        news: { whole: false, zone: null, neighbours: [{ peer: ALPHA, zone: null, addresses: [] }] }
+      },
       'a drain under way': {
         kind: 'drain',
         report: {
