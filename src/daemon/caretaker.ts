@@ -16,6 +16,7 @@ import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { Neighbourhood } from './neighbourhood.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
@@ -29,6 +30,7 @@ export interface CaretakerDeps {
   readonly drains: Drains
   readonly detector: FailureDetector
   readonly spread: Pick<Spread, 'look'>
+  readonly neighbourhood: Neighbourhood
   readonly changes: Changes
   readonly audit: Audit
   readonly clock: Clock
@@ -52,6 +54,7 @@ export class Caretaker implements ControlEvents {
     const { fleet, changes, log } = this.#deps
     fleet.noteSeen(session.peer)
     changes.tell('peers')
+    this.#deps.neighbourhood.opened(session)
     this.#welcome(session).catch((error: unknown) => {
       log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
     })
@@ -72,6 +75,7 @@ export class Caretaker implements ControlEvents {
   closed(session: Session, replaced: boolean): void {
     const { isStopping, fleet, detector, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
+    this.#deps.neighbourhood.closed(session.peer)
     const homes = table.homesOf(session.peer)
     // A workspace may have come to a drained instance at the last moment.
     if (!fleet.isDrained(session.peer) || homes.length > 0) detector.lost(session.peer, session)
@@ -126,12 +130,14 @@ export class Caretaker implements ControlEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry, spread } = this.#deps
+    const { changes, control, registry, spread, neighbourhood } = this.#deps
     changes.tell('peers')
     if (state === 'pending') return
     if (state !== 'approved') this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
     // Members that listen let in whom it names, and cut off whom it does not name any more.
     for (const session of control().sessions()) session.tellMembers(registry.memberList())
+    if (state === 'approved') neighbourhood.relabelled(peerId)
+    else neighbourhood.closed(peerId)
     spread.look()
   }
 

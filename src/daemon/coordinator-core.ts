@@ -14,6 +14,9 @@ import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
+import type { Neighbours } from '../network/neighbours.ts'
+import type { Providers } from '../network/providers.ts'
+import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
@@ -29,6 +32,7 @@ import { accessOf, repairFromInstances } from './coordinator-reach.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import type { CoordinatorOptions } from './options.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -59,6 +63,7 @@ export interface CoreParts {
   readonly disk: Disk
   readonly index: IndexPlace
   readonly startHost: (gate: Gate) => Promise<Host>
+  readonly openProviders: (host: Host, neighbours: Neighbours, reach: Reach) => Promise<Providers>
   /** What the repository's disk has free, in bytes. */
   readonly freeBytes: () => Promise<number>
   /** How much of uploads was kept since the start before a head named it, in bytes. */
@@ -167,6 +172,9 @@ export async function openCoordinatorCore(
   })
   await drains.load()
 
+  const zoneOf = fleet.zoneOf.bind(fleet)
+  const neighbourhood = new Neighbourhood({ control: () => control, zoneOf, clock })
+  shutdown.later('the neighbourhood', async () => neighbourhood.close())
   const caretaker = new Caretaker({
     registry,
     table,
@@ -175,6 +183,7 @@ export async function openCoordinatorCore(
     drains,
     detector,
     spread,
+    neighbourhood,
     changes,
     audit: audit.append,
     clock,
@@ -206,6 +215,10 @@ export async function openCoordinatorCore(
 
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
+  // It asks and answers over the connections that instances have made.
+  const reach = new Reach({ host, neighbours: neighbourhood.neighbours, dials: () => false, clock })
+  const providers = await parts.openProviders(host, neighbourhood.neighbours, reach)
+  shutdown.later('the DHT', () => providers.close())
   registry.onChange(({ member }) => caretaker.decided(member))
   const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
   for (const { peerId, state } of registry.members()) {

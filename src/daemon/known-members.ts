@@ -29,6 +29,11 @@ export class KnownMembers {
     return this.#number
   }
 
+  /** Those of the newest list; none before the first that this process has seen. */
+  peers(): PeerIdText[] {
+    return this.#members.map(({ peer }) => peer)
+  }
+
   /** Durable on return. @throws NodeDaemonError `BAD_SIGNATURE`, `ROLLBACK` */
   async note(bytes: Uint8Array): Promise<void> {
     const { value } = await open(memberListRecord, bytes, this.#coordinator)

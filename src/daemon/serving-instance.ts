@@ -18,6 +18,7 @@ import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
+import { toldAddresses, Vicinity } from './vicinity.ts'
 
 const KEPT_CHECK_MS = 60 * 60_000
 const DRAIN_ANSWER_MS = 15_000
@@ -43,6 +44,7 @@ interface Parts {
   readonly level: Level
   readonly resident: Resident
   readonly members: KnownMembers
+  readonly vicinity: Vicinity
 }
 
 /** An approved instance at work: connected, syncing, answering users. */
@@ -57,6 +59,7 @@ export class ServingInstance {
   readonly #told = new Map<string, string>()
   readonly #level: Level
   readonly #members: KnownMembers
+  readonly #vicinity: Vicinity
   #entrance: Entrance | null = null
   #pin: Pin
   #name: string
@@ -74,6 +77,7 @@ export class ServingInstance {
     this.#level = parts.level
     this.#machine = parts.machine
     this.#members = parts.members
+    this.#vicinity = parts.vicinity
     this.#resident = parts.resident
     this.#control = new ControlClient({
       host,
@@ -92,10 +96,12 @@ export class ServingInstance {
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
     const level: Level = { acknowledge: 'replicated' }
+    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders })
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
       premises: (workspace) => machine.premises(workspace),
       remote: (signal) => remote.get(signal),
+      members: vicinity,
       identity: folder.identity,
       coordinator: pin.peer,
       clock,
@@ -108,12 +114,21 @@ export class ServingInstance {
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const serving = new ServingInstance(deps, pin, events, { machine, remote, lease, level, resident, members })
+    const serving = new ServingInstance(deps, pin, events, {
+      machine,
+      remote,
+      lease,
+      level,
+      resident,
+      members,
+      vicinity
+    })
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
       access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
+      upload: deps.upload,
       log
     })
     return serving
@@ -211,6 +226,7 @@ export class ServingInstance {
     await this.#entrance?.stop()
     // Before what users asked for ends: requests that wait to be acknowledged are answered now.
     await this.#resident.close()
+    await this.#vicinity.close()
     await this.#entrance?.close()
     // A clean stop says that the files are on the disk, whatever happens to the machine afterwards.
     if (!(await this.#machine.close())) await suspectFiles(this.#deps.state)
@@ -225,12 +241,18 @@ export class ServingInstance {
       lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
       order: (order) => this.#resident.order(order),
       members: (memberList) => {
-        this.#members.note(memberList).catch((error: unknown) => {
+        this.#noteMembers(memberList).catch((error: unknown) => {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
         })
       },
+      neighbours: (news) => this.#vicinity.told(news),
       drain: (report) => this.#drain(report)
     }
+  }
+
+  async #noteMembers(list: Uint8Array): Promise<void> {
+    await this.#members.note(list)
+    this.#vicinity.listed(this.#members.peers())
   }
 
   async #hello(): Promise<Hello> {
@@ -244,7 +266,8 @@ export class ServingInstance {
       clockMs: clock.wall(),
       workspaces: this.#resident.held(),
       ownershipNumber: this.#resident.ownershipNumber,
-      memberListNumber: this.#members.number
+      memberListNumber: this.#members.number,
+      addresses: toldAddresses(this.#deps.host.addresses())
     }
   }
 
@@ -273,7 +296,7 @@ export class ServingInstance {
 
   async #connected({ control, data, welcome }: Connection): Promise<void> {
     const { log, upload, download, clock } = this.#deps
-    await this.#members.note(welcome.memberList)
+    await this.#noteMembers(welcome.memberList)
     this.#level.acknowledge = welcome.acknowledge
     this.#name = welcome.name
     this.#told.clear()
@@ -289,6 +312,7 @@ export class ServingInstance {
       onHead: (head) => this.#resident.told(head)
     })
     this.#remote.set(remote)
+    this.#vicinity.connected(this.#pin.addresses)
     this.#resident.reconnected()
     this.#events.connected({ name: welcome.name, homes: this.#resident.counts().home })
   }

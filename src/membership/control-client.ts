@@ -17,6 +17,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { NeighbourNews } from '../wire/neighbours.ts'
 
 const RETRY_MS_MIN = 200
 const RETRY_MS_MAX = 5000
@@ -42,6 +43,7 @@ export interface ControlHandlers {
   /** Resolves with the receipt that the order leaves, empty where it leaves none. */
   order(order: Order): Promise<Uint8Array>
   members(memberList: Uint8Array): void
+  neighbours(news: NeighbourNews): void
   drain(report: DrainReport): void
 }
 
@@ -168,6 +170,8 @@ export class ControlClient {
         return
       case 'members':
         return handlers.members(message.memberList)
+      case 'neighbours':
+        return handlers.neighbours(message.news)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':

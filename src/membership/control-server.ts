@@ -17,6 +17,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { NeighbourNews } from '../wire/neighbours.ts'
 
 /** The longest that an instance may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
@@ -45,6 +46,7 @@ export interface Session {
   order(order: Order, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  tellNeighbours(news: NeighbourNews): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -201,6 +203,10 @@ class LiveSession implements Session {
 
   tellMembers(memberList: Uint8Array): void {
     this.send({ kind: 'members', memberList })
+  }
+
+  tellNeighbours(news: NeighbourNews): void {
+    this.send({ kind: 'neighbours', news })
   }
 
   end(code: ErrorCode, message: string): void {

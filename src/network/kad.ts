@@ -34,7 +34,7 @@ export interface KadHost extends Host {
 }
 
 export interface KadDeps {
-  readonly host: KadHost
+  readonly host: Host
   readonly identity: Identity
   readonly neighbours: Neighbours
   readonly reach: Reach
@@ -47,10 +47,12 @@ export interface KadDeps {
  * dialled for it.
  */
 export async function startKad(deps: KadDeps): Promise<Providers> {
-  const contacts = new Contacts(deps)
+  const { host } = deps
+  if (!speaksKad(host)) throw new NodeDaemonError('UNEXPECTED', 'this host does not speak Kademlia')
+  const contacts = new Contacts({ ...deps, host })
   const dht = kadDHT({
     protocol: KAD_PROTOCOL.id,
-    clientMode: deps.host.addresses().length === 0,
+    clientMode: host.addresses().length === 0,
     peerInfoMapper: ({ id }) => ({ id, multiaddrs: contacts.addresses(id) }),
     allowQueryWithZeroPeers: true,
     alpha: 3,
@@ -63,6 +65,8 @@ export async function startKad(deps: KadDeps): Promise<Providers> {
   return new KadProviders(deps, dht, contacts)
 }
 
+const speaksKad = (host: Host): host is KadHost => 'handleStreams' in host
+
 /** What the DHT uses of a part of libp2p; what else such a part can do, it never asks for. */
 const reduced = <Part extends keyof KadDHTComponents>(
   part: Partial<KadDHTComponents[Part]>
@@ -70,12 +74,12 @@ const reduced = <Part extends keyof KadDHTComponents>(
 
 /** The parts of libp2p that the DHT works with, each reduced to members. */
 class Contacts {
-  readonly #deps: KadDeps
+  readonly #deps: KadDeps & { readonly host: KadHost }
   readonly #introduced = new Set<PeerIdText>()
   #topology: Topology | null = null
   #close: () => void = () => undefined
 
-  constructor(deps: KadDeps) {
+  constructor(deps: KadDeps & { readonly host: KadHost }) {
     this.#deps = deps
   }
 
