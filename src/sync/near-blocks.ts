@@ -80,6 +80,7 @@ class NearSession implements NearBlocks {
   readonly #over = new Set<PeerIdText>()
   #sources: Promise<readonly PeerIdText[]> | null = null
   #piece: number = PIECE.min
+  #bytes = 0
 
   constructor(deps: NearDeps, members: NearMembers, head: SignedHead, ownership: Ownership, signal: AbortSignal) {
     this.#deps = deps
@@ -103,6 +104,8 @@ class NearSession implements NearBlocks {
   }
 
   async close(): Promise<void> {
+    const { workspace, sequence } = this.#head.value
+    if (this.#bytes > 0) this.#deps.log.debug({ workspace, sequence, bytes: this.#bytes }, 'blocks came from members')
     for (const { exchange } of this.#lines.values()) {
       const opened = await exchange.catch(() => null)
       await opened?.close()
@@ -132,10 +135,9 @@ class NearSession implements NearBlocks {
       this.#piece = clock.now() - begun < QUICK_MS ? Math.min(PIECE.max, this.#piece * 2) : PIECE.min
       // One that has nothing of what it is asked for is behind.
       if (blocks.length === 0) this.#over.add(peer)
-      await download.take(
-        blocks.reduce((sum, { bytes }) => sum + bytes.length, 0),
-        this.#signal
-      )
+      const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0)
+      this.#bytes += bytes
+      await download.take(bytes, this.#signal)
       found.push(...blocks)
     }
     return found

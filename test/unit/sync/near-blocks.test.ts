@@ -31,7 +31,11 @@ interface Giver {
 }
 
 /** A member that listens, and gives what it has to whom it may. */
-async function giver(has: readonly Block[], mayRead: (peer: PeerIdText) => boolean = () => true): Promise<Giver> {
+async function giver(
+  has: readonly Block[],
+  mayRead: (peer: PeerIdText) => boolean = () => true,
+  upload = new Uplink(systemClock())
+): Promise<Giver> {
   const identity = await createIdentity()
   const one: Giver = { identity, host: await hostOf(identity, true), asked: 0 }
   await serveBlocks(one.host, {
@@ -43,7 +47,7 @@ async function giver(has: readonly Block[], mayRead: (peer: PeerIdText) => boole
     },
     intake: null,
     access: (peer, workspace) => (workspace === WORKSPACE && mayRead(peer) ? { read: true, send: false } : null),
-    upload: new Uplink(systemClock()),
+    upload,
     log: silent
   })
   return one
@@ -190,6 +194,36 @@ test('a standby that does not say that it holds the head is not asked; one that 
   const near = await at.open()
   expect(await near.want(CIDS)).toEqual([])
   expect(behind.asked).toBe(0)
+  await near.close()
+})
+
+test('who gives keeps to its own upload limit, and sends its own changes first', async () => {
+  const clock = manualClock()
+  const upload = new Uplink(clock, { limit: 1000, hours: [] })
+  const big = Array.from({ length: 8 }, (_, index) => blockOf(RAW_CODEC, Buffer.alloc(60_000, `${index}`)))
+  const home = await giver(big, () => true, upload)
+  const at = await asking([[home, null]])
+  const near = await at.open()
+  let done = false
+  const wanted = near.want(big.map(({ cid }) => cid)).finally(() => {
+    done = true
+  })
+  await expect.poll(() => clock.waiting).toBeGreaterThan(0)
+  let own = false
+  const mine = upload.take(10, WORKSPACE, 'acknowledged').then(() => {
+    own = true
+    upload.lost(10)
+  })
+  clock.advance(60_000)
+  await mine
+  expect([own, done]).toEqual([true, false])
+  await expect
+    .poll(() => {
+      clock.advance(60_000)
+      return done
+    })
+    .toBe(true)
+  expect(names(await wanted)).toEqual(names(big))
   await near.close()
 })
 
