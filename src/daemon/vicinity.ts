@@ -24,7 +24,7 @@ export const toldAddresses = (addresses: readonly string[]): string[] =>
 export interface VicinityDeps {
   readonly host: Host
   readonly trusted: Trusted
-  readonly pin: Pin
+  readonly pin: Pick<Pin, 'peer'>
   readonly openProviders: (neighbours: Neighbours, reach: Reach) => Promise<Providers>
   readonly download: RateLimit
   readonly clock: Clock
