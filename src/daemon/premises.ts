@@ -5,7 +5,7 @@ import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { Premises } from '../handover/resident-deps.ts'
-import { removeTree } from '../worktree/disk.ts'
+import { makeDurableFolder, removeTree } from '../worktree/disk.ts'
 import type { FileSystem } from '../worktree/file-system.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import type { FileReader } from '../worktree/reader.ts'
@@ -55,7 +55,7 @@ export class PremisesKeeper {
   static async open(deps: PremisesDeps): Promise<PremisesKeeper> {
     await removeTree(deps.files, join(deps.folder, 'staging'))
     for (const name of ['workspaces', 'staging', 'incoming', 'cookies', 'empty']) {
-      await deps.files.makeFolders(join(deps.folder, name), PRIVATE_FOLDER)
+      await makeDurableFolder(deps.files, join(deps.folder, name), PRIVATE_FOLDER)
     }
     return new PremisesKeeper(deps)
   }
@@ -84,7 +84,7 @@ export class PremisesKeeper {
       log
     })
     const watch: Premises['watch'] = async (onDirty) => {
-      await files.makeFolders(folder, WORKSPACE_FOLDER)
+      await makeDurableFolder(files, folder, WORKSPACE_FOLDER)
       await files.makeFolders(staging, PRIVATE_FOLDER)
       return this.#deps.watch({ folder, cookies, clock, log }, onDirty)
     }

@@ -133,15 +133,11 @@ export class ResidentWorkspace {
    * publish them would undo what users have.
    */
   async #resume(ownership: SignedOwnership): Promise<null> {
-    const { workspace, log } = this.#deps
-    const { worktree } = await this.#premises()
     const tip = await this.#tip()
     const { suspect, restoring } = this.#record
     const trusted = !suspect && !restoring && this.#published(tip)
     await this.#save({ ownership, head: tip })
-    if (tip !== null && (await worktree.folderIsGone())) {
-      log.warn({ workspace }, 'the folder of a workspace is gone: its files are fetched again')
-      await worktree.remove()
+    if (tip !== null && (await this.#forgetLostFolder())) {
       await this.#apply(tip)
     } else if (tip !== null && !trusted) {
       await this.#handInDiverged('beside')
@@ -290,8 +286,8 @@ export class ResidentWorkspace {
 
   async follow(ownership: SignedOwnership): Promise<void> {
     if (this.#standby !== null) return this.#save({ ownership })
-    const own = this.#record.role === 'standby' ? this.#record.receipt : null
     await this.#quit()
+    const own = this.#record.role === 'standby' ? this.#record.receipt : null
     await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect: false, restoring: false })
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
@@ -362,7 +358,19 @@ export class ResidentWorkspace {
   async #quit(): Promise<void> {
     const wasHome = this.#record.role === 'home'
     await this.close()
+    if (await this.#forgetLostFolder()) return
     if (wasHome) await this.#handInDiverged('after')
+  }
+
+  /** A folder that was taken away, or that a power loss took, holds nothing any more: what is remembered of it would be wrong. */
+  async #forgetLostFolder(): Promise<boolean> {
+    const { workspace, log } = this.#deps
+    const { worktree } = await this.#premises()
+    if (!(await worktree.folderIsGone())) return false
+    log.warn({ workspace }, 'the folder of a workspace is gone: its files are fetched again')
+    await worktree.remove()
+    await this.#save({ receipt: null })
+    return true
   }
 
   async #handInDiverged(place: 'after' | 'beside'): Promise<void> {

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { DiskPath, FileStats, FileSystem } from './file-system.ts'
@@ -5,6 +6,7 @@ import type { DiskPath, FileStats, FileSystem } from './file-system.ts'
 const SLASH = Buffer.from('/')
 const REMOVALS_AT_ONCE = 4
 const OWNER_ALL = 0o700n
+const PRIVATE_FOLDER = Number(OWNER_ALL)
 
 /** The code of a failed system call; empty for any other error. */
 export const systemCode = (error: unknown): string =>
@@ -52,7 +54,7 @@ export async function removeTree(files: FileSystem, path: DiskPath): Promise<voi
   const stats = await look(files, path)
   if (stats === null) return
   if (!stats.isDirectory()) return await removeFile(files, path)
-  if ((stats.mode & OWNER_ALL) !== OWNER_ALL) await files.chmod(path, Number(OWNER_ALL))
+  if ((stats.mode & OWNER_ALL) !== OWNER_ALL) await files.chmod(path, PRIVATE_FOLDER)
   await emptyFolder(files, path)
   await unlessGone(files.removeFolder(path))
 }
@@ -76,5 +78,17 @@ export async function unlessGone(work: Promise<void>): Promise<void> {
 
 /** Makes a folder and those above it, readable by this user alone; durable together with the folder above the first new one. */
 export async function makeFolder(files: FileSystem, path: string): Promise<void> {
-  await files.makeFolders(path, Number(OWNER_ALL))
+  await files.makeFolders(path, PRIVATE_FOLDER)
+}
+
+/**
+ * Sees to it that a folder is there, with those above it. On return it durably stands where it does, also where it was
+ * there already: who made it may have been killed before the sync.
+ */
+export async function makeDurableFolder(files: FileSystem, path: string, mode = PRIVATE_FOLDER): Promise<void> {
+  const uppermost = dirname((await files.makeFolders(path, mode)) ?? path)
+  for (let above = dirname(path); ; above = dirname(above)) {
+    await files.syncFolder(above)
+    if (above.length <= uppermost.length) return
+  }
 }

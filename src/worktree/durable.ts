@@ -11,6 +11,8 @@ const SYNCS_AT_ONCE = 4
 /**
  * Makes what stands at these paths now durable on this disk, a folder with all below it, and that it stands there.
  *
+ * @param folder stands durably where it does
+ *
  * @throws NodeDaemonError when the disk does not say that it is: nothing may be taken for durable then
  */
 export async function makeDurable(files: FileSystem, folder: string, paths: readonly WorkspacePath[]): Promise<void> {

@@ -9,7 +9,7 @@ import type { Logger } from '../core/log.ts'
 import { Mutex } from '../core/mutex.ts'
 import type { Random } from '../core/random.ts'
 import { type Applied, applyTree } from './apply.ts'
-import { diskFailure, look, makeFolder, removeTree } from './disk.ts'
+import { diskFailure, look, makeDurableFolder, removeTree } from './disk.ts'
 import type { Facts } from './facts.ts'
 import type { FileSystem } from './file-system.ts'
 import type { Fetch } from './intake.ts'
@@ -296,7 +296,7 @@ export class Worktree {
   async #realFolder(): Promise<string> {
     const { files, folder } = this.#deps
     const state = await this.#index.state()
-    if (state?.root === null || state?.applying === true) await makeFolder(files, folder)
+    if (state?.root === null || state?.applying === true) await makeDurableFolder(files, folder)
     if ((await look(files, folder)) === null) {
       throw new NodeDaemonError('NOT_FOUND', `the folder ${folder} is missing`, {
         advice: 'look whether its disk is mounted'

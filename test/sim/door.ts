@@ -48,7 +48,7 @@ export class ValueDoor {
       const place = await this.#place(user, ask)
       if ('status' in place) return place
       if (place.state === 'waiting') {
-        const release = await this.#wait(user, place, deadline, timesSent > 0, () => this.#find(user)?.state !== 'waiting')
+        const release = await this.#wait(place, deadline, timesSent > 0, () => this.#find(user)?.state !== 'waiting')
         if (release === 'go-on') continue
         return { status: 503, body: `not served within the time to wait (${release})` }
       }
@@ -58,13 +58,13 @@ export class ValueDoor {
       if (outcome.kind === 'lost' && outcome.sent) timesSent++
       const body = ask.method === 'PUT' || ask.method === 'POST' ? 'kept' : 'none'
       const lost = { method: ask.method, raw: [], body, timesSent } as const
-      const next = outcome.kind === 'moved' ? 'wait' : afterLoss(lost, { sent: outcome.sent, reused: false })
+      const next = outcome.kind === 'lost' ? afterLoss(lost, { sent: outcome.sent, reused: false }) : 'wait'
       if (next === 'answer' || this.#clock.now() >= deadline) {
         return { status: 502, body: 'the home was lost', retry: timesSent > 0 ? 'unsafe' : 'safe' }
       }
       if (next === 'wait' && this.#isStill(user, place)) {
         const until = Math.min(deadline, this.#clock.now() + pauseMs(pauses++))
-        const release = await this.#wait(user, place, until, true, () => !this.#isStill(user, place))
+        const release = await this.#wait(place, until, true, () => !this.#isStill(user, place))
         if (release === 'full' || release === 'closed') return { status: 503, body: release }
       }
     }
@@ -87,7 +87,6 @@ export class ValueDoor {
   }
 
   #wait(
-    user: UserId,
     { workspace }: Place,
     until: number,
     first: boolean,
@@ -107,7 +106,8 @@ export class ValueDoor {
     ask: Ask
   ): Promise<
     | { readonly kind: 'answer'; readonly answer: Told }
-    | { readonly kind: 'moved' | 'elsewhere' }
+    | { readonly kind: 'moved' }
+    | { readonly kind: 'elsewhere' }
     | { readonly kind: 'lost'; readonly sent: boolean }
   > {
     const { host, control, routes } = this.#core

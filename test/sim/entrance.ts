@@ -1,11 +1,13 @@
 import { codeOf, ERRORS, messageOf } from '../../src/core/errors.ts'
+import { KeyedMutex } from '../../src/core/mutex.ts'
 import type { Entrance, Served } from '../../src/daemon/entrance.ts'
 import type { Admission } from '../../src/handover/resident.ts'
 import type { Channel, Host } from '../../src/network/host.ts'
-import { isGone as isMissing } from '../../src/worktree/disk.ts'
 import type { FileSystem } from '../../src/worktree/file-system.ts'
-import { type Answered, decode, encode, type Passed, VALUES_PROTOCOL } from './exchange-values.ts'
+import type { WorkspacePath } from '../../src/worktree/paths.ts'
+import { type Answered, type Ask, decode, encode, type Passed, VALUES_PROTOCOL } from './exchange-values.ts'
 import type { Life, Machine } from './machine.ts'
+import { putFile, readFile } from './memory-app.ts'
 
 export interface ValueEntranceDeps {
   readonly host: Host
@@ -52,17 +54,22 @@ async function answer(app: SmallApp, served: Served, ask: Passed): Promise<Answe
   }
 }
 
+interface Executed {
+  readonly status: number
+  readonly body: string
+}
+
 /** Writes beside and renames, as the files app does. */
 class SmallApp {
   readonly #deps: ValueEntranceDeps
   readonly #underWay = new Set<Promise<unknown>>()
-  #staged = 0
+  readonly #changing = new KeyedMutex<string>()
 
   constructor(deps: ValueEntranceDeps) {
     this.#deps = deps
   }
 
-  async handle(admission: Admission, ask: Passed): Promise<{ status: number; body: string }> {
+  async handle(admission: Admission, ask: Passed): Promise<Executed> {
     const work = this.#carryOut(admission, ask)
     const ended = work.catch(() => undefined).finally(() => this.#underWay.delete(ended))
     this.#underWay.add(ended)
@@ -73,49 +80,34 @@ class SmallApp {
     await Promise.all(this.#underWay)
   }
 
-  async #carryOut({ folder, staging, wrote }: Admission, { method, path, body }: Passed) {
+  async #carryOut({ folder, staging, wrote }: Admission, { method, path, body }: Passed): Promise<Executed> {
     const { machine, life, files } = this.#deps
     const at = `${folder}/${path}`
     await machine.busy(life, machine.chance.between(0.1, 4))
     if (method === 'GET') {
-      const text = await this.#read(at)
-      return text === null ? { status: 404, body: '' } : { status: 200, body: text }
+      const bytes = await readFile(files, at)
+      return bytes === null ? { status: 404, body: '' } : { status: 200, body: bytes.toString() }
     }
-    if (method === 'DELETE') {
-      try {
-        await files.unlink(at)
-      } catch (error) {
-        if (!isMissing(error)) throw error
-        return { status: 404, body: '' }
-      }
-    } else {
-      const text = method === 'POST' ? `${(await this.#read(at)) ?? ''}${body}\n` : body
-      await this.#write(staging, at, text)
-    }
+    const isDone = await this.#changing.run(at, () => this.#change({ folder, staging, method, path, body }))
+    if (!isDone) return { status: 404, body: '' }
     await machine.busy(life, machine.chance.between(0, 2))
     await wrote([path])
     return { status: method === 'DELETE' ? 204 : 201, body: '' }
   }
 
-  async #read(path: string): Promise<string | null> {
-    try {
-      await using file = await this.#deps.files.open(path, 'read')
-      const bytes = Buffer.alloc(Number((await file.stat()).size))
-      const length = await file.read(bytes, 0)
-      return bytes.subarray(0, length).toString()
-    } catch (error) {
-      if (isMissing(error)) return null
-      throw error
+  /** One at a time for each file, as an app sees to it that has to. False where there is nothing to remove. */
+  async #change(what: { folder: string; staging: string } & Ask): Promise<boolean> {
+    const { files, machine } = this.#deps
+    const { method, path, body, folder } = what
+    const place = { ...what, files, random: machine.chance }
+    const before = method === 'PUT' ? null : await readFile(files, `${folder}/${path}`)
+    if (method === 'DELETE') {
+      if (before === null) return false
+      await files.unlink(`${folder}/${path}`)
+      return true
     }
-  }
-
-  async #write(staging: string, path: string, text: string): Promise<void> {
-    const { files, machine, life } = this.#deps
-    const beside = `${staging}/${++this.#staged}`
-    const bytes = Buffer.from(text)
-    await using file = await files.open(beside, 'create')
-    for (let at = 0; at < bytes.length; ) at += await file.write(bytes.subarray(at), at)
-    await machine.busy(life, machine.chance.between(0, 2))
-    await files.rename(beside, path)
+    const text = method === 'POST' ? `${before ?? ''}${body}\n` : body
+    await putFile(place, path as WorkspacePath, Buffer.from(text), Math.floor(machine.wallMs / 1000))
+    return true
   }
 }

@@ -84,11 +84,16 @@ export class Machine {
     return { cancel: () => inner.cancel() }
   }
 
+  /** Its time of day, in milliseconds since 1970. */
+  get wallMs(): number {
+    return BEGINNING_MS + this.world.now * this.#faults.rate + this.#wallOffMs
+  }
+
   clock(life: Life): Clock {
     const { rate } = this.#faults
     return {
       now: () => this.world.now * rate,
-      wall: () => BEGINNING_MS + Math.floor(this.world.now * rate + this.#wallOffMs),
+      wall: () => Math.floor(this.wallMs),
       after: (ms, callback) => this.after(life, ms / rate, callback)
     }
   }

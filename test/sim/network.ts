@@ -149,7 +149,10 @@ class Connection {
     const before = this.#arrivedAt.get(from.machine) ?? 0
     const at = Math.max(before, world.now + this.network.travelMs(bytes))
     this.#arrivedAt.set(from.machine, at)
-    to.machine.after(to.life, at - world.now, () => to.arrive(packet))
+    to.machine.after(to.life, at - world.now, () => {
+      world.note(key, `${packet.kind} ${bytes}`)
+      to.arrive(packet)
+    })
   }
 
   /** Nothing gets through now. Where that lasts, the sender gives the connection up, and the other side hears of it later. */
@@ -181,7 +184,8 @@ class Connection {
     const { chance } = this.network
     const other = this.other(mine)
     mine.isOpen = false
-    if (quietly || !this.network.passes(machine, other.machine)) return this.#breakAfter(other, chance.between(1_000, 20_000))
+    if (quietly || !this.network.passes(machine, other.machine))
+      return this.#breakAfter(other, chance.between(1_000, 20_000))
     other.machine.after(other.life, this.network.travelMs(40), () => other.ended(null))
   }
 
@@ -351,7 +355,10 @@ class SimulatedChannel implements Channel {
   async send(...parts: readonly Uint8Array[]): Promise<void> {
     const bytes = Buffer.concat(parts)
     if (bytes.length > this.protocol.maxFrameBytes) {
-      throw new NodeDaemonError('TOO_LARGE', `a frame of ${bytes.length} bytes is over the limit of ${this.protocol.id}`)
+      throw new NodeDaemonError(
+        'TOO_LARGE',
+        `a frame of ${bytes.length} bytes is over the limit of ${this.protocol.id}`
+      )
     }
     if (this.#isOver || this.#hasEnded) throw broken()
     this.#link.send({ kind: 'data', stream: this.#stream, bytes })

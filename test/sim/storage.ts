@@ -118,7 +118,9 @@ export class Storage {
       getMany: level.getMany,
       entries: level.entries,
       write: (changes, options) =>
-        options.durable ? this.#do(life, 'writing', true, () => level.write(changes, options)) : level.write(changes, options),
+        options.durable
+          ? this.#do(life, 'writing', true, () => level.write(changes, options))
+          : level.write(changes, options),
       close: level.close
     }
   }

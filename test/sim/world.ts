@@ -136,17 +136,13 @@ export class World {
 
   /** Lets things happen until `work` is done. @throws what `work` throws; where nothing more is going to happen; after `eventsMax` */
   async run<T>(work: () => Promise<T>, eventsMax: number): Promise<T> {
-    let outcome: { readonly value: T } | { readonly error: unknown } | null = null
+    const done = new Outcome<T>()
     work().then(
-      (value) => {
-        outcome = { value }
-      },
-      (error: unknown) => {
-        outcome = { error }
-      }
+      (value) => done.end({ value }),
+      (error: unknown) => done.end({ error })
     )
     await settled()
-    while (outcome === null) {
+    while (done.result === null) {
       const next = pop(this.#heap)
       if (next === undefined) throw new Error('nothing is going to happen any more, and the work is not done')
       if (next.cancelled) continue
@@ -155,9 +151,16 @@ export class World {
       next.happen()
       await settled()
     }
-    const ended: { readonly value: T } | { readonly error: unknown } = outcome
-    if ('error' in ended) throw ended.error
-    return ended.value
+    if ('error' in done.result) throw done.result.error
+    return done.result.value
+  }
+}
+
+class Outcome<T> {
+  result: { readonly value: T } | { readonly error: unknown } | null = null
+
+  end(result: { readonly value: T } | { readonly error: unknown }): void {
+    this.result = result
   }
 }
 

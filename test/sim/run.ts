@@ -1,0 +1,134 @@
+import type { UserId } from '../../src/core/ids.ts'
+import type { Logger } from '../../src/core/log.ts'
+import { Checks, type Violation } from './checks.ts'
+import { begin, type Federation, makeFederation } from './federation.ts'
+import { type Plan, planOf } from './plan.ts'
+import { Troubles } from './troubles.ts'
+import { SimulatedUser } from './users.ts'
+import { World } from './world.ts'
+
+/** How a run of one seed ended. */
+export interface Outcome {
+  readonly seed: string
+  readonly kind: Plan['kind']
+  readonly violations: readonly Violation[]
+  readonly requests: number
+  readonly failed: number
+  readonly events: number
+  readonly worldMs: number
+  readonly trace: string
+}
+
+export interface RunOptions {
+  readonly onLine?: (line: string) => void
+  readonly log?: Logger
+}
+
+const EVENTS_MAX = 400_000
+/** Once all is mended, everything must be as it should within this time. */
+const RECOVERY_MS = 180_000
+const LOOK_EVERY_MS = 250
+
+export async function runSeed(seed: string, { onLine, log }: RunOptions = {}): Promise<Outcome> {
+  const plan = planOf(seed)
+  const world = new World(seed, onLine ?? null)
+  const federation = await makeFederation(world, { ...plan, zones: 2 }, log)
+  const checks = new Checks(federation)
+  const users = Array.from({ length: plan.users }, (_, index) => {
+    const mayFallBack = plan.settings.acknowledge === 'local'
+    return new SimulatedUser({ world, coordinator: federation.coordinator }, `user:u${index}` as UserId, {
+      ...plan,
+      mayFallBack
+    })
+  })
+  try {
+    await world.run(() => live(federation, plan, users, checks), EVENTS_MAX)
+  } catch (error) {
+    checks.add('run', error instanceof Error ? (error.stack ?? error.message) : String(error))
+  }
+  for (const { problems } of users) for (const problem of problems) checks.add('I2', problem)
+  return {
+    seed,
+    kind: plan.kind,
+    violations: checks.violations,
+    requests: users.reduce((sum, { requests }) => sum + requests, 0),
+    failed: users.reduce((sum, { failed }) => sum + failed, 0),
+    events: world.happened,
+    worldMs: Math.round(world.now),
+    trace: world.traceHash()
+  }
+}
+
+async function live(
+  federation: Federation,
+  plan: Plan,
+  users: readonly SimulatedUser[],
+  checks: Checks
+): Promise<void> {
+  const { world } = federation
+  await begin(federation)
+  const troubles = new Troubles(federation, plan)
+  const watching = { over: false }
+  const watch = async (): Promise<void> => {
+    while (!watching.over) {
+      await checks.look()
+      await world.sleep(LOOK_EVERY_MS)
+    }
+  }
+  const working = [...users.map((user) => user.run()), troubles.run(), watch()]
+  await world.sleep(plan.workMs)
+  troubles.stop()
+  for (const user of users) user.stop()
+  watching.over = true
+  await Promise.all(working)
+  if (plan.kind === 'calm') nobodyNoticed(users, checks)
+  await troubles.mend()
+  await recovers(federation, users, troubles, checks)
+}
+
+/** I8 */
+function nobodyNoticed(users: readonly SimulatedUser[], checks: Checks): void {
+  for (const { id, failed } of users)
+    if (failed > 0) checks.add('I8', `${failed} requests of ${id} failed in a calm time`)
+}
+
+/** I9, I14: without anybody's help everything is served again, and nothing that was acknowledged is missing. */
+async function recovers(
+  federation: Federation,
+  users: readonly SimulatedUser[],
+  troubles: Troubles,
+  checks: Checks
+): Promise<void> {
+  const { world, coordinator, instances } = federation
+  const expected = instances.filter((instance) => !troubles.lost.has(instance)).length
+  const isWhole = (): boolean => {
+    const { core } = coordinator
+    if (core === null || core.control.sessions().length < expected) return false
+    return [...core.table.all()].every(({ signed }) => {
+      const place = core.routes.find(signed.value.service, signed.value.user)
+      return place?.state === 'serving'
+    })
+  }
+  if (!(await world.until(isWhole, RECOVERY_MS))) checks.add('I14', describe(federation))
+  await checks.look()
+  for (const user of users) {
+    for (const file of user.files) {
+      if (!(await user.read(file)) && !(await user.read(file))) checks.add('I9', `${user.id} cannot read ${file.path}`)
+    }
+    await user.readLog()
+    if (troubles.lost.size === 0) await checks.isKept(user)
+  }
+  await coordinator.core?.housekeeping.verify({})
+  await checks.everyHeadIsWhole()
+}
+
+function describe({ coordinator }: Federation): string {
+  const { core } = coordinator
+  if (core === null) return 'the coordinator does not run'
+  const connected = core.control.sessions().map(({ peer }) => core.fleet.nameOf(peer))
+  const places = [...core.table.all()].map(({ signed: { value } }) => {
+    const home = value.home === null ? 'nobody' : core.fleet.nameOf(value.home)
+    return `${value.workspace.slice(0, 6)} ${core.director.state(value.workspace).state} at ${home}`
+  })
+  return `not whole again: connected ${connected.join(' ')}; ${places.join('; ')}`
+}

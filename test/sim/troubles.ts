@@ -1,0 +1,243 @@
+import { hasCode } from '../../src/core/errors.ts'
+import type { InstanceDaemon } from '../../src/daemon/instance-daemon.ts'
+import { RETENTION } from '../../src/store/repository.ts'
+import type { Federation } from './federation.ts'
+import type { SimulatedInstance } from './instance.ts'
+import type { Machine } from './machine.ts'
+import type { Plan, Trouble } from './plan.ts'
+import type { Chance, World } from './world.ts'
+
+const TEN_YEARS_MS = 3650 * 24 * 3_600_000
+
+/** Does to a federation what its plan says, one thing after another; some of it lasts a while. */
+export class Troubles {
+  readonly #world: World
+  readonly #federation: Federation
+  readonly #plan: Plan
+  readonly #chance: Chance
+  readonly #lasting = new Set<Promise<void>>()
+  readonly #lost = new Set<SimulatedInstance>()
+  #stopped = false
+
+  constructor(federation: Federation, plan: Plan) {
+    this.#world = federation.world
+    this.#federation = federation
+    this.#plan = plan
+    this.#chance = federation.world.chance('troubles')
+  }
+
+  /** Those whose disk is gone for good. */
+  get lost(): ReadonlySet<SimulatedInstance> {
+    return this.#lost
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      await this.#world.sleep(this.#chance.between(0.3, 1.7) * this.#plan.everyMs)
+      if (this.#stopped) break
+      const trouble = this.#chance.one(this.#plan.troubles)
+      this.#world.note('trouble', trouble)
+      const lasting: Promise<void> = this.#make(trouble).finally(() => this.#lasting.delete(lasting))
+      this.#lasting.add(lasting)
+    }
+    await Promise.all(this.#lasting)
+  }
+
+  /** Everything that can be mended is: all run, on disks that work, on a network that is whole. */
+  async mend(): Promise<void> {
+    const { network, coordinator, instances } = this.#federation
+    network.heal()
+    for (const one of [coordinator, ...instances]) Object.assign(one.storage.trouble, { full: false, failing: 0 })
+    if (!coordinator.machine.isRunning) await coordinator.start()
+    for (const instance of instances) {
+      if (!this.#lost.has(instance) && !instance.machine.isRunning) await instance.start()
+    }
+  }
+
+  async #make(trouble: Trouble): Promise<void> {
+    const { coordinator } = this.#federation
+    switch (trouble) {
+      case 'kill-instance':
+        return this.#endInstance((instance) => instance.kill(), 8000)
+      case 'power-instance':
+        return this.#endInstance((instance) => instance.losePower(), 15_000)
+      case 'kill-coordinator':
+        return this.#endCoordinator(() => coordinator.kill())
+      case 'power-coordinator':
+        return this.#endCoordinator(() => coordinator.losePower())
+      case 'pause-instance':
+        return this.#pause(this.#chance.one(this.#federation.instances).machine)
+      case 'pause-coordinator':
+        return this.#pause(coordinator.machine)
+      case 'cut-one-way':
+        return this.#cut(false)
+      case 'cut-both-ways':
+        return this.#cut(true)
+      case 'drain':
+        return this.#drain(false)
+      case 'drain-cancelled':
+        return this.#drain(true)
+      case 'stop-instance':
+        return this.#stopInstance()
+      case 'move':
+        return this.#move()
+      case 'wall-clock':
+        return this.#setClock()
+      case 'disk-full':
+        return this.#troubleDisk({ full: true, failing: 0 })
+      case 'disk-fails':
+        return this.#troubleDisk({ full: false, failing: 0.05 })
+      case 'lose-disk':
+        return this.#loseDisk()
+      case 'flip-byte':
+        return this.#flip()
+      case 'collect-garbage':
+        return this.#collect()
+    }
+  }
+
+  #running(): SimulatedInstance[] {
+    return this.#federation.instances.filter(({ machine, core }) => machine.isRunning && core !== null)
+  }
+
+  async #endInstance(end: (instance: SimulatedInstance) => Promise<void>, awayMs: number): Promise<void> {
+    const running = this.#running()
+    if (running.length === 0) return
+    const instance = this.#chance.one(running)
+    await end(instance)
+    await this.#world.sleep(this.#chance.between(0, awayMs))
+    if (!instance.machine.isRunning) await instance.start()
+  }
+
+  async #endCoordinator(end: () => Promise<void>): Promise<void> {
+    const { coordinator } = this.#federation
+    if (coordinator.core === null) return
+    await end()
+    await this.#world.sleep(this.#chance.between(0, 5000))
+    if (!coordinator.machine.isRunning) await coordinator.start()
+  }
+
+  async #pause(machine: Machine): Promise<void> {
+    machine.pause(this.#chance.happens(0.7) ? this.#chance.between(50, 6000) : this.#chance.between(6000, 30_000))
+  }
+
+  async #cut(both: boolean): Promise<void> {
+    const { network, coordinator, instances } = this.#federation
+    const { machine } = this.#chance.one(instances)
+    const [from, to] = this.#chance.happens(0.5) ? [machine, coordinator.machine] : [coordinator.machine, machine]
+    network.cut(from, to)
+    if (both) network.cut(to, from)
+    await this.#world.sleep(this.#chance.between(100, 15_000))
+    network.healBetween(from, to)
+  }
+
+  async #drain(isCancelled: boolean): Promise<void> {
+    const running = this.#running()
+    if (running.length === 0) return
+    const instance = this.#chance.one(running)
+    const daemon = instance.core?.daemon
+    if (daemon === undefined) return
+    const deadlineMs = this.#chance.between(3000, 40_000)
+    try {
+      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
+      const cancelling = isCancelled ? this.#cancelSoon(daemon) : undefined
+      const drained = daemon.drainAway(request).then((last) => daemon.finishDrain(last))
+      await this.#unlessItEnds(instance, drained)
+      await cancelling
+    } catch (error) {
+      if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT', 'ABORTED', 'REFUSED_BY_POLICY', 'ILLEGAL_TRANSITION'))
+        throw error
+    }
+    await this.#startEnded()
+  }
+
+  async #cancelSoon(daemon: InstanceDaemon): Promise<void> {
+    await this.#world.sleep(this.#chance.between(0, 1500))
+    if (!daemon.ended && daemon.status().state !== 'joining') daemon.cancelDrain()
+  }
+
+  /** As a volunteer starts it again who is to be of help. */
+  async #startEnded(): Promise<void> {
+    await this.#world.sleep(this.#chance.between(500, 5000))
+    for (const instance of this.#federation.instances) {
+      if (instance.ended !== null && !instance.machine.isRunning && !this.#lost.has(instance)) await instance.start()
+    }
+  }
+
+  async #stopInstance(): Promise<void> {
+    const running = this.#running()
+    if (running.length === 0) return
+    const instance = this.#chance.one(running)
+    if (instance.core !== null) await this.#unlessItEnds(instance, instance.core.daemon.flush(10_000))
+    await this.#startEnded()
+  }
+
+  async #move(): Promise<void> {
+    const { coordinator } = this.#federation
+    const { core } = coordinator
+    const workspaces = [...(core?.table.all() ?? [])]
+    const targets = core?.fleet.candidates() ?? []
+    if (core === null || workspaces.length === 0 || targets.length === 0) return
+    const { workspace } = this.#chance.one(workspaces).signed.value
+    const { peer } = this.#chance.one(targets)
+    const idle = core.routes.idle.bind(core.routes)
+    const { signal } = new AbortController()
+    // What a move is refused or fails with is its admin's to know.
+    const moving = core.director.move(workspace, peer, { idle, signal, keepAsStandby: this.#chance.happens(0.5) })
+    await this.#unlessItEnds(coordinator, moving).catch(() => undefined)
+  }
+
+  async #setClock(): Promise<void> {
+    const { coordinator, instances } = this.#federation
+    this.#chance.one([coordinator, ...instances]).machine.setWall(this.#chance.between(-TEN_YEARS_MS, TEN_YEARS_MS))
+  }
+
+  async #troubleDisk(trouble: { readonly full: boolean; readonly failing: number }): Promise<void> {
+    const { coordinator, instances } = this.#federation
+    const { storage } = this.#chance.one([coordinator, ...instances])
+    Object.assign(storage.trouble, trouble)
+    await this.#world.sleep(this.#chance.between(200, 10_000))
+    Object.assign(storage.trouble, { full: false, failing: 0 })
+  }
+
+  /** Of one machine at most: two copies of everything survive the loss of one. */
+  async #loseDisk(): Promise<void> {
+    const running = this.#running()
+    if (this.#lost.size > 0 || running.length < 2) return
+    const instance = this.#chance.one(running)
+    this.#lost.add(instance)
+    await instance.losePower()
+  }
+
+  async #flip(): Promise<void> {
+    const { packs } = this.#federation.coordinator.storage
+    const names = (await packs.list('repository/packs')).filter((name) => name.endsWith('.car'))
+    if (names.length === 0) return
+    const path = `repository/packs/${this.#chance.one(names)}`
+    const size = (await packs.size(path)) ?? 0
+    if (size > 200) packs.flip(path, 100 + this.#chance.below(size - 100))
+  }
+
+  async #collect(): Promise<void> {
+    const { coordinator } = this.#federation
+    if (coordinator.core === null) return
+    const collecting = coordinator.core.repository.gc({ policy: RETENTION, full: this.#chance.happens(0.5) })
+    await this.#unlessItEnds(coordinator, collecting).catch(() => undefined)
+  }
+
+  /** What a process that has ended was asked for never comes. */
+  async #unlessItEnds(of: { readonly runs: number }, work: Promise<unknown>): Promise<void> {
+    const { runs } = of
+    const state = { isOver: false }
+    const ended = work.finally(() => {
+      state.isOver = true
+    })
+    ended.catch(() => undefined)
+    await this.#world.until(() => state.isOver || of.runs !== runs, 24 * 3_600_000)
+    if (state.isOver) await ended
+  }
+}
