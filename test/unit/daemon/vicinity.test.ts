@@ -11,6 +11,7 @@ import { startKad } from '../../../src/network/kad.ts'
 import { startHost } from '../../../src/network/libp2p-host.ts'
 import { serveBlocks } from '../../../src/sync/blocks-server.ts'
 import { RateLimit } from '../../../src/sync/rate-limit.ts'
+import { eventually } from '../../tools/eventually.ts'
 import { ownershipOf } from '../handover/home.ts'
 import { headOf } from '../sync/members.ts'
 import { COORDINATOR } from '../sync/support.ts'
@@ -117,6 +118,6 @@ test('a standby that the DHT names as holding the head is asked, also where the 
   }
   expect(await wanted()).toBe(0)
   beta.vicinity.holds(head)
-  await expect.poll(wanted).toBe(3)
+  await eventually(wanted).toBe(3)
   expect(gamma.host.links(beta.host.peerId)).not.toEqual([])
 })

@@ -2,6 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { Spread } from '../../../src/handover/spread.ts'
+import { eventually } from '../../tools/eventually.ts'
 import { type Bench, bench, type Name, nameOf, peerOf, receiptFrom, settled } from './fleet.ts'
 
 const ZONES: readonly (readonly [Name, string])[] = [
@@ -38,7 +39,7 @@ test('a standby beside its home moves to another zone, once what it holds is the
   const tip = await at.repository.tip(at.workspace)
   if (tip === null) throw new Error('no head')
   at.holdings.note(await receiptFrom('c', tip.head))
-  await expect.poll(at.standbys).toEqual(['c'])
+  await eventually(at.standbys).toEqual(['c'])
   await settled()
   expect(at.fleet.effects).toContain('release b')
   expect(at.exchanges.size).toBe(0)
@@ -47,7 +48,7 @@ test('a standby beside its home moves to another zone, once what it holds is the
 test('the home knows the new standby before that is told: it asks there for what it lacks', async () => {
   const at = await spreading()
   at.spread.look()
-  await expect.poll(at.standbys).toEqual(['c'])
+  await eventually(at.standbys).toEqual(['c'])
   expect(at.fleet.effects.indexOf('assume a')).toBeGreaterThanOrEqual(0)
   expect(at.fleet.effects.indexOf('assume a')).toBeLessThan(at.fleet.effects.indexOf('follow c'))
 })
@@ -68,7 +69,7 @@ test('a new standby that goes away leaves everything as it was', async () => {
   await settled()
   at.fleet.serving.delete('c')
   at.clock.advance(5000)
-  await expect.poll(at.standbys).toEqual(['b'])
+  await eventually(at.standbys).toEqual(['b'])
   await settled()
   expect(at.exchanges.size).toBe(0)
 })
@@ -88,7 +89,7 @@ test.each<[string, readonly (readonly [Name, string])[]]>([
 test('a standby whose zone goes away is replaced, wherever there is room', async () => {
   const at = await spreading()
   at.spread.look()
-  await expect.poll(at.standbys).toEqual(['c'])
+  await eventually(at.standbys).toEqual(['c'])
   await settled()
   at.fleet.serving.delete('c')
   await at.director.tend(at.workspace)

@@ -15,6 +15,7 @@ import { RateLimit } from '../../../src/sync/rate-limit.ts'
 import { Uplink } from '../../../src/sync/uplink.ts'
 import { BLOCKS_PROTOCOL, blocksReply } from '../../../src/wire/blocks.ts'
 import { manualClock } from '../../tools/clock.ts'
+import { eventually } from '../../tools/eventually.ts'
 import { ownershipOf } from '../handover/home.ts'
 import { headOf, hostOf } from './members.ts'
 import { WORKSPACE } from './support.ts'
@@ -208,7 +209,7 @@ test('who gives keeps to its own upload limit, and sends its own changes first',
   const wanted = near.want(big.map(({ cid }) => cid)).finally(() => {
     done = true
   })
-  await expect.poll(() => clock.waiting).toBeGreaterThan(0)
+  await eventually(() => clock.waiting).toBeGreaterThan(0)
   let own = false
   const mine = upload.take(10, WORKSPACE, 'acknowledged').then(() => {
     own = true
@@ -217,12 +218,10 @@ test('who gives keeps to its own upload limit, and sends its own changes first',
   clock.advance(60_000)
   await mine
   expect([own, done]).toEqual([true, false])
-  await expect
-    .poll(() => {
-      clock.advance(60_000)
-      return done
-    })
-    .toBe(true)
+  await eventually(() => {
+    clock.advance(60_000)
+    return done
+  }).toBe(true)
   expect(names(await wanted)).toEqual(names(big))
   await near.close()
 })
