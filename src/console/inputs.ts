@@ -37,11 +37,12 @@ export const reason = z.strictObject({
 export const relabel = z.strictObject({ labels: labels(line(128).nullable()) })
 export const drain = z.strictObject({
   deadlineMs: milliseconds(30 * DAY_MS).optional(),
+  to: target.optional(),
   toRepository: z.boolean().optional(),
+  at: z.iso.datetime({ offset: true }).optional().describe('not now, but then'),
   plan: z.boolean().optional()
 })
 export const instanceDrain = drain.extend({
-  to: target.optional(),
   keepMs: milliseconds(365 * DAY_MS).optional()
 })
 export const leave = z.strictObject({ deadlineMs: milliseconds(30 * DAY_MS).optional() })
@@ -94,6 +95,7 @@ export const snapshotAt = z.strictObject({ ...moment, path })
 export const verifyOrder = z.strictObject({
   maxBytes: z.int().min(1).optional().describe('read only the next share, of this many bytes')
 })
+export const rebalance = z.strictObject({ plan: z.boolean().optional() })
 export const gcOrder = z.strictObject({
   full: z.boolean().default(false).describe('rewrite every pack with anything to give back')
 })
@@ -112,5 +114,6 @@ export type NewAdmin = z.infer<typeof newAdmin>
 export type SettingsChange = z.infer<typeof settings>
 export type SnapshotAt = z.infer<typeof snapshotAt>
 export type VerifyOrder = z.infer<typeof verifyOrder>
+export type RebalanceOrder = z.infer<typeof rebalance>
 export type GcOrder = z.infer<typeof gcOrder>
 export type WorkspaceSearch = z.infer<typeof workspaceSearch>

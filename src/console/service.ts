@@ -6,6 +6,7 @@ import type {
   InviteOrder,
   LeaveOrder,
   NewAdmin,
+  RebalanceOrder,
   Relabel,
   SettingsChange,
   SnapshotAt,
@@ -17,6 +18,7 @@ import type {
   AuditCheckView,
   AuditEntryView,
   CensusView,
+  ConfirmedView,
   ConsoleLinkView,
   DrainView,
   GcView,
@@ -30,6 +32,7 @@ import type {
   NewUserView,
   PeerDetailView,
   PeerView,
+  RebalanceView,
   ReindexView,
   RepositoryView,
   RestoreView,
@@ -86,12 +89,15 @@ export interface CoordinatorService {
   /** Sets labels; null removes one. */
   label(caller: Caller, peer: string, labels: Relabel['labels']): Answer<PeerView>
   /**
-   * Starts a drain, or tells with `plan` what it would do. A second call while one runs returns that one.
+   * Starts a drain, or plans it for later with `at`, or tells with `plan` what it would do. A second call while one runs
+   * returns that one.
    *
    * @throws NodeDaemonError `REFUSED_BY_POLICY` it cannot finish: the message says why
    */
   drain(caller: Caller, peer: string, order: DrainOrder): Answer<DrainView>
-  /** Cancels a drain; the peer serves on with what it still has. */
+  /** @throws NodeDaemonError `ILLEGAL_TRANSITION` none is under way or planned */
+  cancelDrain(caller: Caller, peer: string): Answer<DrainView>
+  /** Cancels a drain that is under way or planned; the peer serves on, and takes workspaces again. */
   resume(caller: Caller, peer: string): Answer<PeerView>
   /** The drain that runs or was the last one; null where there was none. */
   drainOf(peer: string): Answer<DrainView | null>
@@ -126,12 +132,25 @@ export interface CoordinatorService {
   repository(): Answer<RepositoryView>
   readonly upkeep: RepositoryUpkeep
   readonly past: WorkspacePast
+  readonly handovers: Handovers
   /** The newest entries, newest first. */
   audit(limit: number): Answer<readonly AuditEntryView[]>
   verifyAudit(): Answer<AuditCheckView>
 
   /** Begins a clean stop and returns at once, so that the answer still reaches who asked. Unix socket only. */
   stop(caller: Caller): Answer<void>
+}
+
+/** What admins decide about the homes of workspaces as a whole. */
+export interface Handovers {
+  /** Promotions go on. @throws NodeDaemonError `REFUSED_BY_POLICY` they are not held */
+  confirmFailover(caller: Caller): Answer<ConfirmedView>
+  /** Begins to spread idle workspaces over the instances, or joins the one that is under way; with `plan` only tells what it would do. */
+  rebalance(caller: Caller, order: RebalanceOrder): Answer<RebalanceView>
+  /** Without a plan: cheap. */
+  rebalancing(): Answer<RebalanceView>
+  /** What is under way comes to its end. @throws NodeDaemonError `REFUSED_BY_POLICY` none is under way */
+  stopRebalance(caller: Caller): Answer<RebalanceView>
 }
 
 /** What admins do with the main repository. Each of the first three tells how it goes on, its outcome last. */

@@ -6,7 +6,10 @@ import type { Random } from '../core/random.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
+import { LastWords } from '../handover/last-words.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
+import { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import { Spread } from '../handover/spread.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
@@ -29,11 +32,14 @@ import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { accessOf, repairFromInstances } from './coordinator-reach.ts'
+import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import type { CoordinatorOptions } from './options.ts'
+import { Presence } from './presence.ts'
+import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
@@ -51,7 +57,15 @@ export const SERVICES: readonly ServiceRoute[] = [
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
-  'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
+  | 'standbys'
+  | 'acknowledge'
+  | 'failoverAfterMs'
+  | 'leaseMs'
+  | 'restartGraceMs'
+  | 'rebalance'
+  | 'terms'
+  | 'retention'
+  | 'scrubDays'
 > & { readonly federation: string }
 
 /** What the coordinator runs on. */
@@ -70,6 +84,8 @@ export interface CoreParts {
   readonly uploadedBytes: () => number
   /** Breaks the users' requests that are under way to a home which is given up. */
   readonly dropHome: (home: PeerIdText) => void
+  /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
+  readonly hasSockets: (workspace: WorkspaceId) => boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -88,11 +104,13 @@ export interface CoordinatorCore {
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
+  readonly hold: PromotionHold
   readonly routes: RouteTable
   readonly drains: Drains
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
+  readonly rebalancer: Rebalancer
   /** Members are answered from now on. To be called once everything that answers them stands. */
   serve(): Promise<void>
 }
@@ -127,8 +145,21 @@ export async function openCoordinatorCore(
   const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
   const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
+  const hold = new PromotionHold()
   const director = new Director(
-    { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
+    {
+      repository,
+      table,
+      instances: fleet,
+      holdings,
+      hold,
+      acknowledgesLocally: () => options.acknowledge === 'local',
+      usedBytes,
+      identity,
+      clock,
+      random,
+      log
+    },
     { standbys: options.standbys, exchanges }
   )
   const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
@@ -148,9 +179,12 @@ export async function openCoordinatorCore(
   const detector = new FailureDetector(
     clock,
     { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer) => void caretaker.takeOver(peer)
+    (peer, cause) => void caretaker.died(peer, cause)
   )
   shutdown.later('the failure detector', () => detector.close())
+  const isInFlight = routes.isBusy.bind(routes)
+  const { hasSockets } = parts
+  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, hasSockets })
   const drains = new Drains({
     director,
     table,
@@ -158,9 +192,8 @@ export async function openCoordinatorCore(
     fleet,
     holdings,
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
-    usedBytes,
+    sights,
     idle: routes.idle.bind(routes),
-    isBusy: routes.isBusy.bind(routes),
     control: () => control,
     identity,
     store,
@@ -170,22 +203,43 @@ export async function openCoordinatorCore(
     clock,
     log
   })
+  shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
   const zoneOf = fleet.zoneOf.bind(fleet)
   const neighbourhood = new Neighbourhood({ control: () => control, zoneOf, clock })
   shutdown.later('the neighbourhood', async () => neighbourhood.close())
+  const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
+  const presence = new Presence(
+    {
+      registry,
+      table,
+      fleet,
+      detector,
+      lastWords: await LastWords.open({ store, log }),
+      hold,
+      control: () => control,
+      changes,
+      audit: audit.append,
+      clock,
+      log
+    },
+    { failoverAfterMs, leaseMs, silentMs, heartbeatMs: HEARTBEAT_MS }
+  )
+  shutdown.later('the brake', async () => presence[Symbol.dispose]())
   const caretaker = new Caretaker({
     registry,
     table,
     director,
     fleet,
     drains,
+    sights,
     detector,
     spread,
     neighbourhood,
+    presence,
+    hold,
     changes,
-    audit: audit.append,
     clock,
     log,
     standbys: options.standbys,
@@ -210,7 +264,7 @@ export async function openCoordinatorCore(
       }),
       events: caretaker
     },
-    { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
+    { leaseMs, silentMs }
   )
 
   const host = await parts.startHost(registry)
@@ -220,12 +274,7 @@ export async function openCoordinatorCore(
   const providers = await parts.openProviders(host, neighbourhood.neighbours, reach)
   shutdown.later('the DHT', () => providers.close())
   registry.onChange(({ member }) => caretaker.decided(member))
-  const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
-  for (const { peerId, state } of registry.members()) {
-    // One that is no member any more does not come back, and what it was home of must go elsewhere.
-    if (state !== 'approved' && !homes.has(peerId)) continue
-    detector.awaited(peerId, Math.max(START_GRACE_MS, leaseMs))
-  }
+  presence.begin(Math.max(START_GRACE_MS, leaseMs))
 
   const housekeeping = await Housekeeping.open(
     {
@@ -243,6 +292,24 @@ export async function openCoordinatorCore(
   housekeeping.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
+  const rebalancer = openRebalancer({
+    registry,
+    table,
+    director,
+    holdings,
+    fleet,
+    detector,
+    hold,
+    routes,
+    control: () => control,
+    changes,
+    audit: audit.append,
+    clock,
+    log
+  })
+  if (options.rebalance) rebalancer.watch()
+  shutdown.later('the rebalancer', () => rebalancer.close())
+
   const serve = async (): Promise<void> => {
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
@@ -253,6 +320,7 @@ export async function openCoordinatorCore(
     await serveMembership(host, { registry, describe, clock, log })
     await repositoryService.register(host)
     await control.register(host)
+    drains.goOn()
   }
   return {
     store,
@@ -266,11 +334,13 @@ export async function openCoordinatorCore(
     changes,
     fleet,
     director,
+    hold,
     routes,
     drains,
     control,
     host,
     housekeeping,
+    rebalancer,
     serve
   }
 }

@@ -29,6 +29,8 @@ import type { PeerIdText } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
@@ -36,9 +38,11 @@ import { inviteLink } from '../membership/target.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
+import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
@@ -58,7 +62,6 @@ import {
 } from './views.ts'
 import { LiveWorkspacePast } from './workspace-past.ts'
 
-const DEFAULT_DEADLINE_MS = 10 * 60_000
 /** Workspaces whose unsynced changes the metrics tell one by one. */
 const UNSYNCED_TOLD = 20
 const MOVE_DEADLINE_MS = 10 * 60_000
@@ -90,6 +93,8 @@ export interface CoordinatorServiceDeps {
   readonly routes: RouteTable
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
+  readonly hold: PromotionHold
+  readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: readonly ServiceRoute[]
   readonly changes: Changes
@@ -102,6 +107,7 @@ export interface CoordinatorServiceDeps {
 export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
+  readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
   #stopping = false
@@ -110,6 +116,7 @@ export class LiveCoordinatorService implements CoordinatorService {
     this.#deps = deps
     this.#views = deps
     const audit = deps.audit.append
+    this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
     this.past = new LiveWorkspacePast({
       ...deps,
@@ -150,6 +157,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
       safeToSwitchOff: table.size === 0,
+      held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),
       dataFolder
@@ -203,18 +211,15 @@ export class LiveCoordinatorService implements CoordinatorService {
     return peerView(this.#views, await registry.label(registry.resolve(text), labels, actor))
   }
 
-  drain({ actor }: Caller, text: string, order: DrainOrder): DrainView {
+  drain({ actor }: Caller, text: string, order: DrainOrder): Promise<DrainView> {
+    return orderDrain(this.#deps, actor, text, order)
+  }
+
+  async cancelDrain({ actor }: Caller, text: string): Promise<DrainView> {
     const { registry, drains } = this.#deps
-    const peer = registry.resolve(text)
-    const wish = {
-      deadlineMs: order.deadlineMs ?? DEFAULT_DEADLINE_MS,
-      to: null,
-      toRepository: order.toRepository ?? false
-    }
-    const preview = drains.preview(peer, wish)
-    if (order.plan === true) return drainView(preview)
-    if (preview.state === 'failed') throw new NodeDaemonError('REFUSED_BY_POLICY', preview.reason)
-    return drainView(drains.start(peer, wish, actor))
+    const report = await drains.cancel(registry.resolve(text), actor)
+    if (report !== null) return drainView(report)
+    throw new NodeDaemonError('ILLEGAL_TRANSITION', 'no drain is under way or planned')
   }
 
   async resume({ actor }: Caller, text: string): Promise<PeerView> {
@@ -226,9 +231,10 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   drainOf(text: string): DrainView | null {
-    const { registry, fleet } = this.#deps
-    const drain = fleet.drain(registry.resolve(text))
-    return drain === null ? null : drainView(drain.report())
+    const { registry, fleet, drains } = this.#deps
+    const peer = registry.resolve(text)
+    const isKnown = fleet.drain(peer) !== null || drains.planned(peer) !== null
+    return isKnown ? drainView(drains.report(peer)) : null
   }
 
   async createInvite({ actor }: Caller, order: InviteOrder): Promise<NewInviteView> {
@@ -345,7 +351,8 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async audit(limit: number): Promise<AuditEntryView[]> {
-    return (await this.#deps.audit.list({ limit })).map(auditView)
+    const nameOf = (target: string): string => this.#deps.fleet.nameOf(target as PeerIdText)
+    return (await this.#deps.audit.list({ limit })).map((entry) => auditView(entry, nameOf))
   }
 
   verifyAudit(): Promise<AuditCheckView> {

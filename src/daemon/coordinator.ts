@@ -91,6 +91,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
+      hasSockets: (workspace) => frontDoor.hasSockets(workspace),
       clock,
       random,
       log

@@ -143,6 +143,11 @@ export class Fleet implements Instances {
     return this.#drains.get(peer) ?? null
   }
 
+  /** Those that are under way. */
+  drains(): DrainDriver[] {
+    return [...this.#drains.values()].filter(({ isUnderWay }) => isUnderWay)
+  }
+
   setDrain(peer: PeerIdText, drain: DrainDriver | null): void {
     if (drain === null) this.#drains.delete(peer)
     else this.#drains.set(peer, drain)

@@ -14,7 +14,7 @@ import { diskSpace } from './instance-settings.ts'
 import { offeredServices } from './joining.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
-import { snapshotHooks } from './snapshot-hooks.ts'
+import { busyHooks, snapshotHooks } from './snapshot-hooks.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -39,6 +39,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const random = systemRandom()
   const services = offeredServices(options.services)
   const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
+  const askAtWork = busyHooks(options.hooks, services, { clock, log })
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const level = await openLevel(join(folder.path, 'state'))
@@ -59,6 +60,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       space: () => diskSpace(folder.path),
       services,
       hooksFor,
+      askAtWork,
       hostName: hostname(),
       clock,
       random

@@ -31,6 +31,8 @@ export interface CoordinatorOptions {
   readonly trustProxy: readonly string[]
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
+  /** Are idle workspaces spread by itself when an instance joins or a disk is nearly full? */
+  readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */
@@ -56,10 +58,12 @@ export interface RunningCoordinator {
   stop(): Promise<void>
 }
 
-/** What runs around snapshots, by the name of the service: lines for `/bin/sh -c`. */
+/** What an operator lets run, by the name of the service: lines for `/bin/sh -c`. */
 export interface HookOptions {
   readonly before: Readonly<Record<string, string>>
   readonly after: Readonly<Record<string, string>>
+  /** Ends with 0 while users are at work. */
+  readonly busy: Readonly<Record<string, string>>
   /** How long one command may take. */
   readonly timeoutMs: number
   /** The shortest time between two snapshots that nobody waits for. */

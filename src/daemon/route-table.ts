@@ -1,4 +1,4 @@
-import { type Clock, sleep } from '../core/clock.ts'
+import { type Clock, type Instant, sleep } from '../core/clock.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
@@ -18,11 +18,14 @@ export interface RouteTableDeps {
 }
 
 const IDLE_POLL_MS = 5
+const QUIET_MS_MAX = 5 * 60_000
 
 /** Where users' workspaces are served, for the front door. */
 export class RouteTable implements Workspaces {
   readonly #deps: RouteTableDeps
   readonly #inFlight = new Map<WorkspaceId, number>()
+  /** When the last request of each ended, the longest ago first; for a while. */
+  readonly #lastAt = new Map<WorkspaceId, Instant>()
 
   constructor(deps: RouteTableDeps) {
     this.#deps = deps
@@ -69,11 +72,29 @@ export class RouteTable implements Workspaces {
       const count = (this.#inFlight.get(workspace) ?? 1) - 1
       if (count > 0) this.#inFlight.set(workspace, count)
       else this.#inFlight.delete(workspace)
+      this.#noteLast(workspace)
     }
   }
 
   isBusy(workspace: WorkspaceId): boolean {
     return this.#inFlight.has(workspace)
+  }
+
+  /** For how long nobody has asked anything of it: 0 while somebody does, five minutes for longer. */
+  quietMs(workspace: WorkspaceId): number {
+    if (this.#inFlight.has(workspace)) return 0
+    const lastAt = this.#lastAt.get(workspace)
+    return lastAt === undefined ? QUIET_MS_MAX : Math.min(QUIET_MS_MAX, this.#deps.clock.now() - lastAt)
+  }
+
+  #noteLast(workspace: WorkspaceId): void {
+    const now = this.#deps.clock.now()
+    this.#lastAt.delete(workspace)
+    this.#lastAt.set(workspace, now)
+    for (const [longest, at] of this.#lastAt) {
+      if (now - at < QUIET_MS_MAX) break
+      this.#lastAt.delete(longest)
+    }
   }
 
   /** Resolves once no request of this workspace is in flight. */

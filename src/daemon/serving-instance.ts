@@ -1,5 +1,5 @@
-import { withTimeout } from '../core/clock.ts'
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { AtWork } from '../apps/at-work.ts'
+import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { Later } from '../core/later.ts'
@@ -7,9 +7,11 @@ import { rescanRegularly } from '../handover/rescan.ts'
 import { type Admission, Resident } from '../handover/resident.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
+import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
@@ -20,8 +22,11 @@ import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 import { toldAddresses, Vicinity } from './vicinity.ts'
 
+/** The longest that it takes to be sure that the coordinator heard what this instance is about to do. */
+const LAST_WORD_MS = 3000
 const KEPT_CHECK_MS = 60 * 60_000
-const DRAIN_ANSWER_MS = 15_000
+/** As many as one heartbeat may name. */
+const HEARTBEAT_WORKSPACES_MAX = 10_000
 /** A clock that is further off than this is told to the volunteer: it does no harm here, but elsewhere it may. */
 const CLOCK_SKEW_MS = 60_000
 
@@ -45,6 +50,7 @@ interface Parts {
   readonly resident: Resident
   readonly members: KnownMembers
   readonly vicinity: Vicinity
+  readonly arrivals: Arrivals
 }
 
 /** An approved instance at work: connected, syncing, answering users. */
@@ -64,7 +70,9 @@ export class ServingInstance {
   #pin: Pin
   #name: string
   #clockSkewMs: number | null = null
-  #awaitedPlan: ((report: DrainReport) => void) | null = null
+  readonly #arrivals: Arrivals
+  readonly #atWork: AtWork
+  readonly #drains: DrainRequests
 
   private constructor(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents, parts: Parts) {
     const { host, clock, random, log } = deps
@@ -79,6 +87,19 @@ export class ServingInstance {
     this.#members = parts.members
     this.#vicinity = parts.vicinity
     this.#resident = parts.resident
+    this.#arrivals = parts.arrivals
+    this.#drains = new DrainRequests({
+      clock,
+      isConnected: () => this.connected,
+      send: (request) => this.#control.tell({ kind: 'drain', request })
+    })
+    this.#atWork = new AtWork({
+      ask: deps.askAtWork,
+      places: () => this.#resident.places(),
+      isHandingOver: () => this.#drains.isDraining,
+      clock,
+      log
+    })
     this.#control = new ControlClient({
       host,
       coordinator: pin.peer,
@@ -97,6 +118,7 @@ export class ServingInstance {
     const lease = new LeaseKeeper()
     const level: Level = { acknowledge: 'replicated' }
     const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders })
+    const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
       premises: (workspace) => machine.premises(workspace),
@@ -110,19 +132,13 @@ export class ServingInstance {
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
+      arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const serving = new ServingInstance(deps, pin, events, {
-      machine,
-      remote,
-      lease,
-      level,
-      resident,
-      members,
-      vicinity
-    })
+    const parts = { machine, remote, lease, level, resident, members, arrivals, vicinity }
+    const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
@@ -171,6 +187,7 @@ export class ServingInstance {
   async run(signal: AbortSignal): Promise<void> {
     this.#removeExpired(signal)
     void rescanRegularly({ resident: this.#resident, clock: this.#deps.clock, random: this.#deps.random }, signal)
+    void this.#atWork.run(signal)
     await this.#control.run(signal)
   }
 
@@ -185,40 +202,24 @@ export class ServingInstance {
     }
   }
 
-  /** Asks the coordinator to begin a drain, or for its plan. Resolves with its first answer. */
-  async requestDrain(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
-    if (!this.connected) {
-      throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now', {
-        advice: 'wait until it is back, or stop with "node-daemon stop"'
-      })
-    }
-    return withTimeout(
-      this.#deps.clock,
-      DRAIN_ANSWER_MS,
-      'the answer of the coordinator',
-      async () => {
-        const answer = Promise.withResolvers<DrainReport>()
-        this.#awaitedPlan = answer.resolve
-        this.#control.tell({ kind: 'drain', request })
-        return answer.promise
-      },
-      signal
-    )
+  /** See `DrainRequests.ask`. */
+  requestDrain(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
+    return this.#drains.ask(request, signal)
   }
 
   cancelDrain(): void {
     this.#control.tell({ kind: 'drain-cancel' })
   }
 
-  /** Publishes what is not published, after telling that it comes back soon. */
+  /** Publishes what is not published, after telling that it comes back soon. The coordinator has heard that on return. */
   async flush(deadlineMs: number): Promise<void> {
-    this.#control.tell({ kind: 'stopping', intent: 'restart' })
-    await this.#resident.flush(deadlineMs)
+    const heard = this.#control.say({ kind: 'stopping', intent: 'restart' }, LAST_WORD_MS)
+    await Promise.all([heard, this.#resident.flush(deadlineMs)])
   }
 
   /** Removes all files of users here. Only for an instance that is home of nothing. */
   async removeFiles(): Promise<number> {
-    this.#control.tell({ kind: 'stopping', intent: 'leave' })
+    await this.#control.say({ kind: 'stopping', intent: 'leave' }, LAST_WORD_MS)
     return this.#resident.removeKept('all')
   }
 
@@ -246,7 +247,9 @@ export class ServingInstance {
         })
       },
       neighbours: (news) => this.#vicinity.told(news),
-      drain: (report) => this.#drain(report)
+      drain: (report) => {
+        if (this.#drains.heard(report)) this.#events.drain(report)
+      }
     }
   }
 
@@ -280,7 +283,10 @@ export class ServingInstance {
       ...this.#machine.load(),
       ownershipNumber: this.#resident.ownershipNumber,
       usage: this.#changedUsage(),
-      pendingWork: this.#resident.usage().filter(({ unsyncedAgeMs }) => unsyncedAgeMs > 0).length
+      pendingWork: this.#resident.usage().filter(({ unsyncedAgeMs }) => unsyncedAgeMs > 0).length,
+      busy: this.#atWork.workspaces.slice(0, HEARTBEAT_WORKSPACES_MAX),
+      arrived: this.#arrivals.take(HEARTBEAT_WORKSPACES_MAX),
+      uploadLimit: this.#deps.upload.bytesPerSecond
     }
   }
 
@@ -341,13 +347,6 @@ export class ServingInstance {
     } catch (error) {
       log.debug({ error: messageOf(error) }, 'the coordinator was not found anew')
     }
-  }
-
-  #drain(report: DrainReport): void {
-    const awaited = this.#awaitedPlan
-    this.#awaitedPlan = null
-    if (report.state !== 'serving') this.#events.drain(report)
-    awaited?.(report)
   }
 
   #removeExpired(signal: AbortSignal): void {

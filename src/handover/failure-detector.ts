@@ -28,15 +28,21 @@ export function deadAt({ heardAt, intent, leaseGrantedAt }: LastSeen, options: F
   return Math.max(heardAt + patience, leaseEnd)
 }
 
+/** Why an instance counts as dead. `announced`: it said that it stops for good, or is no member any more. */
+export type DeathCause = 'silence' | 'restart-overdue' | 'announced'
+
+const causeOf = (intent: StopIntent | null): DeathCause =>
+  intent === null ? 'silence' : intent === 'restart' ? 'restart-overdue' : 'announced'
+
 /** Tells which instances are dead: those that are not connected and were not heard for too long. */
 export class FailureDetector {
   readonly #clock: Clock
   readonly #options: FailureDetectorOptions
-  readonly #onDead: (peer: PeerIdText) => void
+  readonly #onDead: (peer: PeerIdText, cause: DeathCause) => void
   readonly #pending = new Map<PeerIdText, TimerHandle>()
   readonly #dead = new Set<PeerIdText>()
 
-  constructor(clock: Clock, options: FailureDetectorOptions, onDead: (peer: PeerIdText) => void) {
+  constructor(clock: Clock, options: FailureDetectorOptions, onDead: (peer: PeerIdText, cause: DeathCause) => void) {
     this.#clock = clock
     this.#options = options
     this.#onDead = onDead
@@ -46,16 +52,37 @@ export class FailureDetector {
     return this.#dead.has(peer)
   }
 
-  /** The connection is lost. */
-  lost(peer: PeerIdText, last: LastSeen): void {
-    this.#watch(peer, deadAt(last, this.#options) - this.#clock.now())
+  /** Is it away, and may it still come back in time? */
+  isAwaited(peer: PeerIdText): boolean {
+    return this.#pending.has(peer)
   }
 
-  /** The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. */
-  awaited(peer: PeerIdText, graceMs: number): void {
+  /** Is there one that is away and not dead yet? */
+  get isWaiting(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** All that are dead now, in the order in which they died. */
+  dead(): readonly PeerIdText[] {
+    return [...this.#dead]
+  }
+
+  /** The connection is lost. */
+  lost(peer: PeerIdText, last: LastSeen): void {
+    this.#watch(peer, deadAt(last, this.#options) - this.#clock.now(), causeOf(last.intent))
+  }
+
+  /**
+   * The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. `intent`:
+   * what was last heard of it. Who was about to come back gets all of its grace anew.
+   *
+   * @returns when it is awaited no longer
+   */
+  awaited(peer: PeerIdText, graceMs: number, intent: StopIntent | null = null): Instant {
     const now = this.#clock.now()
-    const last = { heardAt: now, intent: null, leaseGrantedAt: now }
-    this.#watch(peer, Math.max(graceMs, deadAt(last, this.#options) - now))
+    const until = Math.max(now + graceMs, deadAt({ heardAt: now, intent, leaseGrantedAt: now }, this.#options))
+    this.#watch(peer, until - now, causeOf(intent))
+    return until
   }
 
   connected(peer: PeerIdText): void {
@@ -69,12 +96,12 @@ export class FailureDetector {
     this.#pending.clear()
   }
 
-  #watch(peer: PeerIdText, ms: number): void {
+  #watch(peer: PeerIdText, ms: number, cause: DeathCause): void {
     this.#pending.get(peer)?.cancel()
     const timer = this.#clock.after(Math.max(0, ms), () => {
       this.#pending.delete(peer)
       this.#dead.add(peer)
-      this.#onDead(peer)
+      this.#onDead(peer, cause)
     })
     this.#pending.set(peer, timer)
   }

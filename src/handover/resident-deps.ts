@@ -52,6 +52,8 @@ export interface ResidentDeps {
   readonly filesTrusted: boolean
   /** How long files stay after their workspace was handed over, in milliseconds. */
   readonly keepMs: () => number
+  /** Bytes of a workspace have come here from elsewhere. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
   /** Null where nothing runs around the snapshots of the place's service. */
   readonly hooksFor: (place: HomePlace) => HomeHooks | null
 }

@@ -11,7 +11,7 @@ import type { Usage } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
-import type { ResidentRecord } from './resident-record.ts'
+import { type ResidentRecord, wasPublishedHere } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
@@ -103,8 +103,8 @@ export class ResidentWorkspace {
   }
 
   reconnected(): void {
-    const { role, head } = this.#record
-    if (head !== null && (role === 'home' || role === 'standby')) this.#deps.members.holds(head)
+    const { role, head, suspect } = this.#record
+    if (head !== null && !suspect && (role === 'home' || role === 'standby')) this.#deps.members.holds(head)
     this.#standby?.refresh().catch((error: unknown) => {
       this.#deps.log.debug(
         { workspace: this.#deps.workspace, error: messageOf(error) },
@@ -135,7 +135,7 @@ export class ResidentWorkspace {
   async #resume(ownership: SignedOwnership): Promise<null> {
     const tip = await this.#tip()
     const { suspect, restoring } = this.#record
-    const trusted = !suspect && !restoring && this.#published(tip)
+    const trusted = !suspect && !restoring && wasPublishedHere(this.#record, tip)
     await this.#save({ ownership, head: tip })
     if (tip !== null && (await this.#forgetLostFolder())) {
       await this.#apply(tip)
@@ -148,27 +148,20 @@ export class ResidentWorkspace {
     return null
   }
 
-  /** Is this the head that was published last from this disk, or the next one, whose receipt may have been lost? */
-  #published(tip: SignedHead | null): boolean {
-    const last = this.#record.head?.cid ?? null
-    if (tip === null || last?.equals(tip.cid) === true) return true
-    const { previous } = tip.value
-    return last === null ? previous === null : previous?.equals(last) === true
-  }
-
   /** Its folder was taken away: it serves nothing until it is told again that it is the home. */
   folderLost(): void {
     if (this.#home !== null) this.#home.fenced = true
   }
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
+    const suspect = this.#isSuspectStill
     await this.#quit()
     const base = await this.#tip()
     if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {
       throw new NodeDaemonError('INTEGRITY', `the newest head of ${this.#deps.workspace} is not the base of its epoch`)
     }
     if (base === null) await (await this.#premises()).worktree.remove()
-    const receipt = base === null ? null : await this.#receiptFor(base)
+    const receipt = base === null ? null : await this.#receiptFor(base, suspect)
     await this.#save({
       role: 'home',
       ownership,
@@ -182,16 +175,21 @@ export class ResidentWorkspace {
     return receipt
   }
 
-  /** A standby that is at the head already has signed for it; any other applies it first. */
-  async #receiptFor(head: SignedHead): Promise<Signed<Receipt>> {
-    const { role, receipt } = this.#record
-    if (role === 'standby' && receipt?.value.head.equals(head.cid) === true) return receipt
-    return this.#apply(head)
+  /** Were the files not read since power was lost? A home reads them as it hands in what it had not published. */
+  get #isSuspectStill(): boolean {
+    return this.#record.suspect && this.#record.role !== 'home'
   }
 
-  async #apply(head: SignedHead): Promise<Signed<Receipt>> {
+  /** A standby that is at the head already has signed for it, unless power was lost since; any other applies it first. */
+  async #receiptFor(head: SignedHead, suspect: boolean): Promise<Signed<Receipt>> {
+    const { role, receipt } = this.#record
+    if (role === 'standby' && !suspect && receipt?.value.head.equals(head.cid) === true) return receipt
+    return this.#apply(head, suspect)
+  }
+
+  async #apply(head: SignedHead, suspect = false): Promise<Signed<Receipt>> {
     const { worktree } = await this.#premises()
-    return applyHead({ ...this.#deps, worktree }, head, this.#ending.signal)
+    return applyHead({ ...this.#deps, worktree, readAll: () => suspect }, head, this.#ending.signal)
   }
 
   async #tip(): Promise<SignedHead | null> {
@@ -286,20 +284,21 @@ export class ResidentWorkspace {
 
   async follow(ownership: SignedOwnership): Promise<void> {
     if (this.#standby !== null) return this.#save({ ownership })
+    const suspect = this.#isSuspectStill
     await this.#quit()
-    const own = this.#record.role === 'standby' ? this.#record.receipt : null
-    await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect: false, restoring: false })
+    const own = this.#record.role === 'standby' && !suspect ? this.#record.receipt : null
+    await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect, restoring: false })
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
     const onApplied = async (newer: SignedHead, own: Signed<Receipt>): Promise<void> => {
-      await this.#save({ head: newer, receipt: own })
+      await this.#save({ head: newer, receipt: own, suspect: false })
       this.#deps.members.holds(newer)
     }
     const near = (newer: SignedHead, signal: AbortSignal): NearBlocks =>
       this.#deps.members.near(newer, this.#record.ownership.value, signal)
     const standby = new StandbySync(
-      { ...this.#deps, worktree, onApplied, near },
+      { ...this.#deps, worktree, readAll: () => this.#record.suspect, onApplied, near },
       { workspace: this.#deps.workspace, applied }
     )
     this.#standby = standby

@@ -6,7 +6,7 @@ import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
 import type { Held, Order, Usage } from '../wire/control.ts'
-import { notHome, type ResidentDeps } from './resident-deps.ts'
+import { type HomePlace, notHome, type ResidentDeps } from './resident-deps.ts'
 import { decodeRecord, encodeRecord, type ResidentRecord } from './resident-record.ts'
 import { ResidentWorkspace } from './resident-workspace.ts'
 
@@ -39,7 +39,7 @@ export class Resident {
     for await (const [key, value] of deps.state.entries({ prefix: '' })) {
       const stored = await decodeRecord(value, deps.coordinator)
       const workspace = key as WorkspaceId
-      const record = { ...stored, suspect: stored.suspect || (stored.role === 'home' && !deps.filesTrusted) }
+      const record = { ...stored, suspect: stored.suspect || !deps.filesTrusted }
       // Durable: the next start may find the files where a power loss left them, and know nothing of it.
       if (!stored.suspect && record.suspect) await resident.#inner(workspace).save(record)
       resident.#workspaces.set(workspace, new ResidentWorkspace(resident.#inner(workspace), record))
@@ -73,6 +73,17 @@ export class Resident {
     return [...this.#workspaces]
       .filter(([, { record }]) => record.role === 'home')
       .map(([workspace, { record }]) => ({ workspace, sequence: record.head?.value.sequence ?? 0 }))
+  }
+
+  /** Where the files lie of what this instance is home of. */
+  async places(): Promise<HomePlace[]> {
+    const homes = [...this.#workspaces].filter(([, { record }]) => record.role === 'home')
+    const found: HomePlace[] = []
+    for (const [workspace, { record }] of homes) {
+      const { service, epoch } = record.ownership.value
+      found.push({ workspace, service, epoch, folder: (await this.#deps.premises(workspace)).folder })
+    }
+    return found
   }
 
   counts(): { home: number; standby: number; users: number } {

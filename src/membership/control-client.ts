@@ -1,5 +1,5 @@
 import type { Clock, Instant } from '../core/clock.ts'
-import { sleep } from '../core/clock.ts'
+import { sleep, withTimeout } from '../core/clock.ts'
 import { codeOf, type ErrorCode, hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
@@ -65,6 +65,7 @@ const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG
 export class ControlClient {
   readonly #deps: ControlClientDeps
   #channel: Channel | null = null
+  #beats: Beats | null = null
 
   constructor(deps: ControlClientDeps) {
     this.#deps = deps
@@ -74,6 +75,21 @@ export class ControlClient {
   tell(message: FromInstance): void {
     const channel = this.#channel
     channel?.send(fromInstance.encode(message)).catch((error: unknown) => channel.abort(error as Error))
+  }
+
+  /**
+   * Sends now. Resolves once the coordinator has heard it, since it answers what came later on the same stream; or after
+   * `ms`, or without a connection. That something was sent means nothing where the connection ends right after it.
+   */
+  async say(message: FromInstance, ms: number): Promise<void> {
+    const beats = this.#beats
+    this.tell(message)
+    if (beats === null) return
+    await withTimeout(this.#deps.clock, ms, 'the answer of the coordinator', () => beats.next()).catch(
+      (error: unknown) => {
+        this.#deps.log.info({ error: messageOf(error) }, 'the coordinator may not have heard the last word')
+      }
+    )
   }
 
   /** Gives the connection up, and makes it anew: everything is told again. */
@@ -148,6 +164,7 @@ export class ControlClient {
 
   async #converse(channel: Channel, welcome: Welcome): Promise<void> {
     const beats = new Beats(this.#deps, channel, welcome.heartbeatMs)
+    this.#beats = beats
     beats.start()
     try {
       for (;;) {
@@ -156,6 +173,7 @@ export class ControlClient {
         this.#handle(channel, beats, toInstance.decode(frame))
       }
     } finally {
+      this.#beats = null
       beats.stop()
     }
   }
@@ -206,6 +224,7 @@ class Beats {
   readonly #intervalMs: number
   readonly #asked = new Map<number, Instant>()
   readonly #stopped = new AbortController()
+  readonly #waiting = new Set<{ readonly after: number; readonly heard: () => void }>()
   #sequence = 0
 
   constructor(deps: ControlClientDeps, channel: Channel, intervalMs: number) {
@@ -222,11 +241,22 @@ class Beats {
 
   stop(): void {
     this.#stopped.abort()
+    for (const { heard } of this.#waiting) heard()
+  }
+
+  /** Resolves when a heartbeat that was begun after this call is answered, or when the connection ends. */
+  next(): Promise<void> {
+    const after = this.#sequence
+    return new Promise((resolve) => {
+      const waiting = { after, heard: () => void (this.#waiting.delete(waiting) && resolve()) }
+      this.#waiting.add(waiting)
+    })
   }
 
   answered(sequence: number, leaseMs: number): void {
     const askedAt = this.#asked.get(sequence)
     if (askedAt === undefined) return
+    for (const { after, heard } of this.#waiting) if (sequence > after) heard()
     for (const earlier of this.#asked.keys()) if (earlier <= sequence) this.#asked.delete(earlier)
     this.#deps.handlers.lease(askedAt, leaseMs)
   }

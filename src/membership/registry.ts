@@ -240,7 +240,7 @@ export class MemberRegistry implements Gate {
       const before = this.get(peer)
       if (before?.state === 'left') return before
       if (before?.state !== 'approved') throw new NodeDaemonError('NOT_A_MEMBER', `${peer} is not a member`)
-      return this.#decide('peer.resign', before, left(before, this.#deps.clock.wall()), {})
+      return this.#decide('peer.left', before, left(before, this.#deps.clock.wall()), {})
     })
   }
 

@@ -24,6 +24,10 @@ export interface FollowDeps {
   readonly identity: Identity
   readonly clock: Clock
   readonly log: Logger
+  /** Bytes of the workspace have come here. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
 /**
@@ -31,7 +35,7 @@ export interface FollowDeps {
  * `near` does not give comes from the repository.
  */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal,
@@ -42,12 +46,16 @@ export async function applyRoot(
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
     const given = near === null ? [] : await near.want(cids)
     const left = near === null ? cids : without(cids, given)
-    if (left.length === 0) return given
-    exchange ??= remote.blocks(workspace, signal)
-    return [...given, ...(await (await exchange).want(left))]
+    if (left.length > 0) exchange ??= remote.blocks(workspace, signal)
+    const blocks = exchange === null ? given : [...given, ...(await (await exchange).want(left))]
+    deps.arrived?.(
+      workspace,
+      blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    )
+    return blocks
   }
   try {
-    return await deps.worktree.apply(root, want, { signal })
+    return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })
   } finally {
     await closed(exchange)
   }

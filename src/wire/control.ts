@@ -58,6 +58,12 @@ export interface Heartbeat {
   /** Workspaces whose figures changed since the last heartbeat. */
   readonly usage: readonly Usage[]
   readonly pendingWork: number
+  /** Workspaces whose app says that it is at work. */
+  readonly busy: readonly WorkspaceId[]
+  /** Bytes of workspaces that have come here since the last heartbeat. */
+  readonly arrived: readonly { readonly workspace: WorkspaceId; readonly bytes: number }[]
+  /** What it sends at most now, in bytes a second; null: no limit. */
+  readonly uploadLimit: number | null
 }
 
 export const INTENTS = ['restart', 'leave', 'flush'] as const
@@ -71,6 +77,8 @@ export interface DrainRequest {
   readonly planOnly: boolean
   /** The instance gives up its membership once it is drained. */
   readonly leave: boolean
+  /** Not now, but then: Unix time in milliseconds by the coordinator's clock. */
+  readonly atMs: number | null
 }
 
 export type FromInstance =
@@ -133,6 +141,8 @@ export interface PlannedMove {
   readonly toName: string
   readonly bytes: number
   readonly etaMs: number
+  /** Users are at work in it: it is moved last. */
+  readonly busy: boolean
 }
 
 export interface DrainReport {
@@ -143,8 +153,15 @@ export interface DrainReport {
   readonly reason: string
   /** The exit certificate, JSON in UTF-8; empty until drained. */
   readonly certificate: Uint8Array
+  /** Of what is still to be handed over; empty where only the progress is told. */
   readonly plan: readonly PlannedMove[]
+  /** Workspaces that are waited for, since users are at work in them; at most 100. */
+  readonly waiting: readonly WorkspaceId[]
   readonly unproven: readonly WorkspaceId[]
+  /** The process of the instance ends with this drain. */
+  readonly exits: boolean
+  /** A drain is to begin then: Unix time in milliseconds by the coordinator's clock. */
+  readonly plannedAtMs: number | null
 }
 
 export type ToInstance =
@@ -172,7 +189,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
           }
         })
       case 'heartbeat':
-        return RawFromInstance.encode({ heartbeat: { ...message.heartbeat, usage: [...message.heartbeat.usage] } })
+        return RawFromInstance.encode({ heartbeat: encodeHeartbeat(message.heartbeat) })
       case 'done':
         return RawFromInstance.encode({
           done: {
@@ -185,17 +202,16 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
       case 'stopping':
         return RawFromInstance.encode({ stopping: { intent: message.intent } })
       case 'drain':
-        return RawFromInstance.encode({ drain: { ...message.request, to: message.request.to ?? '' } })
+        return RawFromInstance.encode({
+          drain: { ...message.request, to: message.request.to ?? '', atMs: message.request.atMs ?? 0 }
+        })
       case 'drain-cancel':
         return RawFromInstance.encode({ drainCancel: {} })
     }
   },
   (frame) => {
     const raw = RawFromInstance.decode(frame)
-    if (raw.heartbeat !== undefined) {
-      const usage = raw.heartbeat.usage.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) }))
-      return { kind: 'heartbeat', heartbeat: { ...raw.heartbeat, usage } }
-    }
+    if (raw.heartbeat !== undefined) return { kind: 'heartbeat', heartbeat: decodeHeartbeat(raw.heartbeat) }
     if (raw.done !== undefined) {
       const { order, code, message, receipt } = raw.done
       const failure = code === '' ? null : { code: parse.errorCode(code), message: parse.line(message, 1000) }
@@ -206,12 +222,31 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
       return { kind: 'stopping', intent: parse.word(raw.stopping.intent, INTENTS, 'intent') }
     }
     if (raw.drain !== undefined) {
-      return { kind: 'drain', request: { ...raw.drain, to: raw.drain.to === '' ? null : parse.peer(raw.drain.to) } }
+      const to = raw.drain.to === '' ? null : parse.peer(raw.drain.to)
+      return { kind: 'drain', request: { ...raw.drain, to, atMs: raw.drain.atMs === 0 ? null : raw.drain.atMs } }
     }
     if (raw.drainCancel !== undefined) return { kind: 'drain-cancel' }
     throw unknownKind()
   }
 )
+
+type RawHeartbeat = NonNullable<RawFromInstance['heartbeat']>
+
+const encodeHeartbeat = (heartbeat: Heartbeat): RawHeartbeat => ({
+  ...heartbeat,
+  usage: [...heartbeat.usage],
+  busy: [...heartbeat.busy],
+  arrived: [...heartbeat.arrived],
+  uploadLimit: heartbeat.uploadLimit ?? 0
+})
+
+const decodeHeartbeat = (raw: RawHeartbeat): Heartbeat => ({
+  ...raw,
+  usage: raw.usage.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) })),
+  busy: raw.busy.map(parse.workspace),
+  arrived: raw.arrived.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) })),
+  uploadLimit: raw.uploadLimit === 0 ? null : raw.uploadLimit
+})
 
 function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
   return {
@@ -317,7 +352,10 @@ function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> 
     reason: report.reason,
     certificate: own(report.certificate),
     plan: report.plan.map((move) => ({ ...move, to: move.to ?? '', etaMs: Math.round(move.etaMs) })),
-    unproven: [...report.unproven]
+    waiting: [...report.waiting],
+    unproven: [...report.unproven],
+    exits: report.exits,
+    plannedAtMs: report.plannedAtMs ?? 0
   }
 }
 
@@ -335,6 +373,9 @@ function decodeReport(raw: NonNullable<RawToInstance['drain']>): DrainReport {
       to: move.to === '' ? null : parse.peer(move.to),
       toName: parse.line(move.toName, 100)
     })),
-    unproven: raw.unproven.map(parse.workspace)
+    waiting: raw.waiting.map(parse.workspace),
+    unproven: raw.unproven.map(parse.workspace),
+    exits: raw.exits,
+    plannedAtMs: raw.plannedAtMs === 0 ? null : raw.plannedAtMs
   }
 }

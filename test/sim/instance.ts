@@ -30,7 +30,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   code: null,
   acceptTerms: true,
   keepMs: 7 * 24 * 3_600_000,
-  hooks: { before: {}, after: {}, timeoutMs: 1000, intervalMs: 1000 },
+  hooks: { before: {}, after: {}, busy: {}, timeoutMs: 1000, intervalMs: 1000 },
   pid: 1
 }
 
@@ -147,6 +147,7 @@ export class SimulatedInstance {
         space,
         services: [FILES as ServiceName],
         hooksFor: () => null,
+        askAtWork: () => null,
         hostName: this.name,
         interactive: false,
         confirm: async () => true,

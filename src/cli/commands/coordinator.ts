@@ -49,6 +49,13 @@ const SETTINGS = {
     '2m'
   ),
   hold: value('<time>', 'how long requests wait while their workspace moves', duration, 30_000, '30s'),
+  rebalance: value(
+    '<yes|no>',
+    'move idle workspaces by itself when an instance joins or a disk is nearly full',
+    yesNo,
+    true,
+    'yes'
+  ),
   anonymous: maybe(
     '<yes|no>',
     'may people without a token save things?',
@@ -90,6 +97,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>): Coordin
     leaseMs: values.lease,
     restartGraceMs: values['restart-grace'],
     holdMs: values.hold,
+    rebalance: values.rebalance,
     anonymous: values.anonymous,
     trustProxy: values['trust-proxy'],
     terms: values.terms,

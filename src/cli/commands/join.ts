@@ -64,6 +64,11 @@ const SETTINGS = {
     serviceCommand
   ),
   'after-snapshot': list('<service=command>', 'what the shell runs after that, also where it failed', serviceCommand),
+  busy: list(
+    '<service=command>',
+    "what the shell runs in a workspace's folder to learn whether users are at work in it (it ends with 0): a drain moves those last",
+    serviceCommand
+  ),
   'hook-timeout': value('<time>', 'how long each of these may take', duration, 60_000, '60s'),
   'hook-interval': value('<time>', 'how often they run at most while nobody waits for it', duration, 10_000, '10s'),
   keep: value('<time>', 'how long the files stay on this disk after a drain', duration, WEEK_MS, '7d')
@@ -89,6 +94,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     hooks: {
       before: pairs(values['before-snapshot']),
       after: pairs(values['after-snapshot']),
+      busy: pairs(values.busy),
       timeoutMs: values['hook-timeout'],
       intervalMs: values['hook-interval']
     },

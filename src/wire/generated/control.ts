@@ -409,6 +409,29 @@ export namespace FromInstance {
     value: number
   }
 
+  export interface FromInstanceHeartbeatBusyFieldEvent {
+    field: '$.heartbeat.busy[]'
+    index: number
+    value: string
+  }
+
+  export interface FromInstanceHeartbeatArrivedWorkspaceFieldEvent {
+    field: '$.heartbeat.arrived[].workspace'
+    value: string
+    index: number
+  }
+
+  export interface FromInstanceHeartbeatArrivedBytesFieldEvent {
+    field: '$.heartbeat.arrived[].bytes'
+    value: number
+    index: number
+  }
+
+  export interface FromInstanceHeartbeatUploadLimitFieldEvent {
+    field: '$.heartbeat.uploadLimit'
+    value: number
+  }
+
   export interface FromInstanceDoneOrderFieldEvent {
     field: '$.done.order'
     value: number
@@ -459,6 +482,11 @@ export namespace FromInstance {
     value: boolean
   }
 
+  export interface FromInstanceDrainAtMsFieldEvent {
+    field: '$.drain.atMs'
+    value: number
+  }
+
   export function encode (obj: Partial<FromInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, FromInstance.codec())
   }
@@ -467,7 +495,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -1172,6 +1200,9 @@ export interface Heartbeat {
   ownershipNumber: number
   usage: Usage[]
   pendingWork: number
+  busy: string[]
+  arrived: Arrived[]
+  uploadLimit: number
 }
 
 export namespace Heartbeat {
@@ -1226,6 +1257,25 @@ export namespace Heartbeat {
           w.uint64Number(obj.pendingWork)
         }
 
+        if (obj.busy != null && obj.busy.length > 0) {
+          for (const value of obj.busy) {
+            w.uint32(98)
+            w.string(value)
+          }
+        }
+
+        if (obj.arrived != null && obj.arrived.length > 0) {
+          for (const value of obj.arrived) {
+            w.uint32(106)
+            Arrived.codec().encode(value, w)
+          }
+        }
+
+        if ((obj.uploadLimit != null && obj.uploadLimit !== 0)) {
+          w.uint32(112)
+          w.uint64Number(obj.uploadLimit)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1238,7 +1288,10 @@ export namespace Heartbeat {
           loadPermille: 0,
           ownershipNumber: 0,
           usage: [],
-          pendingWork: 0
+          pendingWork: 0,
+          busy: [],
+          arrived: [],
+          uploadLimit: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1289,6 +1342,36 @@ export namespace Heartbeat {
               obj.pendingWork = reader.uint64Number()
               break
             }
+            case 12: {
+              if (opts.limits?.busy != null && obj.busy.length === opts.limits.busy) {
+                throw new MaxLengthError('Decode error - repeated field "busy" had too many elements')
+              }
+
+              if (obj.busy.length === 10000) {
+                throw new MaxLengthError('Decode error - repeated field "busy" had too many elements')
+              }
+
+              obj.busy.push(reader.string())
+              break
+            }
+            case 13: {
+              if (opts.limits?.arrived != null && obj.arrived.length === opts.limits.arrived) {
+                throw new MaxLengthError('Decode error - repeated field "arrived" had too many elements')
+              }
+
+              if (obj.arrived.length === 10000) {
+                throw new MaxLengthError('Decode error - repeated field "arrived" had too many elements')
+              }
+
+              obj.arrived.push(Arrived.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.arrived$
+              }))
+              break
+            }
+            case 14: {
+              obj.uploadLimit = reader.uint64Number()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1299,7 +1382,9 @@ export namespace Heartbeat {
         return obj
       }, function * (reader, length, prefix, opts = {}) {
         const obj = {
-          usage: 10000
+          usage: 10000,
+          busy: 10000,
+          arrived: 10000
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1375,6 +1460,54 @@ export namespace Heartbeat {
             case 8: {
               yield {
                 field: `${prefix}.pendingWork`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            case 12: {
+              if (opts.limits?.busy != null && obj.busy === opts.limits.busy) {
+                throw new MaxLengthError('Streaming decode error - repeated field "busy" had too many elements')
+              }
+
+              if (obj.busy === 10000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "busy" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.busy[]`,
+                index: obj.busy,
+                value: reader.string()
+              }
+
+              obj.busy++
+
+              break
+            }
+            case 13: {
+              if (opts.limits?.arrived != null && obj.arrived === opts.limits.arrived) {
+                throw new MaxLengthError('Streaming decode error - repeated field "arrived" had too many elements')
+              }
+
+              if (obj.arrived === 10000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "arrived" had too many elements')
+              }
+
+              for (const evt of Arrived.codec().stream(reader, reader.uint32(), `${prefix}.arrived[]`, {
+                limits: opts.limits?.arrived$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.arrived
+                }
+              }
+
+              obj.arrived++
+
+              break
+            }
+            case 14: {
+              yield {
+                field: `${prefix}.uploadLimit`,
                 value: reader.uint64Number()
               }
               break
@@ -1456,6 +1589,29 @@ export namespace Heartbeat {
     value: number
   }
 
+  export interface HeartbeatBusyFieldEvent {
+    field: '$.busy[]'
+    index: number
+    value: string
+  }
+
+  export interface HeartbeatArrivedWorkspaceFieldEvent {
+    field: '$.arrived[].workspace'
+    value: string
+    index: number
+  }
+
+  export interface HeartbeatArrivedBytesFieldEvent {
+    field: '$.arrived[].bytes'
+    value: number
+    index: number
+  }
+
+  export interface HeartbeatUploadLimitFieldEvent {
+    field: '$.uploadLimit'
+    value: number
+  }
+
   export function encode (obj: Partial<Heartbeat>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Heartbeat.codec())
   }
@@ -1464,8 +1620,120 @@ export namespace Heartbeat {
     return decodeMessage(buf, Heartbeat.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Heartbeat>): Generator<HeartbeatSequenceFieldEvent | HeartbeatDiskTotalBytesFieldEvent | HeartbeatDiskFreeBytesFieldEvent | HeartbeatMemoryBytesFieldEvent | HeartbeatLoadPermilleFieldEvent | HeartbeatOwnershipNumberFieldEvent | HeartbeatUsageWorkspaceFieldEvent | HeartbeatUsageUsedBytesFieldEvent | HeartbeatUsageFilesFieldEvent | HeartbeatUsageUnsyncedBytesFieldEvent | HeartbeatUsageUnsyncedAgeMsFieldEvent | HeartbeatPendingWorkFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Heartbeat>): Generator<HeartbeatSequenceFieldEvent | HeartbeatDiskTotalBytesFieldEvent | HeartbeatDiskFreeBytesFieldEvent | HeartbeatMemoryBytesFieldEvent | HeartbeatLoadPermilleFieldEvent | HeartbeatOwnershipNumberFieldEvent | HeartbeatUsageWorkspaceFieldEvent | HeartbeatUsageUsedBytesFieldEvent | HeartbeatUsageFilesFieldEvent | HeartbeatUsageUnsyncedBytesFieldEvent | HeartbeatUsageUnsyncedAgeMsFieldEvent | HeartbeatPendingWorkFieldEvent | HeartbeatBusyFieldEvent | HeartbeatArrivedWorkspaceFieldEvent | HeartbeatArrivedBytesFieldEvent | HeartbeatUploadLimitFieldEvent> {
     return streamMessage(buf, Heartbeat.codec(), opts)
+  }
+}
+
+export interface Arrived {
+  workspace: string
+  bytes: number
+}
+
+export namespace Arrived {
+  let _codec: Codec<Arrived>
+
+  export const codec = (): Codec<Arrived> => {
+    if (_codec == null) {
+      _codec = message<Arrived>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.workspace != null && obj.workspace !== '')) {
+          w.uint32(10)
+          w.string(obj.workspace)
+        }
+
+        if ((obj.bytes != null && obj.bytes !== 0)) {
+          w.uint32(16)
+          w.uint64Number(obj.bytes)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          workspace: '',
+          bytes: 0
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.workspace = reader.string()
+              break
+            }
+            case 2: {
+              obj.bytes = reader.uint64Number()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.workspace`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.bytes`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ArrivedWorkspaceFieldEvent {
+    field: '$.workspace'
+    value: string
+  }
+
+  export interface ArrivedBytesFieldEvent {
+    field: '$.bytes'
+    value: number
+  }
+
+  export function encode (obj: Partial<Arrived>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Arrived.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Arrived>): Arrived {
+    return decodeMessage(buf, Arrived.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Arrived>): Generator<ArrivedWorkspaceFieldEvent | ArrivedBytesFieldEvent> {
+    return streamMessage(buf, Arrived.codec(), opts)
   }
 }
 
@@ -1903,6 +2171,7 @@ export interface DrainRequest {
   toRepository: boolean
   planOnly: boolean
   leave: boolean
+  atMs: number
 }
 
 export namespace DrainRequest {
@@ -1940,6 +2209,11 @@ export namespace DrainRequest {
           w.bool(obj.leave)
         }
 
+        if ((obj.atMs != null && obj.atMs !== 0)) {
+          w.uint32(48)
+          w.uint64Number(obj.atMs)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1949,7 +2223,8 @@ export namespace DrainRequest {
           to: '',
           toRepository: false,
           planOnly: false,
-          leave: false
+          leave: false,
+          atMs: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1976,6 +2251,10 @@ export namespace DrainRequest {
             }
             case 5: {
               obj.leave = reader.bool()
+              break
+            }
+            case 6: {
+              obj.atMs = reader.uint64Number()
               break
             }
             default: {
@@ -2028,6 +2307,13 @@ export namespace DrainRequest {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.atMs`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2065,6 +2351,11 @@ export namespace DrainRequest {
     value: boolean
   }
 
+  export interface DrainRequestAtMsFieldEvent {
+    field: '$.atMs'
+    value: number
+  }
+
   export function encode (obj: Partial<DrainRequest>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, DrainRequest.codec())
   }
@@ -2073,7 +2364,7 @@ export namespace DrainRequest {
     return decodeMessage(buf, DrainRequest.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainRequest>): Generator<DrainRequestDeadlineMsFieldEvent | DrainRequestToFieldEvent | DrainRequestToRepositoryFieldEvent | DrainRequestPlanOnlyFieldEvent | DrainRequestLeaveFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainRequest>): Generator<DrainRequestDeadlineMsFieldEvent | DrainRequestToFieldEvent | DrainRequestToRepositoryFieldEvent | DrainRequestPlanOnlyFieldEvent | DrainRequestLeaveFieldEvent | DrainRequestAtMsFieldEvent> {
     return streamMessage(buf, DrainRequest.codec(), opts)
   }
 }
@@ -2625,10 +2916,32 @@ export namespace ToInstance {
     index: number
   }
 
+  export interface ToInstanceDrainPlanBusyFieldEvent {
+    field: '$.drain.plan[].busy'
+    value: boolean
+    index: number
+  }
+
   export interface ToInstanceDrainUnprovenFieldEvent {
     field: '$.drain.unproven[]'
     index: number
     value: string
+  }
+
+  export interface ToInstanceDrainWaitingFieldEvent {
+    field: '$.drain.waiting[]'
+    index: number
+    value: string
+  }
+
+  export interface ToInstanceDrainExitsFieldEvent {
+    field: '$.drain.exits'
+    value: boolean
+  }
+
+  export interface ToInstanceDrainPlannedAtMsFieldEvent {
+    field: '$.drain.plannedAtMs'
+    value: number
   }
 
   export interface ToInstanceGoodbyeCodeFieldEvent {
@@ -2677,7 +2990,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -3946,6 +4259,7 @@ export interface PlannedMove {
   toName: string
   bytes: number
   etaMs: number
+  busy: boolean
 }
 
 export namespace PlannedMove {
@@ -3983,6 +4297,11 @@ export namespace PlannedMove {
           w.uint64Number(obj.etaMs)
         }
 
+        if ((obj.busy != null && obj.busy !== false)) {
+          w.uint32(48)
+          w.bool(obj.busy)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3992,7 +4311,8 @@ export namespace PlannedMove {
           to: '',
           toName: '',
           bytes: 0,
-          etaMs: 0
+          etaMs: 0,
+          busy: false
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -4019,6 +4339,10 @@ export namespace PlannedMove {
             }
             case 5: {
               obj.etaMs = reader.uint64Number()
+              break
+            }
+            case 6: {
+              obj.busy = reader.bool()
               break
             }
             default: {
@@ -4071,6 +4395,13 @@ export namespace PlannedMove {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.busy`,
+                value: reader.bool()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4108,6 +4439,11 @@ export namespace PlannedMove {
     value: number
   }
 
+  export interface PlannedMoveBusyFieldEvent {
+    field: '$.busy'
+    value: boolean
+  }
+
   export function encode (obj: Partial<PlannedMove>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, PlannedMove.codec())
   }
@@ -4116,7 +4452,7 @@ export namespace PlannedMove {
     return decodeMessage(buf, PlannedMove.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<PlannedMove>): Generator<PlannedMoveWorkspaceFieldEvent | PlannedMoveToFieldEvent | PlannedMoveToNameFieldEvent | PlannedMoveBytesFieldEvent | PlannedMoveEtaMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<PlannedMove>): Generator<PlannedMoveWorkspaceFieldEvent | PlannedMoveToFieldEvent | PlannedMoveToNameFieldEvent | PlannedMoveBytesFieldEvent | PlannedMoveEtaMsFieldEvent | PlannedMoveBusyFieldEvent> {
     return streamMessage(buf, PlannedMove.codec(), opts)
   }
 }
@@ -4132,6 +4468,9 @@ export interface DrainState {
   certificate: Uint8Array<ArrayBuffer>
   plan: PlannedMove[]
   unproven: string[]
+  waiting: string[]
+  exits: boolean
+  plannedAtMs: number
 }
 
 export namespace DrainState {
@@ -4198,6 +4537,23 @@ export namespace DrainState {
           }
         }
 
+        if (obj.waiting != null && obj.waiting.length > 0) {
+          for (const value of obj.waiting) {
+            w.uint32(90)
+            w.string(value)
+          }
+        }
+
+        if ((obj.exits != null && obj.exits !== false)) {
+          w.uint32(96)
+          w.bool(obj.exits)
+        }
+
+        if ((obj.plannedAtMs != null && obj.plannedAtMs !== 0)) {
+          w.uint32(104)
+          w.uint64Number(obj.plannedAtMs)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -4212,7 +4568,10 @@ export namespace DrainState {
           reason: '',
           certificate: uint8ArrayAlloc(0),
           plan: [],
-          unproven: []
+          unproven: [],
+          waiting: [],
+          exits: false,
+          plannedAtMs: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -4279,6 +4638,26 @@ export namespace DrainState {
               obj.unproven.push(reader.string())
               break
             }
+            case 11: {
+              if (opts.limits?.waiting != null && obj.waiting.length === opts.limits.waiting) {
+                throw new MaxLengthError('Decode error - repeated field "waiting" had too many elements')
+              }
+
+              if (obj.waiting.length === 100) {
+                throw new MaxLengthError('Decode error - repeated field "waiting" had too many elements')
+              }
+
+              obj.waiting.push(reader.string())
+              break
+            }
+            case 12: {
+              obj.exits = reader.bool()
+              break
+            }
+            case 13: {
+              obj.plannedAtMs = reader.uint64Number()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4290,7 +4669,8 @@ export namespace DrainState {
       }, function * (reader, length, prefix, opts = {}) {
         const obj = {
           plan: 100000,
-          unproven: 100000
+          unproven: 100000,
+          waiting: 100
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -4396,6 +4776,39 @@ export namespace DrainState {
 
               break
             }
+            case 11: {
+              if (opts.limits?.waiting != null && obj.waiting === opts.limits.waiting) {
+                throw new MaxLengthError('Streaming decode error - repeated field "waiting" had too many elements')
+              }
+
+              if (obj.waiting === 100) {
+                throw new MaxLengthError('Streaming decode error - repeated field "waiting" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.waiting[]`,
+                index: obj.waiting,
+                value: reader.string()
+              }
+
+              obj.waiting++
+
+              break
+            }
+            case 12: {
+              yield {
+                field: `${prefix}.exits`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 13: {
+              yield {
+                field: `${prefix}.plannedAtMs`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4478,10 +4891,32 @@ export namespace DrainState {
     index: number
   }
 
+  export interface DrainStatePlanBusyFieldEvent {
+    field: '$.plan[].busy'
+    value: boolean
+    index: number
+  }
+
   export interface DrainStateUnprovenFieldEvent {
     field: '$.unproven[]'
     index: number
     value: string
+  }
+
+  export interface DrainStateWaitingFieldEvent {
+    field: '$.waiting[]'
+    index: number
+    value: string
+  }
+
+  export interface DrainStateExitsFieldEvent {
+    field: '$.exits'
+    value: boolean
+  }
+
+  export interface DrainStatePlannedAtMsFieldEvent {
+    field: '$.plannedAtMs'
+    value: number
   }
 
   export function encode (obj: Partial<DrainState>): Uint8Array<ArrayBuffer> {
@@ -4492,7 +4927,7 @@ export namespace DrainState {
     return decodeMessage(buf, DrainState.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainState>): Generator<DrainStateStateFieldEvent | DrainStateWorkspacesDoneFieldEvent | DrainStateWorkspacesTotalFieldEvent | DrainStateBytesDoneFieldEvent | DrainStateBytesTotalFieldEvent | DrainStateEtaMsFieldEvent | DrainStateReasonFieldEvent | DrainStateCertificateFieldEvent | DrainStatePlanWorkspaceFieldEvent | DrainStatePlanToFieldEvent | DrainStatePlanToNameFieldEvent | DrainStatePlanBytesFieldEvent | DrainStatePlanEtaMsFieldEvent | DrainStateUnprovenFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainState>): Generator<DrainStateStateFieldEvent | DrainStateWorkspacesDoneFieldEvent | DrainStateWorkspacesTotalFieldEvent | DrainStateBytesDoneFieldEvent | DrainStateBytesTotalFieldEvent | DrainStateEtaMsFieldEvent | DrainStateReasonFieldEvent | DrainStateCertificateFieldEvent | DrainStatePlanWorkspaceFieldEvent | DrainStatePlanToFieldEvent | DrainStatePlanToNameFieldEvent | DrainStatePlanBytesFieldEvent | DrainStatePlanEtaMsFieldEvent | DrainStatePlanBusyFieldEvent | DrainStateUnprovenFieldEvent | DrainStateWaitingFieldEvent | DrainStateExitsFieldEvent | DrainStatePlannedAtMsFieldEvent> {
     return streamMessage(buf, DrainState.codec(), opts)
   }
 }

@@ -13,6 +13,7 @@ import type {
   HeadView,
   InstanceStatusView,
   PeerView,
+  RebalanceView,
   RestoredView,
   SnapshotView,
   StatusView,
@@ -40,6 +41,7 @@ export const STATUS: StatusView = {
   unsyncedAgeMs: 2500,
   safeToSwitchOff: false,
   reason: '1.5 kB stand on alpha only',
+  held: null,
   repository: {
     blocks: 10,
     storedBytes: 4096,
@@ -84,6 +86,9 @@ export const drained: DrainView = {
   etaMs: 0,
   reason: null,
   plan: [],
+  waiting: [],
+  exits: true,
+  plannedAt: null,
   unproven: [],
   certificate: { format: 'node-daemon-exit-certificate/1' }
 }
@@ -146,6 +151,8 @@ export const RESTORED: RestoredView = {
   pauseMs: 20
 }
 
+export const REBALANCE: RebalanceView = { state: 'moving', moved: 1, failed: 0, reason: null, plan: [] }
+
 /** A service that knows one peer, `alpha`, and writes down each call that changes something. */
 export class FakeCoordinator implements CoordinatorService {
   readonly calls: unknown[][] = []
@@ -177,6 +184,10 @@ export class FakeCoordinator implements CoordinatorService {
   drain(...args: unknown[]) {
     this.#decide('drain', args)
     return drained
+  }
+  cancelDrain(...args: unknown[]) {
+    this.#decide('cancelDrain', args)
+    return { ...drained, state: 'cancelled' as const }
   }
   drainOf(target: string) {
     this.#known(target)
@@ -214,6 +225,12 @@ export class FakeCoordinator implements CoordinatorService {
     snapshot: (...args: unknown[]) => this.#note('snapshot', args, snapshot),
     export: (...args: unknown[]) => this.#bytes('export', args),
     restore: (...args: unknown[]) => this.#lines('restore', args, RESTORED)
+  }
+  handovers = {
+    confirmFailover: (...args: unknown[]) => this.#note('confirmFailover', args, { causes: ['mass-loss'] }),
+    rebalance: (...args: unknown[]) => this.#note('rebalance', args, REBALANCE),
+    rebalancing: () => REBALANCE,
+    stopRebalance: (...args: unknown[]) => this.#note('stopRebalance', args, REBALANCE)
   }
   /** What an export gives; an error ends it. */
   exported: (Uint8Array | Error)[] = [Buffer.from('the first part, '), Buffer.from('the second')]

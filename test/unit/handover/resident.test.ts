@@ -517,6 +517,35 @@ describe('a standby', () => {
     expect(told).toEqual(['holds 1', 'holds 1', 'let go', 'let go'])
   })
 
+  test('that lost power reads all its files before it says again that it has them, as follower or as home', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('a.txt', 'a')
+    await home.save('b.txt', 'b')
+    const standby = await place(home.near, BETA, { value: 10 })
+    await standby.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.at(-1)?.value.sequence === 2)
+    const held = home.near.held.length
+
+    const again = await standby.restarted({ filesTrusted: false })
+    await writeFile(join(again.folder, 'a.txt'), 'T')
+    await again.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.length > held)
+    expect([...again.read].sort()).toEqual(['a.txt', 'b.txt'])
+    expect(await readFile(join(again.folder, 'a.txt'), 'utf8')).toBe('a')
+
+    // Noted for good: it lost power again, and this time becomes the home at once.
+    await (await again.restarted({ filesTrusted: false })).resident.close()
+    const third = await again.restarted()
+    await nextEpoch(home.near, BETA)
+    expect(await third.order('assume')).toBe('done')
+    expect(third.read).toContain('b.txt')
+    expect(await third.save('c.txt', 'c')).toBe('saved')
+    const fourth = await third.restarted()
+    expect(await fourth.order('assume')).toBe('done')
+    expect(fourth.read).not.toContain('b.txt')
+  })
+
   test('removes what it has when it is released; a former home keeps its files for a while', async () => {
     const home = await fresh()
     await home.order('assume')

@@ -138,7 +138,10 @@ export const MESSAGES = {
           loadPermille: 250,
           ownershipNumber: 17,
           usage: [{ workspace: WORKSPACE, usedBytes: 1000, files: 3, unsyncedBytes: 0, unsyncedAgeMs: 0 }],
-          pendingWork: 1
+          pendingWork: 1,
+          busy: [WORKSPACE],
+          arrived: [{ workspace: OTHER, bytes: 1_048_576 }],
+          uploadLimit: 10_000_000
         }
       },
       'done, with a receipt': { kind: 'done', order: 3, failure: null, receipt: signed },
@@ -152,11 +155,15 @@ export const MESSAGES = {
       stopping: { kind: 'stopping', intent: 'restart' },
       drain: {
         kind: 'drain',
-        request: { deadlineMs: 600_000, to: BETA, toRepository: false, planOnly: false, leave: true }
+        request: { deadlineMs: 600_000, to: BETA, toRepository: false, planOnly: false, leave: true, atMs: null }
       },
       'drain, wherever there is room': {
         kind: 'drain',
-        request: { deadlineMs: 600_000, to: null, toRepository: true, planOnly: true, leave: false }
+        request: { deadlineMs: 600_000, to: null, toRepository: true, planOnly: true, leave: false, atMs: null }
+      },
+      'drain, later': {
+        kind: 'drain',
+        request: { deadlineMs: 600_000, to: null, toRepository: false, planOnly: false, leave: false, atMs: AT }
       },
       'drain-cancel': { kind: 'drain-cancel' }
     }),
@@ -211,10 +218,13 @@ export const MESSAGES = {
           reason: '',
           certificate: new Uint8Array(0),
           plan: [
-            { workspace: WORKSPACE, to: BETA, toName: 'beta', bytes: 20, etaMs: 400 },
-            { workspace: OTHER, to: null, toName: 'the main repository', bytes: 0, etaMs: 600 }
+            { workspace: WORKSPACE, to: BETA, toName: 'beta', bytes: 20, etaMs: 400, busy: false },
+            { workspace: OTHER, to: null, toName: 'the main repository', bytes: 0, etaMs: 600, busy: true }
           ],
-          unproven: []
+          waiting: [OTHER],
+          unproven: [],
+          exits: true,
+          plannedAtMs: null
         }
       },
       'an expired drain': {
@@ -227,7 +237,10 @@ export const MESSAGES = {
           reason: 'the deadline is over',
           certificate: new Uint8Array(0),
           plan: [],
-          unproven: [OTHER]
+          waiting: [],
+          unproven: [OTHER],
+          exits: false,
+          plannedAtMs: AT
         }
       },
       goodbye: { kind: 'goodbye', code: 'REVOKED', message: 'this instance is no member any more' }
