@@ -301,6 +301,7 @@ export async function openCoordinatorCore(
     detector,
     hold,
     routes,
+    sights,
     control: () => control,
     changes,
     audit: audit.append,

@@ -326,11 +326,19 @@ export class InstanceDaemon implements RunningInstance {
       if (report.certificate.length === 0) this.#become('drained', reason)
       else void this.#keepProof(report)
     } else {
-      if (this.#state === 'draining' || this.#state === 'drained')
-        this.#become('serving', reason === '' ? null : reason)
+      this.#serveOn(reason)
       this.#tell(report)
       if (state === 'expired') this.#endUnasked(report)
     }
+  }
+
+  /** The drain ended early, or was taken back. */
+  #serveOn(reason: string): void {
+    const before = this.#state
+    if (before !== 'draining' && before !== 'drained') return
+    this.#become('serving', reason === '' ? null : reason)
+    if (before === 'draining') return
+    this.#deps.report({ event: 'serving', name: this.#name, workspaces: this.#serving?.figures().home ?? 0 })
   }
 
   /** A drain that was begun to end this process ends it, also where nobody here waits for it any more. */

@@ -107,13 +107,15 @@ export class Presence implements Disposable {
   }
 
   closed(session: Session): void {
-    const { detector, fleet, table, lastWords, clock } = this.#deps
-    const { peer, intent } = session
+    const { registry, detector, fleet, table, lastWords, clock } = this.#deps
+    const { peer, heardAt, leaseGrantedAt } = session
+    // Who is no member any more does not come back.
+    const intent = registry.standing(peer) === 'member' ? session.intent : 'leave'
     this.#awaySince.set(peer, clock.now())
     // A workspace may have come to a drained instance at the last moment.
     if (fleet.isDrained(peer) && table.homesOf(peer).length === 0) return lastWords.note(peer, null)
     if (intent === null) this.#brake.vanished(peer)
-    detector.lost(peer, session)
+    detector.lost(peer, { heardAt, intent, leaseGrantedAt })
   }
 
   /** It is no member any more: what it was home of goes elsewhere, at once or when its lease has ended. */

@@ -18,6 +18,7 @@ import {
   type RebalanceWorkspace
 } from '../placement/plan-rebalance.ts'
 import type { Changes } from './changes.ts'
+import type { LiveSights } from './drain-sights.ts'
 import type { Fleet } from './fleet.ts'
 import type { RouteTable } from './route-table.ts'
 
@@ -33,6 +34,7 @@ export interface RebalancingDeps {
   readonly detector: FailureDetector
   readonly hold: PromotionHold
   readonly routes: RouteTable
+  readonly sights: Pick<LiveSights, 'isBusy'>
   readonly control: () => Pick<ControlServer, 'session'>
   readonly changes: Changes
   readonly audit: Audit
@@ -85,8 +87,9 @@ function* workspacesOf(deps: RebalancingDeps, anyhow: boolean): Generator<Rebala
   }
 }
 
-const isIdle = ({ routes, director }: RebalancingDeps, workspace: RebalanceWorkspace['workspace']): boolean =>
-  director.state(workspace).state === 'serving' && routes.quietMs(workspace) >= IDLE_MS
+/** Nobody asked for it of late, no connection to it is open, and its app does not say that users are at work. */
+const isIdle = ({ routes, sights, director }: RebalancingDeps, workspace: RebalanceWorkspace['workspace']): boolean =>
+  director.state(workspace).state === 'serving' && routes.quietMs(workspace) >= IDLE_MS && !sights.isBusy(workspace)
 
 function whatComesFirst({ registry, fleet, hold, detector }: RebalancingDeps): string | null {
   if (hold.reason !== null) return `nothing is promoted now: ${hold.reason}`

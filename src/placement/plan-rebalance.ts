@@ -81,8 +81,9 @@ export function planRebalance(
   workspaces: Iterable<RebalanceWorkspace>,
   { max }: { readonly max: number }
 ): RebalanceMove[] {
+  const ordered = [...instances].sort((a, b) => (a.peer < b.peer ? -1 : 1))
   const parties = new Map(
-    instances.map((instance): [PeerIdText, Party] => [
+    ordered.map((instance): [PeerIdText, Party] => [
       instance.peer,
       { instance, left: leftOf(instance), mark: markOf(instance) }
     ])
@@ -169,10 +170,9 @@ class Moves {
   add(move: RebalanceMove): void {
     this.made.push(move)
     this.#taken.add(move.workspace)
-    const [from, to] = [this.#parties.get(move.from), this.#parties.get(move.to)]
+    // What is given away counts as free once it is: in a later plan.
+    const to = this.#parties.get(move.to)
     if (to !== undefined) to.left -= move.bytes
-    // Who was the home stands by from then on, and gives that away in a later plan.
-    if (from !== undefined && move.role === 'standby') from.left += move.bytes
   }
 
   /** May it take over, without passing its own mark? */

@@ -235,6 +235,7 @@ describe('told apart to the last line of the audit log', () => {
     coordinator.say('a', 'flush')
     coordinator.vanish('a')
     coordinator.revoke('b')
+    coordinator.vanish('b')
     await coordinator.pass(250)
     expect(coordinator.homes(...workspaces)).toEqual(['d', 'd'])
     expect(await coordinator.told()).toEqual(['peer.stopping.flush a', 'peer.taken-over a', 'peer.taken-over b'])

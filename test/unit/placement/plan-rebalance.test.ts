@@ -277,9 +277,7 @@ describe('whatever there is', () => {
   test('the same plan comes of the same workspaces, in whatever order the instances are told', () => {
     fc.assert(
       fc.property(hosts, many, (instances, all) => {
-        const targets = (of: readonly RebalanceInstance[]): number => plan(of, made(all)).length
-        expect(targets([...instances].reverse())).toBe(targets(instances))
-        expect(plan(instances, made(all))).toEqual(plan(instances, made(all)))
+        expect(plan([...instances].reverse(), made(all))).toEqual(plan(instances, made(all)))
       })
     )
   })
