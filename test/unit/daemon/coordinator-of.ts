@@ -24,6 +24,7 @@ interface FakeSession {
   leaseGrantedAt: number
   hello: { workspaces: readonly never[] }
   end: () => void
+  tellMembers: () => void
 }
 
 /** What a coordinator does when instances come, go and die: its real parts, over instances that do what they are told. */
@@ -128,7 +129,9 @@ export class CoordinatorOf implements Disposable {
     const { clock } = this.at
     const heardAt = clock.now()
     const hello = { workspaces: [] }
-    const session = { peer: peerOf(name), heardAt, intent: null, leaseGrantedAt: heardAt, hello, end: () => undefined }
+    const nothing = (): void => undefined
+    const heard = { heardAt, intent: null, leaseGrantedAt: heardAt, hello }
+    const session = { peer: peerOf(name), ...heard, end: nothing, tellMembers: nothing }
     this.at.fleet.serving.add(name)
     this.#sessions.set(name, session)
     this.#caretaker.opened(session as unknown as Session)
