@@ -1,3 +1,4 @@
+import type { AskAtWork } from '../apps/at-work.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ServiceName } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
@@ -13,12 +14,15 @@ import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent } from './options.ts'
 import type { Pin } from './pin.ts'
 import type { Shutdown } from './shutdown.ts'
+import type { Trusted } from './trusted.ts'
 
 /** What the process of an instance runs on. */
 export interface InstanceDaemonDeps {
   readonly folder: DataFolder
   readonly state: KeyValue
   readonly host: Host
+  /** Whom the host lets in. */
+  readonly trusted: Trusted
   readonly settings: InstanceSettings
   readonly upload: Uplink
   readonly download: RateLimit
@@ -27,6 +31,7 @@ export interface InstanceDaemonDeps {
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
   readonly hooksFor: ResidentDeps['hooksFor']
+  readonly askAtWork: AskAtWork
   /** Called once, when the instance begins to serve. */
   readonly openMachine: (pin: Pin) => Promise<InstanceMachine>
   readonly name: string

@@ -10,6 +10,7 @@ import { type Receipt, receiptRecord, type SignedHead } from '../core/records.ts
 import type { Applied as AppliedTree } from '../worktree/apply.ts'
 import type { Worktree } from '../worktree/worktree.ts'
 import type { BlockExchange } from './block-exchange.ts'
+import type { NearBlocks } from './members.ts'
 import { receiptOf } from './receipt.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
@@ -23,26 +24,46 @@ export interface FollowDeps {
   readonly identity: Identity
   readonly clock: Clock
   readonly log: Logger
+  /** Bytes of the workspace have come here. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
-/** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
+/**
+ * Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. What
+ * `near` does not give comes from the repository.
+ */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
-  signal: AbortSignal
+  signal: AbortSignal,
+  near: NearBlocks | null = null
 ): Promise<AppliedTree> {
   const remote = await deps.remote(signal)
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
-    exchange ??= remote.blocks(workspace, signal)
-    return (await exchange).want(cids)
+    const given = near === null ? [] : await near.want(cids)
+    const left = near === null ? cids : without(cids, given)
+    if (left.length > 0) exchange ??= remote.blocks(workspace, signal)
+    const blocks = exchange === null ? given : [...given, ...(await (await exchange).want(left))]
+    deps.arrived?.(
+      workspace,
+      blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    )
+    return blocks
   }
   try {
-    return await deps.worktree.apply(root, want, { signal })
+    return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })
   } finally {
     await closed(exchange)
   }
+}
+
+function without(cids: readonly CID[], blocks: readonly Block[]): CID[] {
+  const names = new Set(blocks.map(({ cid }) => cid.toString()))
+  return cids.filter((cid) => !names.has(cid.toString()))
 }
 
 /** A stream that did not open has told so to whoever wanted something. */
@@ -52,9 +73,14 @@ async function closed(exchange: Promise<BlockExchange> | null): Promise<void> {
 }
 
 /** As `applyRoot`, for a head; the receipt says that its tree is on this disk, and is signed by this instance. */
-export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+export async function applyHead(
+  deps: FollowDeps,
+  head: SignedHead,
+  signal: AbortSignal,
+  near: NearBlocks | null = null
+): Promise<Signed<Receipt>> {
   const { workspace, root } = head.value
-  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal))
+  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal, near))
 }
 
 /** This instance's receipt for a head whose tree it applied. */
@@ -69,6 +95,8 @@ export function receiptFor(
 export interface StandbyDeps extends FollowDeps {
   /** A head is applied and durable here: remembered before it is told. */
   readonly onApplied: (head: SignedHead, receipt: Signed<Receipt>) => Promise<void>
+  /** Where blocks of a head are nearer than the repository. */
+  readonly near: (head: SignedHead, signal: AbortSignal) => NearBlocks
 }
 
 /** What a standby has when it begins. */
@@ -84,6 +112,7 @@ export class StandbySync {
   readonly #stopped = new AbortController()
   #applied: Applied | null
   #newest: SignedHead | null = null
+  #isTold = false
   #wake: () => void = () => undefined
   #loop: Promise<void> | null = null
 
@@ -105,16 +134,32 @@ export class StandbySync {
 
   /** The connection was made anew: what was missed meanwhile is asked for. */
   async refresh(): Promise<void> {
+    this.#isTold = false
     const remote = await this.#deps.remote(this.#stopped.signal)
     const head = await remote.follow(this.#workspace)
     if (head !== null) this.told(head)
     if (this.#applied !== null) await remote.holding(this.#applied.receipt)
+    this.#isTold = true
+  }
+
+  /** Did the last `refresh` succeed? It does not where the repository does not count this instance as a standby yet. */
+  get isTold(): boolean {
+    return this.#isTold
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort()
     this.#wake()
     await this.#loop
+  }
+
+  async #apply(head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+    const near = this.#deps.near(head, signal)
+    try {
+      return await applyHead(this.#deps, head, signal, near)
+    } finally {
+      await near.close()
+    }
   }
 
   async #run(): Promise<void> {
@@ -129,7 +174,7 @@ export class StandbySync {
         continue
       }
       try {
-        const receipt = await applyHead(this.#deps, head, signal)
+        const receipt = await this.#apply(head, signal)
         await this.#deps.onApplied(head, receipt)
         this.#applied = { head, receipt }
         await (await this.#deps.remote(signal)).holding(receipt)

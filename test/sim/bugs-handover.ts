@@ -29,8 +29,8 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/resident-workspace.ts',
-        find: "    if (role === 'standby' && receipt?.value.head.equals(head.cid) === true) return receipt\n",
-        put: "    if (role === 'standby' && receipt !== null) return receipt\n"
+        find: "if (role === 'standby' && !suspect && receipt?.value.head.equals(head.cid) === true) return receipt",
+        put: "if (role === 'standby' && !suspect && receipt !== null) return receipt"
       }
     ],
     caughtBy: '1'
@@ -40,8 +40,8 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/resident-workspace.ts',
-        find: '    const receipt = base === null ? null : await this.#receiptFor(base)\n',
-        put: '    const receipt = null\n    if (base !== null) void this.#receiptFor(base).catch(() => undefined)\n'
+        find: '    const receipt = base === null ? null : await this.#receiptFor(base, suspect)\n',
+        put: '    const receipt = null\n    if (base !== null) void this.#receiptFor(base, suspect).catch(() => undefined)\n'
       }
     ],
     caughtBy: '1'
@@ -88,9 +88,9 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     name: 'failover does not wait for the lease to end',
     edits: [
       {
-        file: 'daemon/coordinator-core.ts',
-        find: "leaseMustEnd: options.acknowledge === 'local'",
-        put: 'leaseMustEnd: false'
+        file: 'handover/failure-detector.ts',
+        find: 'leaseOverAt: Math.max(deadAt, grantorUntil(leaseGrantedAt, leaseMs)) }',
+        put: 'leaseOverAt: Math.max(deadAt, 0 * grantorUntil(leaseGrantedAt, leaseMs)) }'
       }
     ],
     caughtBy: '1'
@@ -100,8 +100,8 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/failure-detector.ts',
-        find: '    this.#watch(peer, Math.max(graceMs, deadAt(last, this.#options) - now))\n',
-        put: '    this.#watch(peer, 0 * Math.max(graceMs, deadAt(last, this.#options) - now))\n'
+        find: 'this.#watch(peer, { deadAt, leaseOverAt: Math.max(deadAt, ends.leaseOverAt) }, causeOf(intent))',
+        put: 'this.#watch(peer, { deadAt: now, leaseOverAt: now }, causeOf(intent))'
       }
     ],
     caughtBy: '1'
@@ -122,7 +122,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/failure-detector.ts',
-        find: '  connected(peer: PeerIdText): void {\n    this.#pending.get(peer)?.cancel()\n    this.#pending.delete(peer)\n    this.#dead.delete(peer)\n',
+        find: '  connected(peer: PeerIdText): void {\n    this.#cancel(peer)\n    this.#dead.delete(peer)\n',
         put: '  connected(peer: PeerIdText): void {\n    this.#pending.delete(peer)\n'
       }
     ],
@@ -173,7 +173,13 @@ export const HANDOVER_BUGS: readonly Bug[] = [
   },
   {
     name: 'drained with a workspace that is not proven',
-    edits: [{ file: 'handover/drain-driver.ts', find: '        await this.#proveElsewhere(id)\n', put: '' }],
+    edits: [
+      {
+        file: 'handover/drain-proofs.ts',
+        find: '    return this.elsewhere.length === 0 && this.#deps',
+        put: '    return this.#deps'
+      }
+    ],
     caughtBy: '1'
   },
   {
@@ -181,13 +187,13 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/drain-driver.ts',
-        find: '        this.#become(stall(this.#drain, reason, clock.now()), reason)\n      }\n      return false\n',
-        put: '        this.#done.add(id)\n        this.#become(handedOver(this.#drain, id, clock.now()), reason)\n      }\n      return true\n'
+        find: '      this.#queue.failed(workspace)\n',
+        put: '      this.#queue.succeeded(workspace)\n      if (this.isUnderWay) this.#handedOver(workspace)\n'
       },
       {
-        file: 'handover/drain-driver.ts',
-        find: 'return this.#elsewhere.length === 0 && this.#deps.table.homesOf(this.peer).length === 0',
-        put: 'return this.#elsewhere.length === 0'
+        file: 'handover/drain-proofs.ts',
+        find: '    return this.elsewhere.length === 0 && this.#deps.table.homesOf(this.#peer).length === 0\n',
+        put: '    return this.elsewhere.length === 0\n'
       }
     ],
     caughtBy: '1'

@@ -7,8 +7,8 @@ export const INSTANCE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/resident.ts',
-        find: "    if (this.#deps.acknowledge() === 'local') {",
-        put: "    void workspace.published(paths).catch(() => undefined)\n    if (this.#deps.acknowledge() !== 'local') return\n    if (this.#deps.acknowledge() === 'local') {"
+        find: '    await withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level))\n',
+        put: '    void withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level)).catch(() => undefined)\n'
       }
     ],
     caughtBy: '1'
@@ -17,9 +17,9 @@ export const INSTANCE_BUGS: readonly Bug[] = [
     name: 'acknowledged before it is on this disk',
     edits: [
       {
-        file: 'handover/resident-workspace.ts',
-        find: '    await makeDurable(home.premises.files, home.premises.folder, paths)\n',
-        put: ''
+        file: 'handover/serving-home.ts',
+        find: '    return makeDurable(this.premises.files, this.premises.folder, paths)\n',
+        put: '    return Promise.resolve()\n'
       }
     ],
     caughtBy: '1'
@@ -60,10 +60,10 @@ export const INSTANCE_BUGS: readonly Bug[] = [
   {
     name: 'a standby counts as up to date before its files are on the disk',
     edits: [
-      { file: 'worktree/apply.ts', find: '  if (!syncEach) await syncAll(deps)\n', put: '' },
+      { file: 'worktree/apply.ts', find: '  if (!syncEach) await syncAll(deps, ledger)\n', put: '' },
       {
         file: 'worktree/apply.ts',
-        find: '  const syncEach = size <= SYNC_EACH_MAX || !(await deps.files.syncFileSystem(deps.folder))\n',
+        find: '  const syncEach = await beginDurably(deps, size)\n',
         put: '  const syncEach = size < 0\n'
       }
     ],
@@ -101,7 +101,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/resident.ts',
-        find: '      if (!this.#deps.leaseValid()) throw notHome(workspace.record.ownership.value.workspace)\n',
+        find: '      if (!leaseValid()) throw notHome(workspace)\n',
         put: ''
       }
     ],
@@ -117,8 +117,8 @@ export const INSTANCE_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'daemon/known-members.ts',
-        find: '    if (value.number < this.#number) {',
-        put: '    if (value.number < 0) {'
+        find: '    if (value.number < this.#number) return false\n',
+        put: ''
       }
     ],
     caughtBy: '1'

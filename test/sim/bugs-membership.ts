@@ -28,14 +28,14 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
     name: 'a revoked peer keeps its workspaces',
     edits: [
       {
-        file: 'daemon/caretaker.ts',
-        find: "    detector.lost(peer, { heardAt: now, intent: 'leave', leaseGrantedAt: session?.leaseGrantedAt ?? now })\n",
-        put: '    detector.connected(peer, now)\n'
+        file: 'daemon/presence.ts',
+        find: "    detector.lost(peer, { heardAt, intent: 'leave', leaseGrantedAt: leaseGrantedAt ?? heardAt })\n",
+        put: '    detector.connected(peer)\n'
       },
       {
-        file: 'daemon/caretaker.ts',
-        find: 'if (!fleet.isDrained(session.peer) || homes.length > 0) detector.lost',
-        put: "if (this.#deps.registry.standing(session.peer) === 'member') detector.lost"
+        file: 'daemon/presence.ts',
+        find: '    detector.lost(peer, { heardAt, intent, leaseGrantedAt })\n',
+        put: "    if (registry.standing(peer) === 'member') detector.lost(peer, { heardAt, intent, leaseGrantedAt })\n"
       }
     ],
     caughtBy: '1'

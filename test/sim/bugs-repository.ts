@@ -89,8 +89,8 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
       { file: 'content/heads.ts', find: '  if (signer !== ownership.home) {', put: '  if (epoch < 0) {' },
       {
         file: 'store/main-repository.ts',
-        find: '  if (value.epoch <= state.sealedEpoch) {',
-        put: '  if (value.epoch < 0) {'
+        find: '  if (value.epoch > state.sealedEpoch) return\n',
+        put: '  if (value.epoch > 0 * state.sealedEpoch) return\n'
       },
       {
         file: 'store/ledger.ts',

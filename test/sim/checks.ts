@@ -14,6 +14,12 @@ export interface Violation {
 
 export type Note = (promise: string, what: string) => void
 
+const HANDED_IN_MS = 60_000
+const LOOK_AGAIN_MS = 2000
+/** Of a text: enough to tell it from all others. */
+const TEXT_COMPARED = 60
+const SHOWN = 200
+
 /** Looks at a federation while it works, and notes what must not be. */
 export class Checks {
   readonly violations: Violation[] = []
@@ -56,20 +62,28 @@ export class Checks {
     }
   }
 
-  /** I1: what a home acknowledged alone is kept, though another one took over. */
+  /** I1: what a home acknowledged alone is kept, though another one took over. It may take a while until it is handed in. */
   async isKept(user: SimulatedUser): Promise<void> {
+    const { world } = this.#federation
+    const until = world.now + HANDED_IN_MS
+    for (;;) {
+      const missing = await this.#notKept(user)
+      if (missing.length === 0) return
+      if (world.now >= until) return this.add('I1', `${user.id}: "${missing.join('", "')}" is in no diverged head`)
+      await world.sleep(LOOK_AGAIN_MS)
+    }
+  }
+
+  async #notKept(user: SimulatedUser): Promise<string[]> {
     const { core } = this.#federation.coordinator
     const workspace = core?.table.find(FILES, user.id) ?? null
-    if (core === null || workspace === null || user.setAside.size === 0) return
-    const heads = await core.repository.diverged(workspace)
+    if (core === null || workspace === null || user.setAside.length === 0) return []
     const found: Buffer[] = []
-    for (const head of heads) {
+    for (const head of await core.repository.diverged(workspace)) {
       for await (const { bytes } of core.repository.closure(head)) found.push(Buffer.from(bytes))
     }
-    for (const text of user.setAside) {
-      const start = Buffer.from(text.slice(0, 60))
-      if (!found.some((bytes) => bytes.includes(start))) this.add('I1', `${user.id}: "${start}" is in no diverged head`)
-    }
+    const isFound = (text: string): boolean => found.some((bytes) => bytes.includes(text.slice(0, TEXT_COMPARED)))
+    return user.setAside.filter((texts) => !texts.some(isFound)).map((texts) => texts.join('" or "').slice(0, SHOWN))
   }
 
   /** I4: what can be seen is there as a whole. */

@@ -23,17 +23,19 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   contact: '',
   site: '',
   message: '',
+  listen: [],
   capacityBytes: 1e9,
-  services: ['files'],
+  services: [{ name: FILES, upstream: null }],
   uploadLimit: null,
   downloadLimit: null,
   code: null,
   acceptTerms: true,
   keepMs: 7 * 24 * 3_600_000,
-  hooks: { before: {}, after: {}, timeoutMs: 1000, intervalMs: 1000 },
+  hooks: { before: {}, after: {}, busy: {}, timeoutMs: 1000, intervalMs: 1000 },
   pid: 1
 }
 
+const INSTANCE_PORT = 9471
 const NEEDS_ROOM: ReadonlySet<string> = new Set(['write', 'makeFolder', 'makeFolders', 'symlink', 'truncate'])
 
 /** How a run of an instance's process ended. */
@@ -53,6 +55,8 @@ export class SimulatedInstance {
   readonly #coordinator: string
   readonly #labels: Readonly<Record<string, string>>
   readonly #log: Logger
+  /** Where it listens for other members; null where it only dials out. */
+  readonly #port: number | null
   #core: InstanceCore | null = null
   #shutdown: Shutdown | null = null
   #served: Served | null = null
@@ -79,6 +83,7 @@ export class SimulatedInstance {
     this.#log = parts.log
     this.#coordinator = who.coordinator
     this.#labels = who.labels
+    this.#port = parts.machine.world.chance(`${parts.machine.name} listens`).happens(0.6) ? INSTANCE_PORT : null
     this.storage = new Storage(parts.machine, who.identity)
     this.volume = new MemoryVolume({ nowNs: () => BigInt(Math.floor(parts.machine.wallMs * 1000)) * 1000n })
   }
@@ -143,7 +148,7 @@ export class SimulatedInstance {
         folder: this.storage.openFolder(life),
         state: await this.storage.openState(life),
         startHost: async (gate) =>
-          this.#network.startHost(this.machine, life, this.storage.identity.peerId, gate, null),
+          this.#network.startHost(this.machine, life, this.storage.identity.peerId, gate, this.#port),
         openMachine: async (host, state): Promise<InstanceMachine> => {
           const disk = this.#disk(life)
           const premises = await PremisesKeeper.open({
@@ -169,6 +174,7 @@ export class SimulatedInstance {
                 served
               )
             },
+            openProviders: async () => this.#network.dht.of(host.peerId),
             space,
             load: () => ({ memoryBytes: 1e8, loadPermille: 100 }),
             findCoordinator: async () => null,
@@ -181,6 +187,7 @@ export class SimulatedInstance {
         space,
         services: [FILES as ServiceName],
         hooksFor: () => null,
+        askAtWork: () => null,
         hostName: this.name,
         interactive: false,
         confirm: async () => true,

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
+import type { Logger } from '../../src/core/log.ts'
 import { runSeeds } from './fleet.ts'
 import type { Outcome } from './run.ts'
 
@@ -8,6 +9,7 @@ const HELP = `Simulates federations, each from a seed: npm run sim -- --seeds 10
   --seeds N    so many seeds (100)
   --from S     the first of them, a number (1)
   --seed S     this one alone, with all that happens in it
+  --log        and all that its daemons log
   --bug NAME   with a planted mistake (see test/sim/bugs.ts)
   --bugs WORDS looks for each planted mistake whose name has these words in it
   --jobs N     processes at once (one for each core)
@@ -16,11 +18,15 @@ Ends with 0 where every promise was kept, and with 1 otherwise.`
 const SHOWN_MAX = 20
 const PROGRESS_EVERY = 500
 
+/** Of what happened last. */
+let time = ''
+
 const { values } = parseArgs({
   options: {
     seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    log: { type: 'boolean', default: false },
     bug: { type: 'string' },
     bugs: { type: 'string' },
     jobs: { type: 'string', default: String(availableParallelism()) },
@@ -58,10 +64,28 @@ async function one(seed: string): Promise<number> {
     plant(bugNamed(values.bug))
   }
   const { runSeed } = await import('./run.ts')
-  const outcome = await runSeed(seed, { onLine: (line) => console.log(line) })
+  const outcome = await runSeed(seed, {
+    onLine: (line) => {
+      time = line.split(' ')[0] ?? ''
+      console.log(line)
+    },
+    ...(values.log && { log: logger('') })
+  })
   show(outcome)
   console.log(`trace ${outcome.trace}`)
   return outcome.violations.length === 0 ? 0 : 1
+}
+
+function logger(who: string): Logger {
+  const say = (level: string) => (fields: object, text: string) =>
+    console.log(`${time}${who} ${level}: ${text} ${JSON.stringify(fields)}`)
+  return {
+    debug: say('debug'),
+    info: say('info'),
+    warn: say('warn'),
+    error: say('error'),
+    child: (fields) => logger(`${who} ${Object.values(fields).join(' ')}`)
+  }
 }
 
 async function many(): Promise<number> {

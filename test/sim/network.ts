@@ -5,6 +5,7 @@ import type { PeerIdText } from '../../src/core/ids.ts'
 import type { Channel, Gate, Host, Link } from '../../src/network/host.ts'
 import type { Protocol } from '../../src/wire/protocol.ts'
 import type { Life, Machine } from './machine.ts'
+import { SimulatedDht } from './providers.ts'
 import type { Chance, World } from './world.ts'
 
 const DIAL_MS = 10_000
@@ -47,6 +48,7 @@ export class Network {
   /** Bytes that were delivered, from one machine to another: `a>b`. */
   readonly carried = new Map<string, number>()
   readonly onFrame = new Set<OnFrame>()
+  readonly dht = new SimulatedDht()
   readonly #hosts = new Map<string, SimulatedHost>()
   readonly #machines = new Map<string, Machine>()
   readonly #cut = new Set<string>()

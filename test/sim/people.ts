@@ -46,7 +46,7 @@ export class People {
       instance.drainedFrom.set(signed.value.workspace, signed.value.epoch)
     }
     try {
-      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
+      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false, atMs: null }
       const cancelling = isCancelled ? this.#cancelSoon(daemon) : undefined
       const drained = daemon.drainAway(request).then((last) => daemon.finishDrain(last))
       await unlessItEnds(this.#world, instance, drained)

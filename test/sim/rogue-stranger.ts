@@ -52,6 +52,7 @@ export class RogueStranger {
       capacityBytes: 1e9,
       clockMs: 0,
       workspaces: [],
+      addresses: [],
       ownershipNumber: 0,
       memberListNumber: 0
     }

@@ -35,8 +35,8 @@ export class SimulatedUser {
   /** Ids of lines of the log that were acknowledged, and of those of which nobody knows. */
   readonly logged: string[] = []
   readonly uncertain = new Set<string>()
-  /** What was acknowledged and is not there any more: it must be kept in a diverged head. */
-  readonly setAside = new Set<string>()
+  /** What was acknowledged and is not there any more: of each, one of these must be kept in a diverged head. */
+  readonly setAside: (readonly string[])[] = []
   requests = 0
   failed = 0
   /** Of those that failed: reads, and changes of which nobody knows whether they were made. */
@@ -99,7 +99,10 @@ export class SimulatedUser {
     const before = file.possible
     file.possible = new Set([...before, null])
     const told = await this.#ask({ method: 'DELETE', path: file.path, body: '' })
-    if (told.status === 404 && !before.has(null)) this.#problem(`${file.path} was gone before it was removed`)
+    if (told.status === 404 && !before.has(null)) {
+      if (!this.#options.mayFallBack) this.#problem(`${file.path} was gone before it was removed`)
+      else this.#goneBack(before)
+    }
     this.#learn(file, told, before, null)
   }
 
@@ -146,7 +149,7 @@ export class SimulatedUser {
     const found = told.status === 404 ? null : told.body
     if (!possible.has(found) && !file.possible.has(found)) {
       if (this.#options.mayFallBack && file.before.has(found)) {
-        if (file.acknowledged !== null) this.setAside.add(file.acknowledged)
+        this.#goneBack(possible)
         file.acknowledged = found
         file.possible = new Set([found])
         return true
@@ -155,6 +158,12 @@ export class SimulatedUser {
       this.#problem(`${file.path} holds ${shown(found)} instead of ${expected}`)
     }
     return true
+  }
+
+  /** What it held is kept elsewhere; unless that may have been nothing. */
+  #goneBack(from: ReadonlySet<string | null>): void {
+    const texts = [...from].filter((text) => text !== null)
+    if (texts.length === from.size) this.setAside.push(texts)
   }
 
   async readLog(): Promise<boolean> {
@@ -172,7 +181,7 @@ export class SimulatedUser {
 
   #forget(lines: readonly string[]): true {
     for (const line of lines) {
-      this.setAside.add(line)
+      this.setAside.push([line])
       this.logged.splice(this.logged.indexOf(line), 1)
     }
     return true
@@ -189,7 +198,7 @@ export class SimulatedUser {
       if (ask.method === 'GET') this.failedReads++
       if (told.retry === 'unsafe') this.unsafe++
     }
-    this.#world.note(this.id, `${ask.method} ${ask.path} ${told.status} ${told.retry ?? ''}`)
+    this.#world.note(this.id, `${ask.method} ${ask.path} ${ask.body.slice(0, 12)} ${told.status} ${told.retry ?? ''}`)
     return told
   }
 

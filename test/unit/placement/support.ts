@@ -11,6 +11,7 @@ export const instance = (name: string, room = 1e9, changes: Partial<Candidate> =
   peer: peer(name),
   name,
   services: [FILES],
+  zone: null,
   capacityBytes: room,
   usedBytes: 0,
   freeBytes: room + RESERVE_BYTES,
@@ -25,6 +26,7 @@ export const drainable = (
   workspace: workspace(number),
   service: FILES,
   bytes,
+  unsyncedBytes: 0,
   standbys: [],
   busy: false,
   ...changes
@@ -34,6 +36,9 @@ export const policy = (changes: Partial<DrainPolicy> = {}): DrainPolicy => ({
   deadlineMs: 600_000,
   to: null,
   toRepository: false,
-  bytesPerSecond: 1_000_000,
+  othersAwaited: false,
+  measured: new Map(),
+  assumed: 1_000_000,
+  uploadLimit: null,
   ...changes
 })
