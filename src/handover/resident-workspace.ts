@@ -112,6 +112,8 @@ export class ResidentWorkspace {
 
   reconnected(): void {
     const { role, head, suspect } = this.#record
+    // While the lease was over another one may have become the home: `assume` tells.
+    if (this.#home !== null && !this.#deps.leaseValid()) this.#home.frozen = true
     if (head !== null && !suspect && (role === 'home' || role === 'standby')) this.#deps.members.holds(head)
     this.#standby?.refresh().catch((error: unknown) => {
       this.#deps.log.debug(
