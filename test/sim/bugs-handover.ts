@@ -236,6 +236,11 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     caughtBy: '1'
   },
   {
+    name: 'most instances vanish at once and are all taken for dead',
+    edits: [{ file: 'daemon/presence.ts', find: '    this.#brake.judge()\n', put: '' }],
+    caughtBy: '1'
+  },
+  {
     name: 'two changes of one workspace at a time',
     edits: [
       {
