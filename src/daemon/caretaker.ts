@@ -4,10 +4,12 @@ import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
-import type { DeathCause, FailureDetector } from '../handover/failure-detector.ts'
+import type { DeathCause, FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
+import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Spread } from '../handover/spread.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
@@ -17,7 +19,9 @@ import type { Changes } from './changes.ts'
 import type { LiveSights } from './drain-sights.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { Neighbourhood } from './neighbourhood.ts'
 import type { Presence } from './presence.ts'
+import { moveUnoffered } from './unoffered.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
@@ -34,12 +38,15 @@ export interface CaretakerDeps {
   readonly recovery: () => Recovery
   readonly sights: LiveSights
   readonly detector: FailureDetector
+  readonly spread: Pick<Spread, 'look'>
+  readonly neighbourhood: Neighbourhood
   readonly presence: Presence
   readonly hold: PromotionHold
   readonly changes: Changes
   readonly clock: Clock
   readonly log: Logger
   readonly standbys: number
+  readonly idle: Quieting['idle']
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
   readonly network: () => Host
@@ -47,7 +54,7 @@ export interface CaretakerDeps {
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
-export class Caretaker implements ControlEvents {
+export class Caretaker implements ControlEvents, FailureEvents {
   readonly #deps: CaretakerDeps
 
   constructor(deps: CaretakerDeps) {
@@ -60,6 +67,7 @@ export class Caretaker implements ControlEvents {
     fleet.noteSeen(session.peer)
     presence.opened(session.peer)
     changes.tell('peers')
+    this.#deps.neighbourhood.opened(session)
     this.#welcome(session).catch((error: unknown) => {
       log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
     })
@@ -67,12 +75,14 @@ export class Caretaker implements ControlEvents {
 
   async #welcome(session: Session): Promise<void> {
     const { peer, hello } = session
-    const { recovery, drains, director } = this.#deps
+    const { recovery, drains, director, fleet } = this.#deps
     if (await recovery().met(session)) return
     await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
     await this.#tendAll()
+    const usedBytes = fleet.usedBytes.bind(fleet)
+    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
   }
 
   async #tendAll(): Promise<void> {
@@ -80,6 +90,7 @@ export class Caretaker implements ControlEvents {
     for (const { signed } of table.all()) {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
     }
+    this.#deps.spread.look()
   }
 
   /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
@@ -104,6 +115,7 @@ export class Caretaker implements ControlEvents {
   closed(session: Session, replaced: boolean): void {
     const { isStopping, presence, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
+    this.#deps.neighbourhood.closed(session.peer)
     presence.closed(session)
     for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
     changes.tell('peers')
@@ -149,9 +161,14 @@ export class Caretaker implements ControlEvents {
   }
 
   /** The instance is dead: whatever it was home or standby of is seen to, now or once promotions are not held any more. */
-  async died(peer: PeerIdText, cause: DeathCause): Promise<void> {
+  dead(peer: PeerIdText, cause: DeathCause): void {
     this.#deps.changes.tell('peers')
-    if (this.#deps.presence.died(peer, cause)) await this.#takeOver(peer)
+    if (this.#deps.presence.died(peer, cause)) void this.#takeOver(peer)
+  }
+
+  /** What had to wait for the end of its lease is seen to. */
+  leaseOver(peer: PeerIdText): void {
+    if (this.#deps.hold.reason === null) void this.#takeOver(peer)
   }
 
   #heldOrNot(): void {
@@ -183,14 +200,20 @@ export class Caretaker implements ControlEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry, drains } = this.#deps
+    const { changes, control, registry, drains, spread, neighbourhood } = this.#deps
     changes.tell('peers')
-    if (state === 'approved') {
-      for (const session of control().sessions()) session.tellMembers(registry.memberList())
-    } else if (state !== 'pending') {
+    if (state === 'pending') return
+    if (state !== 'approved') {
       drains.dismissed(peerId)
       this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
     }
+    // Members that listen let in whom it names, and cut off whom it does not name any more.
+    for (const session of control().sessions()) {
+      if (state === 'approved' || session.peer !== peerId) session.tellMembers(registry.memberList())
+    }
+    if (state === 'approved') neighbourhood.relabelled(peerId)
+    else neighbourhood.closed(peerId)
+    spread.look()
   }
 
   /** Ends the connections of a peer that is no member any more; what it was home of goes elsewhere at once. */

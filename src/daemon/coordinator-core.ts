@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -14,13 +14,18 @@ import { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
+import { Spread } from '../handover/spread.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import type { Neighbours } from '../network/neighbours.ts'
+import type { Providers } from '../network/providers.ts'
+import { Reach } from '../network/reach.ts'
+import type { Exchange } from '../placement/place.ts'
+import { Services } from '../routing/services.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
 import { openRepository } from '../store/main-repository.ts'
@@ -35,6 +40,7 @@ import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import { Presence } from './presence.ts'
 import { openRebalancer } from './rebalancing.ts'
@@ -48,10 +54,6 @@ export const RESERVE_BYTES = 64 * 1024 * 1024
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
-
-export const SERVICES: readonly ServiceRoute[] = [
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
-]
 
 export type CoreOptions = Pick<
   CoordinatorOptions,
@@ -75,6 +77,7 @@ export interface CoreParts {
   readonly disk: Disk
   readonly index: IndexPlace
   readonly startHost: (gate: Gate) => Promise<Host>
+  readonly openProviders: (host: Host, neighbours: Neighbours, reach: Reach) => Promise<Providers>
   /** What the repository's disk has free, in bytes. */
   readonly freeBytes: () => Promise<number>
   /** How much of uploads was kept since the start before a head named it, in bytes. */
@@ -98,6 +101,7 @@ export interface CoordinatorCore {
   readonly accounts: Accounts
   readonly table: OwnershipTable
   readonly holdings: Holdings
+  readonly services: Services
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
@@ -141,7 +145,14 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const services = await Services.open(
+    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    options.acknowledge
+  )
+  const levelOf = services.levelOf.bind(services)
+
+  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
+  const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
   const hold = new PromotionHold()
   const ending = new AbortController()
@@ -171,16 +182,21 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: () => options.acknowledge === 'local',
+      acknowledgesLocally: (workspace) => {
+        const owned = table.get(workspace)
+        return owned !== null && levelOf(owned.signed.value.service) === 'local'
+      },
       usedBytes,
       identity,
       clock,
       random,
       log
     },
-    { standbys: options.standbys }
+    { standbys: options.standbys, exchanges }
   )
-  const routes = new RouteTable({ table, director, fleet, services: SERVICES, hold, clock, log })
+  const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
+  shutdown.later('the spreading of standbys', () => spread.close())
+  const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -195,8 +211,8 @@ export async function openCoordinatorCore(
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const detector = new FailureDetector(
     clock,
-    { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer, cause) => void caretaker.died(peer, cause)
+    { failoverAfterMs, restartGraceMs, leaseMs },
+    { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
@@ -223,6 +239,9 @@ export async function openCoordinatorCore(
   shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
+  const zoneOf = fleet.zoneOf.bind(fleet)
+  const neighbourhood = new Neighbourhood({ control: () => control, zoneOf, clock })
+  shutdown.later('the neighbourhood', async () => neighbourhood.close())
   const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
   const presence = new Presence(
     {
@@ -250,12 +269,15 @@ export async function openCoordinatorCore(
     recovery: () => recovery,
     sights,
     detector,
+    spread,
+    neighbourhood,
     presence,
     hold,
     changes,
     clock,
     log,
     standbys: options.standbys,
+    idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,
@@ -273,7 +295,8 @@ export async function openCoordinatorCore(
         acknowledge: options.acknowledge,
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList()
+        memberList: registry.memberList(),
+        services: services.levels()
       }),
       events: caretaker
     },
@@ -300,8 +323,16 @@ export async function openCoordinatorCore(
     },
     options.recover ?? null
   )
+  services.onChange(() => {
+    for (const session of control.sessions()) session.tellServices(services.levels())
+  })
+
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
+  // It asks and answers over the connections that instances have made.
+  const reach = new Reach({ host, neighbours: neighbourhood.neighbours, dials: () => false, clock })
+  const providers = await parts.openProviders(host, neighbourhood.neighbours, reach)
+  shutdown.later('the DHT', () => providers.close())
   registry.onChange(({ member }) => caretaker.decided(member))
   presence.begin(Math.max(START_GRACE_MS, leaseMs))
 
@@ -344,7 +375,7 @@ export async function openCoordinatorCore(
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
       terms: options.terms ?? '',
-      services: SERVICES.map(({ name }) => name),
+      services: services.list().map(({ name }) => name),
       version: VERSION
     })
     const present = recovery.presented.bind(recovery)
@@ -362,6 +393,7 @@ export async function openCoordinatorCore(
     accounts,
     table,
     holdings,
+    services,
     changes,
     fleet,
     director,

@@ -10,6 +10,7 @@ import type { Logger } from '../core/log.ts'
 import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
+import { startKad } from '../network/kad.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { openLevel } from '../store/level.ts'
@@ -20,7 +21,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
-import { openCoordinatorCore, RESERVE_BYTES, SERVICES } from './coordinator-core.ts'
+import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { countBuffersWithHeap } from './engine.ts'
@@ -88,6 +89,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       disk: nodeDisk(folder.path),
       index: levelIndex(join(folder.path, 'repository', 'index')),
       startHost: (gate) => startHost({ identity, gate, clock, log }, { listen: options.listen }),
+      openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
@@ -98,7 +100,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     },
     shutdown
   )
-  const { repository, accounts, routes, control, host } = core
+  const { repository, accounts, services, routes, control, host } = core
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -122,7 +124,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         federation,
         peerId: identity.peerId,
         addresses: facts().addresses,
-        services: SERVICES.map(({ name }) => name),
+        services: services.list().map(({ name }) => name),
         terms: options.terms ?? '',
         version: VERSION
       }),
@@ -163,7 +165,6 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     ...core,
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
-    services: SERVICES,
     control: () => control,
     clock,
     stop: () => void clock.after(100, () => void stop())

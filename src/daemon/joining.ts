@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import { pairingCode } from '../core/identity.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import { jitter, type Random } from '../core/random.ts'
@@ -194,12 +194,4 @@ function decided(standing: OwnStanding): OwnStanding {
         `the coordinator does not count this instance as a member: ${standing.state}`
       )
   }
-}
-
-/** The services that an instance offers, of what the volunteer typed. Only the built-in files app can be run so far. */
-export function offeredServices(typed: readonly string[]): ServiceName[] {
-  return typed.map((text) => {
-    if (text === 'files') return text as ServiceName
-    throw new NodeDaemonError('BAD_USAGE', `this version can offer the service "files", not "${text}"`)
-  })
 }

@@ -2,6 +2,7 @@ import type { Logger } from '../core/log.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
+import type { Offer } from './offers.ts'
 
 export interface HostPort {
   readonly host: string
@@ -87,9 +88,11 @@ export interface InstanceOptions {
   readonly site: string
   readonly message: string
   readonly labels: Readonly<Record<string, string>>
+  /** Multiaddrs on which other members reach it; none: it only dials out. */
+  readonly listen: readonly string[]
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
-  readonly services: readonly string[]
+  readonly services: readonly Offer[]
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null

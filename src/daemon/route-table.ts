@@ -14,7 +14,7 @@ export interface RouteTableDeps {
   readonly table: OwnershipTable
   readonly director: Director
   readonly fleet: Fleet
-  readonly services: readonly ServiceRoute[]
+  readonly services: { list(): readonly ServiceRoute[] }
   readonly hold: PromotionHold
   readonly clock: Clock
   readonly log: Logger
@@ -35,7 +35,7 @@ export class RouteTable implements Workspaces {
   }
 
   services(): readonly ServiceRoute[] {
-    return this.#deps.services
+    return this.#deps.services.list()
   }
 
   find(service: ServiceName, user: UserId): Place | null {
@@ -47,6 +47,9 @@ export class RouteTable implements Workspaces {
     const { hold } = this.#deps
     // The user may have one of which this coordinator has not been told yet.
     if (hold.holds('old-backup')) throw new NodeDaemonError('BUSY', `no new workspaces now: ${hold.reason ?? ''}`)
+    if (!this.services().some(({ name }) => name === service)) {
+      throw new NodeDaemonError('NOT_FOUND', `the service ${service} is not there any more`)
+    }
     return this.#place(await this.#deps.director.create(service, user))
   }
 

@@ -88,6 +88,13 @@ export class OwnershipTable {
     return this.#number.value
   }
 
+  /** How many workspaces there are of a service. */
+  countOf(service: ServiceName): number {
+    let count = 0
+    for (const { signed } of this.#rows.values()) if (signed.value.service === service) count++
+    return count
+  }
+
   homesOf(peer: PeerIdText): OwnedWorkspace[] {
     return [...this.#rows.values()].filter(({ signed }) => signed.value.home === peer)
   }

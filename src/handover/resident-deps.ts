@@ -4,8 +4,10 @@ import type { Identity } from '../core/identity.ts'
 import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
+import type { Members } from '../sync/members.ts'
 import type { RemoteRepository } from '../sync/repository-client.ts'
 import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
+import type { AcknowledgeLevel } from '../wire/control.ts'
 import type { FileSystem } from '../worktree/file-system.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import type { Worktree } from '../worktree/worktree.ts'
@@ -40,11 +42,13 @@ export interface ResidentDeps {
   readonly state: KeyValue
   readonly premises: (workspace: WorkspaceId) => Promise<Premises>
   readonly remote: (signal: AbortSignal) => Promise<RemoteRepository>
+  readonly members: Members
   readonly identity: Identity
   readonly coordinator: PeerIdText
   readonly clock: Clock
   readonly log: Logger
-  readonly acknowledge: () => 'replicated' | 'local'
+  /** At which level changes of a service's workspaces are acknowledged. */
+  readonly acknowledge: (service: ServiceName) => AcknowledgeLevel
   readonly leaseValid: () => boolean
   /** Are the files certainly as they were last written? Not after a power loss. */
   readonly filesTrusted: boolean

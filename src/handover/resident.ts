@@ -2,12 +2,13 @@ import type { CID } from 'multiformats/cid'
 import { withTimeout } from '../core/clock.ts'
 import { open } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
-import type { Held, Order, Usage } from '../wire/control.ts'
+import type { AcknowledgeLevel, Held, Order, Usage } from '../wire/control.ts'
 import type { ReportedWorkspace } from '../wire/report.ts'
 import { type HomePlace, notHome, type ResidentDeps } from './resident-deps.ts'
+
 import { decodeRecord, encodeRecord, type ResidentRecord } from './resident-record.ts'
 import { ResidentWorkspace } from './resident-workspace.ts'
 
@@ -19,10 +20,13 @@ const HIGHEST_KEY = 'highest-number'
 
 /** A request's stay in a workspace. */
 export interface Admission {
+  readonly service: ServiceName
   readonly folder: string
   readonly staging: string
   /** Resolves once the change of these paths is acknowledged at the service's level. */
   wrote(paths: readonly string[]): Promise<void>
+  /** Resolves once all that was changed before the call, by whatever program, is acknowledged at the service's level. */
+  settled(): Promise<void>
   leave(): void
 }
 
@@ -125,23 +129,30 @@ export class Resident {
     const found = this.#workspaces.get(workspace)
     if (found === undefined || !this.#deps.leaseValid()) throw notHome(workspace)
     const { premises, leave } = found.enter(epoch)
+    const { service } = found.record.ownership.value
     return {
+      service,
       folder: premises.folder,
       staging: premises.staging,
-      wrote: (paths) => this.#acknowledge(found, paths),
+      wrote: (paths) =>
+        this.#acknowledge(found, (level) => (level === 'local' ? found.keepLocally(paths) : found.published(paths))),
+      settled: () => this.#acknowledge(found, () => found.settled()),
       leave
     }
   }
 
-  async #acknowledge(workspace: ResidentWorkspace, paths: readonly string[]): Promise<void> {
-    if (this.#deps.acknowledge() === 'local') {
-      await workspace.keepLocally(paths)
+  async #acknowledge({ record }: ResidentWorkspace, work: (level: AcknowledgeLevel) => Promise<void>): Promise<void> {
+    const { workspace, service } = record.ownership.value
+    const { acknowledge, clock, leaseValid } = this.#deps
+    const level = acknowledge(service)
+    if (level === 'local') {
+      await work(level)
       // Asked again after the await: a lease that ended meanwhile acknowledges nothing.
-      if (!this.#deps.leaseValid()) throw notHome(workspace.record.ownership.value.workspace)
+      if (!leaseValid()) throw notHome(workspace)
       return
     }
     const what = 'making the change durable in the main repository'
-    await withTimeout(this.#deps.clock, ACKNOWLEDGE_MS, what, () => workspace.published(paths))
+    await withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level))
   }
 
   /** Carries out what the coordinator says. Resolves with the receipt that it leaves, empty where it leaves none. */

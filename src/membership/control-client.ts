@@ -14,10 +14,12 @@ import {
   type Hello,
   type Order,
   type ReportOrder,
+  type ServiceLevel,
   type ToInstance,
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { NeighbourNews } from '../wire/neighbours.ts'
 
 const RETRY_MS_MIN = 200
 const RETRY_MS_MAX = 5000
@@ -43,6 +45,9 @@ export interface ControlHandlers {
   /** Resolves with the receipt that the order leaves, empty where it leaves none; a page of `report`. */
   order(order: Order | ReportOrder): Promise<Uint8Array>
   members(memberList: Uint8Array): void
+  /** The levels of all services, in place of those of the welcome. */
+  services(services: readonly ServiceLevel[]): void
+  neighbours(news: NeighbourNews): void
   drain(report: DrainReport): void
 }
 
@@ -187,6 +192,10 @@ export class ControlClient {
         return
       case 'members':
         return handlers.members(message.memberList)
+      case 'services':
+        return handlers.services(message.services)
+      case 'neighbours':
+        return handlers.neighbours(message.news)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':

@@ -13,11 +13,13 @@ import {
   type Hello,
   type Order,
   type ReportOrder,
+  type ServiceLevel,
   type StopIntent,
   type ToInstance,
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { NeighbourNews } from '../wire/neighbours.ts'
 
 /** The longest that an instance may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
@@ -46,6 +48,8 @@ export interface Session {
   order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  tellServices(services: readonly ServiceLevel[]): void
+  tellNeighbours(news: NeighbourNews): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -202,6 +206,14 @@ class LiveSession implements Session {
 
   tellMembers(memberList: Uint8Array): void {
     this.send({ kind: 'members', memberList })
+  }
+
+  tellServices(services: readonly ServiceLevel[]): void {
+    this.send({ kind: 'services', services })
+  }
+
+  tellNeighbours(news: NeighbourNews): void {
+    this.send({ kind: 'neighbours', news })
   }
 
   end(code: ErrorCode, message: string): void {

@@ -4,6 +4,7 @@ import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
 import { checkedLabels } from './membership.ts'
+import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
 import { type Protocol, unknownKind, type WireCodec, wireCodec } from './protocol.ts'
 
 export const CONTROL_PROTOCOL: Protocol = {
@@ -36,6 +37,8 @@ export interface Hello {
   /** The highest ownership number that it has seen. */
   readonly ownershipNumber: number
   readonly memberListNumber: number
+  /** Where other members reach it, as multiaddrs; none where it only dials out. */
+  readonly addresses: readonly string[]
 }
 
 export interface Usage {
@@ -94,16 +97,28 @@ export type FromInstance =
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | { readonly kind: 'drain-cancel' }
 
+export const LEVELS = ['replicated', 'local'] as const
+/** `replicated`: durable in the main repository. `local`: fsynced on the home. */
+export type AcknowledgeLevel = (typeof LEVELS)[number]
+
+/** At which level changes of a service's workspaces are acknowledged. */
+export interface ServiceLevel {
+  readonly name: ServiceName
+  readonly acknowledge: AcknowledgeLevel
+}
+
 export interface Welcome {
   readonly federation: string
   /** The name under which the admin approved this instance. */
   readonly name: string
   readonly leaseMs: number
   readonly heartbeatMs: number
-  readonly acknowledge: 'replicated' | 'local'
+  /** The level of what `services` does not name. */
+  readonly acknowledge: AcknowledgeLevel
   readonly clockMs: number
   readonly certificate: Uint8Array
   readonly memberList: Uint8Array
+  readonly services: readonly ServiceLevel[]
 }
 
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
@@ -174,6 +189,8 @@ export type ToInstance =
   | { readonly kind: 'beat'; readonly sequence: number; readonly leaseMs: number }
   | { readonly kind: 'order'; readonly id: number; readonly order: Order | ReportOrder }
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
+  | { readonly kind: 'services'; readonly services: readonly ServiceLevel[] }
+  | { readonly kind: 'neighbours'; readonly news: NeighbourNews }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
@@ -188,6 +205,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
             ...message.hello,
             services: [...message.hello.services],
             labels: new Map(Object.entries(message.hello.labels)),
+            addresses: [...message.hello.addresses],
             workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
           }
         })
@@ -257,6 +275,7 @@ function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
     labels: checkedLabels(raw.labels),
+    addresses: raw.addresses.map(checkedAddress),
     workspaces: raw.workspaces.map((held) => ({
       ...held,
       workspace: parse.workspace(held.workspace),
@@ -309,7 +328,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
           welcome: {
             ...message.welcome,
             certificate: own(message.welcome.certificate),
-            memberList: own(message.welcome.memberList)
+            memberList: own(message.welcome.memberList),
+            services: [...message.welcome.services]
           }
         })
       case 'beat':
@@ -318,6 +338,10 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ order: { id: message.id, ...encodeOrder(message.order) } })
       case 'members':
         return RawToInstance.encode({ members: { memberList: own(message.memberList) } })
+      case 'services':
+        return RawToInstance.encode({ services: { services: [...message.services] } })
+      case 'neighbours':
+        return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':
@@ -329,10 +353,15 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     if (raw.beat !== undefined) return { kind: 'beat', ...raw.beat }
     if (raw.order !== undefined) return { kind: 'order', id: raw.order.id, order: decodeOrder(raw.order) }
     if (raw.members !== undefined) return { kind: 'members', memberList: raw.members.memberList }
+    if (raw.services !== undefined) {
+      return { kind: 'services', services: raw.services.services.map(decodeLevel) }
+    }
+    if (raw.neighbours !== undefined) return { kind: 'neighbours', news: decodeNeighbours(raw.neighbours) }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
-      const acknowledge = parse.word(raw.welcome.acknowledge, ['replicated', 'local'], 'acknowledgement level')
-      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge } }
+      const acknowledge = levelOf(raw.welcome.acknowledge)
+      const services = raw.welcome.services.map(decodeLevel)
+      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge, services } }
     }
     if (raw.goodbye !== undefined) {
       return {
@@ -344,6 +373,13 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     throw unknownKind()
   }
 )
+
+const levelOf = (text: string): AcknowledgeLevel => parse.word(text, LEVELS, 'acknowledgement level')
+
+const decodeLevel = ({ name, acknowledge }: { name: string; acknowledge: string }): ServiceLevel => ({
+  name: parse.service(name),
+  acknowledge: levelOf(acknowledge)
+})
 
 function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> {
   return {

@@ -6,7 +6,18 @@ import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
-import { duration, label, limitSchedule, line, oneOf, pairs, serviceCommand, serviceName, size } from '../values.ts'
+import {
+  duration,
+  label,
+  limitSchedule,
+  line,
+  multiaddr,
+  offer,
+  oneOf,
+  pairs,
+  serviceCommand,
+  size
+} from '../values.ts'
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -15,7 +26,14 @@ const SETTINGS = {
   contact: value('<text>', 'how the admin reaches you', line(200), '', 'none'),
   site: value('<text>', 'where the server stands', line(200), '', 'none'),
   message: value('<text>', 'a word to the admin', line(1000), '', 'none'),
-  label: list('<key=value>', 'a label for the admin to see', label),
+  label: list('<key=value>', "a label for the admin to see; zone=… keeps copies of users' files apart", label),
+  listen: list(
+    '<multiaddr>',
+    'where other members may fetch from here what this server has, such as /ip4/0.0.0.0/tcp/9471',
+    multiaddr,
+    [],
+    'outbound only'
+  ),
   capacity: maybe(
     '<size>',
     'how much of the disk is lent: beyond it, new workspaces go elsewhere',
@@ -29,7 +47,13 @@ const SETTINGS = {
     'no limit'
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
-  service: list('<name>', 'a service of the federation to offer', serviceName, ['files'], 'files, built in'),
+  service: list(
+    '<name[=url]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine',
+    offer,
+    [offer('files')],
+    'files, built in'
+  ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
   'on-stop': value(
@@ -65,6 +89,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     site: values.site,
     message: values.message,
     labels: pairs(values.label),
+    listen: values.listen,
     capacityBytes: values.capacity,
     services: values.service,
     uploadLimit: values['upload-limit'],
@@ -120,6 +145,7 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],
   exits: {

@@ -12,6 +12,7 @@ import { controlStore } from '../../../src/store/control-store.ts'
 import type { StopIntent } from '../../../src/wire/control.ts'
 import { type Bench, bench, type Name, nameOf, peerOf, settled } from '../handover/fleet.ts'
 
+export const LEASE_MS = 10_000
 export const FAILOVER_AFTER_MS = 2000
 export const RESTART_GRACE_MS = 120_000
 export const START_GRACE_MS = 10_000
@@ -24,6 +25,7 @@ interface FakeSession {
   leaseGrantedAt: number
   hello: { workspaces: readonly never[] }
   end: () => void
+  tellMembers: () => void
 }
 
 /** What a coordinator does when instances come, go and die: its real parts, over instances that do what they are told. */
@@ -61,8 +63,11 @@ export class CoordinatorOf implements Disposable {
     }
     this.detector = new FailureDetector(
       clock,
-      { failoverAfterMs: FAILOVER_AFTER_MS, restartGraceMs: RESTART_GRACE_MS, leaseMustEnd: false, leaseMs: 10_000 },
-      (peer, cause) => void this.#caretaker.died(peer, cause)
+      { failoverAfterMs: FAILOVER_AFTER_MS, restartGraceMs: RESTART_GRACE_MS, leaseMs: LEASE_MS },
+      {
+        dead: (peer, cause) => this.#caretaker.dead(peer, cause),
+        leaseOver: (peer) => this.#caretaker.leaseOver(peer)
+      }
     )
     const { detector } = this
     this.#presence = new Presence(
@@ -79,7 +84,7 @@ export class CoordinatorOf implements Disposable {
         clock,
         log: silent
       },
-      { failoverAfterMs: FAILOVER_AFTER_MS, leaseMs: 10_000, silentMs: SILENT_MS, heartbeatMs: 500 }
+      { failoverAfterMs: FAILOVER_AFTER_MS, leaseMs: LEASE_MS, silentMs: SILENT_MS, heartbeatMs: 500 }
     )
     this.#caretaker = new Caretaker({
       registry: registry as never,
@@ -92,10 +97,13 @@ export class CoordinatorOf implements Disposable {
       detector,
       presence: this.#presence,
       hold,
+      spread: { look: () => undefined },
+      neighbourhood: { opened: () => undefined, closed: () => undefined } as never,
       changes,
       clock,
       log: silent,
       standbys: 1,
+      idle: async () => undefined,
       isStopping: () => false,
       control: () => control as never,
       network: () => ({ cut: () => undefined }) as never,
@@ -127,7 +135,9 @@ export class CoordinatorOf implements Disposable {
     const { clock } = this.at
     const heardAt = clock.now()
     const hello = { workspaces: [] }
-    const session = { peer: peerOf(name), heardAt, intent: null, leaseGrantedAt: heardAt, hello, end: () => undefined }
+    const nothing = (): void => undefined
+    const heard = { heardAt, intent: null, leaseGrantedAt: heardAt, hello }
+    const session = { peer: peerOf(name), ...heard, end: nothing, tellMembers: nothing }
     this.at.fleet.serving.add(name)
     this.#sessions.set(name, session)
     this.#caretaker.opened(session as unknown as Session)

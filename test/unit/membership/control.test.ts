@@ -34,7 +34,8 @@ async function connected(events: Partial<ControlEvents>) {
     acknowledge: 'replicated',
     clockMs: 1,
     certificate: new Uint8Array(0),
-    memberList: new Uint8Array(0)
+    memberList: new Uint8Array(0),
+    services: []
   }
   const server = new ControlServer(
     {
@@ -68,7 +69,8 @@ async function connected(events: Partial<ControlEvents>) {
         clockMs: 1,
         workspaces: [],
         ownershipNumber: 0,
-        memberListNumber: 0
+        memberListNumber: 0,
+        addresses: []
       }),
       heartbeat: async (sequence) => ({
         sequence,
@@ -87,7 +89,9 @@ async function connected(events: Partial<ControlEvents>) {
       disconnected: ignore,
       lease: ignore,
       order: async () => new Uint8Array(0),
+      services: ignore,
       members: ignore,
+      neighbours: ignore,
       drain: ignore
     },
     clock,
