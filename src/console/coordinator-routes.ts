@@ -5,6 +5,7 @@ import * as input from './inputs.ts'
 import { REPOSITORY_ROUTES } from './repository-routes.ts'
 import { type Route, routesOf } from './route.ts'
 import { type CoordinatorService, TOPICS } from './service.ts'
+import { SERVICE_ROUTES } from './service-routes.ts'
 import * as view from './views.ts'
 import { WORKSPACE_ROUTES } from './workspace-routes.ts'
 
@@ -20,12 +21,7 @@ export const COORDINATOR_ROUTES: readonly Route<CoordinatorService>[] = [
   ),
   ...peers(),
   ...invites(),
-  json(
-    'GET',
-    '/services',
-    { summary: 'What the federation runs', role: 'viewer', output: z.array(view.serviceView) },
-    (service) => service.services()
-  ),
+  ...SERVICE_ROUTES,
   ...WORKSPACE_ROUTES,
   ...HANDOVER_ROUTES,
   ...users(),

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { HOURS_MAX } from '../sync/limit-schedule.ts'
+import { LEVELS } from '../wire/control.ts'
 import { limitHours, ROLES } from './views.ts'
 
 /** What the API accepts. Every text, number and list has its bound here, before anything else sees it. */
@@ -58,6 +59,12 @@ export const invite = z.strictObject({
 export const move = z.strictObject({ to: target })
 export const newUser = z.strictObject({ name: line(NAME_MAX) })
 export const block = z.strictObject({ blocked: z.boolean() })
+export const newService = z.strictObject({
+  name: line(NAME_MAX),
+  route: line(300).describe('/prefix or host:NAME'),
+  acknowledge: z.enum(LEVELS).optional().describe('as the coordinator is set, where it is left out'),
+  version: line(NAME_MAX).optional()
+})
 export const newAdmin = z.strictObject({ name: line(NAME_MAX), role: z.enum(ROLES) })
 export const settings = z.strictObject({
   uploadLimit: bytes.optional(),
@@ -110,6 +117,7 @@ export type DrainOrder = z.infer<typeof drain>
 export type InstanceDrainOrder = z.infer<typeof instanceDrain>
 export type LeaveOrder = z.infer<typeof leave>
 export type InviteOrder = z.infer<typeof invite>
+export type ServiceOrder = z.infer<typeof newService>
 export type NewAdmin = z.infer<typeof newAdmin>
 export type SettingsChange = z.infer<typeof settings>
 export type SnapshotAt = z.infer<typeof snapshotAt>

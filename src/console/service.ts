@@ -8,6 +8,7 @@ import type {
   NewAdmin,
   RebalanceOrder,
   Relabel,
+  ServiceOrder,
   SettingsChange,
   SnapshotAt,
   VerifyOrder,
@@ -106,7 +107,7 @@ export interface CoordinatorService {
   invites(): Answer<readonly InviteView[]>
   removeInvite(caller: Caller, id: string): Answer<void>
 
-  services(): Answer<readonly ServiceView[]>
+  readonly catalogue: ServiceCatalogue
   /**
    * In the order of their ids: at most `limit` of those after the id `after` whose id begins with `search`, or whose
    * user, service or home's name holds it.
@@ -139,6 +140,15 @@ export interface CoordinatorService {
 
   /** Begins a clean stop and returns at once, so that the answer still reaches who asked. Unix socket only. */
   stop(caller: Caller): Answer<void>
+}
+
+/** What the federation runs. A change holds at once. */
+export interface ServiceCatalogue {
+  list(): Answer<readonly ServiceView[]>
+  /** @throws NodeDaemonError `BAD_USAGE`; `NAME_TAKEN` the name or the route is taken */
+  add(caller: Caller, order: ServiceOrder): Answer<ServiceView>
+  /** @throws NodeDaemonError `NOT_FOUND`; `REFUSED_BY_POLICY` it has workspaces */
+  remove(caller: Caller, name: string): Answer<void>
 }
 
 /** What admins decide about the homes of workspaces as a whole. */

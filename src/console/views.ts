@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { LEVELS } from '../wire/control.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -160,6 +161,7 @@ export const serviceView = z.object({
   name: text,
   route: text,
   scope: text,
+  acknowledge: z.enum(LEVELS).describe('when a change is answered'),
   version: text,
   workspaces: count,
   instances: count.describe('that offer it')

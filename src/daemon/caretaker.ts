@@ -1,12 +1,14 @@
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
-import type { DeathCause, FailureDetector } from '../handover/failure-detector.ts'
+import type { DeathCause, FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
+import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Recovery } from '../handover/recovery.ts'
 import type { Spread } from '../handover/spread.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
@@ -19,10 +21,13 @@ import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import type { Neighbourhood } from './neighbourhood.ts'
 import type { Presence } from './presence.ts'
+import { moveUnoffered } from './unoffered.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
 const FAILOVERS_AT_ONCE = 64
+/** Members that are away when a recovery ends get so long to come back. */
+const BACK_MS = 10_000
 
 export interface CaretakerDeps {
   readonly registry: MemberRegistry
@@ -30,6 +35,7 @@ export interface CaretakerDeps {
   readonly director: Director
   readonly fleet: Fleet
   readonly drains: Drains
+  readonly recovery: () => Recovery
   readonly sights: LiveSights
   readonly detector: FailureDetector
   readonly spread: Pick<Spread, 'look'>
@@ -40,6 +46,7 @@ export interface CaretakerDeps {
   readonly clock: Clock
   readonly log: Logger
   readonly standbys: number
+  readonly idle: Quieting['idle']
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
   readonly network: () => Host
@@ -47,7 +54,7 @@ export interface CaretakerDeps {
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
-export class Caretaker implements ControlEvents {
+export class Caretaker implements ControlEvents, FailureEvents {
   readonly #deps: CaretakerDeps
 
   constructor(deps: CaretakerDeps) {
@@ -66,12 +73,16 @@ export class Caretaker implements ControlEvents {
     })
   }
 
-  async #welcome({ peer, hello }: Session): Promise<void> {
-    const { drains, director } = this.#deps
+  async #welcome(session: Session): Promise<void> {
+    const { peer, hello } = session
+    const { recovery, drains, director, fleet } = this.#deps
+    if (await recovery().met(session)) return
     await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
     await this.#tendAll()
+    const usedBytes = fleet.usedBytes.bind(fleet)
+    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
   }
 
   async #tendAll(): Promise<void> {
@@ -80,6 +91,25 @@ export class Caretaker implements ControlEvents {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
     }
     this.#deps.spread.look()
+  }
+
+  /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
+  async recovered(adopted: readonly WorkspaceId[]): Promise<void> {
+    const { control, director, table, registry, fleet, detector, log } = this.#deps
+    const sessions = control().sessions()
+    const welcomed = await Promise.allSettled(sessions.map((session) => this.#welcome(session)))
+    for (const [index, outcome] of welcomed.entries()) {
+      if (outcome.status === 'fulfilled') continue
+      log.warn({ peer: sessions[index]?.peer, error: messageOf(outcome.reason) }, 'an instance was not told everything')
+    }
+    for (const workspace of adopted) {
+      for (const former of table.get(workspace)?.formerHomes ?? []) {
+        if (fleet.isConnected(former)) await director.dismiss(former, workspace)
+      }
+    }
+    for (const { peerId, state } of registry.members()) {
+      if (state === 'approved' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
+    }
   }
 
   closed(session: Session, replaced: boolean): void {
@@ -131,9 +161,14 @@ export class Caretaker implements ControlEvents {
   }
 
   /** The instance is dead: whatever it was home or standby of is seen to, now or once promotions are not held any more. */
-  async died(peer: PeerIdText, cause: DeathCause): Promise<void> {
+  dead(peer: PeerIdText, cause: DeathCause): void {
     this.#deps.changes.tell('peers')
-    if (this.#deps.presence.died(peer, cause)) await this.#takeOver(peer)
+    if (this.#deps.presence.died(peer, cause)) void this.#takeOver(peer)
+  }
+
+  /** What had to wait for the end of its lease is seen to. */
+  leaseOver(peer: PeerIdText): void {
+    if (this.#deps.hold.reason === null) void this.#takeOver(peer)
   }
 
   #heldOrNot(): void {

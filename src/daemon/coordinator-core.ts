@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
+import { messageOf } from '../core/errors.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -7,9 +8,12 @@ import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
 import { LastWords } from '../handover/last-words.ts'
+import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
+import { Recovery } from '../handover/recovery.ts'
+import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
@@ -21,7 +25,7 @@ import type { Neighbours } from '../network/neighbours.ts'
 import type { Providers } from '../network/providers.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import { Services } from '../routing/services.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
 import { openRepository } from '../store/main-repository.ts'
@@ -31,13 +35,13 @@ import type { DataFolder } from '../store/state-folder.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
-import { accessOf, repairFromInstances } from './coordinator-reach.ts'
+import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
 import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
-import type { CoordinatorOptions } from './options.ts'
+import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import { Presence } from './presence.ts'
 import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
@@ -51,10 +55,6 @@ export const RESERVE_BYTES = 64 * 1024 * 1024
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 
-export const SERVICES: readonly ServiceRoute[] = [
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
-]
-
 export type CoreOptions = Pick<
   CoordinatorOptions,
   | 'standbys'
@@ -66,7 +66,7 @@ export type CoreOptions = Pick<
   | 'terms'
   | 'retention'
   | 'scrubDays'
-> & { readonly federation: string }
+> & { readonly federation: string; readonly recover?: RecoverOptions | null }
 
 /** What the coordinator runs on. */
 export interface CoreParts {
@@ -101,12 +101,15 @@ export interface CoordinatorCore {
   readonly accounts: Accounts
   readonly table: OwnershipTable
   readonly holdings: Holdings
+  readonly services: Services
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
   readonly hold: PromotionHold
   readonly routes: RouteTable
   readonly drains: Drains
+  readonly recovery: Recovery
+  readonly lost: LostHeads
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
@@ -142,18 +145,47 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const services = await Services.open(
+    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    options.acknowledge
+  )
+  const levelOf = services.levelOf.bind(services)
+
+  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
   const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
   const hold = new PromotionHold()
+  const ending = new AbortController()
+  shutdown.later('what is fetched from instances', async () => ending.abort())
+  const regaining = {
+    repository,
+    open: holderStreams(
+      () => host,
+      () => control,
+      clock
+    ),
+    isConnected: (peer: PeerIdText) => fleet.isConnected(peer),
+    signal: ending.signal,
+    log
+  }
+  const lost = await LostHeads.open({
+    ...regaining,
+    store,
+    isMember: (peer) => registry.standing(peer) === 'member',
+    nameOf: (peer) => fleet.nameOf(peer),
+    audit: audit.append
+  })
   const director = new Director(
     {
-      repository,
+      repository: safeToPromote(repository, hold, lost),
       table,
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: () => options.acknowledge === 'local',
+      acknowledgesLocally: (workspace) => {
+        const owned = table.get(workspace)
+        return owned !== null && levelOf(owned.signed.value.service) === 'local'
+      },
       usedBytes,
       identity,
       clock,
@@ -164,7 +196,7 @@ export async function openCoordinatorCore(
   )
   const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
   shutdown.later('the spreading of standbys', () => spread.close())
-  const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
+  const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -172,14 +204,15 @@ export async function openCoordinatorCore(
     log,
     access: (peer, workspace) => accessOf(table, peer, workspace),
     ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
+    lost,
     onHolding: (receipt) => holdings.note(receipt),
     onHead: () => changes.tell('workspaces')
   })
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const detector = new FailureDetector(
     clock,
-    { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer, cause) => void caretaker.died(peer, cause)
+    { failoverAfterMs, restartGraceMs, leaseMs },
+    { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
@@ -233,6 +266,7 @@ export async function openCoordinatorCore(
     director,
     fleet,
     drains,
+    recovery: () => recovery,
     sights,
     detector,
     spread,
@@ -243,6 +277,7 @@ export async function openCoordinatorCore(
     clock,
     log,
     standbys: options.standbys,
+    idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,
@@ -260,12 +295,37 @@ export async function openCoordinatorCore(
         acknowledge: options.acknowledge,
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList()
+        memberList: registry.memberList(),
+        services: services.levels()
       }),
       events: caretaker
     },
     { leaseMs, silentMs }
   )
+
+  const recovery: Recovery = await Recovery.open(
+    {
+      ...regaining,
+      store,
+      table,
+      registry,
+      lost,
+      hold,
+      identity,
+      sessions: () => control.sessions(),
+      onEnded: (adopted) => {
+        caretaker.recovered(adopted).catch((error: unknown) => {
+          log.error({ error: messageOf(error) }, 'not every instance was told what the recovery found')
+        })
+      },
+      audit: audit.append,
+      clock
+    },
+    options.recover ?? null
+  )
+  services.onChange(() => {
+    for (const session of control.sessions()) session.tellServices(services.levels())
+  })
 
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
@@ -315,10 +375,11 @@ export async function openCoordinatorCore(
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
       terms: options.terms ?? '',
-      services: SERVICES.map(({ name }) => name),
+      services: services.list().map(({ name }) => name),
       version: VERSION
     })
-    await serveMembership(host, { registry, describe, clock, log })
+    const present = recovery.presented.bind(recovery)
+    await serveMembership(host, { registry, describe, present, clock, log })
     await repositoryService.register(host)
     await control.register(host)
     drains.goOn()
@@ -332,12 +393,15 @@ export async function openCoordinatorCore(
     accounts,
     table,
     holdings,
+    services,
     changes,
     fleet,
     director,
     hold,
     routes,
     drains,
+    recovery,
+    lost,
     control,
     host,
     housekeeping,

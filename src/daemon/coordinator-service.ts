@@ -16,7 +16,6 @@ import type {
   PeerState,
   PeerView,
   RepositoryView,
-  ServiceView,
   StatusView,
   UserView,
   WorkspaceDetailView,
@@ -35,7 +34,7 @@ import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
 import { orderDrain } from './drain-order.ts'
@@ -47,6 +46,7 @@ import type { Housekeeping } from './housekeeping.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
+import { LiveServiceCatalogue } from './service-catalogue.ts'
 import {
   adminView,
   auditView,
@@ -96,7 +96,7 @@ export interface CoordinatorServiceDeps {
   readonly hold: PromotionHold
   readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
-  readonly services: readonly ServiceRoute[]
+  readonly services: Services
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -107,6 +107,7 @@ export interface CoordinatorServiceDeps {
 export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
+  readonly catalogue: LiveServiceCatalogue
   readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
@@ -118,6 +119,7 @@ export class LiveCoordinatorService implements CoordinatorService {
     const audit = deps.audit.append
     this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
+    this.catalogue = new LiveServiceCatalogue(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,
@@ -253,19 +255,6 @@ export class LiveCoordinatorService implements CoordinatorService {
     await this.#deps.registry.invites.remove(id, actor)
   }
 
-  services(): ServiceView[] {
-    const { services, table, fleet } = this.#deps
-    const owned = [...table.all()]
-    return services.map(({ name, route, scope }) => ({
-      name,
-      route: route.kind === 'host' ? route.host : `${route.prefix}/`,
-      scope,
-      version: '1',
-      workspaces: owned.filter(({ signed }) => signed.value.service === name).length,
-      instances: fleet.candidates().filter((one) => one.services.includes(name)).length
-    }))
-  }
-
   async workspaces({ search, after, limit }: WorkspaceSearch): Promise<WorkspaceView[]> {
     const ids = [...this.#deps.table.all()]
       .map(({ signed }) => signed.value.workspace)
@@ -289,8 +278,11 @@ export class LiveCoordinatorService implements CoordinatorService {
     const { registry, director, routes, audit, fleet } = this.#deps
     const workspace = resolveWorkspace(this.#deps.table, text)
     const peer = registry.resolve(to)
-    if (!fleet.candidates().some((one) => one.peer === peer)) {
-      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} does not serve now`, {
+    const service = this.#deps.table.get(workspace)?.signed.value.service
+    const target = fleet.candidates().find((one) => one.peer === peer)
+    if (target === undefined || !target.services.some((name) => name === service)) {
+      const why = target === undefined ? 'does not serve now' : `does not offer the service ${service}`
+      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} ${why}`, {
         advice: 'see "node-daemon peers ls" for the instances that do'
       })
     }

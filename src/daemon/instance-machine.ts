@@ -18,6 +18,7 @@ import type { Heartbeat } from '../wire/control.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
 import { diskSpace } from './instance-settings.ts'
+import type { Offer } from './offers.ts'
 import type { Pin } from './pin.ts'
 import { machineDisk, PremisesKeeper } from './premises.ts'
 
@@ -41,6 +42,7 @@ export interface LocalMachineDeps {
   readonly state: KeyValue
   readonly identity: Identity
   readonly host: Host
+  readonly offers: readonly Offer[]
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

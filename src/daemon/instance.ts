@@ -11,7 +11,7 @@ import { openInstanceCore } from './instance-core.ts'
 import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace } from './instance-settings.ts'
-import { offeredServices } from './joining.ts'
+import { checkOffers } from './offers.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
 import { busyHooks, snapshotHooks } from './snapshot-hooks.ts'
@@ -37,7 +37,8 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const { log } = deps
   const clock = systemClock()
   const random = systemRandom()
-  const services = offeredServices(options.services)
+  checkOffers(options.services)
+  const services = options.services.map(({ name }) => name)
   const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
   const askAtWork = busyHooks(options.hooks, services, { clock, log })
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
@@ -56,7 +57,19 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       state: level,
       startHost: (gate) => startHost({ identity: folder.identity, gate, clock, log }, { listen: options.listen }),
       openMachine: (network, state, pin) =>
-        localMachine({ folder: folder.path, identity: folder.identity, state, host: network, clock, random, log }, pin),
+        localMachine(
+          {
+            folder: folder.path,
+            identity: folder.identity,
+            state,
+            host: network,
+            offers: options.services,
+            clock,
+            random,
+            log
+          },
+          pin
+        ),
       space: () => diskSpace(folder.path),
       services,
       hooksFor,

@@ -2,10 +2,17 @@ import type { Logger } from '../core/log.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
+import type { Offer } from './offers.ts'
 
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** The state of the coordinator is gone: what it had signed is learnt from its members. */
+export interface RecoverOptions {
+  /** So many members must have reported before it serves; null: until an admin confirms it. */
+  readonly members: number | null
 }
 
 export interface CoordinatorOptions {
@@ -18,6 +25,8 @@ export interface CoordinatorOptions {
   readonly admin: HostPort
   /** The federation's name; null: the host name. */
   readonly name: string | null
+  /** Null: an ordinary start. */
+  readonly recover: RecoverOptions | null
   readonly standbys: number
   readonly acknowledge: 'replicated' | 'local'
   readonly failoverAfterMs: number
@@ -83,7 +92,7 @@ export interface InstanceOptions {
   readonly listen: readonly string[]
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
-  readonly services: readonly string[]
+  readonly services: readonly Offer[]
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null

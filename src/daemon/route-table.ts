@@ -1,8 +1,10 @@
 import { type Clock, type Instant, sleep } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
 import { passes } from '../handover/workspace-state.ts'
 import { rank } from '../placement/rendezvous.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
@@ -12,7 +14,8 @@ export interface RouteTableDeps {
   readonly table: OwnershipTable
   readonly director: Director
   readonly fleet: Fleet
-  readonly services: readonly ServiceRoute[]
+  readonly services: { list(): readonly ServiceRoute[] }
+  readonly hold: PromotionHold
   readonly clock: Clock
   readonly log: Logger
 }
@@ -32,7 +35,7 @@ export class RouteTable implements Workspaces {
   }
 
   services(): readonly ServiceRoute[] {
-    return this.#deps.services
+    return this.#deps.services.list()
   }
 
   find(service: ServiceName, user: UserId): Place | null {
@@ -41,6 +44,12 @@ export class RouteTable implements Workspaces {
   }
 
   async create(service: ServiceName, user: UserId): Promise<Place> {
+    const { hold } = this.#deps
+    // The user may have one of which this coordinator has not been told yet.
+    if (hold.holds('old-backup')) throw new NodeDaemonError('BUSY', `no new workspaces now: ${hold.reason ?? ''}`)
+    if (!this.services().some(({ name }) => name === service)) {
+      throw new NodeDaemonError('NOT_FOUND', `the service ${service} is not there any more`)
+    }
     return this.#place(await this.#deps.director.create(service, user))
   }
 

@@ -7,15 +7,18 @@ import { rescanRegularly } from '../handover/rescan.ts'
 import { type Admission, Resident } from '../handover/resident.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
+import { MembershipClient } from '../membership/membership-client.ts'
 import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REPORT_LIMITS, type ReportedWorkspace, reportCodec } from '../wire/report.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
 import type { InstanceMachine } from './instance-machine.ts'
+import { KnownLevels } from './known-levels.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
@@ -29,6 +32,7 @@ const KEPT_CHECK_MS = 60 * 60_000
 const HEARTBEAT_WORKSPACES_MAX = 10_000
 /** A clock that is further off than this is told to the volunteer: it does no harm here, but elsewhere it may. */
 const CLOCK_SKEW_MS = 60_000
+const PRESENT_EVERY_MS = 2000
 
 export interface ServingEvents {
   connected(what: { readonly name: string; readonly homes: number }): void
@@ -37,16 +41,11 @@ export interface ServingEvents {
   warn(text: string): void
 }
 
-/** At which level writes are acknowledged, as the coordinator says. */
-interface Level {
-  acknowledge: 'replicated' | 'local'
-}
-
 interface Parts {
   readonly machine: InstanceMachine
   readonly remote: Later<RemoteRepository>
   readonly lease: LeaseKeeper
-  readonly level: Level
+  readonly levels: KnownLevels
   readonly resident: Resident
   readonly members: KnownMembers
   readonly vicinity: Vicinity
@@ -63,13 +62,14 @@ export class ServingInstance {
   readonly #lease: LeaseKeeper
   readonly #control: ControlClient
   readonly #told = new Map<string, string>()
-  readonly #level: Level
+  readonly #levels: KnownLevels
   readonly #members: KnownMembers
   readonly #vicinity: Vicinity
   #entrance: Entrance | null = null
   #pin: Pin
   #name: string
   #clockSkewMs: number | null = null
+  #presentAgainAt = 0
   readonly #arrivals: Arrivals
   readonly #atWork: AtWork
   readonly #drains: DrainRequests
@@ -82,7 +82,7 @@ export class ServingInstance {
     this.#name = deps.name
     this.#remote = parts.remote
     this.#lease = parts.lease
-    this.#level = parts.level
+    this.#levels = parts.levels
     this.#machine = parts.machine
     this.#members = parts.members
     this.#vicinity = parts.vicinity
@@ -116,8 +116,9 @@ export class ServingInstance {
     const machine = await deps.openMachine(pin)
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
-    const level: Level = { acknowledge: 'replicated' }
-    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders })
+    const levels = new KnownLevels()
+    const members = await KnownMembers.open(state, pin.peer)
+    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders }, members.peers())
     const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
@@ -128,7 +129,7 @@ export class ServingInstance {
       coordinator: pin.peer,
       clock,
       log,
-      acknowledge: () => level.acknowledge,
+      acknowledge: (service) => levels.of(service),
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
@@ -136,16 +137,14 @@ export class ServingInstance {
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
-    const members = await KnownMembers.open(state, pin.peer)
-    const parts = { machine, remote, lease, level, resident, members, arrivals, vicinity }
+    const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
+      ...deps,
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
-      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
-      upload: deps.upload,
-      log
+      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null)
     })
     return serving
   }
@@ -240,22 +239,18 @@ export class ServingInstance {
       connected: (connection) => this.#connected(connection),
       disconnected: (reason) => this.#disconnected(reason),
       lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
-      order: (order) => this.#resident.order(order),
+      order: async (order) => (order.kind === 'report' ? this.#report(order.after) : this.#resident.order(order)),
       members: (memberList) => {
         this.#noteMembers(memberList).catch((error: unknown) => {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
         })
       },
+      services: (services) => this.#levels.told(services),
       neighbours: (news) => this.#vicinity.told(news),
       drain: (report) => {
         if (this.#drains.heard(report)) this.#events.drain(report)
       }
     }
-  }
-
-  async #noteMembers(list: Uint8Array): Promise<void> {
-    await this.#members.note(list)
-    this.#vicinity.listed(this.#members.peers())
   }
 
   async #hello(): Promise<Hello> {
@@ -303,7 +298,8 @@ export class ServingInstance {
   async #connected({ control, data, welcome }: Connection): Promise<void> {
     const { log, upload, download, clock } = this.#deps
     await this.#noteMembers(welcome.memberList)
-    this.#level.acknowledge = welcome.acknowledge
+    await this.#members.noteCertificate(welcome.certificate)
+    this.#levels.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)
@@ -323,6 +319,30 @@ export class ServingInstance {
     this.#events.connected({ name: welcome.name, homes: this.#resident.counts().home })
   }
 
+  /** A coordinator that was restored from an old backup asks for a report, and is right again after that. */
+  async #noteMembers(memberList: Uint8Array): Promise<void> {
+    if (await this.#members.note(memberList)) return this.#vicinity.listed(this.#members.peers())
+    this.#events.warn(
+      'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
+    )
+  }
+
+  /** What this coordinator has signed for this instance, a page of it. */
+  #report(after: WorkspaceId | null): Uint8Array {
+    const workspaces: ReportedWorkspace[] = []
+    let bytes = 0
+    let more = false
+    for (const one of this.#resident.signed(after)) {
+      more = workspaces.length >= REPORT_LIMITS.workspacesMax || bytes >= REPORT_LIMITS.pageBytes
+      if (more) break
+      workspaces.push(one)
+      bytes += one.ownership.length + (one.head?.length ?? 0)
+    }
+    const { certificate, list: memberList } = this.#members
+    const proof = after === null ? { certificate, memberList } : { certificate: null, memberList: null }
+    return reportCodec.encode({ ...proof, workspaces, more })
+  }
+
   #noteClock(skewMs: number): void {
     this.#clockSkewMs = Math.round(skewMs)
     if (Math.abs(skewMs) < CLOCK_SKEW_MS) return
@@ -334,6 +354,22 @@ export class ServingInstance {
     this.#remote.clear()
     this.#events.disconnected(reason)
     void this.#findAnew()
+    void this.#present()
+  }
+
+  /** A coordinator that has lost its state takes this instance for a stranger, until it sees what it signed. */
+  async #present(): Promise<void> {
+    const { clock, log } = this.#deps
+    const { certificate } = this.#members
+    if (certificate === null || clock.now() < this.#presentAgainAt) return
+    this.#presentAgainAt = clock.now() + PRESENT_EVERY_MS
+    try {
+      const client = new MembershipClient(this.#deps)
+      const { state } = await client.standing(this.#pin, 0)
+      if (state === 'unknown' || state === 'pending') await client.present(this.#pin, certificate)
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the coordinator was not shown the certificate of this instance')
+    }
   }
 
   /** The coordinator may have moved to other addresses: its web address knows, and its key must be the same. */

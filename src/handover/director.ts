@@ -274,12 +274,13 @@ export class Director {
 
   /**
    * The home is gone: a standby takes over, or any other instance, which restores from the repository.
-   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now. Where nobody can take
-   * over, its epoch stays open: what it had not published is not in vain when it comes back.
+   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now, or where none may take
+   * over yet. Where nobody can, its epoch stays open: what it had not published is not in vain when it comes back.
    */
   failover(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
     return this.#work.run(workspace, async () => {
-      if (this.#owned(workspace).signed.value.home !== gone) return
+      const { value } = this.#owned(workspace).signed
+      if (value.home !== gone || !this.#deps.instances.mayTakeOver(value)) return
       const reason = whyNobody(this.#deps, gone, () => this.#successor(workspace, [gone]))
       if (reason !== null) return this.#set(workspace, orphan(promote(this.state(workspace)), reason))
       await this.#replace(workspace, gone)

@@ -7,6 +7,7 @@ import type { Logger } from '../core/log.ts'
 import type { Members } from '../sync/members.ts'
 import type { RemoteRepository } from '../sync/repository-client.ts'
 import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
+import type { AcknowledgeLevel } from '../wire/control.ts'
 import type { FileSystem } from '../worktree/file-system.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import type { Worktree } from '../worktree/worktree.ts'
@@ -46,7 +47,8 @@ export interface ResidentDeps {
   readonly coordinator: PeerIdText
   readonly clock: Clock
   readonly log: Logger
-  readonly acknowledge: () => 'replicated' | 'local'
+  /** At which level changes of a service's workspaces are acknowledged. */
+  readonly acknowledge: (service: ServiceName) => AcknowledgeLevel
   readonly leaseValid: () => boolean
   /** Are the files certainly as they were last written? Not after a power loss. */
   readonly filesTrusted: boolean

@@ -26,14 +26,6 @@ export interface ResidentRecord {
   readonly restoring: boolean
 }
 
-/** Is this the head that was published last from this disk, or the next one, whose receipt may have been lost? */
-export function wasPublishedHere({ head }: ResidentRecord, tip: SignedHead | null): boolean {
-  const last = head?.cid ?? null
-  if (tip === null || last?.equals(tip.cid) === true) return true
-  const { previous } = tip.value
-  return last === null ? previous === null : previous?.equals(last) === true
-}
-
 /** How many of these records name a workspace whose home this instance is, as far as it knows. */
 export async function countHomes(records: KeyValue): Promise<number> {
   let count = 0

@@ -5,14 +5,14 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
-import type { NearBlocks } from '../sync/members.ts'
-import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
+import { applyHead, applyRoot, receiptFor, type StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
-import { makeDurable } from '../worktree/durable.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
+import { isPublishedHere, newestKnown, staysHome } from './own-tip.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
-import { type ResidentRecord, wasPublishedHere } from './resident-record.ts'
+import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
+import { standBy, tellHeld } from './stand-by.ts'
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
@@ -57,10 +57,18 @@ export class ResidentWorkspace {
   }
 
   /** Makes the paths durable on this disk; they are published in the background. */
-  async keepLocally(paths: readonly string[]): Promise<void> {
+  keepLocally(paths: readonly string[]): Promise<void> {
+    return this.#asHome((home) => home.keepLocally(paths))
+  }
+
+  /** Everything that was changed before the call is acknowledged at the service's level on return. */
+  settled(): Promise<void> {
+    return this.#asHome((home) => home.settled())
+  }
+
+  async #asHome(work: (home: ServingHome) => Promise<void>): Promise<void> {
     const home = this.#serving()
-    home.sync.changed(paths)
-    await makeDurable(home.premises.files, home.premises.folder, paths)
+    await work(home)
     // Asked again after the await: who is not the home any more acknowledges nothing.
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }
@@ -103,8 +111,7 @@ export class ResidentWorkspace {
   }
 
   reconnected(): void {
-    const { role, head, suspect } = this.#record
-    if (head !== null && !suspect && (role === 'home' || role === 'standby')) this.#deps.members.holds(head)
+    tellHeld(this.#deps.members, this.#record)
     this.#standby?.refresh().catch((error: unknown) => {
       this.#deps.log.debug(
         { workspace: this.#deps.workspace, error: messageOf(error) },
@@ -133,9 +140,9 @@ export class ResidentWorkspace {
    * publish them would undo what users have.
    */
   async #resume(ownership: SignedOwnership): Promise<null> {
-    const tip = await this.#tip()
+    const tip = newestKnown(this.#record, await this.#tip())
     const { suspect, restoring } = this.#record
-    const trusted = !suspect && !restoring && wasPublishedHere(this.#record, tip)
+    const trusted = !suspect && !restoring && isPublishedHere(this.#record, tip)
     await this.#save({ ownership, head: tip })
     if (tip !== null && (await this.#forgetLostFolder())) {
       await this.#apply(tip)
@@ -155,8 +162,10 @@ export class ResidentWorkspace {
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
     const suspect = this.#isSuspectStill
-    await this.#quit()
+    await this.close()
     const base = await this.#tip()
+    if (staysHome(this.#record, ownership, base, this.#deps.identity.peerId)) return this.#resume(ownership)
+    await this.#quit()
     if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {
       throw new NodeDaemonError('INTEGRITY', `the newest head of ${this.#deps.workspace} is not the base of its epoch`)
     }
@@ -283,7 +292,12 @@ export class ResidentWorkspace {
   }
 
   async follow(ownership: SignedOwnership): Promise<void> {
-    if (this.#standby !== null) return this.#save({ ownership })
+    const following = this.#standby
+    if (following !== null) {
+      await this.#save({ ownership })
+      if (!following.isTold) await following.refresh()
+      return
+    }
     const suspect = this.#isSuspectStill
     await this.#quit()
     const own = this.#record.role === 'standby' && !suspect ? this.#record.receipt : null
@@ -291,25 +305,15 @@ export class ResidentWorkspace {
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
-    const onApplied = async (newer: SignedHead, own: Signed<Receipt>): Promise<void> => {
-      await this.#save({ head: newer, receipt: own, suspect: false })
-      this.#deps.members.holds(newer)
-    }
-    const near = (newer: SignedHead, signal: AbortSignal): NearBlocks =>
-      this.#deps.members.near(newer, this.#record.ownership.value, signal)
-    const standby = new StandbySync(
-      { ...this.#deps, worktree, readAll: () => this.#record.suspect, onApplied, near },
-      { workspace: this.#deps.workspace, applied }
-    )
+    const save = (changes: Partial<ResidentRecord>): Promise<void> => this.#save(changes)
+    const standby = standBy(this.#deps, { worktree, applied, save, record: () => this.#record })
     this.#standby = standby
-    standby.start()
     await standby.refresh()
   }
 
   /** Has no more to do with the workspace. A former home keeps the files for a while, a standby removes them. */
   async release(ownership: SignedOwnership): Promise<'kept' | 'gone'> {
     const wasHome = this.#record.role === 'home'
-    this.#deps.members.letGo(this.#deps.workspace)
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
@@ -332,7 +336,6 @@ export class ResidentWorkspace {
   }
 
   async #remove(): Promise<void> {
-    this.#deps.members.letGo(this.#deps.workspace)
     await (await this.#premises()).worktree.remove()
     await this.#deps.forget()
   }
@@ -355,6 +358,7 @@ export class ResidentWorkspace {
 
   /** Leaves the role it has. What a former home had not published is handed in as a diverged head first. */
   async #quit(): Promise<void> {
+    this.#deps.members.letGo(this.#deps.workspace)
     const wasHome = this.#record.role === 'home'
     await this.close()
     if (await this.#forgetLostFolder()) return

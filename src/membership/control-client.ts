@@ -13,6 +13,8 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ReportOrder,
+  type ServiceLevel,
   type ToInstance,
   toInstance,
   type Welcome
@@ -40,9 +42,11 @@ export interface ControlHandlers {
   disconnected(reason: string): void
   /** The lease of a heartbeat that was asked for at `askedAt`. */
   lease(askedAt: Instant, leaseMs: number): void
-  /** Resolves with the receipt that the order leaves, empty where it leaves none. */
-  order(order: Order): Promise<Uint8Array>
+  /** Resolves with the receipt that the order leaves, empty where it leaves none; a page of `report`. */
+  order(order: Order | ReportOrder): Promise<Uint8Array>
   members(memberList: Uint8Array): void
+  /** The levels of all services, in place of those of the welcome. */
+  services(services: readonly ServiceLevel[]): void
   neighbours(news: NeighbourNews): void
   drain(report: DrainReport): void
 }
@@ -59,7 +63,7 @@ export interface ControlClientDeps {
 }
 
 /** Codes after which another attempt makes no sense: the coordinator has decided. */
-const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'ROLLBACK', 'CONFLICT']
+const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'CONFLICT']
 
 /** Keeps an instance connected with its coordinator. */
 export class ControlClient {
@@ -188,6 +192,8 @@ export class ControlClient {
         return
       case 'members':
         return handlers.members(message.memberList)
+      case 'services':
+        return handlers.services(message.services)
       case 'neighbours':
         return handlers.neighbours(message.news)
       case 'drain':
@@ -199,7 +205,7 @@ export class ControlClient {
     }
   }
 
-  async #carryOut(channel: Channel, id: number, order: Order): Promise<void> {
+  async #carryOut(channel: Channel, id: number, order: Order | ReportOrder): Promise<void> {
     const answer = async (): Promise<FromInstance> => {
       try {
         return { kind: 'done', order: id, failure: null, receipt: await this.#deps.handlers.order(order) }

@@ -112,6 +112,7 @@ export class StandbySync {
   readonly #stopped = new AbortController()
   #applied: Applied | null
   #newest: SignedHead | null = null
+  #isTold = false
   #wake: () => void = () => undefined
   #loop: Promise<void> | null = null
 
@@ -133,10 +134,17 @@ export class StandbySync {
 
   /** The connection was made anew: what was missed meanwhile is asked for. */
   async refresh(): Promise<void> {
+    this.#isTold = false
     const remote = await this.#deps.remote(this.#stopped.signal)
     const head = await remote.follow(this.#workspace)
     if (head !== null) this.told(head)
     if (this.#applied !== null) await remote.holding(this.#applied.receipt)
+    this.#isTold = true
+  }
+
+  /** Did the last `refresh` succeed? It does not where the repository does not count this instance as a standby yet. */
+  get isTold(): boolean {
+    return this.#isTold
   }
 
   async stop(): Promise<void> {

@@ -5,6 +5,7 @@ import { cidBytes, parse } from '../core/parse.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
 import { checkedLabels } from './membership.ts'
 import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
+import { decodeOrder, encodeOrder } from './orders.ts'
 import { type Protocol, unknownKind, type WireCodec, wireCodec } from './protocol.ts'
 
 export const CONTROL_PROTOCOL: Protocol = {
@@ -23,6 +24,8 @@ export interface Held {
   readonly number: number
   /** The root that is applied on its disk; null before the first. */
   readonly root: CID | null
+  /** Of the head with that root; 0 before the first. */
+  readonly sequence: number
 }
 
 export interface Hello {
@@ -88,12 +91,22 @@ export type FromInstance =
       readonly kind: 'done'
       readonly order: number
       readonly failure: { readonly code: ErrorCode; readonly message: string } | null
-      /** The instance's receipt for the head that the order left it with; empty where there is none. */
+      /** The instance's receipt for the head that the order left it with; empty where there is none. A page of `report`. */
       readonly receipt: Uint8Array
     }
   | { readonly kind: 'stopping'; readonly intent: StopIntent }
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | { readonly kind: 'drain-cancel' }
+
+export const LEVELS = ['replicated', 'local'] as const
+/** `replicated`: durable in the main repository. `local`: fsynced on the home. */
+export type AcknowledgeLevel = (typeof LEVELS)[number]
+
+/** At which level changes of a service's workspaces are acknowledged. */
+export interface ServiceLevel {
+  readonly name: ServiceName
+  readonly acknowledge: AcknowledgeLevel
+}
 
 export interface Welcome {
   readonly federation: string
@@ -101,10 +114,12 @@ export interface Welcome {
   readonly name: string
   readonly leaseMs: number
   readonly heartbeatMs: number
-  readonly acknowledge: 'replicated' | 'local'
+  /** The level of what `services` does not name. */
+  readonly acknowledge: AcknowledgeLevel
   readonly clockMs: number
   readonly certificate: Uint8Array
   readonly memberList: Uint8Array
+  readonly services: readonly ServiceLevel[]
 }
 
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
@@ -121,6 +136,12 @@ export type Order =
   | { readonly kind: 'release'; readonly ownership: Uint8Array }
   /** Freeze, unless it is frozen; where the newest head is `base`, make the workspace equal to `root` and publish that; go on as the home. */
   | { readonly kind: 'restore'; readonly workspace: WorkspaceId; readonly root: CID; readonly base: CID }
+
+/** Tell what this coordinator has signed for you, a page of it: the workspaces after this one, by id; null: from the first on. */
+export interface ReportOrder {
+  readonly kind: 'report'
+  readonly after: WorkspaceId | null
+}
 
 export const DRAIN_STATES = [
   'serving',
@@ -167,8 +188,9 @@ export interface DrainReport {
 export type ToInstance =
   | { readonly kind: 'welcome'; readonly welcome: Welcome }
   | { readonly kind: 'beat'; readonly sequence: number; readonly leaseMs: number }
-  | { readonly kind: 'order'; readonly id: number; readonly order: Order }
+  | { readonly kind: 'order'; readonly id: number; readonly order: Order | ReportOrder }
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
+  | { readonly kind: 'services'; readonly services: readonly ServiceLevel[] }
   | { readonly kind: 'neighbours'; readonly news: NeighbourNews }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
@@ -264,36 +286,6 @@ function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
   }
 }
 
-function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'id'> {
-  switch (order.kind) {
-    case 'assume':
-      return { assume: own(order.ownership) }
-    case 'follow':
-      return { follow: own(order.ownership) }
-    case 'freeze':
-      return { freeze: order.workspace }
-    case 'thaw':
-      return { thaw: own(order.ownership) }
-    case 'release':
-      return { release: own(order.ownership) }
-    case 'restore':
-      return { restore: { workspace: order.workspace, root: cidBytes(order.root), base: cidBytes(order.base) } }
-  }
-}
-
-function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
-  if (raw.assume !== undefined) return { kind: 'assume', ownership: raw.assume }
-  if (raw.follow !== undefined) return { kind: 'follow', ownership: raw.follow }
-  if (raw.freeze !== undefined) return { kind: 'freeze', workspace: parse.workspace(raw.freeze) }
-  if (raw.thaw !== undefined) return { kind: 'thaw', ownership: raw.thaw }
-  if (raw.release !== undefined) return { kind: 'release', ownership: raw.release }
-  if (raw.restore !== undefined) {
-    const { workspace, root, base } = raw.restore
-    return { kind: 'restore', workspace: parse.workspace(workspace), root: parse.cid(root), base: parse.cid(base) }
-  }
-  throw unknownKind()
-}
-
 export const toInstance: WireCodec<ToInstance> = wireCodec(
   (message) => {
     switch (message.kind) {
@@ -302,7 +294,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
           welcome: {
             ...message.welcome,
             certificate: own(message.welcome.certificate),
-            memberList: own(message.welcome.memberList)
+            memberList: own(message.welcome.memberList),
+            services: [...message.welcome.services]
           }
         })
       case 'beat':
@@ -311,6 +304,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ order: { id: message.id, ...encodeOrder(message.order) } })
       case 'members':
         return RawToInstance.encode({ members: { memberList: own(message.memberList) } })
+      case 'services':
+        return RawToInstance.encode({ services: { services: [...message.services] } })
       case 'neighbours':
         return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
       case 'drain':
@@ -324,11 +319,15 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     if (raw.beat !== undefined) return { kind: 'beat', ...raw.beat }
     if (raw.order !== undefined) return { kind: 'order', id: raw.order.id, order: decodeOrder(raw.order) }
     if (raw.members !== undefined) return { kind: 'members', memberList: raw.members.memberList }
+    if (raw.services !== undefined) {
+      return { kind: 'services', services: raw.services.services.map(decodeLevel) }
+    }
     if (raw.neighbours !== undefined) return { kind: 'neighbours', news: decodeNeighbours(raw.neighbours) }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
-      const acknowledge = parse.word(raw.welcome.acknowledge, ['replicated', 'local'], 'acknowledgement level')
-      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge } }
+      const acknowledge = levelOf(raw.welcome.acknowledge)
+      const services = raw.welcome.services.map(decodeLevel)
+      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge, services } }
     }
     if (raw.goodbye !== undefined) {
       return {
@@ -340,6 +339,13 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     throw unknownKind()
   }
 )
+
+const levelOf = (text: string): AcknowledgeLevel => parse.word(text, LEVELS, 'acknowledgement level')
+
+const decodeLevel = ({ name, acknowledge }: { name: string; acknowledge: string }): ServiceLevel => ({
+  name: parse.service(name),
+  acknowledge: levelOf(acknowledge)
+})
 
 function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> {
   return {

@@ -24,7 +24,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   message: '',
   listen: [],
   capacityBytes: 1e9,
-  services: ['files'],
+  services: [{ name: FILES, upstream: null }],
   uploadLimit: null,
   downloadLimit: null,
   code: null,

@@ -12,10 +12,10 @@ import {
   limitSchedule,
   line,
   multiaddr,
+  offer,
   oneOf,
   pairs,
   serviceCommand,
-  serviceName,
   size
 } from '../values.ts'
 
@@ -47,7 +47,13 @@ const SETTINGS = {
     'no limit'
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
-  service: list('<name>', 'a service of the federation to offer', serviceName, ['files'], 'files, built in'),
+  service: list(
+    '<name[=url]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine',
+    offer,
+    [offer('files')],
+    'files, built in'
+  ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
   'on-stop': value(
@@ -139,6 +145,7 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],
   exits: {

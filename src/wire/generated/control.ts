@@ -328,6 +328,12 @@ export namespace FromInstance {
     index: number
   }
 
+  export interface FromInstanceHelloWorkspacesSequenceFieldEvent {
+    field: '$.hello.workspaces[].sequence'
+    value: number
+    index: number
+  }
+
   export interface FromInstanceHelloOwnershipNumberFieldEvent {
     field: '$.hello.ownershipNumber'
     value: number
@@ -495,7 +501,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -981,6 +987,12 @@ export namespace Hello {
     index: number
   }
 
+  export interface HelloWorkspacesSequenceFieldEvent {
+    field: '$.workspaces[].sequence'
+    value: number
+    index: number
+  }
+
   export interface HelloOwnershipNumberFieldEvent {
     field: '$.ownershipNumber'
     value: number
@@ -1005,7 +1017,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -1016,6 +1028,7 @@ export interface Held {
   role: string
   number: number
   root: Uint8Array<ArrayBuffer>
+  sequence: number
 }
 
 export namespace Held {
@@ -1053,6 +1066,11 @@ export namespace Held {
           w.bytes(obj.root)
         }
 
+        if ((obj.sequence != null && obj.sequence !== 0)) {
+          w.uint32(48)
+          w.uint64Number(obj.sequence)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1062,7 +1080,8 @@ export namespace Held {
           epoch: 0,
           role: '',
           number: 0,
-          root: uint8ArrayAlloc(0)
+          root: uint8ArrayAlloc(0),
+          sequence: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1089,6 +1108,10 @@ export namespace Held {
             }
             case 5: {
               obj.root = reader.bytes()
+              break
+            }
+            case 6: {
+              obj.sequence = reader.uint64Number()
               break
             }
             default: {
@@ -1141,6 +1164,13 @@ export namespace Held {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.sequence`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1178,6 +1208,11 @@ export namespace Held {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface HeldSequenceFieldEvent {
+    field: '$.sequence'
+    value: number
+  }
+
   export function encode (obj: Partial<Held>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Held.codec())
   }
@@ -1186,7 +1221,7 @@ export namespace Held {
     return decodeMessage(buf, Held.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Held>): Generator<HeldWorkspaceFieldEvent | HeldEpochFieldEvent | HeldRoleFieldEvent | HeldNumberFieldEvent | HeldRootFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Held>): Generator<HeldWorkspaceFieldEvent | HeldEpochFieldEvent | HeldRoleFieldEvent | HeldNumberFieldEvent | HeldRootFieldEvent | HeldSequenceFieldEvent> {
     return streamMessage(buf, Held.codec(), opts)
   }
 }
@@ -2440,6 +2475,7 @@ export interface ToInstance {
   members?: Members
   drain?: DrainState
   goodbye?: Goodbye
+  services?: Services
   neighbours?: Neighbours
 }
 
@@ -2456,6 +2492,17 @@ export namespace ToInstance {
         obj = { ...obj }
 
         if (obj.neighbours != null) {
+          obj.services = undefined
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
+        if (obj.services != null) {
+          obj.neighbours = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2466,6 +2513,7 @@ export namespace ToInstance {
 
         if (obj.goodbye != null) {
           obj.neighbours = undefined
+          obj.services = undefined
           obj.drain = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2475,6 +2523,7 @@ export namespace ToInstance {
 
         if (obj.drain != null) {
           obj.neighbours = undefined
+          obj.services = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2484,6 +2533,7 @@ export namespace ToInstance {
 
         if (obj.members != null) {
           obj.neighbours = undefined
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.order = undefined
@@ -2493,6 +2543,7 @@ export namespace ToInstance {
 
         if (obj.order != null) {
           obj.neighbours = undefined
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2502,6 +2553,7 @@ export namespace ToInstance {
 
         if (obj.beat != null) {
           obj.neighbours = undefined
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2511,6 +2563,7 @@ export namespace ToInstance {
 
         if (obj.welcome != null) {
           obj.neighbours = undefined
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2546,6 +2599,11 @@ export namespace ToInstance {
         if (obj.goodbye != null) {
           w.uint32(50)
           Goodbye.codec().encode(obj.goodbye, w)
+        }
+
+        if (obj.services != null) {
+          w.uint32(58)
+          Services.codec().encode(obj.services, w)
         }
 
         if (obj.neighbours != null) {
@@ -2601,6 +2659,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 7: {
+              obj.services = Services.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services
+              })
+              break
+            }
             case 8: {
               obj.neighbours = Neighbours.codec().decode(reader, reader.uint32(), {
                 limits: opts.limits?.neighbours
@@ -2615,6 +2679,17 @@ export namespace ToInstance {
         }
 
         if (obj.neighbours != null) {
+          delete obj.services
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
+        if (obj.services != null) {
+          delete obj.neighbours
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2625,6 +2700,7 @@ export namespace ToInstance {
 
         if (obj.goodbye != null) {
           delete obj.neighbours
+          delete obj.services
           delete obj.drain
           delete obj.members
           delete obj.order
@@ -2634,6 +2710,7 @@ export namespace ToInstance {
 
         if (obj.drain != null) {
           delete obj.neighbours
+          delete obj.services
           delete obj.goodbye
           delete obj.members
           delete obj.order
@@ -2643,6 +2720,7 @@ export namespace ToInstance {
 
         if (obj.members != null) {
           delete obj.neighbours
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.order
@@ -2652,6 +2730,7 @@ export namespace ToInstance {
 
         if (obj.order != null) {
           delete obj.neighbours
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2661,6 +2740,7 @@ export namespace ToInstance {
 
         if (obj.beat != null) {
           delete obj.neighbours
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2670,6 +2750,7 @@ export namespace ToInstance {
 
         if (obj.welcome != null) {
           delete obj.neighbours
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2723,6 +2804,13 @@ export namespace ToInstance {
             case 6: {
               yield * Goodbye.codec().stream(reader, reader.uint32(), `${prefix}.goodbye`, {
                 limits: opts.limits?.goodbye
+              })
+
+              break
+            }
+            case 7: {
+              yield * Services.codec().stream(reader, reader.uint32(), `${prefix}.services`, {
+                limits: opts.limits?.services
               })
 
               break
@@ -2786,6 +2874,18 @@ export namespace ToInstance {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface ToInstanceWelcomeServicesNameFieldEvent {
+    field: '$.welcome.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceWelcomeServicesAcknowledgeFieldEvent {
+    field: '$.welcome.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export interface ToInstanceBeatSequenceFieldEvent {
     field: '$.beat.sequence'
     value: number
@@ -2839,6 +2939,11 @@ export namespace ToInstance {
   export interface ToInstanceOrderRestoreBaseFieldEvent {
     field: '$.order.restore.base'
     value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceOrderReportFieldEvent {
+    field: '$.order.report'
+    value: string
   }
 
   export interface ToInstanceMembersMemberListFieldEvent {
@@ -2954,6 +3059,18 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceServicesServicesNameFieldEvent {
+    field: '$.services.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceServicesServicesAcknowledgeFieldEvent {
+    field: '$.services.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export interface ToInstanceNeighboursWholeFieldEvent {
     field: '$.neighbours.whole'
     value: boolean
@@ -2990,7 +3107,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -3004,6 +3121,7 @@ export interface Welcome {
   clockMs: number
   certificate: Uint8Array<ArrayBuffer>
   memberList: Uint8Array<ArrayBuffer>
+  services: ServiceLevel[]
 }
 
 export namespace Welcome {
@@ -3056,6 +3174,13 @@ export namespace Welcome {
           w.bytes(obj.memberList)
         }
 
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(74)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3068,7 +3193,8 @@ export namespace Welcome {
           acknowledge: '',
           clockMs: 0,
           certificate: uint8ArrayAlloc(0),
-          memberList: uint8ArrayAlloc(0)
+          memberList: uint8ArrayAlloc(0),
+          services: []
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3109,6 +3235,20 @@ export namespace Welcome {
               obj.memberList = reader.bytes()
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3118,6 +3258,10 @@ export namespace Welcome {
 
         return obj
       }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
         const end = length == null ? reader.len : reader.pos + length
 
         while (reader.pos < end) {
@@ -3180,6 +3324,28 @@ export namespace Welcome {
               }
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3232,6 +3398,18 @@ export namespace Welcome {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface WelcomeServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface WelcomeServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<Welcome>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Welcome.codec())
   }
@@ -3240,8 +3418,247 @@ export namespace Welcome {
     return decodeMessage(buf, Welcome.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, Welcome.codec(), opts)
+  }
+}
+
+export interface ServiceLevel {
+  name: string
+  acknowledge: string
+}
+
+export namespace ServiceLevel {
+  let _codec: Codec<ServiceLevel>
+
+  export const codec = (): Codec<ServiceLevel> => {
+    if (_codec == null) {
+      _codec = message<ServiceLevel>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.name != null && obj.name !== '')) {
+          w.uint32(10)
+          w.string(obj.name)
+        }
+
+        if ((obj.acknowledge != null && obj.acknowledge !== '')) {
+          w.uint32(18)
+          w.string(obj.acknowledge)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          name: '',
+          acknowledge: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.name = reader.string()
+              break
+            }
+            case 2: {
+              obj.acknowledge = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.name`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.acknowledge`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServiceLevelNameFieldEvent {
+    field: '$.name'
+    value: string
+  }
+
+  export interface ServiceLevelAcknowledgeFieldEvent {
+    field: '$.acknowledge'
+    value: string
+  }
+
+  export function encode (obj: Partial<ServiceLevel>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, ServiceLevel.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): ServiceLevel {
+    return decodeMessage(buf, ServiceLevel.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): Generator<ServiceLevelNameFieldEvent | ServiceLevelAcknowledgeFieldEvent> {
+    return streamMessage(buf, ServiceLevel.codec(), opts)
+  }
+}
+
+export interface Services {
+  services: ServiceLevel[]
+}
+
+export namespace Services {
+  let _codec: Codec<Services>
+
+  export const codec = (): Codec<Services> => {
+    if (_codec == null) {
+      _codec = message<Services>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(10)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          services: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServicesServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ServicesServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
+  export function encode (obj: Partial<Services>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Services.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Services {
+    return decodeMessage(buf, Services.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Generator<ServicesServicesNameFieldEvent | ServicesServicesAcknowledgeFieldEvent> {
+    return streamMessage(buf, Services.codec(), opts)
   }
 }
 
@@ -3365,6 +3782,7 @@ export interface Order {
   thaw?: Uint8Array<ArrayBuffer>
   release?: Uint8Array<ArrayBuffer>
   restore?: Restore
+  report?: string
 }
 
 export namespace Order {
@@ -3379,7 +3797,17 @@ export namespace Order {
 
         obj = { ...obj }
 
+        if (obj.report != null) {
+          obj.restore = undefined
+          obj.release = undefined
+          obj.thaw = undefined
+          obj.freeze = undefined
+          obj.follow = undefined
+          obj.assume = undefined
+        }
+
         if (obj.restore != null) {
+          obj.report = undefined
           obj.release = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -3388,6 +3816,7 @@ export namespace Order {
         }
 
         if (obj.release != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -3396,6 +3825,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.freeze = undefined
@@ -3404,6 +3834,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -3412,6 +3843,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -3420,6 +3852,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -3460,6 +3893,11 @@ export namespace Order {
         if (obj.restore != null) {
           w.uint32(58)
           Restore.codec().encode(obj.restore, w)
+        }
+
+        if (obj.report != null) {
+          w.uint32(122)
+          w.string(obj.report)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -3506,6 +3944,10 @@ export namespace Order {
               })
               break
             }
+            case 15: {
+              obj.report = reader.string()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3513,7 +3955,17 @@ export namespace Order {
           }
         }
 
+        if (obj.report != null) {
+          delete obj.restore
+          delete obj.release
+          delete obj.thaw
+          delete obj.freeze
+          delete obj.follow
+          delete obj.assume
+        }
+
         if (obj.restore != null) {
+          delete obj.report
           delete obj.release
           delete obj.thaw
           delete obj.freeze
@@ -3522,6 +3974,7 @@ export namespace Order {
         }
 
         if (obj.release != null) {
+          delete obj.report
           delete obj.restore
           delete obj.thaw
           delete obj.freeze
@@ -3530,6 +3983,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.freeze
@@ -3538,6 +3992,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3546,6 +4001,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3554,6 +4010,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3618,6 +4075,13 @@ export namespace Order {
 
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.report`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3675,6 +4139,11 @@ export namespace Order {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface OrderReportFieldEvent {
+    field: '$.report'
+    value: string
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -3683,7 +4152,7 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
   }
 }
@@ -3820,6 +4289,382 @@ export namespace Restore {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Restore>): Generator<RestoreWorkspaceFieldEvent | RestoreRootFieldEvent | RestoreBaseFieldEvent> {
     return streamMessage(buf, Restore.codec(), opts)
+  }
+}
+
+export interface Report {
+  certificate: Uint8Array<ArrayBuffer>
+  memberList: Uint8Array<ArrayBuffer>
+  workspaces: Reported[]
+  more?: boolean
+  last?: boolean
+}
+
+export namespace Report {
+  let _codec: Codec<Report>
+
+  export const codec = (): Codec<Report> => {
+    if (_codec == null) {
+      _codec = message<Report>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        obj = { ...obj }
+
+        if (obj.last != null) {
+          obj.more = undefined
+        }
+
+        if (obj.more != null) {
+          obj.last = undefined
+        }
+
+        if ((obj.certificate != null && obj.certificate.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.certificate)
+        }
+
+        if ((obj.memberList != null && obj.memberList.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.memberList)
+        }
+
+        if (obj.workspaces != null && obj.workspaces.length > 0) {
+          for (const value of obj.workspaces) {
+            w.uint32(26)
+            Reported.codec().encode(value, w)
+          }
+        }
+
+        if (obj.more != null) {
+          w.uint32(32)
+          w.bool(obj.more)
+        }
+
+        if (obj.last != null) {
+          w.uint32(40)
+          w.bool(obj.last)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          certificate: uint8ArrayAlloc(0),
+          memberList: uint8ArrayAlloc(0),
+          workspaces: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.certificate = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.memberList = reader.bytes()
+              break
+            }
+            case 3: {
+              if (opts.limits?.workspaces != null && obj.workspaces.length === opts.limits.workspaces) {
+                throw new MaxLengthError('Decode error - repeated field "workspaces" had too many elements')
+              }
+
+              if (obj.workspaces.length === 500) {
+                throw new MaxLengthError('Decode error - repeated field "workspaces" had too many elements')
+              }
+
+              obj.workspaces.push(Reported.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.workspaces$
+              }))
+              break
+            }
+            case 4: {
+              obj.more = reader.bool()
+              break
+            }
+            case 5: {
+              obj.last = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        if (obj.last != null) {
+          delete obj.more
+        }
+
+        if (obj.more != null) {
+          delete obj.last
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          workspaces: 500
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.certificate`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.memberList`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              if (opts.limits?.workspaces != null && obj.workspaces === opts.limits.workspaces) {
+                throw new MaxLengthError('Streaming decode error - repeated field "workspaces" had too many elements')
+              }
+
+              if (obj.workspaces === 500) {
+                throw new MaxLengthError('Streaming decode error - repeated field "workspaces" had too many elements')
+              }
+
+              for (const evt of Reported.codec().stream(reader, reader.uint32(), `${prefix}.workspaces[]`, {
+                limits: opts.limits?.workspaces$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.workspaces
+                }
+              }
+
+              obj.workspaces++
+
+              break
+            }
+            case 4: {
+              yield {
+                field: `${prefix}.more`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 5: {
+              yield {
+                field: `${prefix}.last`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ReportCertificateFieldEvent {
+    field: '$.certificate'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportMemberListFieldEvent {
+    field: '$.memberList'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportWorkspacesOwnershipFieldEvent {
+    field: '$.workspaces[].ownership'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
+  export interface ReportWorkspacesHeadFieldEvent {
+    field: '$.workspaces[].head'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
+  export interface ReportWorkspacesRoleFieldEvent {
+    field: '$.workspaces[].role'
+    value: string
+    index: number
+  }
+
+  export interface ReportMoreFieldEvent {
+    field: '$.more'
+    value: boolean
+  }
+
+  export interface ReportLastFieldEvent {
+    field: '$.last'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<Report>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Report.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Report {
+    return decodeMessage(buf, Report.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
+    return streamMessage(buf, Report.codec(), opts)
+  }
+}
+
+export interface Reported {
+  ownership: Uint8Array<ArrayBuffer>
+  head: Uint8Array<ArrayBuffer>
+  role: string
+}
+
+export namespace Reported {
+  let _codec: Codec<Reported>
+
+  export const codec = (): Codec<Reported> => {
+    if (_codec == null) {
+      _codec = message<Reported>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.ownership != null && obj.ownership.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.ownership)
+        }
+
+        if ((obj.head != null && obj.head.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.head)
+        }
+
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(26)
+          w.string(obj.role)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          ownership: uint8ArrayAlloc(0),
+          head: uint8ArrayAlloc(0),
+          role: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.ownership = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.head = reader.bytes()
+              break
+            }
+            case 3: {
+              obj.role = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.ownership`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.head`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ReportedOwnershipFieldEvent {
+    field: '$.ownership'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportedHeadFieldEvent {
+    field: '$.head'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportedRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
+  export function encode (obj: Partial<Reported>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Reported.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Reported {
+    return decodeMessage(buf, Reported.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent> {
+    return streamMessage(buf, Reported.codec(), opts)
   }
 }
 

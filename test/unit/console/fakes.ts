@@ -79,6 +79,16 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   ...change
 })
 
+const service = {
+  name: 'notes',
+  route: '/notes',
+  scope: 'user',
+  acknowledge: 'local' as const,
+  version: '1',
+  workspaces: 0,
+  instances: 1
+}
+
 export const drained: DrainView = {
   state: 'drained',
   workspaces: { done: 1, total: 1 },
@@ -197,7 +207,11 @@ export class FakeCoordinator implements CoordinatorService {
     this.#note('createInvite', args, { id: 'i1', link: 'http://x/#invite=s', expiresAt: STARTED_AT, uses: 1 })
   invites = () => []
   removeInvite = (...args: unknown[]) => this.#note('removeInvite', args, undefined)
-  services = () => []
+  catalogue = {
+    list: () => [service],
+    add: (...args: unknown[]) => this.#note('catalogue.add', args, service),
+    remove: (...args: unknown[]) => this.#note('catalogue.remove', args, undefined)
+  }
   workspaces = (...args: unknown[]) => this.#note('workspaces', args, [workspace])
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>

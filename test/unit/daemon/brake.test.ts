@@ -2,8 +2,9 @@ import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../../src/core/errors.ts'
 import type { UserId, WorkspaceId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
+import { grantorUntil } from '../../../src/membership/lease.ts'
 import { FILES, type Name, nameOf, peerOf, settled } from '../handover/fleet.ts'
-import { CoordinatorOf, FAILOVER_AFTER_MS, RESTART_GRACE_MS, START_GRACE_MS } from './coordinator-of.ts'
+import { CoordinatorOf, FAILOVER_AFTER_MS, LEASE_MS, RESTART_GRACE_MS, START_GRACE_MS } from './coordinator-of.ts'
 
 const ALL = ['a', 'b', 'c', 'd'] as const
 const USERS = new Map<Name, UserId>(ALL.map((name) => [name, `user:of-${name}` as UserId]))
@@ -269,4 +270,17 @@ test('a home that acknowledges by itself lets go before another takes its place'
   expect(at.fleet.effects.indexOf('release a')).toBeLessThan(at.fleet.effects.indexOf('seal 1'))
   expect(nameOf(at.table.get(workspace as WorkspaceId)?.signed.value.home)).toBe('d')
   await settled()
+})
+
+test('what has to wait for the end of a lease is taken over then', async () => {
+  using coordinator = await CoordinatorOf.serving(ALL)
+  const { at } = coordinator
+  const workspaces = await workspacesAt(coordinator, 'a')
+  at.fleet.leased.add('a')
+  coordinator.vanish('a')
+  await coordinator.pass(FAILOVER_AFTER_MS + 250)
+  expect(coordinator.homes(...workspaces)).toEqual(['a'])
+  at.fleet.leased.clear()
+  await coordinator.pass(grantorUntil(0, LEASE_MS))
+  expect(coordinator.homes(...workspaces)).toEqual(['d'])
 })

@@ -12,6 +12,7 @@ import { controlStore } from '../../../src/store/control-store.ts'
 import type { StopIntent } from '../../../src/wire/control.ts'
 import { type Bench, bench, type Name, nameOf, peerOf, settled } from '../handover/fleet.ts'
 
+export const LEASE_MS = 10_000
 export const FAILOVER_AFTER_MS = 2000
 export const RESTART_GRACE_MS = 120_000
 export const START_GRACE_MS = 10_000
@@ -62,8 +63,11 @@ export class CoordinatorOf implements Disposable {
     }
     this.detector = new FailureDetector(
       clock,
-      { failoverAfterMs: FAILOVER_AFTER_MS, restartGraceMs: RESTART_GRACE_MS, leaseMustEnd: false, leaseMs: 10_000 },
-      (peer, cause) => void this.#caretaker.died(peer, cause)
+      { failoverAfterMs: FAILOVER_AFTER_MS, restartGraceMs: RESTART_GRACE_MS, leaseMs: LEASE_MS },
+      {
+        dead: (peer, cause) => this.#caretaker.dead(peer, cause),
+        leaseOver: (peer) => this.#caretaker.leaseOver(peer)
+      }
     )
     const { detector } = this
     this.#presence = new Presence(
@@ -80,7 +84,7 @@ export class CoordinatorOf implements Disposable {
         clock,
         log: silent
       },
-      { failoverAfterMs: FAILOVER_AFTER_MS, leaseMs: 10_000, silentMs: SILENT_MS, heartbeatMs: 500 }
+      { failoverAfterMs: FAILOVER_AFTER_MS, leaseMs: LEASE_MS, silentMs: SILENT_MS, heartbeatMs: 500 }
     )
     this.#caretaker = new Caretaker({
       registry: registry as never,
@@ -88,6 +92,7 @@ export class CoordinatorOf implements Disposable {
       director,
       fleet: fleet as never,
       drains: { returned: async () => undefined, dismissed: () => undefined } as never,
+      recovery: () => ({ met: async () => false }) as never,
       sights: { heard: () => undefined } as never,
       detector,
       presence: this.#presence,
@@ -98,6 +103,7 @@ export class CoordinatorOf implements Disposable {
       clock,
       log: silent,
       standbys: 1,
+      idle: async () => undefined,
       isStopping: () => false,
       control: () => control as never,
       network: () => ({ cut: () => undefined }) as never,

@@ -72,6 +72,13 @@ export class FakeFleet implements Instances {
     return [...this.serving].some((name) => peerOf(name) === peer)
   }
 
+  /** Whose lease runs on, of those that are gone: a workspace that needs its end waits. */
+  readonly leased = new Set<Name>()
+
+  mayTakeOver({ home }: { readonly home: PeerIdText | null }): boolean {
+    return home === null || this.isConnected(home) || !this.leased.has(nameOf(home) as Name)
+  }
+
   nameOf(peer: PeerIdText): string {
     return nameOf(peer)
   }

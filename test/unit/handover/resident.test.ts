@@ -2,16 +2,18 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
+import { seal } from '../../../src/core/envelope.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import type { Ownership, SignedHead, SignedOwnership } from '../../../src/core/records.ts'
+import { type Ownership, receiptRecord, type SignedHead, type SignedOwnership } from '../../../src/core/records.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
 import { type Members, noMembers } from '../../../src/sync/members.ts'
+import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
@@ -21,6 +23,7 @@ import { manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
   BETA,
+  COORDINATOR,
   homeOf,
   memoryRepository,
   type NearRepository,
@@ -514,7 +517,7 @@ describe('a standby', () => {
     await until(() => home.near.held.length === 1)
     standby.resident.reconnected()
     await standby.order('release')
-    expect(told).toEqual(['holds 1', 'holds 1', 'let go', 'let go'])
+    expect(told).toEqual(['let go', 'holds 1', 'holds 1', 'let go'])
   })
 
   test('that lost power reads all its files before it says again that it has them, as follower or as home', async () => {
@@ -691,4 +694,44 @@ test('a flush publishes everything of every home, or says that it did not', asyn
   await nextEpoch(at.near, BETA)
   await writeFile(join(at.folder, 'b.txt'), 'b')
   expect(await at.resident.flush(5000).then(() => 'flushed', codeOf)).toBe('INCOMPLETE')
+})
+
+describe('a repository that was put back to an earlier state', () => {
+  test('does not undo what its home has: that goes on from the head that it published last', async () => {
+    const near = nearRepository(await memoryRepository(), homeOf(ALPHA))
+    const at = await place(near)
+    await at.order('assume')
+    await at.save('a.txt', 'first')
+    await at.save('a.txt', 'second')
+    const last = (await near.tip(WORKSPACE))?.value.sequence ?? 0
+    const older = await memoryRepository()
+    const { tip, blocks } = nearRepository(older, near.ownership)
+    Object.assign(near, { tip, blocks })
+    expect(await at.order('assume')).toBe('done')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('second')
+    const again = await at.restarted()
+    near.publish = async (head, inline) => {
+      const counts = await older.regain(head, inline)
+      return seal(receiptRecord, receiptOf(head, counts, 'repository', COORDINATOR.peerId, 1), COORDINATOR)
+    }
+    expect(await again.order('assume')).toBe('done')
+    expect(await again.save('b.txt', 'third')).toBe('saved')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('second')
+    expect((await older.tip(WORKSPACE))?.tip.sequence).toBeGreaterThan(last)
+  })
+
+  test('and a home that stays the home in a later epoch publishes on its own base what it had not published', async () => {
+    const near = nearRepository(await memoryRepository(), homeOf(ALPHA))
+    const at = await place(near)
+    await at.order('assume')
+    await at.save('a.txt', 'published')
+    const again = await at.restarted()
+    await writeFile(join(at.folder, 'b.txt'), 'not published')
+    await nextEpoch(near, ALPHA)
+    expect(await again.order('assume')).toBe('done')
+    expect(await again.save('c.txt', 'later')).toBe('saved')
+    expect(await readFile(join(at.folder, 'b.txt'), 'utf8')).toBe('not published')
+    expect(await near.repository.diverged(WORKSPACE)).toEqual([])
+    expect((await near.tip(WORKSPACE))?.value.files).toBe(3)
+  })
 })

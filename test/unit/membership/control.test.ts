@@ -34,7 +34,8 @@ async function connected(events: Partial<ControlEvents>) {
     acknowledge: 'replicated',
     clockMs: 1,
     certificate: new Uint8Array(0),
-    memberList: new Uint8Array(0)
+    memberList: new Uint8Array(0),
+    services: []
   }
   const server = new ControlServer(
     {
@@ -88,6 +89,7 @@ async function connected(events: Partial<ControlEvents>) {
       disconnected: ignore,
       lease: ignore,
       order: async () => new Uint8Array(0),
+      services: ignore,
       members: ignore,
       neighbours: ignore,
       drain: ignore

@@ -11,6 +11,7 @@ import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
 import { KAD_LIMITS, KAD_PROTOCOL } from '../../../src/wire/kad.ts'
 import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
 import { NEIGHBOUR_LIMITS } from '../../../src/wire/neighbours.ts'
+import { REPORT_LIMITS } from '../../../src/wire/report.ts'
 import { RECORDS } from './samples.ts'
 
 const PROTOCOLS = new URL('../../../protocols/', import.meta.url)
@@ -83,7 +84,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ],
     ['a lease', LEASE_MS_MAX],
     ['orders of one instance under way at once', constant('membership/control-server.ts', 'ORDERS_MAX')],
-    ['services of an instance', bound('control', 'Hello', 'services')],
+    ['services of an instance, and of a federation', bound('control', 'Hello', 'services')],
     ['labels', JOIN_LIMITS.labelsMax, JOIN_LIMITS.labelMax],
     ['workspaces of a `hello`', bound('control', 'Hello', 'workspaces')],
     ['workspaces of a heartbeat', bound('control', 'Heartbeat', 'usage')],
@@ -94,6 +95,9 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
     ['version', 40],
+    ['workspaces of a page of a report', REPORT_LIMITS.workspacesMax],
+    ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
+    ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')],
     ['members in one `neighbours`', NEIGHBOUR_LIMITS.neighboursMax],
     ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax]
   ],

@@ -22,6 +22,7 @@ import {
   type ToMembership
 } from '../../../src/wire/membership.ts'
 import type { WireCodec } from '../../../src/wire/protocol.ts'
+import { type Report, reportCodec } from '../../../src/wire/report.ts'
 
 export const seedOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
@@ -106,8 +107,8 @@ export const MESSAGES = {
           capacityBytes: 50_000_000_000,
           clockMs: AT,
           workspaces: [
-            { workspace: WORKSPACE, epoch: 3, role: 'home', number: 17, root: node.cid },
-            { workspace: OTHER, epoch: 1, role: 'standby', number: 4, root: null }
+            { workspace: WORKSPACE, epoch: 3, role: 'home', number: 17, root: node.cid, sequence: 7 },
+            { workspace: OTHER, epoch: 1, role: 'standby', number: 4, root: null, sequence: 0 }
           ],
           ownershipNumber: 17,
           memberListNumber: 5,
@@ -178,9 +179,14 @@ export const MESSAGES = {
           acknowledge: 'replicated',
           clockMs: AT,
           certificate: signed,
-          memberList: signed
+          memberList: signed,
+          services: [
+            { name: FILES, acknowledge: 'replicated' },
+            { name: 'notes' as ServiceName, acknowledge: 'local' }
+          ]
         }
       },
+      services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
       follow: { kind: 'order', id: 2, order: { kind: 'follow', ownership: signed } },
@@ -192,6 +198,8 @@ export const MESSAGES = {
         id: 6,
         order: { kind: 'restore', workspace: WORKSPACE, root: node.cid, base: leaf.cid }
       },
+      'report, from the first': { kind: 'order', id: 7, order: { kind: 'report', after: null } },
+      'report, the next page': { kind: 'order', id: 8, order: { kind: 'report', after: WORKSPACE } },
       members: { kind: 'members', memberList: signed },
       neighbours: {
         kind: 'neighbours',
@@ -244,6 +252,18 @@ export const MESSAGES = {
         }
       },
       goodbye: { kind: 'goodbye', code: 'REVOKED', message: 'this instance is no member any more' }
+    }),
+    samplesOf<Report>('Report', reportCodec, {
+      'the first page': {
+        certificate: signed,
+        memberList: signed,
+        workspaces: [
+          { ownership: signed, head: signed, role: 'home' },
+          { ownership: signed, head: null, role: 'standby' }
+        ],
+        more: true
+      },
+      'the last page': { certificate: null, memberList: null, workspaces: [], more: false }
     })
   ],
   membership: [
@@ -266,7 +286,8 @@ export const MESSAGES = {
       },
       standing: { kind: 'standing', waitMs: 6000 },
       'standing at once': { kind: 'standing', waitMs: 0 },
-      resign: { kind: 'resign' }
+      resign: { kind: 'resign' },
+      present: { kind: 'present', certificate: signed }
     }),
     samplesOf<FromMembership>('MembershipReply', membershipReply, {
       description: {
