@@ -117,7 +117,8 @@ export class ServingInstance {
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
     const levels = new KnownLevels()
-    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders })
+    const members = await KnownMembers.open(state, pin.peer)
+    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders }, members.peers())
     const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
@@ -136,16 +137,14 @@ export class ServingInstance {
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
-    const members = await KnownMembers.open(state, pin.peer)
     const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
+      ...deps,
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
-      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
-      upload: deps.upload,
-      log
+      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null)
     })
     return serving
   }
