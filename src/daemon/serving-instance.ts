@@ -12,7 +12,6 @@ import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
-import { REPORT_LIMITS, type ReportedWorkspace, reportCodec } from '../wire/report.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
@@ -21,6 +20,7 @@ import type { InstanceMachine } from './instance-machine.ts'
 import { KnownLevels } from './known-levels.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
+import { reportPage } from './report-page.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 import { toldAddresses, Vicinity } from './vicinity.ts'
@@ -239,7 +239,8 @@ export class ServingInstance {
       connected: (connection) => this.#connected(connection),
       disconnected: (reason) => this.#disconnected(reason),
       lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
-      order: async (order) => (order.kind === 'report' ? this.#report(order.after) : this.#resident.order(order)),
+      order: async (order) =>
+        order.kind === 'report' ? reportPage(this.#resident, this.#members, order.after) : this.#resident.order(order),
       members: (memberList) => {
         this.#noteMembers(memberList).catch((error: unknown) => {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
@@ -325,22 +326,6 @@ export class ServingInstance {
     this.#events.warn(
       'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
     )
-  }
-
-  /** What this coordinator has signed for this instance, a page of it. */
-  #report(after: WorkspaceId | null): Uint8Array {
-    const workspaces: ReportedWorkspace[] = []
-    let bytes = 0
-    let more = false
-    for (const one of this.#resident.signed(after)) {
-      more = workspaces.length >= REPORT_LIMITS.workspacesMax || bytes >= REPORT_LIMITS.pageBytes
-      if (more) break
-      workspaces.push(one)
-      bytes += one.ownership.length + (one.head?.length ?? 0)
-    }
-    const { certificate, list: memberList } = this.#members
-    const proof = after === null ? { certificate, memberList } : { certificate: null, memberList: null }
-    return reportCodec.encode({ ...proof, workspaces, more })
   }
 
   #noteClock(skewMs: number): void {
