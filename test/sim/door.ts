@@ -78,7 +78,7 @@ export class ValueDoor {
   async #place(user: UserId, { method }: Ask): Promise<Place | Told> {
     const place = this.#find(user)
     if (place !== null) return place
-    if (isRead(method)) return { status: 404, body: '' }
+    if (isRead(method)) return { status: this.#core.routes.anyInstance(FILES, user) === null ? 503 : 404, body: '' }
     try {
       return await this.#core.routes.create(FILES, user)
     } catch (error) {

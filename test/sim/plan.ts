@@ -30,7 +30,8 @@ export const TROUBLES = [
   'revoke',
   'lose-folder',
   'ambush-kill',
-  'ambush-power'
+  'ambush-power',
+  'old-backup'
 ] as const
 
 export type Trouble = (typeof TROUBLES)[number]
@@ -40,7 +41,16 @@ export type Trouble = (typeof TROUBLES)[number]
  * noticed no more than promised. Of the others each has its share of everything.
  */
 export const CALM_KINDS = ['calm', 'death', 'restart', 'full'] as const
-export type Kind = (typeof CALM_KINDS)[number] | 'storm' | 'handover' | 'disks' | 'rot' | 'network' | 'rogue' | 'power'
+export type Kind =
+  | (typeof CALM_KINDS)[number]
+  | 'storm'
+  | 'handover'
+  | 'disks'
+  | 'rot'
+  | 'network'
+  | 'rogue'
+  | 'power'
+  | 'backup'
 
 /** What a seed makes of a run. */
 export interface Plan {
@@ -66,7 +76,8 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
   restart: ['stop-instance'],
   full: ['disk-full'],
   // What rots is not lost with another disk at the same time: no promise speaks of two.
-  storm: TROUBLES.filter((trouble) => trouble !== 'flip-byte'),
+  storm: TROUBLES.filter((trouble) => trouble !== 'flip-byte' && trouble !== 'old-backup'),
+  backup: ['old-backup', 'move', 'move', 'drain', 'stop-instance', 'kill-instance', 'kill-coordinator'],
   rogue: [
     'corrupt-blocks',
     'corrupt-blocks',
@@ -134,6 +145,7 @@ const MIX: readonly Kind[] = [
   'disks',
   'disks',
   'rot',
+  'backup',
   'network',
   'network',
   'rogue',
