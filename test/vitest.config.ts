@@ -12,7 +12,7 @@ const SUITES = [
   'test/unit/routing/{front-door,reliability}.test.ts',
   'test/unit/store/{crash,damage,gc-model,gc-race}.test.ts',
   'test/unit/sync/cut.test.ts',
-  'test/unit/worktree/{apply,snapshot,properties,huge}.test.ts'
+  'test/unit/worktree/{apply,power-loss,snapshot,properties,huge}.test.ts'
 ]
 
 /** `unit` takes seconds. `e2e` starts the compiled program as real processes, one file after another. */

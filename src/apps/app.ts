@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WorkspaceId } from '../core/ids.ts'
+import type { Upgrading } from '../wire/http.ts'
 
 /** One user's workspace as an app sees it during one request. */
 export interface AppRequestContext {
@@ -26,6 +27,12 @@ export interface AppRequestContext {
    * @throws NodeDaemonError the change cannot be acknowledged now. It stays, and is synced later.
    */
   readonly wrote: (paths: readonly string[]) => Promise<void>
+  /**
+   * The same for all that any program changed in the folder before the call.
+   *
+   * @throws NodeDaemonError as `wrote`
+   */
+  readonly settled: () => Promise<void>
 }
 
 /** How an instance runs a service. */
@@ -35,6 +42,13 @@ export interface App {
    * this request changes nothing any more. Never rejects: errors become answers.
    */
   handle(request: IncomingMessage, response: ServerResponse, context: AppRequestContext): Promise<void>
+  /**
+   * Takes over a connection that is to speak another protocol, or declines that and answers. Resolves once it speaks it,
+   * or the answer was handed to it. Without this method `handle` answers such requests.
+   *
+   * @throws NodeDaemonError neither was done
+   */
+  upgrade?(request: IncomingMessage, upgrading: Upgrading, context: AppRequestContext): Promise<void>
   /** Resolves once nothing of the app is at work any more. Requests that come later are refused. */
   close(): Promise<void>
 }

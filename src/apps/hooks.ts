@@ -67,14 +67,39 @@ export class CommandHooks {
     }
   }
 
-  async #run(name: string, command: string, place: HookPlace, signal?: AbortSignal): Promise<void> {
-    const { clock, log, timeoutMs } = this.#deps
-    const { workspace, service } = place
+  /**
+   * Whether users are at work in a place: the command ends with 0. One that cannot be asked, or that takes too long, is
+   * taken to be at work: nobody is to be interrupted by mistake.
+   */
+  async isAtWork(command: string, place: HookPlace, signal: AbortSignal): Promise<boolean> {
+    try {
+      return await this.#slots.run(async () => (await this.#ask('busy', command, place, new Tail(), signal)) === '0')
+    } catch (error) {
+      if (signal.aborted) throw error
+      const { workspace, service } = place
+      this.#deps.log.warn({ workspace, service, error: messageOf(error) }, 'busy was not answered')
+      return true
+    }
+  }
+
+  /** How the command ended. */
+  async #ask(name: string, command: string, place: HookPlace, output: Tail, signal?: AbortSignal): Promise<string> {
     if (signal?.aborted) throw aborted(signal)
-    const what = `${name} of ${service}`
+    const { clock, timeoutMs } = this.#deps
+    const what = `${name} of ${place.service}`
+    return await withTimeout(clock, timeoutMs, what, (late) => this.#runCommand(command, place, output, late), signal)
+  }
+
+  async #run(name: string, command: string, place: HookPlace, signal?: AbortSignal): Promise<void> {
+    const { log } = this.#deps
+    const { workspace, service } = place
     const output = new Tail()
     try {
-      await withTimeout(clock, timeoutMs, what, (late) => this.#runCommand(what, command, place, output, late), signal)
+      const ending = await this.#ask(name, command, place, output, signal)
+      if (ending === '0') return
+      throw new NodeDaemonError('BUSY', `${name} of ${service} ended with ${ending}${output.lastLine}`, {
+        advice: 'look at the log for its output, and run the command by hand in the folder of the workspace'
+      })
     } catch (error) {
       if (signal?.aborted) throw error
       log.warn({ workspace, service, error: messageOf(error), output: output.text }, `${name} failed`)
@@ -82,7 +107,7 @@ export class CommandHooks {
     }
   }
 
-  async #runCommand(what: string, command: string, place: HookPlace, output: Tail, signal: AbortSignal): Promise<void> {
+  async #runCommand(command: string, place: HookPlace, output: Tail, signal: AbortSignal): Promise<string> {
     const child = spawn('/bin/sh', ['-c', command], {
       cwd: place.folder,
       env: { ...this.#deps.environment, ...variablesOf(place) },
@@ -94,11 +119,7 @@ export class CommandHooks {
     }
     signal.addEventListener('abort', kill, { once: true })
     try {
-      const ending = await this.#ended(child, output)
-      if (ending === '0') return
-      throw new NodeDaemonError('BUSY', `${what} ended with ${ending}${output.lastLine}`, {
-        advice: 'look at the log for its output, and run the command by hand in the folder of the workspace'
-      })
+      return await this.#ended(child, output)
     } finally {
       signal.removeEventListener('abort', kill)
     }

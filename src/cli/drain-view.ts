@@ -25,6 +25,18 @@ export function drainLine(view: Progress): string {
   return `${view.state}: ${moved}, ${size}${rest}${why}`
 }
 
+/** What is going on, and what is planned; null where neither is. */
+export function drainFact(view: DrainView | null): string | null {
+  if (view === null) return null
+  const planned =
+    view.plannedAt === null
+      ? []
+      : [
+          `planned for ${clean(view.plannedAt)}${view.state === 'serving' && view.reason ? ` (${clean(view.reason)})` : ''}`
+        ]
+  return [...(view.state === 'serving' ? [] : [drainLine(view)]), ...planned].join('; ') || null
+}
+
 /** Shows a change of a drain. */
 export function showDrain(print: Printer, view: DrainView): void {
   print.machine(view)
@@ -39,7 +51,8 @@ export function showPlan(print: Printer, view: DrainView): void {
       { title: 'WORKSPACE', of: (move) => move.workspace.slice(0, 12), fixed: true },
       { title: 'TO', of: (move) => (move.to === null ? 'the main repository' : move.toName) },
       { title: 'SIZE', of: (move) => bytes(move.bytes), right: true },
-      { title: 'TAKES', of: (move) => duration(move.etaMs), right: true }
+      { title: 'DONE AFTER', of: (move) => duration(move.etaMs), right: true },
+      { title: '', of: (move) => (move.busy ? 'in use: waited for, and moved last' : '') }
     ],
     view.plan,
     'This instance is home of no workspace: it can go at once.'
@@ -68,7 +81,8 @@ export function showDrainEnd(print: Printer, view: DrainView): void {
       throw new NodeDaemonError('REFUSED_BY_POLICY', `the drain cannot finish:${why || ' no reason was given'}`, {
         advice: 'approve another instance, give more time with --deadline, or use --to-repository'
       })
-    default:
+    default: {
+      const ended = view.state === 'expired' && view.exits
       for (const workspace of view.unproven.slice(0, UNPROVEN_SHOWN))
         print.note(`not proven elsewhere: ${clean(workspace)}`)
       throw new NodeDaemonError(
@@ -78,10 +92,11 @@ export function showDrainEnd(print: Printer, view: DrainView): void {
           advice:
             view.unproven.length > UNPROVEN_SHOWN
               ? 'see all of them with --json; then run it again'
-              : view.state === 'expired'
+              : ended
                 ? 'the instance has ended; start it again with: node-daemon join'
                 : 'run it again, with more time by --deadline'
         }
       )
+    }
   }
 }

@@ -73,3 +73,7 @@ export function shorten(text: string, width: number): string {
   const characters = [...text]
   return characters.length <= width ? text : `${characters.slice(0, Math.max(0, width - 1)).join('')}…`
 }
+
+/** What an admin sees first while promotions are held. */
+export const heldText = (reason: string): string =>
+  `NOTHING IS PROMOTED: ${clean(reason)}. If they are gone indeed: node-daemon failover confirm`

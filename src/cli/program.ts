@@ -13,10 +13,12 @@ import { completionCommand } from './commands/completion.ts'
 import { coordinatorCommand } from './commands/coordinator.ts'
 import { demoCommand } from './commands/demo.ts'
 import { drainCommand } from './commands/drain.ts'
+import { failoverCommand } from './commands/failover.ts'
 import { inviteCommand } from './commands/invite.ts'
 import { joinCommand } from './commands/join.ts'
 import { leaveCommand } from './commands/leave.ts'
 import { peersCommand } from './commands/peers.ts'
+import { rebalanceCommand } from './commands/rebalance.ts'
 import { receiptsCommand } from './commands/receipts.ts'
 import { repoCommand } from './commands/repo.ts'
 import { servicesCommand } from './commands/services.ts'
@@ -45,6 +47,8 @@ const BRANCHES: readonly Branch[] = [
   inviteCommand,
   servicesCommand,
   workspacesCommand,
+  rebalanceCommand,
+  failoverCommand,
   usersCommand,
   adminsCommand,
   repoCommand,

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net'
+import { parseUpstream } from '../apps/upstream/target.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isServiceName } from '../core/ids.ts'
+import type { Offer } from '../daemon/offers.ts'
 import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
@@ -155,9 +157,20 @@ export function labelChange(text: string): readonly [string, string | null] {
   return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
 }
 
-export function serviceName(text: string): string {
-  if (!isServiceName(text)) throw bad(text, 'the name of a service', 'write it like files')
-  return text
+/** `files`, or `notes=http://127.0.0.1:8080`. */
+export function offer(text: string): Offer {
+  const at = text.indexOf('=')
+  const name = at < 0 ? text : text.slice(0, at)
+  const how = at < 0 ? null : text.slice(at + 1)
+  if (!isServiceName(name)) throw bad(text, 'a service', 'write it like files, or notes=http://127.0.0.1:8080')
+  if (how?.startsWith('command:') === true) {
+    throw bad(
+      text,
+      'a service that this version can run: it starts no commands',
+      `say where the app answers that you run yourself: ${name}=http://127.0.0.1:8080`
+    )
+  }
+  return { name, upstream: how === null ? null : parseUpstream(how) }
 }
 
 const COMMAND_CHARACTERS_MAX = 4000

@@ -1,9 +1,11 @@
 import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
+import { HANDOVER_ROUTES } from './handover-routes.ts'
 import * as input from './inputs.ts'
 import { REPOSITORY_ROUTES } from './repository-routes.ts'
 import { type Route, routesOf } from './route.ts'
 import { type CoordinatorService, TOPICS } from './service.ts'
+import { SERVICE_ROUTES } from './service-routes.ts'
 import * as view from './views.ts'
 import { WORKSPACE_ROUTES } from './workspace-routes.ts'
 
@@ -19,13 +21,9 @@ export const COORDINATOR_ROUTES: readonly Route<CoordinatorService>[] = [
   ),
   ...peers(),
   ...invites(),
-  json(
-    'GET',
-    '/services',
-    { summary: 'What the federation runs', role: 'viewer', output: z.array(view.serviceView) },
-    (service) => service.services()
-  ),
+  ...SERVICE_ROUTES,
   ...WORKSPACE_ROUTES,
+  ...HANDOVER_ROUTES,
   ...users(),
   ...admins(),
   ...REPOSITORY_ROUTES,
@@ -110,7 +108,7 @@ function peers(): Route<CoordinatorService>[] {
       'POST',
       '/peers/:peer/drain',
       {
-        summary: 'Have a member hand over what it is home of, or plan that',
+        summary: 'Have a member hand over what it is home of, now or later, or plan that',
         role: 'operator',
         input: input.drain,
         output: view.drainView
@@ -125,8 +123,18 @@ function peers(): Route<CoordinatorService>[] {
     ),
     json(
       'POST',
+      '/peers/:peer/drain/cancel',
+      { summary: 'Cancel a drain that runs or is planned', role: 'operator', output: view.drainView },
+      (service, call) => service.cancelDrain(call.caller, call.target)
+    ),
+    json(
+      'POST',
       '/peers/:peer/resume',
-      { summary: 'Cancel a drain; the member serves on', role: 'operator', output: view.peerView },
+      {
+        summary: 'Cancel a drain, or take back that it is drained; the member serves on',
+        role: 'operator',
+        output: view.peerView
+      },
       (service, call) => service.resume(call.caller, call.target)
     ),
     file(

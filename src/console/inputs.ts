@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { HOURS_MAX } from '../sync/limit-schedule.ts'
+import { LEVELS } from '../wire/control.ts'
 import { limitHours, ROLES } from './views.ts'
 
 /** What the API accepts. Every text, number and list has its bound here, before anything else sees it. */
@@ -37,11 +38,12 @@ export const reason = z.strictObject({
 export const relabel = z.strictObject({ labels: labels(line(128).nullable()) })
 export const drain = z.strictObject({
   deadlineMs: milliseconds(30 * DAY_MS).optional(),
+  to: target.optional(),
   toRepository: z.boolean().optional(),
+  at: z.iso.datetime({ offset: true }).optional().describe('not now, but then'),
   plan: z.boolean().optional()
 })
 export const instanceDrain = drain.extend({
-  to: target.optional(),
   keepMs: milliseconds(365 * DAY_MS).optional()
 })
 export const leave = z.strictObject({ deadlineMs: milliseconds(30 * DAY_MS).optional() })
@@ -57,6 +59,12 @@ export const invite = z.strictObject({
 export const move = z.strictObject({ to: target })
 export const newUser = z.strictObject({ name: line(NAME_MAX) })
 export const block = z.strictObject({ blocked: z.boolean() })
+export const newService = z.strictObject({
+  name: line(NAME_MAX),
+  route: line(300).describe('/prefix or host:NAME'),
+  acknowledge: z.enum(LEVELS).optional().describe('as the coordinator is set, where it is left out'),
+  version: line(NAME_MAX).optional()
+})
 export const newAdmin = z.strictObject({ name: line(NAME_MAX), role: z.enum(ROLES) })
 export const settings = z.strictObject({
   uploadLimit: bytes.optional(),
@@ -94,6 +102,7 @@ export const snapshotAt = z.strictObject({ ...moment, path })
 export const verifyOrder = z.strictObject({
   maxBytes: z.int().min(1).optional().describe('read only the next share, of this many bytes')
 })
+export const rebalance = z.strictObject({ plan: z.boolean().optional() })
 export const gcOrder = z.strictObject({
   full: z.boolean().default(false).describe('rewrite every pack with anything to give back')
 })
@@ -108,9 +117,11 @@ export type DrainOrder = z.infer<typeof drain>
 export type InstanceDrainOrder = z.infer<typeof instanceDrain>
 export type LeaveOrder = z.infer<typeof leave>
 export type InviteOrder = z.infer<typeof invite>
+export type ServiceOrder = z.infer<typeof newService>
 export type NewAdmin = z.infer<typeof newAdmin>
 export type SettingsChange = z.infer<typeof settings>
 export type SnapshotAt = z.infer<typeof snapshotAt>
 export type VerifyOrder = z.infer<typeof verifyOrder>
+export type RebalanceOrder = z.infer<typeof rebalance>
 export type GcOrder = z.infer<typeof gcOrder>
 export type WorkspaceSearch = z.infer<typeof workspaceSearch>

@@ -22,6 +22,10 @@ const FIGURES: Readonly<Record<string, { help: string; of(status: StatusView): n
     help: 'Workspaces that no instance serves now',
     of: (status) => status.workspaces.waiting
   },
+  node_daemon_promotions_held: {
+    help: 'Whether no instance takes over from another now: a mass loss, or an old backup',
+    of: (status) => Number(status.held !== null)
+  },
   node_daemon_unsynced_bytes: {
     help: 'Bytes that stand on one disk only',
     of: (status) => status.unsyncedBytes

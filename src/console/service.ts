@@ -6,7 +6,9 @@ import type {
   InviteOrder,
   LeaveOrder,
   NewAdmin,
+  RebalanceOrder,
   Relabel,
+  ServiceOrder,
   SettingsChange,
   SnapshotAt,
   VerifyOrder,
@@ -17,6 +19,7 @@ import type {
   AuditCheckView,
   AuditEntryView,
   CensusView,
+  ConfirmedView,
   ConsoleLinkView,
   DrainView,
   GcView,
@@ -30,6 +33,7 @@ import type {
   NewUserView,
   PeerDetailView,
   PeerView,
+  RebalanceView,
   ReindexView,
   RepositoryView,
   RestoreView,
@@ -86,12 +90,15 @@ export interface CoordinatorService {
   /** Sets labels; null removes one. */
   label(caller: Caller, peer: string, labels: Relabel['labels']): Answer<PeerView>
   /**
-   * Starts a drain, or tells with `plan` what it would do. A second call while one runs returns that one.
+   * Starts a drain, or plans it for later with `at`, or tells with `plan` what it would do. A second call while one runs
+   * returns that one.
    *
    * @throws NodeDaemonError `REFUSED_BY_POLICY` it cannot finish: the message says why
    */
   drain(caller: Caller, peer: string, order: DrainOrder): Answer<DrainView>
-  /** Cancels a drain; the peer serves on with what it still has. */
+  /** @throws NodeDaemonError `ILLEGAL_TRANSITION` none is under way or planned */
+  cancelDrain(caller: Caller, peer: string): Answer<DrainView>
+  /** Cancels a drain that is under way or planned; the peer serves on, and takes workspaces again. */
   resume(caller: Caller, peer: string): Answer<PeerView>
   /** The drain that runs or was the last one; null where there was none. */
   drainOf(peer: string): Answer<DrainView | null>
@@ -100,7 +107,7 @@ export interface CoordinatorService {
   invites(): Answer<readonly InviteView[]>
   removeInvite(caller: Caller, id: string): Answer<void>
 
-  services(): Answer<readonly ServiceView[]>
+  readonly catalogue: ServiceCatalogue
   /**
    * In the order of their ids: at most `limit` of those after the id `after` whose id begins with `search`, or whose
    * user, service or home's name holds it.
@@ -126,12 +133,34 @@ export interface CoordinatorService {
   repository(): Answer<RepositoryView>
   readonly upkeep: RepositoryUpkeep
   readonly past: WorkspacePast
+  readonly handovers: Handovers
   /** The newest entries, newest first. */
   audit(limit: number): Answer<readonly AuditEntryView[]>
   verifyAudit(): Answer<AuditCheckView>
 
   /** Begins a clean stop and returns at once, so that the answer still reaches who asked. Unix socket only. */
   stop(caller: Caller): Answer<void>
+}
+
+/** What the federation runs. A change holds at once. */
+export interface ServiceCatalogue {
+  list(): Answer<readonly ServiceView[]>
+  /** @throws NodeDaemonError `BAD_USAGE`; `NAME_TAKEN` the name or the route is taken */
+  add(caller: Caller, order: ServiceOrder): Answer<ServiceView>
+  /** @throws NodeDaemonError `NOT_FOUND`; `REFUSED_BY_POLICY` it has workspaces */
+  remove(caller: Caller, name: string): Answer<void>
+}
+
+/** What admins decide about the homes of workspaces as a whole. */
+export interface Handovers {
+  /** Promotions go on. @throws NodeDaemonError `REFUSED_BY_POLICY` they are not held */
+  confirmFailover(caller: Caller): Answer<ConfirmedView>
+  /** Begins to spread idle workspaces over the instances, or joins the one that is under way; with `plan` only tells what it would do. */
+  rebalance(caller: Caller, order: RebalanceOrder): Answer<RebalanceView>
+  /** Without a plan: cheap. */
+  rebalancing(): Answer<RebalanceView>
+  /** What is under way comes to its end. @throws NodeDaemonError `REFUSED_BY_POLICY` none is under way */
+  stopRebalance(caller: Caller): Answer<RebalanceView>
 }
 
 /** What admins do with the main repository. Each of the first three tells how it goes on, its outcome last. */

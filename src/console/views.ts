@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { LEVELS } from '../wire/control.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -69,6 +70,7 @@ export const statusView = z.object({
   unsyncedAgeMs: durationMs.describe('of the oldest unsynced change; 0 where there is none'),
   safeToSwitchOff: z.boolean(),
   reason: text.nullable().describe('why it is not safe'),
+  held: text.nullable().describe('why no instance takes over from another now; null where it does'),
   repository: repositoryView,
   dataFolder: text
 })
@@ -108,9 +110,13 @@ export const drainView = z.object({
       to: text.nullable().describe('null: the main repository'),
       toName: text,
       bytes,
-      etaMs: durationMs
+      etaMs: durationMs,
+      busy: z.boolean().describe('users are at work in it: it is moved last')
     })
   ),
+  waiting: z.array(text).describe('workspaces that are waited for, since users are at work in them; at most 100'),
+  exits: z.boolean().describe('the process of the instance ends with it'),
+  plannedAt: time.nullable().describe('when a drain is to begin'),
   unproven: z.array(text).describe('workspaces whose newest head has no receipt from elsewhere'),
   certificate: z
     .unknown()
@@ -155,6 +161,7 @@ export const serviceView = z.object({
   name: text,
   route: text,
   scope: text,
+  acknowledge: z.enum(LEVELS).describe('when a change is answered'),
   version: text,
   workspaces: count,
   instances: count.describe('that offer it')
@@ -268,6 +275,31 @@ export type ReindexedView = View<typeof reindexed>
 export const moveView = z.object({ id: text, from: text, to: text, epoch: count, pauseMs: durationMs })
 export type MoveView = View<typeof moveView>
 
+export const confirmedView = z.object({ causes: z.array(text).describe('what had held promotions') })
+export type ConfirmedView = View<typeof confirmedView>
+
+export const rebalanceView = z.object({
+  state: z.enum(['idle', 'moving', 'waiting']),
+  moved: count.describe('of the one that is under way, or of the last one'),
+  failed: count,
+  reason: text.nullable().describe('why it waits, or why the last one ended'),
+  plan: z
+    .array(
+      z.object({
+        role: z.enum(['home', 'standby']),
+        workspace: text,
+        from: text,
+        fromName: text,
+        to: text,
+        toName: text,
+        bytes: bytes.describe('to be copied'),
+        reason: z.enum(['load', 'disk'])
+      })
+    )
+    .describe('where it was asked for: at most 1,000 moves')
+})
+export type RebalanceView = View<typeof rebalanceView>
+
 export const userView = z.object({ name: text, blocked: z.boolean(), createdAt: time, workspaces: count })
 export type UserView = View<typeof userView>
 
@@ -289,6 +321,7 @@ export const auditEntryView = z.object({
   actor: text,
   action: text,
   target: text,
+  text: text.describe('what it tells, for people; empty where the action says it all'),
   details: z.unknown()
 })
 export type AuditEntryView = View<typeof auditEntryView>

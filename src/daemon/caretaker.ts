@@ -1,24 +1,31 @@
 import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
-import type { FailureDetector } from '../handover/failure-detector.ts'
+import type { DeathCause, FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
+import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
-import type { Audit } from '../membership/audit.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Recovery } from '../handover/recovery.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
 import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
+import type { LiveSights } from './drain-sights.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { Presence } from './presence.ts'
+import { moveUnoffered } from './unoffered.ts'
 
 /** So that the last word reaches a peer before its connections are cut. */
 const CUT_AFTER_MS = 500
 const FAILOVERS_AT_ONCE = 64
+/** Members that are away when a recovery ends get so long to come back. */
+const BACK_MS = 10_000
 
 export interface CaretakerDeps {
   readonly registry: MemberRegistry
@@ -26,12 +33,16 @@ export interface CaretakerDeps {
   readonly director: Director
   readonly fleet: Fleet
   readonly drains: Drains
+  readonly recovery: () => Recovery
+  readonly sights: LiveSights
   readonly detector: FailureDetector
+  readonly presence: Presence
+  readonly hold: PromotionHold
   readonly changes: Changes
-  readonly audit: Audit
   readonly clock: Clock
   readonly log: Logger
   readonly standbys: number
+  readonly idle: Quieting['idle']
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
   readonly network: () => Host
@@ -39,80 +50,139 @@ export interface CaretakerDeps {
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
-export class Caretaker implements ControlEvents {
+export class Caretaker implements ControlEvents, FailureEvents {
   readonly #deps: CaretakerDeps
 
   constructor(deps: CaretakerDeps) {
     this.#deps = deps
+    deps.hold.onChange(() => this.#heldOrNot())
   }
 
   opened(session: Session): void {
-    const { fleet, changes, log } = this.#deps
+    const { fleet, presence, changes, log } = this.#deps
     fleet.noteSeen(session.peer)
+    presence.opened(session.peer)
     changes.tell('peers')
     this.#welcome(session).catch((error: unknown) => {
       log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
     })
   }
 
-  async #welcome({ peer, hello }: Session): Promise<void> {
-    const { detector, drains, director, table, standbys } = this.#deps
-    detector.connected(peer)
-    await drains.returned(peer)
+  async #welcome(session: Session): Promise<void> {
+    const { peer, hello } = session
+    const { recovery, drains, director, fleet } = this.#deps
+    if (await recovery().met(session)) return
+    await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
+    await this.#tendAll()
+    const usedBytes = fleet.usedBytes.bind(fleet)
+    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
+  }
+
+  async #tendAll(): Promise<void> {
+    const { director, table, standbys } = this.#deps
     for (const { signed } of table.all()) {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
     }
   }
 
+  /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
+  async recovered(adopted: readonly WorkspaceId[]): Promise<void> {
+    const { control, director, table, registry, fleet, detector, log } = this.#deps
+    const sessions = control().sessions()
+    const welcomed = await Promise.allSettled(sessions.map((session) => this.#welcome(session)))
+    for (const [index, outcome] of welcomed.entries()) {
+      if (outcome.status === 'fulfilled') continue
+      log.warn({ peer: sessions[index]?.peer, error: messageOf(outcome.reason) }, 'an instance was not told everything')
+    }
+    for (const workspace of adopted) {
+      for (const former of table.get(workspace)?.formerHomes ?? []) {
+        if (fleet.isConnected(former)) await director.dismiss(former, workspace)
+      }
+    }
+    for (const { peerId, state } of registry.members()) {
+      if (state === 'approved' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
+    }
+  }
+
   closed(session: Session, replaced: boolean): void {
-    const { isStopping, fleet, detector, table, director, changes } = this.#deps
+    const { isStopping, presence, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
-    const homes = table.homesOf(session.peer)
-    // A workspace may have come to a drained instance at the last moment.
-    if (!fleet.isDrained(session.peer) || homes.length > 0) detector.lost(session.peer, session)
-    for (const { signed } of homes) director.touch(signed.value.workspace)
+    presence.closed(session)
+    for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
     changes.tell('peers')
   }
 
   heartbeat(session: Session): void {
-    const { fleet, table } = this.#deps
+    const { fleet, table, sights, drains } = this.#deps
     fleet.noteSeen(session.peer)
+    sights.heard(session)
+    drains.heard(session)
     // Only a home knows what its workspaces use.
     const usage = session.heartbeat?.usage ?? []
     fleet.noteUsage(usage.filter(({ workspace }) => table.get(workspace)?.signed.value.home === session.peer))
   }
 
   stopping({ peer }: Session, intent: StopIntent): void {
-    this.#record(peer, `peer.stopping.${intent}`, {})
+    this.#deps.presence.stopping(peer, intent)
   }
 
+  /** What an instance's own command asks for: its process ends with the drain. */
   drain(session: Session, request: DrainRequest): void {
-    const { drains } = this.#deps
-    const { deadlineMs, to, toRepository } = request
-    const wish = { deadlineMs, to, toRepository }
-    session.tellDrain(
-      request.planOnly ? drains.preview(session.peer, wish) : drains.start(session.peer, wish, session.peer)
-    )
+    const { drains, log } = this.#deps
+    const { peer } = session
+    const { deadlineMs, to, toRepository, planOnly, atMs } = request
+    const wish = { deadlineMs, to, toRepository, exits: true }
+    if (planOnly) return session.tellDrain(drains.preview(peer, wish))
+    const begun = atMs === null ? drains.start(peer, wish, peer) : drains.plan(peer, atMs, wish, peer)
+    begun
+      .then((report) => session.tellDrain(report))
+      .catch((error: unknown) => log.error({ peer, error: messageOf(error) }, 'a drain could not begin'))
   }
 
   drainCancel(session: Session): void {
-    const report = this.#deps.drains.cancel(session.peer)
-    if (report !== null) session.tellDrain(report)
+    const { drains, log } = this.#deps
+    drains
+      .cancel(session.peer, session.peer)
+      .then((report) => {
+        if (report !== null) session.tellDrain(report)
+      })
+      .catch((error: unknown) =>
+        log.error({ peer: session.peer, error: messageOf(error) }, 'a drain was not cancelled')
+      )
   }
 
-  /** The instance is dead: whatever it was home or standby of is seen to. Never rejects. */
-  async takeOver(peer: PeerIdText): Promise<void> {
-    const { table, director, fleet, changes, log, dropHome } = this.#deps
+  /** The instance is dead: whatever it was home or standby of is seen to, now or once promotions are not held any more. */
+  dead(peer: PeerIdText, cause: DeathCause): void {
+    this.#deps.changes.tell('peers')
+    if (this.#deps.presence.died(peer, cause)) void this.#takeOver(peer)
+  }
+
+  /** What had to wait for the end of its lease is seen to. */
+  leaseOver(peer: PeerIdText): void {
+    if (this.#deps.hold.reason === null) void this.#takeOver(peer)
+  }
+
+  #heldOrNot(): void {
+    const { hold, detector, director, changes, log } = this.#deps
+    changes.tell('peers')
+    if (hold.reason !== null) return
+    const all = detector.dead().map((peer) => this.#takeOver(peer))
+    const seenTo = Promise.all(all).then(async () => {
+      await director.adoptOrphans()
+      await this.#tendAll()
+    })
+    seenTo.catch((error: unknown) => log.error({ error: messageOf(error) }, 'not every failover was made up for'))
+  }
+
+  /** Never rejects. */
+  async #takeOver(peer: PeerIdText): Promise<void> {
+    const { table, director, presence, changes, log, dropHome } = this.#deps
     const homes = table.homesOf(peer).map(({ signed }) => signed.value.workspace)
-    log.warn(
-      { peer, name: fleet.nameOf(peer), workspaces: homes.length },
-      'an instance is dead; its standbys take over'
-    )
+    presence.givenUp(peer)
     dropHome(peer)
     changes.tell('peers')
-    this.#record(peer, 'peer.dead', { workspaces: homes.length })
     await forEachParallel(homes, FAILOVERS_AT_ONCE, async (workspace) => {
       await director.failover(workspace, peer).catch((error: unknown) => {
         log.error({ peer, workspace, error: messageOf(error) }, 'a failover failed')
@@ -123,28 +193,22 @@ export class Caretaker implements ControlEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry } = this.#deps
+    const { changes, control, registry, drains } = this.#deps
     changes.tell('peers')
     if (state === 'approved') {
       for (const session of control().sessions()) session.tellMembers(registry.memberList())
     } else if (state !== 'pending') {
+      drains.dismissed(peerId)
       this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
     }
   }
 
   /** Ends the connections of a peer that is no member any more; what it was home of goes elsewhere at once. */
   #expel(peer: PeerIdText, code: 'DENIED' | 'REVOKED', reason: string): void {
-    const { control, clock, network, detector } = this.#deps
+    const { control, clock, network, presence } = this.#deps
     const session = control().session(peer)
     session?.end(code, reason)
     clock.after(CUT_AFTER_MS, () => network().cut(peer, reason))
-    const now = clock.now()
-    detector.lost(peer, { heardAt: now, intent: 'leave', leaseGrantedAt: session?.leaseGrantedAt ?? now })
-  }
-
-  #record(peer: PeerIdText, action: string, details: Readonly<Record<string, unknown>>): void {
-    this.#deps.audit({ actor: 'coordinator', action, target: peer, details }).catch((error: unknown) => {
-      this.#deps.log.error({ error: messageOf(error) }, 'the audit log was not written')
-    })
+    presence.expelled(peer, session?.leaseGrantedAt ?? null)
   }
 }

@@ -1,19 +1,26 @@
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import { messageOf } from '../core/errors.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
+import { LastWords } from '../handover/last-words.ts'
+import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
+import { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
+import { Recovery } from '../handover/recovery.ts'
+import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import { Services } from '../routing/services.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
 import { openRepository } from '../store/main-repository.ts'
@@ -23,11 +30,14 @@ import type { DataFolder } from '../store/state-folder.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
-import { accessOf, repairFromInstances } from './coordinator-reach.ts'
+import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
+import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
-import type { CoordinatorOptions } from './options.ts'
+import type { CoordinatorOptions, RecoverOptions } from './options.ts'
+import { Presence } from './presence.ts'
+import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { VERSION } from './version.ts'
@@ -39,14 +49,18 @@ export const RESERVE_BYTES = 64 * 1024 * 1024
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 
-export const SERVICES: readonly ServiceRoute[] = [
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' }
-]
-
 export type CoreOptions = Pick<
   CoordinatorOptions,
-  'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs' | 'terms' | 'retention' | 'scrubDays'
-> & { readonly federation: string }
+  | 'standbys'
+  | 'acknowledge'
+  | 'failoverAfterMs'
+  | 'leaseMs'
+  | 'restartGraceMs'
+  | 'rebalance'
+  | 'terms'
+  | 'retention'
+  | 'scrubDays'
+> & { readonly federation: string; readonly recover?: RecoverOptions | null }
 
 /** What the coordinator runs on. */
 export interface CoreParts {
@@ -63,6 +77,8 @@ export interface CoreParts {
   readonly uploadedBytes: () => number
   /** Breaks the users' requests that are under way to a home which is given up. */
   readonly dropHome: (home: PeerIdText) => void
+  /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
+  readonly hasSockets: (workspace: WorkspaceId) => boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -78,14 +94,19 @@ export interface CoordinatorCore {
   readonly accounts: Accounts
   readonly table: OwnershipTable
   readonly holdings: Holdings
+  readonly services: Services
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
+  readonly hold: PromotionHold
   readonly routes: RouteTable
   readonly drains: Drains
+  readonly recovery: Recovery
+  readonly lost: LostHeads
   readonly control: ControlServer
   readonly host: Host
   readonly housekeeping: Housekeeping
+  readonly rebalancer: Rebalancer
   /** Members are answered from now on. To be called once everything that answers them stands. */
   serve(): Promise<void>
 }
@@ -117,13 +138,55 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, control: () => control, detector: () => detector })
+  const services = await Services.open(
+    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    options.acknowledge
+  )
+  const levelOf = services.levelOf.bind(services)
+
+  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
   const usedBytes = fleet.usedBytes.bind(fleet)
+  const hold = new PromotionHold()
+  const ending = new AbortController()
+  shutdown.later('what is fetched from instances', async () => ending.abort())
+  const regaining = {
+    repository,
+    open: holderStreams(
+      () => host,
+      () => control,
+      clock
+    ),
+    isConnected: (peer: PeerIdText) => fleet.isConnected(peer),
+    signal: ending.signal,
+    log
+  }
+  const lost = await LostHeads.open({
+    ...regaining,
+    store,
+    isMember: (peer) => registry.standing(peer) === 'member',
+    nameOf: (peer) => fleet.nameOf(peer),
+    audit: audit.append
+  })
   const director = new Director(
-    { repository, table, instances: fleet, holdings, usedBytes, identity, clock, random, log },
+    {
+      repository: safeToPromote(repository, hold, lost),
+      table,
+      instances: fleet,
+      holdings,
+      hold,
+      acknowledgesLocally: (workspace) => {
+        const owned = table.get(workspace)
+        return owned !== null && levelOf(owned.signed.value.service) === 'local'
+      },
+      usedBytes,
+      identity,
+      clock,
+      random,
+      log
+    },
     { standbys: options.standbys }
   )
-  const routes = new RouteTable({ table, director, fleet, services: SERVICES, clock, log })
+  const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -131,16 +194,20 @@ export async function openCoordinatorCore(
     log,
     access: (peer, workspace) => accessOf(table, peer, workspace),
     ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
+    lost,
     onHolding: (receipt) => holdings.note(receipt),
     onHead: () => changes.tell('workspaces')
   })
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const detector = new FailureDetector(
     clock,
-    { failoverAfterMs, restartGraceMs, leaseMustEnd: options.acknowledge === 'local', leaseMs },
-    (peer) => void caretaker.takeOver(peer)
+    { failoverAfterMs, restartGraceMs, leaseMs },
+    { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
+  const isInFlight = routes.isBusy.bind(routes)
+  const { hasSockets } = parts
+  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, hasSockets })
   const drains = new Drains({
     director,
     table,
@@ -148,9 +215,8 @@ export async function openCoordinatorCore(
     fleet,
     holdings,
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
-    usedBytes,
+    sights,
     idle: routes.idle.bind(routes),
-    isBusy: routes.isBusy.bind(routes),
     control: () => control,
     identity,
     store,
@@ -160,20 +226,43 @@ export async function openCoordinatorCore(
     clock,
     log
   })
+  shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
+  const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
+  const presence = new Presence(
+    {
+      registry,
+      table,
+      fleet,
+      detector,
+      lastWords: await LastWords.open({ store, log }),
+      hold,
+      control: () => control,
+      changes,
+      audit: audit.append,
+      clock,
+      log
+    },
+    { failoverAfterMs, leaseMs, silentMs, heartbeatMs: HEARTBEAT_MS }
+  )
+  shutdown.later('the brake', async () => presence[Symbol.dispose]())
   const caretaker = new Caretaker({
     registry,
     table,
     director,
     fleet,
     drains,
+    recovery: () => recovery,
+    sights,
     detector,
+    presence,
+    hold,
     changes,
-    audit: audit.append,
     clock,
     log,
     standbys: options.standbys,
+    idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,
@@ -191,22 +280,42 @@ export async function openCoordinatorCore(
         acknowledge: options.acknowledge,
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList()
+        memberList: registry.memberList(),
+        services: services.levels()
       }),
       events: caretaker
     },
-    { leaseMs, silentMs: Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs)) }
+    { leaseMs, silentMs }
   )
+
+  const recovery: Recovery = await Recovery.open(
+    {
+      ...regaining,
+      store,
+      table,
+      registry,
+      lost,
+      hold,
+      identity,
+      sessions: () => control.sessions(),
+      onEnded: (adopted) => {
+        caretaker.recovered(adopted).catch((error: unknown) => {
+          log.error({ error: messageOf(error) }, 'not every instance was told what the recovery found')
+        })
+      },
+      audit: audit.append,
+      clock
+    },
+    options.recover ?? null
+  )
+  services.onChange(() => {
+    for (const session of control.sessions()) session.tellServices(services.levels())
+  })
 
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
   registry.onChange(({ member }) => caretaker.decided(member))
-  const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
-  for (const { peerId, state } of registry.members()) {
-    // One that is no member any more does not come back, and what it was home of must go elsewhere.
-    if (state !== 'approved' && !homes.has(peerId)) continue
-    detector.awaited(peerId, Math.max(START_GRACE_MS, leaseMs))
-  }
+  presence.begin(Math.max(START_GRACE_MS, leaseMs))
 
   const housekeeping = await Housekeeping.open(
     {
@@ -224,16 +333,37 @@ export async function openCoordinatorCore(
   housekeeping.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
+  const rebalancer = openRebalancer({
+    registry,
+    table,
+    director,
+    holdings,
+    fleet,
+    detector,
+    hold,
+    routes,
+    sights,
+    control: () => control,
+    changes,
+    audit: audit.append,
+    clock,
+    log
+  })
+  if (options.rebalance) rebalancer.watch()
+  shutdown.later('the rebalancer', () => rebalancer.close())
+
   const serve = async (): Promise<void> => {
     const describe = (): ReturnType<Parameters<typeof serveMembership>[1]['describe']> => ({
       name: options.federation,
       terms: options.terms ?? '',
-      services: SERVICES.map(({ name }) => name),
+      services: services.list().map(({ name }) => name),
       version: VERSION
     })
-    await serveMembership(host, { registry, describe, clock, log })
+    const present = recovery.presented.bind(recovery)
+    await serveMembership(host, { registry, describe, present, clock, log })
     await repositoryService.register(host)
     await control.register(host)
+    drains.goOn()
   }
   return {
     store,
@@ -244,14 +374,19 @@ export async function openCoordinatorCore(
     accounts,
     table,
     holdings,
+    services,
     changes,
     fleet,
     director,
+    hold,
     routes,
     drains,
+    recovery,
+    lost,
     control,
     host,
     housekeeping,
+    rebalancer,
     serve
   }
 }

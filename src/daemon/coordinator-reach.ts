@@ -10,7 +10,7 @@ import type { ControlServer } from '../membership/control-server.ts'
 import type { Host, Link } from '../network/host.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Access } from '../sync/access.ts'
-import { openExchange } from '../sync/block-exchange.ts'
+import { type BlockExchange, openExchange } from '../sync/block-exchange.ts'
 import { RateLimit } from '../sync/rate-limit.ts'
 import { type Repair, repairDamage } from '../sync/repair.ts'
 import type { RepositoryService } from '../sync/repository-service.ts'
@@ -40,6 +40,16 @@ export async function connectTunnel(host: Host, control: ControlServer, home: Pe
   return dataLink(host, control, home).openBytes(HTTP_PROTOCOL)
 }
 
+/** Opens streams for blocks to instances that hold a workspace. */
+export function holderStreams(
+  host: () => Host,
+  control: () => ControlServer,
+  clock: Clock
+): (holder: PeerIdText, workspace: WorkspaceId, signal: AbortSignal) => Promise<BlockExchange> {
+  const pace = { upload: new Uplink(clock), download: new RateLimit(clock), clock }
+  return async (holder, workspace, signal) => openExchange(dataLink(host(), control(), holder), workspace, pace, signal)
+}
+
 /** Fetches damaged blocks of the main repository from connected instances. See `repairDamage`. */
 export function repairFromInstances(
   deps: {
@@ -54,15 +64,16 @@ export function repairFromInstances(
   signal: AbortSignal
 ): Promise<Repair> {
   const { repository, table, fleet, host, control, clock, log } = deps
-  const pace = { upload: new Uplink(clock), download: new RateLimit(clock), clock }
   return repairDamage(
     {
       repository,
       log,
       holders: (workspace) => holdersOf(table, fleet, workspace),
-      async open(holder, workspace, inner) {
-        return await openExchange(dataLink(host, control, holder), workspace, pace, inner)
-      }
+      open: holderStreams(
+        () => host,
+        () => control,
+        clock
+      )
     },
     signal
   )

@@ -16,7 +16,6 @@ import type {
   PeerState,
   PeerView,
   RepositoryView,
-  ServiceView,
   StatusView,
   UserView,
   WorkspaceDetailView,
@@ -29,20 +28,25 @@ import type { PeerIdText } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
-import type { ServiceRoute } from '../routing/neighbours.ts'
+import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
+import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
+import { LiveServiceCatalogue } from './service-catalogue.ts'
 import {
   adminView,
   auditView,
@@ -58,7 +62,6 @@ import {
 } from './views.ts'
 import { LiveWorkspacePast } from './workspace-past.ts'
 
-const DEFAULT_DEADLINE_MS = 10 * 60_000
 /** Workspaces whose unsynced changes the metrics tell one by one. */
 const UNSYNCED_TOLD = 20
 const MOVE_DEADLINE_MS = 10 * 60_000
@@ -90,8 +93,10 @@ export interface CoordinatorServiceDeps {
   readonly routes: RouteTable
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
+  readonly hold: PromotionHold
+  readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
-  readonly services: readonly ServiceRoute[]
+  readonly services: Services
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -102,6 +107,8 @@ export interface CoordinatorServiceDeps {
 export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
+  readonly catalogue: LiveServiceCatalogue
+  readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
   #stopping = false
@@ -110,7 +117,9 @@ export class LiveCoordinatorService implements CoordinatorService {
     this.#deps = deps
     this.#views = deps
     const audit = deps.audit.append
+    this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
+    this.catalogue = new LiveServiceCatalogue(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,
@@ -150,6 +159,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
       safeToSwitchOff: table.size === 0,
+      held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),
       dataFolder
@@ -203,18 +213,15 @@ export class LiveCoordinatorService implements CoordinatorService {
     return peerView(this.#views, await registry.label(registry.resolve(text), labels, actor))
   }
 
-  drain({ actor }: Caller, text: string, order: DrainOrder): DrainView {
+  drain({ actor }: Caller, text: string, order: DrainOrder): Promise<DrainView> {
+    return orderDrain(this.#deps, actor, text, order)
+  }
+
+  async cancelDrain({ actor }: Caller, text: string): Promise<DrainView> {
     const { registry, drains } = this.#deps
-    const peer = registry.resolve(text)
-    const wish = {
-      deadlineMs: order.deadlineMs ?? DEFAULT_DEADLINE_MS,
-      to: null,
-      toRepository: order.toRepository ?? false
-    }
-    const preview = drains.preview(peer, wish)
-    if (order.plan === true) return drainView(preview)
-    if (preview.state === 'failed') throw new NodeDaemonError('REFUSED_BY_POLICY', preview.reason)
-    return drainView(drains.start(peer, wish, actor))
+    const report = await drains.cancel(registry.resolve(text), actor)
+    if (report !== null) return drainView(report)
+    throw new NodeDaemonError('ILLEGAL_TRANSITION', 'no drain is under way or planned')
   }
 
   async resume({ actor }: Caller, text: string): Promise<PeerView> {
@@ -226,9 +233,10 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   drainOf(text: string): DrainView | null {
-    const { registry, fleet } = this.#deps
-    const drain = fleet.drain(registry.resolve(text))
-    return drain === null ? null : drainView(drain.report())
+    const { registry, fleet, drains } = this.#deps
+    const peer = registry.resolve(text)
+    const isKnown = fleet.drain(peer) !== null || drains.planned(peer) !== null
+    return isKnown ? drainView(drains.report(peer)) : null
   }
 
   async createInvite({ actor }: Caller, order: InviteOrder): Promise<NewInviteView> {
@@ -245,19 +253,6 @@ export class LiveCoordinatorService implements CoordinatorService {
 
   async removeInvite({ actor }: Caller, id: string): Promise<void> {
     await this.#deps.registry.invites.remove(id, actor)
-  }
-
-  services(): ServiceView[] {
-    const { services, table, fleet } = this.#deps
-    const owned = [...table.all()]
-    return services.map(({ name, route, scope }) => ({
-      name,
-      route: route.kind === 'host' ? route.host : `${route.prefix}/`,
-      scope,
-      version: '1',
-      workspaces: owned.filter(({ signed }) => signed.value.service === name).length,
-      instances: fleet.candidates().filter((one) => one.services.includes(name)).length
-    }))
   }
 
   async workspaces({ search, after, limit }: WorkspaceSearch): Promise<WorkspaceView[]> {
@@ -283,8 +278,11 @@ export class LiveCoordinatorService implements CoordinatorService {
     const { registry, director, routes, audit, fleet } = this.#deps
     const workspace = resolveWorkspace(this.#deps.table, text)
     const peer = registry.resolve(to)
-    if (!fleet.candidates().some((one) => one.peer === peer)) {
-      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} does not serve now`, {
+    const service = this.#deps.table.get(workspace)?.signed.value.service
+    const target = fleet.candidates().find((one) => one.peer === peer)
+    if (target === undefined || !target.services.some((name) => name === service)) {
+      const why = target === undefined ? 'does not serve now' : `does not offer the service ${service}`
+      throw new NodeDaemonError('REFUSED_BY_POLICY', `${fleet.nameOf(peer)} ${why}`, {
         advice: 'see "node-daemon peers ls" for the instances that do'
       })
     }
@@ -345,7 +343,8 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async audit(limit: number): Promise<AuditEntryView[]> {
-    return (await this.#deps.audit.list({ limit })).map(auditView)
+    const nameOf = (target: string): string => this.#deps.fleet.nameOf(target as PeerIdText)
+    return (await this.#deps.audit.list({ limit })).map((entry) => auditView(entry, nameOf))
   }
 
   verifyAudit(): Promise<AuditCheckView> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { chmod, mkdir, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +20,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
-import { openCoordinatorCore, RESERVE_BYTES, SERVICES } from './coordinator-core.ts'
+import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { countBuffersWithHeap } from './engine.ts'
@@ -71,6 +72,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const startedAtMs = clock.wall()
   const federation = options.name ?? hostname()
 
+  if (options.recover !== null) checkRecoverable(options.data)
   const folder = await openDataFolder(options.data, { kind: 'coordinator', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const { identity } = folder
@@ -89,13 +91,14 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
+      hasSockets: (workspace) => frontDoor.hasSockets(workspace),
       clock,
       random,
       log
     },
     shutdown
   )
-  const { repository, accounts, routes, control, host } = core
+  const { repository, accounts, services, routes, control, host } = core
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -119,7 +122,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         federation,
         peerId: identity.peerId,
         addresses: facts().addresses,
-        services: SERVICES.map(({ name }) => name),
+        services: services.list().map(({ name }) => name),
         terms: options.terms ?? '',
         version: VERSION
       }),
@@ -160,7 +163,6 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     ...core,
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
-    services: SERVICES,
     control: () => control,
     clock,
     stop: () => void clock.after(100, () => void stop())
@@ -195,6 +197,19 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     closed: closed.promise,
     stop
   }
+}
+
+/** Members know a coordinator by its key alone. */
+function checkRecoverable(data: string): void {
+  if (existsSync(join(data, 'identity.key'))) return
+  throw new NodeDaemonError(
+    'DATA_FOLDER_UNUSABLE',
+    `there is no identity.key in ${data}: nothing can be recovered without it`,
+    {
+      advice:
+        'put identity.key back from a backup; with another key this would be another coordinator, which every instance refuses'
+    }
+  )
 }
 
 async function cookieKey(

@@ -1,16 +1,24 @@
-import { messageOf } from '../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
-import { DrainDriver, type DrainDriverDeps, type DrainWish } from '../handover/drain-driver.ts'
+import { forEachParallel } from '../core/parallel.ts'
+import type { DrainDriverDeps } from '../handover/drain-deps.ts'
+import { DrainDriver, type DrainWish } from '../handover/drain-driver.ts'
+import { DrainLedger } from '../handover/drain-ledger.ts'
 import type { Audit } from '../membership/audit.ts'
-import type { ControlServer } from '../membership/control-server.ts'
+import type { ControlServer, Session } from '../membership/control-server.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { DrainReport } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
+import { NO_DRAIN, STAYS_DRAINED } from './drain-end.ts'
+import { DrainRows } from './drain-rows.ts'
 import type { Fleet } from './fleet.ts'
+import { type PlannedDrain, PlannedDrains } from './planned-drains.ts'
 
-const DRAINED_PREFIX = 'drained/'
+/** How old the time that a drain has left may be after a restart. */
+const KEEP_EVERY_MS = 5000
+const TENDED_AT_ONCE = 64
 
 export interface DrainsDeps extends DrainDriverDeps {
   readonly fleet: Fleet
@@ -22,100 +30,252 @@ export interface DrainsDeps extends DrainDriverDeps {
   readonly log: Logger
 }
 
-/** The drains of this federation, one at a time for each instance. */
+/** The drains of this federation, one at a time for each instance. They go on after a restart of the coordinator. */
 export class Drains {
   readonly #deps: DrainsDeps
+  readonly #rows: DrainRows
+  readonly #planned: PlannedDrains
+  readonly #ledgers = new Map<PeerIdText, DrainLedger>()
+  /** Drained instances that an admin has to resume. */
+  readonly #staying = new Set<PeerIdText>()
+  readonly #actors = new Map<PeerIdText, string>()
+  readonly #keptAt = new Map<PeerIdText, number>()
+  #toGoOn: (() => void)[] = []
 
   constructor(deps: DrainsDeps) {
+    const { store, clock, log, fleet } = deps
     this.#deps = deps
+    this.#rows = new DrainRows(store)
+    this.#planned = new PlannedDrains({
+      store,
+      clock,
+      log,
+      isConnected: (peer) => fleet.isConnected(peer),
+      begin: (peer, planned) => this.#beginPlanned(peer, planned),
+      changed: (peer) => this.#tell(peer, this.report(peer))
+    })
   }
 
-  /** Drained instances stay drained over a restart of the coordinator. */
+  /** What a former run has left: drained instances stay drained, and drains that were under way are so again. */
   async load(): Promise<void> {
-    for await (const { key } of this.#deps.store.list(DRAINED_PREFIX)) {
-      this.#deps.fleet.setDrained(key.slice(DRAINED_PREFIX.length) as PeerIdText, true)
+    for (const [peer, ledger] of await DrainLedger.load(this.#deps.store)) this.#ledgers.set(peer, ledger)
+    for (const { peer, stays } of await this.#rows.drained()) {
+      this.#deps.fleet.setDrained(peer, true)
+      if (stays) this.#staying.add(peer)
     }
+    for (const { peer, wish, actor } of await this.#rows.running()) {
+      const driver = this.#driver(peer)
+      this.#deps.fleet.setDrain(peer, driver)
+      this.#actors.set(peer, actor)
+      this.#toGoOn.push(() => void this.#run(driver, wish, actor, { resumed: true }))
+    }
+    await this.#planned.load()
+  }
+
+  /** Goes on with what a former run has left. To be called once instances are answered. */
+  goOn(): void {
+    for (const work of this.#toGoOn.splice(0)) work()
+    this.#planned.start()
+  }
+
+  close(): void {
+    this.#planned.close()
+  }
+
+  /** How the drain of an instance is, or was last; what is planned for it stands in it. */
+  report(peer: PeerIdText): DrainReport {
+    const drain = this.#deps.fleet.drain(peer)
+    const report = drain?.report() ?? (this.#staying.has(peer) ? STAYS_DRAINED : NO_DRAIN)
+    const planned = this.#planned.of(peer)
+    if (planned === null) return report
+    return { ...report, plannedAtMs: planned.atMs, reason: report.state === 'serving' ? planned.reason : report.reason }
+  }
+
+  planned(peer: PeerIdText): PlannedDrain | null {
+    return this.#planned.of(peer)
   }
 
   preview(peer: PeerIdText, wish: DrainWish): DrainReport {
     return this.#driver(peer).preview(wish)
   }
 
-  /** Begins a drain, or joins the one that is under way. Returns what it is like at once. */
-  start(peer: PeerIdText, wish: DrainWish, actor: string): DrainReport {
+  /**
+   * Begins a drain, or joins the one that is under way. Returns what it is like at once; that it goes on is durable then.
+   * What was planned for later is not done once more.
+   */
+  async start(peer: PeerIdText, wish: DrainWish, actor: string): Promise<DrainReport> {
     const running = this.#deps.fleet.drain(peer)
-    if (running?.isUnderWay === true) return running.report()
+    if (running?.isUnderWay === true) {
+      running.join(wish)
+      await this.#keepRunning(running)
+      return this.report(peer)
+    }
     const driver = this.#driver(peer)
     this.#deps.fleet.setDrain(peer, driver)
-    void this.#run(driver, wish, actor)
-    return driver.report()
+    this.#actors.set(peer, actor)
+    // Under way at once: nothing is placed there from here on, and a second request joins this drain.
+    void this.#run(driver, wish, actor, { resumed: false })
+    await this.#keepRunning(driver)
+    await this.#planned.forget(peer)
+    return this.report(peer)
   }
 
-  /** Null where none is under way; the last one is forgotten then. */
-  cancel(peer: PeerIdText): DrainReport | null {
-    const { fleet } = this.#deps
-    const driver = fleet.drain(peer)
-    if (driver?.isUnderWay !== true) {
-      fleet.setDrain(peer, null)
-      return null
+  /** Durable on return. */
+  async plan(peer: PeerIdText, atMs: number, wish: DrainWish, actor: string): Promise<DrainReport> {
+    await this.#planned.plan(peer, { atMs, wish, actor })
+    const { deadlineMs } = wish
+    const at = new Date(atMs).toISOString()
+    await this.#deps.audit({ actor, action: 'drain.plan', target: peer, details: { at, deadlineMs } })
+    return this.report(peer)
+  }
+
+  async #beginPlanned(peer: PeerIdText, { wish, actor }: PlannedDrain): Promise<void> {
+    const preview = this.preview(peer, wish)
+    if (preview.state === 'failed') throw new NodeDaemonError('REFUSED_BY_POLICY', preview.reason)
+    await this.start(peer, wish, actor)
+  }
+
+  /** Ends the drain that is under way, or forgets the one that is planned. Null where there is neither. */
+  async cancel(peer: PeerIdText, actor: string): Promise<DrainReport | null> {
+    const driver = this.#deps.fleet.drain(peer)
+    if (driver?.isUnderWay === true) {
+      driver.cancel()
+      await this.#rows.ended(peer)
+      return this.report(peer)
     }
-    driver.cancel()
-    return driver.report()
+    if (!(await this.#planned.forget(peer))) return null
+    await this.#deps.audit({ actor, action: 'drain.plan.cancelled', target: peer, details: {} })
+    return this.report(peer)
   }
 
-  /** A drained instance takes workspaces again. */
+  /** A drained instance takes workspaces again. What was under way or planned is cancelled. */
   async resume(peer: PeerIdText): Promise<void> {
-    this.cancel(peer)
-    await this.returned(peer)
+    const driver = this.#deps.fleet.drain(peer)
+    if (driver?.isUnderWay === true) {
+      driver.cancel()
+      await this.#rows.ended(peer)
+    }
+    await this.#planned.forget(peer)
+    await this.#serves(peer)
+    this.#tell(peer, this.report(peer))
     await this.#deps.director.adoptOrphans()
   }
 
-  /** An instance is connected: one that was drained takes workspaces again, a drain that is under way goes on. */
-  async returned(peer: PeerIdText): Promise<void> {
-    if (!this.#deps.fleet.isDrained(peer)) return
-    await this.#deps.store.remove(DRAINED_PREFIX + peer, { ifRevision: 'any' })
-    this.#deps.fleet.setDrained(peer, false)
-    this.#deps.changes.tell('peers')
+  /**
+   * An instance is connected. One that was drained by its own wish takes workspaces again, one that an admin drained does
+   * not; a drain that is under way goes on, and one whose time has come begins.
+   */
+  async returned({ peer }: Pick<Session, 'peer'>): Promise<void> {
+    const { fleet } = this.#deps
+    if (fleet.isDrained(peer) && !this.#staying.has(peer)) await this.#serves(peer)
+    const isKnown = fleet.isDrained(peer) || fleet.isDraining(peer) || this.#planned.of(peer) !== null
+    if (isKnown) this.#tell(peer, fleet.isDrained(peer) ? STAYS_DRAINED : this.report(peer))
+    this.#planned.connected(peer)
   }
 
-  #driver(peer: PeerIdText): DrainDriver {
-    return new DrainDriver(this.#deps, peer, (report) => this.#report(peer, report), this.#deps.fleet.drain(peer))
-  }
-
-  async #run(driver: DrainDriver, wish: DrainWish, actor: string): Promise<void> {
-    const { audit, log } = this.#deps
-    try {
-      // Under way at once: nothing is placed there from here on, and a second request joins this drain.
-      const ended = driver.run(wish)
-      const start = { actor, action: 'drain.start', target: driver.peer, details: { deadlineMs: wish.deadlineMs } }
-      const [report] = await Promise.all([ended, audit(start)])
-      await audit({ actor, action: `drain.${report.state}`, target: driver.peer, details: { reason: report.reason } })
-    } catch (error) {
-      log.error({ peer: driver.peer, error: messageOf(error) }, 'a drain broke off')
-      driver.cancel()
+  /** An instance is heard: what has reached it counts for the drains that hand over to it. */
+  heard({ peer, heartbeat }: Session): void {
+    if (heartbeat === null || heartbeat.arrived.length === 0) return
+    for (const drain of this.#deps.fleet.drains()) {
+      for (const { workspace, bytes } of heartbeat.arrived) drain.arrived(peer, workspace, bytes)
     }
   }
 
-  #report(peer: PeerIdText, report: DrainReport): void {
-    const { changes, log } = this.#deps
+  /** The instance is no member any more: nothing is planned for it. */
+  dismissed(peer: PeerIdText): void {
+    this.#planned.forget(peer).catch((error: unknown) => {
+      this.#deps.log.warn({ peer, error: messageOf(error) }, 'a planned drain was not forgotten')
+    })
+  }
+
+  async #serves(peer: PeerIdText): Promise<void> {
+    const { fleet, changes } = this.#deps
+    await this.#rows.serves(peer)
+    await this.#ledger(peer).clear()
+    this.#staying.delete(peer)
+    fleet.setDrained(peer, false)
+    if (fleet.drain(peer)?.isUnderWay !== true) fleet.setDrain(peer, null)
+    changes.tell('peers')
+  }
+
+  #ledger(peer: PeerIdText): DrainLedger {
+    const known = this.#ledgers.get(peer)
+    if (known !== undefined) return known
+    const ledger = new DrainLedger(this.#deps.store, peer)
+    this.#ledgers.set(peer, ledger)
+    return ledger
+  }
+
+  #driver(peer: PeerIdText): DrainDriver {
+    const driver: DrainDriver = new DrainDriver(this.#deps, peer, this.#ledger(peer), (report) =>
+      this.#report(driver, report)
+    )
+    return driver
+  }
+
+  async #run(driver: DrainDriver, wish: DrainWish, actor: string, options: { resumed: boolean }): Promise<void> {
+    const { audit, log } = this.#deps
+    const { peer } = driver
+    try {
+      const ended = driver.run(wish, options)
+      const action = options.resumed ? 'drain.goes-on' : 'drain.start'
+      const start = { actor, action, target: peer, details: { deadlineMs: wish.deadlineMs } }
+      const [report] = await Promise.all([ended, audit(start)])
+      await audit({ actor, action: `drain.${report.state}`, target: peer, details: { reason: report.reason } })
+    } catch (error) {
+      log.error({ peer, error: messageOf(error) }, 'a drain broke off')
+      driver.cancel()
+    }
+    if (driver.state === 'drained') return
+    await this.#rows.ended(peer).catch((error: unknown) => {
+      log.error({ peer, error: messageOf(error) }, 'the end of a drain was not kept: it goes on after a restart')
+    })
+  }
+
+  #keepRunning(driver: DrainDriver): Promise<void> {
+    const { peer, wish } = driver
+    this.#keptAt.set(peer, this.#deps.clock.now())
+    return this.#rows.keepRunning({ peer, wish, actor: this.#actors.get(peer) ?? '' }, () => driver.isUnderWay)
+  }
+
+  #report(driver: DrainDriver, report: DrainReport): void {
+    const { changes, clock, log } = this.#deps
+    const { peer } = driver
     changes.tell('drains')
-    if (report.state !== 'drained') return this.#tell(peer, report)
+    if (report.state === 'drained') return this.#drained(peer, report)
+    this.#tell(peer, report)
+    if (!driver.isUnderWay || clock.now() - (this.#keptAt.get(peer) ?? 0) < KEEP_EVERY_MS) return
+    this.#keepRunning(driver).catch((error: unknown) => {
+      log.warn({ peer, error: messageOf(error) }, 'the time that a drain has left was not kept')
+    })
+  }
+
+  #drained(peer: PeerIdText, report: DrainReport): void {
+    const { fleet, log } = this.#deps
     // Before anything can be placed there again.
-    this.#deps.fleet.setDrained(peer, true)
+    fleet.setDrained(peer, true)
+    if (!report.exits) this.#staying.add(peer)
     this.#keep(peer, report)
       .catch((error: unknown) => log.error({ peer, error: messageOf(error) }, 'an exit certificate was not kept here'))
       .finally(() => this.#tell(peer, report))
+    // Others stand by from now on where it did.
+    const standbys = this.#deps.table.standbysOf(peer).map(({ signed }) => signed.value.workspace)
+    void forEachParallel(standbys, TENDED_AT_ONCE, (workspace) => this.#deps.director.tend(workspace))
   }
 
   async #keep(peer: PeerIdText, { certificate }: DrainReport): Promise<void> {
-    const { store, folder, clock } = this.#deps
+    const { folder, clock } = this.#deps
     const day = new Date(clock.wall()).toISOString().replaceAll(':', '-')
     await folder.writeAtomic(`certificates/${day}-${peer}.json`, certificate, { mode: 0o644 })
-    await store.put(DRAINED_PREFIX + peer, Buffer.from(String(clock.wall())), { ifRevision: 'any' })
+    await this.#rows.keepDrained({ peer, stays: this.#staying.has(peer) })
   }
 
   #tell(peer: PeerIdText, report: DrainReport): void {
-    this.#deps.control().session(peer)?.tellDrain(report)
+    const plannedAtMs = this.#planned.of(peer)?.atMs ?? null
+    this.#deps
+      .control()
+      .session(peer)
+      ?.tellDrain({ ...report, plannedAtMs })
     this.#deps.changes.tell('peers')
   }
 }

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs'
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { App } from '../apps/app.ts'
+import type { App, AppRequestContext } from '../apps/app.ts'
 import { filesApp } from '../apps/files/files.ts'
+import { upstreamApp } from '../apps/upstream/upstream.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, UserId, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { Admission } from '../handover/resident.ts'
@@ -12,6 +12,7 @@ import { notHome } from '../handover/resident-deps.ts'
 import type { Host } from '../network/host.ts'
 import { Ingress, type IngressTarget } from '../routing/ingress.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
+import type { Offer } from './offers.ts'
 
 /** Where users' requests come in. */
 export interface Entrance {
@@ -34,6 +35,7 @@ export interface Served {
 export interface HttpEntranceDeps {
   readonly host: Host
   readonly coordinator: PeerIdText
+  readonly offers: readonly Offer[]
   /** A folder that is always empty: what a newcomer without a workspace sees. */
   readonly empty: { readonly folder: string; readonly staging: string }
   readonly clock: Clock
@@ -43,45 +45,65 @@ export interface HttpEntranceDeps {
 
 /** HTTP/1.1 through the coordinator's tunnel. It takes requests on return. */
 export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Promise<Entrance> {
-  const { host, coordinator, log } = deps
-  const app = filesApp(deps)
+  const { host, coordinator, offers, log } = deps
+  const apps = new Map(offers.map(({ name, upstream }) => [name, appOf(deps, upstream)] as const))
+  const inside: Inside = { empty: deps.empty, served, apps }
   const ingress = new Ingress({
-    serve: (request, response, target) => serve(deps, served, app, { request, response, target }),
+    serve: (request, response, target) =>
+      admit(inside, target, (app, context) => app.handle(request, response, context)),
+    upgrade: (request, upgrading, target) =>
+      admit(inside, target, (app, context) =>
+        app.upgrade === undefined
+          ? app.handle(request, upgrading.decline(), context)
+          : app.upgrade(request, upgrading, context)
+      ),
     log
   })
   await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
     if (link.peer === coordinator) ingress.accept(stream)
     else stream.destroy()
   })
-  return { stop: () => ingress.close(), close: () => app.close() }
+  return {
+    stop: () => ingress.close(),
+    close: async () => {
+      await Promise.all([...apps.values()].map((app) => app.close()))
+    }
+  }
 }
 
-interface Arrival {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly target: IngressTarget
+const appOf = (deps: HttpEntranceDeps, upstream: Offer['upstream']): App =>
+  upstream === null ? filesApp(deps) : upstreamApp(deps, upstream)
+
+interface Inside {
+  readonly empty: HttpEntranceDeps['empty']
+  readonly served: Served
+  readonly apps: ReadonlyMap<ServiceName, App>
 }
 
-async function serve(
-  { empty }: HttpEntranceDeps,
-  served: Served,
-  app: App,
-  { request, response, target }: Arrival
+/** Has the app of the request's service do `work` in the user's workspace. */
+async function admit(
+  { empty, served, apps }: Inside,
+  target: IngressTarget,
+  work: (app: App, context: AppRequestContext) => Promise<void>
 ): Promise<void> {
-  const { workspace, user, epoch } = target
-  const context = { ...contextOf(user), served: served.name, base: '' }
+  const { workspace, service, user, epoch, prefix } = target
+  const app = apps.get(service)
+  if (app === undefined) throw new NodeDaemonError('BUSY', `the service ${service} does not run on this server now`)
+  const context = { ...contextOf(user), served: served.name, base: prefix }
   if (workspace === null) {
-    return app.handle(request, response, { ...context, workspace, ...empty, wrote: refuseChange })
+    return work(app, { ...context, workspace, ...empty, wrote: refuseChange, settled: refuseChange })
   }
   const admission = served.enter(workspace, epoch)
   try {
-    const { folder, staging, wrote } = admission
+    const { folder, staging, wrote, settled } = admission
+    // The app of another service must not see these files.
+    if (admission.service !== service) throw notHome(workspace)
     if (!existsSync(folder)) {
       // Told as missing, a sync client would remove its own copies. The next assignment fetches the files again.
       served.folderLost(workspace)
       throw notHome(workspace)
     }
-    await app.handle(request, response, { ...context, workspace, folder, staging, wrote })
+    await work(app, { ...context, workspace, folder, staging, wrote, settled })
   } finally {
     admission.leave()
   }

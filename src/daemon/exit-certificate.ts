@@ -4,6 +4,10 @@ import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { statementOf, verifyCertificate } from '../handover/certificate.ts'
 import type { DataFolder } from '../store/state-folder.ts'
+import type { DrainReport } from '../wire/control.ts'
+
+/** In the data folder: what the last drain has not proven, where it ended early. */
+const UNPROVEN = 'unproven.json'
 
 /** What an instance knows itself, for its certificate to be compared with. */
 export interface Leaving {
@@ -30,10 +34,21 @@ export async function keepCertificate(
     if (problems.length > 0) return { path: null, problems }
     const name = `certificates/${new Date(clock.wall()).toISOString().replaceAll(':', '-')}.json`
     await folder.writeAtomic(name, bytes, { mode: 0o644 })
+    await folder.remove(UNPROVEN)
     return { path: join(folder.path, name), problems }
   } catch (error) {
     return { path: null, problems: [messageOf(error)] }
   }
+}
+
+/** Keeps the list of what a drain that ended early has not proven to be elsewhere, durably. Resolves with its path. */
+export async function keepUnproven(
+  { folder, clock }: { readonly folder: DataFolder; readonly clock: Clock },
+  { reason, unproven: workspaces }: Pick<DrainReport, 'reason' | 'unproven'>
+): Promise<string> {
+  const list = { endedAt: new Date(clock.wall()).toISOString(), reason, workspaces }
+  await folder.writeAtomic(UNPROVEN, `${JSON.stringify(list, null, 2)}\n`)
+  return join(folder.path, UNPROVEN)
 }
 
 async function unproven(bytes: Uint8Array, { instance, federation, homes }: Leaving): Promise<string[]> {

@@ -1,7 +1,8 @@
 import type { PeerState } from '../console/views.ts'
 import type { Clock, Instant } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
+import type { Ownership } from '../core/records.ts'
 import type { DrainDriver } from '../handover/drain-driver.ts'
 import type { FailureDetector } from '../handover/failure-detector.ts'
 import type { Instances } from '../handover/neighbours.ts'
@@ -10,7 +11,7 @@ import type { ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Candidate } from '../placement/candidate.ts'
-import type { Order, Usage } from '../wire/control.ts'
+import type { AcknowledgeLevel, Order, Usage } from '../wire/control.ts'
 
 /** For how long the sum of what an instance's workspaces use is taken as it was. */
 const USED_CACHE_MS = 1000
@@ -20,6 +21,7 @@ export interface FleetDeps {
   readonly control: () => ControlServer
   readonly table: OwnershipTable
   readonly detector: () => FailureDetector
+  readonly levelOf: (service: ServiceName) => AcknowledgeLevel
   readonly clock: Clock
 }
 
@@ -65,6 +67,13 @@ export class Fleet implements Instances {
 
   isGone(peer: PeerIdText): boolean {
     return !this.isConnected(peer) && this.#deps.detector().isDead(peer)
+  }
+
+  mayTakeOver({ service, home }: Pick<Ownership, 'service' | 'home'>): boolean {
+    const { levelOf, detector } = this.#deps
+    if (home === null || levelOf(service) === 'replicated') return true
+    if (this.isConnected(home) && !detector().isDead(home)) return true
+    return detector().isLeaseOver(home)
   }
 
   nameOf(peer: PeerIdText): string {
@@ -130,6 +139,11 @@ export class Fleet implements Instances {
 
   drain(peer: PeerIdText): DrainDriver | null {
     return this.#drains.get(peer) ?? null
+  }
+
+  /** Those that are under way. */
+  drains(): DrainDriver[] {
+    return [...this.#drains.values()].filter(({ isUnderWay }) => isUnderWay)
   }
 
   setDrain(peer: PeerIdText, drain: DrainDriver | null): void {

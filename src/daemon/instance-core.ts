@@ -18,7 +18,9 @@ import { suspectFiles } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
 /** What an instance runs on. */
-export interface InstanceParts extends InstanceDeps, Pick<InstanceDaemonDeps, 'clock' | 'random' | 'hooksFor'> {
+export interface InstanceParts
+  extends InstanceDeps,
+    Pick<InstanceDaemonDeps, 'clock' | 'random' | 'hooksFor' | 'askAtWork'> {
   readonly folder: DataFolder
   /** Small state that stays over a restart. */
   readonly state: KeyValue
@@ -44,7 +46,7 @@ export async function openInstanceCore(
   parts: InstanceParts,
   shutdown: Shutdown
 ): Promise<InstanceCore> {
-  const { folder, services, hooksFor, clock, random, log } = parts
+  const { folder, services, hooksFor, askAtWork, clock, random, log } = parts
   const state = prefixed(parts.state, 'instance/')
   if (!folder.cleanStop && !folder.sameBoot) await suspectFiles(state)
   const upload = new Uplink(clock)
@@ -69,6 +71,7 @@ export async function openInstanceCore(
     labels: options.labels,
     keep: { ms: options.keepMs },
     hooksFor,
+    askAtWork,
     openMachine: (pin) => parts.openMachine(host, state, pin),
     name,
     clock,

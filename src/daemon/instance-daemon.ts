@@ -5,8 +5,8 @@ import { pairingCode } from '../core/identity.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
-import { isOver, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
-import { keepCertificate } from './exit-certificate.ts'
+import { isOver, isUnderWay, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
+import { keepCertificate, keepUnproven } from './exit-certificate.ts'
 import { type InstanceFigures, NO_FIGURES, unsafeReason } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
 import { type LifeState, next } from './instance-life.ts'
@@ -45,7 +45,6 @@ export class InstanceDaemon implements RunningInstance {
   #certificate: string | null = null
   #leaving = false
   #code = ''
-  #hasServed = false
   /** The drain that this process waits for. */
   #asked: { readonly request: DrainRequest; readonly until: Instant } | null = null
 
@@ -130,7 +129,7 @@ export class InstanceDaemon implements RunningInstance {
     if (this.#serving === null && !this.#holdsHomes) return this.#finish({ exitCode: 130, message: '' })
     const until = clock.now() + deadlineMs
     try {
-      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
+      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false, atMs: null }
       await this.finishDrain(await this.drainAway(request))
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT')) throw error
@@ -139,17 +138,15 @@ export class InstanceDaemon implements RunningInstance {
     }
   }
 
-  /** A drain of this process goes on over a lost connection; what a former process had begun is over. */
+  /** A drain that this process waits for is asked for again, should the coordinator not know of it any more. */
   #drainAgain(serving: ServingInstance): void {
     const { clock, log } = this.#deps
     const asked = this.#asked
-    if (asked !== null) {
-      const request = { ...asked.request, deadlineMs: Math.max(0, asked.until - clock.now()) }
-      serving.requestDrain(request, this.#stopped.signal).catch((error: unknown) => {
-        log.warn({ error: messageOf(error) }, 'the coordinator was not asked again to go on with the drain')
-      })
-    } else if (!this.#hasServed) serving.cancelDrain()
-    this.#hasServed = true
+    if (asked === null) return
+    const request = { ...asked.request, deadlineMs: Math.round(Math.max(0, asked.until - clock.now())) }
+    serving.requestDrain(request, this.#stopped.signal).catch((error: unknown) => {
+      log.warn({ error: messageOf(error) }, 'the coordinator was not asked again to go on with the drain')
+    })
   }
 
   /** How long the files of users stay on this disk after the next handovers. */
@@ -159,6 +156,11 @@ export class InstanceDaemon implements RunningInstance {
 
   resolvePeer(text: string): PeerIdText {
     return this.#needServing().resolvePeer(text)
+  }
+
+  /** Has a drain begin at `atMs`. Resolves once that is durable at the coordinator. */
+  planLater(request: DrainRequest): Promise<DrainReport> {
+    return this.#needServing().requestDrain(request, this.#stopped.signal)
   }
 
   /** What a drain would do. */
@@ -211,7 +213,8 @@ export class InstanceDaemon implements RunningInstance {
       })
     }
     if (last.state === 'cancelled') return
-    const message = `Not proven elsewhere yet: ${last.unproven.join(' ') || last.reason}`
+    const list = last.unproven.length === 0 ? '' : `; the list is kept in ${await keepUnproven(this.#deps, last)}`
+    const message = `Not proven elsewhere yet: ${last.unproven.join(' ') || last.reason}${list}`
     await this.#finish({ exitCode: 6, message })
   }
 
@@ -313,20 +316,37 @@ export class InstanceDaemon implements RunningInstance {
 
   /** A report of the coordinator about a drain of this instance, whoever began it. */
   #drained(report: DrainReport): void {
-    this.#drain = report
+    this.#drain = report.state === 'serving' && report.plannedAtMs === null ? null : report
     const { state, workspaces, bytes, etaMs, reason } = report
-    if (state === 'preparing' || state === 'draining' || state === 'stalled') {
+    if (isUnderWay(report)) {
       if (this.#state === 'serving') this.#become('draining', null)
       this.#deps.report({ event: 'draining', state, workspaces, bytes, etaMs, reason })
       this.#tell(report)
-      return
+    } else if (state === 'drained') {
+      if (report.certificate.length === 0) this.#become('drained', reason)
+      else void this.#keepProof(report)
+    } else {
+      this.#serveOn(reason)
+      this.#tell(report)
+      if (state === 'expired') this.#endUnasked(report)
     }
-    if (state === 'drained') {
-      void this.#keepProof(report)
-      return
-    }
-    if (this.#state === 'draining') this.#become('serving', reason === '' ? null : reason)
-    this.#tell(report)
+  }
+
+  /** The drain ended early, or was taken back. */
+  #serveOn(reason: string): void {
+    const before = this.#state
+    if (before !== 'draining' && before !== 'drained') return
+    this.#become('serving', reason === '' ? null : reason)
+    if (before === 'draining') return
+    this.#deps.report({ event: 'serving', name: this.#name, workspaces: this.#serving?.figures().home ?? 0 })
+  }
+
+  /** A drain that was begun to end this process ends it, also where nobody here waits for it any more. */
+  #endUnasked(last: DrainReport): void {
+    if (!last.exits || this.#drainListeners.size > 0) return
+    this.finishDrain(last).catch((error: unknown) => {
+      this.#deps.log.error({ error: messageOf(error) }, 'the end of a drain was not carried out')
+    })
   }
 
   async #keepProof(report: DrainReport): Promise<void> {
@@ -337,12 +357,15 @@ export class InstanceDaemon implements RunningInstance {
     if (kept.path === null) {
       log.error({ problems: kept.problems }, 'the exit certificate does not verify')
       const reason = `the exit certificate does not verify: ${kept.problems.join('; ')}`
-      return this.#tell({ ...report, state: 'expired', reason })
+      const expired = { ...report, state: 'expired' as const, reason }
+      this.#tell(expired)
+      return this.#endUnasked(expired)
     }
     this.#certificate = kept.path
     if (this.#state === 'serving' || this.#state === 'draining') this.#become('drained', null)
     tell({ event: 'drained', certificate: kept.path, message: lastWord(report) })
     this.#tell(report)
+    this.#endUnasked(report)
   }
 
   #tell(report: DrainReport): void {

@@ -1,3 +1,4 @@
+import type { AskAtWork } from '../apps/at-work.ts'
 import type { Clock } from '../core/clock.ts'
 import type { ServiceName } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
@@ -27,6 +28,7 @@ export interface InstanceDaemonDeps {
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
   readonly hooksFor: ResidentDeps['hooksFor']
+  readonly askAtWork: AskAtWork
   /** Called once, when the instance begins to serve. */
   readonly openMachine: (pin: Pin) => Promise<InstanceMachine>
   readonly name: string

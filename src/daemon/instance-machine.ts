@@ -13,6 +13,7 @@ import type { Heartbeat } from '../wire/control.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
 import { diskSpace } from './instance-settings.ts'
+import type { Offer } from './offers.ts'
 import type { Pin } from './pin.ts'
 import { machineDisk, PremisesKeeper } from './premises.ts'
 
@@ -34,6 +35,7 @@ export interface LocalMachineDeps {
   readonly folder: string
   readonly state: KeyValue
   readonly host: Host
+  readonly offers: readonly Offer[]
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

@@ -4,6 +4,7 @@ import type { DrainView, InstanceStatusView, LeaveView, SettingsView, StoppedVie
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
+import { isUnderWay } from './drain-end.ts'
 import { drainView } from './drain-view.ts'
 import type { InstanceDaemon } from './instance-daemon.ts'
 
@@ -34,6 +35,10 @@ export class LiveInstanceService implements InstanceService {
       return
     }
     if (order.keepMs !== undefined) this.#daemon.keepFor(order.keepMs)
+    if (request.atMs !== null) {
+      yield this.#view(await this.#daemon.planLater(request))
+      return
+    }
     const reports = new DrainReports(signal)
     const ended = this.#daemon.drainAway(request, reports.add)
     // Also where nobody listens any more: the drain goes on, and ends the process.
@@ -43,9 +48,11 @@ export class LiveInstanceService implements InstanceService {
 
   cancelDrain(): DrainView {
     const report = this.#daemon.drainReport
-    if (report === null || !isUnderWay(report)) throw new NodeDaemonError('ILLEGAL_TRANSITION', 'no drain is under way')
+    if (report === null || (!isUnderWay(report) && report.plannedAtMs === null)) {
+      throw new NodeDaemonError('ILLEGAL_TRANSITION', 'no drain is under way or planned')
+    }
     this.#daemon.cancelDrain()
-    return this.#view({ ...report, state: 'cancelled' })
+    return this.#view(isUnderWay(report) ? { ...report, state: 'cancelled' } : { ...report, plannedAtMs: null })
   }
 
   stop(): StoppedView {
@@ -95,13 +102,14 @@ export class LiveInstanceService implements InstanceService {
     if (last.state !== 'failed') this.#later(() => this.#daemon.finishDrain(last))
   }
 
-  #requestOf(order: InstanceDrainOrder, leave: boolean): DrainRequest {
+  #requestOf({ at, ...order }: InstanceDrainOrder, leave: boolean): DrainRequest {
     return {
       deadlineMs: order.deadlineMs ?? DEFAULT_DEADLINE_MS,
       to: order.to === undefined ? null : this.#daemon.resolvePeer(order.to),
       toRepository: order.toRepository ?? false,
       planOnly: order.plan ?? false,
-      leave
+      leave,
+      atMs: at !== undefined && Date.parse(at) > this.#clock.wall() ? Date.parse(at) : null
     }
   }
 
@@ -114,9 +122,6 @@ export class LiveInstanceService implements InstanceService {
     this.#clock.after(LAST_WORD_MS, () => void work())
   }
 }
-
-const isUnderWay = ({ state }: DrainReport): boolean =>
-  state === 'preparing' || state === 'draining' || state === 'stalled'
 
 /** The reports of a drain as they come, for as long as somebody listens. */
 class DrainReports {

@@ -11,10 +11,10 @@ import { openInstanceCore } from './instance-core.ts'
 import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace } from './instance-settings.ts'
-import { offeredServices } from './joining.ts'
+import { checkOffers } from './offers.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
-import { snapshotHooks } from './snapshot-hooks.ts'
+import { busyHooks, snapshotHooks } from './snapshot-hooks.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -37,8 +37,10 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const { log } = deps
   const clock = systemClock()
   const random = systemRandom()
-  const services = offeredServices(options.services)
+  checkOffers(options.services)
+  const services = options.services.map(({ name }) => name)
   const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
+  const askAtWork = busyHooks(options.hooks, services, { clock, log })
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const level = await openLevel(join(folder.path, 'state'))
@@ -55,10 +57,11 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       state: level,
       startHost: (gate) => startHost({ identity: folder.identity, gate, clock, log }, { listen: [] }),
       openMachine: (network, state, pin) =>
-        localMachine({ folder: folder.path, state, host: network, clock, random, log }, pin),
+        localMachine({ folder: folder.path, state, host: network, offers: options.services, clock, random, log }, pin),
       space: () => diskSpace(folder.path),
       services,
       hooksFor,
+      askAtWork,
       hostName: hostname(),
       clock,
       random

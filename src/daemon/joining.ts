@@ -1,7 +1,7 @@
 import { type Clock, sleep } from '../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import { pairingCode } from '../core/identity.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import { jitter, type Random } from '../core/random.ts'
@@ -11,6 +11,7 @@ import { checkOwnCode } from '../membership/pairing.ts'
 import { checkTrust, isProven, type JoinTarget, parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
 import type { JoinRequest } from '../wire/membership.ts'
+import { KnownMembers } from './known-members.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
 import { type Pin, readPin, writePin } from './pin.ts'
 
@@ -124,8 +125,15 @@ async function ask(
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
   const known = { ...pin, federation: name, acceptedTerms }
   await writePin(deps.state, known)
-  const last = standing.state === 'pending' ? await client.pollStanding(known, deps.signal) : standing
+  const last = standing.state === 'pending' ? await decision(deps, client, known) : standing
   return { pin: known, standing: decided(last) }
+}
+
+/** A coordinator that has lost its state sees what it signed once; else the admin decides. */
+async function decision(deps: JoiningDeps, client: MembershipClient, pin: Pin): Promise<OwnStanding> {
+  const { certificate } = await KnownMembers.open(deps.state, pin.peer)
+  if (certificate !== null) await untilReached(deps, () => client.present(pin, certificate, deps.signal))
+  return client.pollStanding(pin, deps.signal)
 }
 
 const codesDiffer = (): NodeDaemonError =>
@@ -186,12 +194,4 @@ function decided(standing: OwnStanding): OwnStanding {
         `the coordinator does not count this instance as a member: ${standing.state}`
       )
   }
-}
-
-/** The services that an instance offers, of what the volunteer typed. Only the built-in files app can be run so far. */
-export function offeredServices(typed: readonly string[]): ServiceName[] {
-  return typed.map((text) => {
-    if (text === 'files') return text as ServiceName
-    throw new NodeDaemonError('BAD_USAGE', `this version can offer the service "files", not "${text}"`)
-  })
 }

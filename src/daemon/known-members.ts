@@ -2,16 +2,23 @@ import { open } from '../core/envelope.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
-import { type MemberList, memberListRecord } from '../core/records.ts'
+import { certificateRecord, type MemberList, memberListRecord } from '../core/records.ts'
 
-const KEY = 'member-list-number'
+const NUMBER_KEY = 'member-list-number'
+const LIST_KEY = 'member-list'
+const CERTIFICATE_KEY = 'certificate'
 
-/** The members, as the coordinator's newest signed list names them. An older list than one already seen is refused. */
+/**
+ * The members, as the coordinator's newest signed list names them, and the certificate of this instance. They are kept
+ * as they were signed: a coordinator that has lost its state learns from them what it knew.
+ */
 export class KnownMembers {
   readonly #state: KeyValue
   readonly #coordinator: PeerIdText
   #number: number
+  #list: Uint8Array | null = null
   #members: MemberList['members'] = []
+  #certificate: Uint8Array | null = null
 
   private constructor(state: KeyValue, coordinator: PeerIdText, number: number) {
     this.#state = state
@@ -19,9 +26,14 @@ export class KnownMembers {
     this.#number = number
   }
 
+  /** @throws NodeDaemonError `BAD_SIGNATURE` what is kept is not of this coordinator */
   static async open(state: KeyValue, coordinator: PeerIdText): Promise<KnownMembers> {
-    const stored = await state.get(KEY)
-    return new KnownMembers(state, coordinator, stored === null ? 0 : Number(Buffer.from(stored).toString()))
+    const number = await state.get(NUMBER_KEY)
+    const known = new KnownMembers(state, coordinator, number === null ? 0 : Number(Buffer.from(number).toString()))
+    known.#certificate = await state.get(CERTIFICATE_KEY)
+    const list = await state.get(LIST_KEY)
+    if (list !== null) known.#take(list, (await open(memberListRecord, list, coordinator)).value)
+    return known
   }
 
   /** The highest number seen. */
@@ -29,17 +41,51 @@ export class KnownMembers {
     return this.#number
   }
 
-  /** Durable on return. @throws NodeDaemonError `BAD_SIGNATURE`, `ROLLBACK` */
-  async note(bytes: Uint8Array): Promise<void> {
+  /** The newest list, signed; null before the first. */
+  get list(): Uint8Array | null {
+    return this.#list
+  }
+
+  /** Signed; null before the first. */
+  get certificate(): Uint8Array | null {
+    return this.#certificate
+  }
+
+  /**
+   * Durable on return. False where a newer list was seen already: then that one stays.
+   *
+   * @throws NodeDaemonError `BAD_SIGNATURE`
+   */
+  async note(bytes: Uint8Array): Promise<boolean> {
     const { value } = await open(memberListRecord, bytes, this.#coordinator)
-    if (value.number < this.#number) {
-      throw new NodeDaemonError('ROLLBACK', `member list ${value.number} is older than ${this.#number}, already seen`, {
-        advice: 'the coordinator may have been restored from an old backup: tell its admin'
-      })
-    }
-    this.#number = value.number
-    this.#members = value.members
-    await this.#state.write({ put: [[KEY, Buffer.from(String(value.number))]] }, { durable: true })
+    if (value.number < this.#number) return false
+    this.#take(bytes, value)
+    const number = Buffer.from(String(value.number))
+    await this.#state.write(
+      {
+        put: [
+          [NUMBER_KEY, number],
+          [LIST_KEY, bytes]
+        ]
+      },
+      { durable: true }
+    )
+    return true
+  }
+
+  /** An older one than that which is kept is left aside. Durable on return. @throws NodeDaemonError `BAD_SIGNATURE` */
+  async noteCertificate(bytes: Uint8Array): Promise<void> {
+    const { value } = await open(certificateRecord, bytes, this.#coordinator)
+    const kept = this.#certificate === null ? null : await open(certificateRecord, this.#certificate, this.#coordinator)
+    if (kept !== null && kept.value.number >= value.number) return
+    this.#certificate = bytes
+    await this.#state.write({ put: [[CERTIFICATE_KEY, bytes]] }, { durable: true })
+  }
+
+  #take(bytes: Uint8Array, { number, members }: MemberList): void {
+    this.#number = number
+    this.#list = bytes
+    this.#members = members
   }
 
   /** By name, PeerId or the start of one. @throws NodeDaemonError `NOT_FOUND`, `AMBIGUOUS` */

@@ -2,10 +2,17 @@ import type { Logger } from '../core/log.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
+import type { Offer } from './offers.ts'
 
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** The state of the coordinator is gone: what it had signed is learnt from its members. */
+export interface RecoverOptions {
+  /** So many members must have reported before it serves; null: until an admin confirms it. */
+  readonly members: number | null
 }
 
 export interface CoordinatorOptions {
@@ -18,6 +25,8 @@ export interface CoordinatorOptions {
   readonly admin: HostPort
   /** The federation's name; null: the host name. */
   readonly name: string | null
+  /** Null: an ordinary start. */
+  readonly recover: RecoverOptions | null
   readonly standbys: number
   readonly acknowledge: 'replicated' | 'local'
   readonly failoverAfterMs: number
@@ -31,6 +40,8 @@ export interface CoordinatorOptions {
   readonly trustProxy: readonly string[]
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
+  /** Are idle workspaces spread by itself when an instance joins or a disk is nearly full? */
+  readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */
@@ -56,10 +67,12 @@ export interface RunningCoordinator {
   stop(): Promise<void>
 }
 
-/** What runs around snapshots, by the name of the service: lines for `/bin/sh -c`. */
+/** What an operator lets run, by the name of the service: lines for `/bin/sh -c`. */
 export interface HookOptions {
   readonly before: Readonly<Record<string, string>>
   readonly after: Readonly<Record<string, string>>
+  /** Ends with 0 while users are at work. */
+  readonly busy: Readonly<Record<string, string>>
   /** How long one command may take. */
   readonly timeoutMs: number
   /** The shortest time between two snapshots that nobody waits for. */
@@ -77,7 +90,7 @@ export interface InstanceOptions {
   readonly labels: Readonly<Record<string, string>>
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
-  readonly services: readonly string[]
+  readonly services: readonly Offer[]
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null

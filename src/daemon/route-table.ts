@@ -1,8 +1,10 @@
-import { type Clock, sleep } from '../core/clock.ts'
+import { type Clock, type Instant, sleep } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
 import { passes } from '../handover/workspace-state.ts'
 import { rank } from '../placement/rendezvous.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
@@ -12,24 +14,28 @@ export interface RouteTableDeps {
   readonly table: OwnershipTable
   readonly director: Director
   readonly fleet: Fleet
-  readonly services: readonly ServiceRoute[]
+  readonly services: { list(): readonly ServiceRoute[] }
+  readonly hold: PromotionHold
   readonly clock: Clock
   readonly log: Logger
 }
 
 const IDLE_POLL_MS = 5
+const QUIET_MS_MAX = 5 * 60_000
 
 /** Where users' workspaces are served, for the front door. */
 export class RouteTable implements Workspaces {
   readonly #deps: RouteTableDeps
   readonly #inFlight = new Map<WorkspaceId, number>()
+  /** When the last request of each ended, the longest ago first; for a while. */
+  readonly #lastAt = new Map<WorkspaceId, Instant>()
 
   constructor(deps: RouteTableDeps) {
     this.#deps = deps
   }
 
   services(): readonly ServiceRoute[] {
-    return this.#deps.services
+    return this.#deps.services.list()
   }
 
   find(service: ServiceName, user: UserId): Place | null {
@@ -38,6 +44,12 @@ export class RouteTable implements Workspaces {
   }
 
   async create(service: ServiceName, user: UserId): Promise<Place> {
+    const { hold } = this.#deps
+    // The user may have one of which this coordinator has not been told yet.
+    if (hold.holds('old-backup')) throw new NodeDaemonError('BUSY', `no new workspaces now: ${hold.reason ?? ''}`)
+    if (!this.services().some(({ name }) => name === service)) {
+      throw new NodeDaemonError('NOT_FOUND', `the service ${service} is not there any more`)
+    }
     return this.#place(await this.#deps.director.create(service, user))
   }
 
@@ -69,11 +81,29 @@ export class RouteTable implements Workspaces {
       const count = (this.#inFlight.get(workspace) ?? 1) - 1
       if (count > 0) this.#inFlight.set(workspace, count)
       else this.#inFlight.delete(workspace)
+      this.#noteLast(workspace)
     }
   }
 
   isBusy(workspace: WorkspaceId): boolean {
     return this.#inFlight.has(workspace)
+  }
+
+  /** For how long nobody has asked anything of it: 0 while somebody does, five minutes for longer. */
+  quietMs(workspace: WorkspaceId): number {
+    if (this.#inFlight.has(workspace)) return 0
+    const lastAt = this.#lastAt.get(workspace)
+    return lastAt === undefined ? QUIET_MS_MAX : Math.min(QUIET_MS_MAX, this.#deps.clock.now() - lastAt)
+  }
+
+  #noteLast(workspace: WorkspaceId): void {
+    const now = this.#deps.clock.now()
+    this.#lastAt.delete(workspace)
+    this.#lastAt.set(workspace, now)
+    for (const [longest, at] of this.#lastAt) {
+      if (now - at < QUIET_MS_MAX) break
+      this.#lastAt.delete(longest)
+    }
   }
 
   /** Resolves once no request of this workspace is in flight. */

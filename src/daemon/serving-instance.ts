@@ -1,5 +1,5 @@
-import { withTimeout } from '../core/clock.ts'
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { AtWork } from '../apps/at-work.ts'
+import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
 import { Later } from '../core/later.ts'
@@ -7,22 +7,31 @@ import { rescanRegularly } from '../handover/rescan.ts'
 import { type Admission, Resident } from '../handover/resident.ts'
 import { type Connection, ControlClient, type ControlHandlers } from '../membership/control-client.ts'
 import { LeaseKeeper } from '../membership/lease.ts'
+import { MembershipClient } from '../membership/membership-client.ts'
+import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REPORT_LIMITS, type ReportedWorkspace, reportCodec } from '../wire/report.ts'
+import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
 import type { InstanceDaemonDeps } from './instance-deps.ts'
 import type { InstanceMachine } from './instance-machine.ts'
+import { KnownLevels } from './known-levels.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 
+/** The longest that it takes to be sure that the coordinator heard what this instance is about to do. */
+const LAST_WORD_MS = 3000
 const KEPT_CHECK_MS = 60 * 60_000
-const DRAIN_ANSWER_MS = 15_000
+/** As many as one heartbeat may name. */
+const HEARTBEAT_WORKSPACES_MAX = 10_000
 /** A clock that is further off than this is told to the volunteer: it does no harm here, but elsewhere it may. */
 const CLOCK_SKEW_MS = 60_000
+const PRESENT_EVERY_MS = 2000
 
 export interface ServingEvents {
   connected(what: { readonly name: string; readonly homes: number }): void
@@ -31,18 +40,14 @@ export interface ServingEvents {
   warn(text: string): void
 }
 
-/** At which level writes are acknowledged, as the coordinator says. */
-interface Level {
-  acknowledge: 'replicated' | 'local'
-}
-
 interface Parts {
   readonly machine: InstanceMachine
   readonly remote: Later<RemoteRepository>
   readonly lease: LeaseKeeper
-  readonly level: Level
+  readonly levels: KnownLevels
   readonly resident: Resident
   readonly members: KnownMembers
+  readonly arrivals: Arrivals
 }
 
 /** An approved instance at work: connected, syncing, answering users. */
@@ -55,13 +60,16 @@ export class ServingInstance {
   readonly #lease: LeaseKeeper
   readonly #control: ControlClient
   readonly #told = new Map<string, string>()
-  readonly #level: Level
+  readonly #levels: KnownLevels
   readonly #members: KnownMembers
   #entrance: Entrance | null = null
   #pin: Pin
   #name: string
   #clockSkewMs: number | null = null
-  #awaitedPlan: ((report: DrainReport) => void) | null = null
+  #presentAgainAt = 0
+  readonly #arrivals: Arrivals
+  readonly #atWork: AtWork
+  readonly #drains: DrainRequests
 
   private constructor(deps: InstanceDaemonDeps, pin: Pin, events: ServingEvents, parts: Parts) {
     const { host, clock, random, log } = deps
@@ -71,10 +79,23 @@ export class ServingInstance {
     this.#name = deps.name
     this.#remote = parts.remote
     this.#lease = parts.lease
-    this.#level = parts.level
+    this.#levels = parts.levels
     this.#machine = parts.machine
     this.#members = parts.members
     this.#resident = parts.resident
+    this.#arrivals = parts.arrivals
+    this.#drains = new DrainRequests({
+      clock,
+      isConnected: () => this.connected,
+      send: (request) => this.#control.tell({ kind: 'drain', request })
+    })
+    this.#atWork = new AtWork({
+      ask: deps.askAtWork,
+      places: () => this.#resident.places(),
+      isHandingOver: () => this.#drains.isDraining,
+      clock,
+      log
+    })
     this.#control = new ControlClient({
       host,
       coordinator: pin.peer,
@@ -91,7 +112,8 @@ export class ServingInstance {
     const machine = await deps.openMachine(pin)
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
-    const level: Level = { acknowledge: 'replicated' }
+    const levels = new KnownLevels()
+    const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
       premises: (workspace) => machine.premises(workspace),
@@ -100,15 +122,17 @@ export class ServingInstance {
       coordinator: pin.peer,
       clock,
       log,
-      acknowledge: () => level.acknowledge,
+      acknowledge: (service) => levels.of(service),
       leaseValid: () => lease.valid(clock.now()),
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
+      arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const serving = new ServingInstance(deps, pin, events, { machine, remote, lease, level, resident, members })
+    const parts = { machine, remote, lease, levels, resident, members, arrivals }
+    const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
@@ -156,6 +180,7 @@ export class ServingInstance {
   async run(signal: AbortSignal): Promise<void> {
     this.#removeExpired(signal)
     void rescanRegularly({ resident: this.#resident, clock: this.#deps.clock, random: this.#deps.random }, signal)
+    void this.#atWork.run(signal)
     await this.#control.run(signal)
   }
 
@@ -170,40 +195,24 @@ export class ServingInstance {
     }
   }
 
-  /** Asks the coordinator to begin a drain, or for its plan. Resolves with its first answer. */
-  async requestDrain(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
-    if (!this.connected) {
-      throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now', {
-        advice: 'wait until it is back, or stop with "node-daemon stop"'
-      })
-    }
-    return withTimeout(
-      this.#deps.clock,
-      DRAIN_ANSWER_MS,
-      'the answer of the coordinator',
-      async () => {
-        const answer = Promise.withResolvers<DrainReport>()
-        this.#awaitedPlan = answer.resolve
-        this.#control.tell({ kind: 'drain', request })
-        return answer.promise
-      },
-      signal
-    )
+  /** See `DrainRequests.ask`. */
+  requestDrain(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
+    return this.#drains.ask(request, signal)
   }
 
   cancelDrain(): void {
     this.#control.tell({ kind: 'drain-cancel' })
   }
 
-  /** Publishes what is not published, after telling that it comes back soon. */
+  /** Publishes what is not published, after telling that it comes back soon. The coordinator has heard that on return. */
   async flush(deadlineMs: number): Promise<void> {
-    this.#control.tell({ kind: 'stopping', intent: 'restart' })
-    await this.#resident.flush(deadlineMs)
+    const heard = this.#control.say({ kind: 'stopping', intent: 'restart' }, LAST_WORD_MS)
+    await Promise.all([heard, this.#resident.flush(deadlineMs)])
   }
 
   /** Removes all files of users here. Only for an instance that is home of nothing. */
   async removeFiles(): Promise<number> {
-    this.#control.tell({ kind: 'stopping', intent: 'leave' })
+    await this.#control.say({ kind: 'stopping', intent: 'leave' }, LAST_WORD_MS)
     return this.#resident.removeKept('all')
   }
 
@@ -223,13 +232,16 @@ export class ServingInstance {
       connected: (connection) => this.#connected(connection),
       disconnected: (reason) => this.#disconnected(reason),
       lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
-      order: (order) => this.#resident.order(order),
+      order: async (order) => (order.kind === 'report' ? this.#report(order.after) : this.#resident.order(order)),
       members: (memberList) => {
-        this.#members.note(memberList).catch((error: unknown) => {
+        this.#noteMembers(memberList).catch((error: unknown) => {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
         })
       },
-      drain: (report) => this.#drain(report)
+      services: (services) => this.#levels.told(services),
+      drain: (report) => {
+        if (this.#drains.heard(report)) this.#events.drain(report)
+      }
     }
   }
 
@@ -257,7 +269,10 @@ export class ServingInstance {
       ...this.#machine.load(),
       ownershipNumber: this.#resident.ownershipNumber,
       usage: this.#changedUsage(),
-      pendingWork: this.#resident.usage().filter(({ unsyncedAgeMs }) => unsyncedAgeMs > 0).length
+      pendingWork: this.#resident.usage().filter(({ unsyncedAgeMs }) => unsyncedAgeMs > 0).length,
+      busy: this.#atWork.workspaces.slice(0, HEARTBEAT_WORKSPACES_MAX),
+      arrived: this.#arrivals.take(HEARTBEAT_WORKSPACES_MAX),
+      uploadLimit: this.#deps.upload.bytesPerSecond
     }
   }
 
@@ -273,8 +288,9 @@ export class ServingInstance {
 
   async #connected({ control, data, welcome }: Connection): Promise<void> {
     const { log, upload, download, clock } = this.#deps
-    await this.#members.note(welcome.memberList)
-    this.#level.acknowledge = welcome.acknowledge
+    await this.#noteMembers(welcome.memberList)
+    await this.#members.noteCertificate(welcome.certificate)
+    this.#levels.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)
@@ -293,6 +309,30 @@ export class ServingInstance {
     this.#events.connected({ name: welcome.name, homes: this.#resident.counts().home })
   }
 
+  /** A coordinator that was restored from an old backup asks for a report, and is right again after that. */
+  async #noteMembers(memberList: Uint8Array): Promise<void> {
+    if (await this.#members.note(memberList)) return
+    this.#events.warn(
+      'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
+    )
+  }
+
+  /** What this coordinator has signed for this instance, a page of it. */
+  #report(after: WorkspaceId | null): Uint8Array {
+    const workspaces: ReportedWorkspace[] = []
+    let bytes = 0
+    let more = false
+    for (const one of this.#resident.signed(after)) {
+      more = workspaces.length >= REPORT_LIMITS.workspacesMax || bytes >= REPORT_LIMITS.pageBytes
+      if (more) break
+      workspaces.push(one)
+      bytes += one.ownership.length + (one.head?.length ?? 0)
+    }
+    const { certificate, list: memberList } = this.#members
+    const proof = after === null ? { certificate, memberList } : { certificate: null, memberList: null }
+    return reportCodec.encode({ ...proof, workspaces, more })
+  }
+
   #noteClock(skewMs: number): void {
     this.#clockSkewMs = Math.round(skewMs)
     if (Math.abs(skewMs) < CLOCK_SKEW_MS) return
@@ -304,6 +344,22 @@ export class ServingInstance {
     this.#remote.clear()
     this.#events.disconnected(reason)
     void this.#findAnew()
+    void this.#present()
+  }
+
+  /** A coordinator that has lost its state takes this instance for a stranger, until it sees what it signed. */
+  async #present(): Promise<void> {
+    const { clock, log } = this.#deps
+    const { certificate } = this.#members
+    if (certificate === null || clock.now() < this.#presentAgainAt) return
+    this.#presentAgainAt = clock.now() + PRESENT_EVERY_MS
+    try {
+      const client = new MembershipClient(this.#deps)
+      const { state } = await client.standing(this.#pin, 0)
+      if (state === 'unknown' || state === 'pending') await client.present(this.#pin, certificate)
+    } catch (error) {
+      log.debug({ error: messageOf(error) }, 'the coordinator was not shown the certificate of this instance')
+    }
   }
 
   /** The coordinator may have moved to other addresses: its web address knows, and its key must be the same. */
@@ -317,13 +373,6 @@ export class ServingInstance {
     } catch (error) {
       log.debug({ error: messageOf(error) }, 'the coordinator was not found anew')
     }
-  }
-
-  #drain(report: DrainReport): void {
-    const awaited = this.#awaitedPlan
-    this.#awaitedPlan = null
-    if (report.state !== 'serving') this.#events.drain(report)
-    awaited?.(report)
   }
 
   #removeExpired(signal: AbortSignal): void {

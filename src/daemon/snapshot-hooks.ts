@@ -1,3 +1,4 @@
+import type { AskAtWork } from '../apps/at-work.ts'
 import { CommandHooks } from '../apps/hooks.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
@@ -16,24 +17,49 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
  * @throws NodeDaemonError `BAD_USAGE` a command is for a service that is not offered here
  */
 export function snapshotHooks(
-  { before, after, timeoutMs, intervalMs }: HookOptions,
+  options: HookOptions,
   services: readonly ServiceName[],
-  { clock, log }: { readonly clock: Clock; readonly log: Logger }
+  deps: Surroundings
 ): ResidentDeps['hooksFor'] {
-  for (const name of [...Object.keys(before), ...Object.keys(after)]) {
-    if (!services.some((service) => service === name)) {
-      throw new NodeDaemonError('BAD_USAGE', `there is a snapshot hook for "${name}", which is not offered here`, {
-        advice: `offered are: ${services.join(', ')}`
-      })
-    }
-  }
-  const commands = new CommandHooks({ clock, log, environment: environment(), timeoutMs, killGroup })
+  const { before, after, intervalMs } = options
+  for (const name of [...Object.keys(before), ...Object.keys(after)]) expectOffered('snapshot', name, services)
+  const commands = commandHooks(options, deps)
   return (place) => {
     const own = { before: before[place.service] ?? null, after: after[place.service] ?? null }
     if (own.before === null && own.after === null) return null
     return { hooks: commands.of(own, place), intervalMs }
   }
 }
+
+/**
+ * What tells whether users are at work in a workspace, by its service.
+ *
+ * @throws NodeDaemonError `BAD_USAGE` as above
+ */
+export function busyHooks(options: HookOptions, services: readonly ServiceName[], deps: Surroundings): AskAtWork {
+  const { busy } = options
+  for (const name of Object.keys(busy)) expectOffered('busy', name, services)
+  const commands = commandHooks(options, deps)
+  return (place) => {
+    const command = busy[place.service]
+    return command === undefined ? null : (signal) => commands.isAtWork(command, place, signal)
+  }
+}
+
+interface Surroundings {
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+function expectOffered(kind: string, name: string, services: readonly ServiceName[]): void {
+  if (services.some((service) => service === name)) return
+  throw new NodeDaemonError('BAD_USAGE', `there is a ${kind} hook for "${name}", which is not offered here`, {
+    advice: `offered are: ${services.join(', ')}`
+  })
+}
+
+const commandHooks = ({ timeoutMs }: HookOptions, { clock, log }: Surroundings): CommandHooks =>
+  new CommandHooks({ clock, log, environment: environment(), timeoutMs, killGroup })
 
 function environment(): Record<string, string> {
   const set = INHERITED.flatMap((name) => {

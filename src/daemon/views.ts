@@ -21,8 +21,10 @@ import type { Invite } from '../membership/invites.ts'
 import type { Member } from '../membership/member.ts'
 import type { User } from '../membership/users.ts'
 import type { MainRepository } from '../store/repository.ts'
+import { auditWords } from './audit-words.ts'
 import type { Facts } from './coordinator-service.ts'
 import { drainView } from './drain-view.ts'
+import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 
 /** What the views are made from. */
@@ -31,6 +33,7 @@ export interface Views {
   readonly director: Director
   readonly holdings: Holdings
   readonly fleet: Fleet
+  readonly drains: Drains
   readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
   /** The repository's own receipt for a head; null where it cannot give one now. */
   readonly receiptFor: (head: SignedHead) => Promise<Signed<Receipt> | null>
@@ -79,12 +82,12 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
 }
 
 export function peerDetail(views: Views, member: Member): PeerDetailView {
-  const { table, fleet, control } = views
-  const drain = fleet.drain(member.peerId)
+  const { table, fleet, drains, control } = views
+  const isKnown = fleet.drain(member.peerId) !== null || drains.planned(member.peerId) !== null
   return {
     ...peerView(views, member),
     workspaceIds: table.homesOf(member.peerId).map(({ signed }) => signed.value.workspace),
-    drain: drain === null ? null : drainView(drain.report()),
+    drain: isKnown ? drainView(drains.report(member.peerId)) : null,
     address: control().session(member.peerId)?.link.remoteAddress ?? member.address,
     reason: member.reason === '' ? null : member.reason,
     askedAt: time(member.askedAt),
@@ -169,11 +172,15 @@ export const userView = ({ name, blocked, createdAt }: User, workspaces: number)
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })
 
-export const auditView = ({ number, at, actor, action, target, details }: AuditEntry): AuditEntryView => ({
+export const auditView = (
+  { number, at, actor, action, target, details }: AuditEntry,
+  nameOf: (target: string) => string
+): AuditEntryView => ({
   number,
   at: time(at),
   actor,
   action,
   target,
+  text: auditWords({ action, details }, nameOf(target)),
   details
 })

@@ -155,6 +155,9 @@ async function verifyBundle(file: z.infer<typeof certificateFile>): Promise<Cert
   const counts = new Map<string, { peer: PeerIdText; role: string; heads: number }>()
   const statement = await verifyStatement(file, problems)
   const stated = new Map(statement?.heads.map((head) => [head.workspace, head]))
+  if (statement !== null && stated.size < statement.heads.length) {
+    problems.push('the statement names a workspace twice')
+  }
   for (const entry of file.heads) {
     const expected = stated.get(entry.workspace as WorkspaceId)
     stated.delete(entry.workspace as WorkspaceId)
@@ -221,6 +224,9 @@ async function verifyHead(
   if (head.cid.toString() !== entry.head) wrong('the head has another name than the file says')
   if (expected === undefined) wrong('the statement does not name it')
   else if (!expected.head.equals(head.cid)) wrong('the statement names another head')
+  else if (expected.epoch !== value.epoch || expected.sequence !== value.sequence) {
+    wrong('the statement names another epoch or sequence')
+  }
   const receipts: Receipt[] = []
   for (const text of entry.receipts) {
     try {

@@ -1,20 +1,17 @@
-import { type Clock, withTimeout } from '../core/clock.ts'
+import { withTimeout } from '../core/clock.ts'
 import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { Identity } from '../core/identity.ts'
 import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
-import type { Logger } from '../core/log.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
-import type { Random } from '../core/random.ts'
 import { type Receipt, sealRecord } from '../core/records.ts'
 import { chooseHome } from '../placement/place.ts'
-import type { MainRepository } from '../store/repository.ts'
 import { orderAssume } from './assume.ts'
-import type { Holdings } from './holdings.ts'
+import type { DirectorDeps } from './director-deps.ts'
+import { checkNotHeld, letGo, whyNobody } from './held.ts'
 import type { Moved } from './moved.ts'
-import type { Instances, Quieting } from './neighbours.ts'
-import type { OwnedWorkspace, OwnershipTable } from './ownership-table.ts'
+import type { Quieting } from './neighbours.ts'
+import type { OwnedWorkspace } from './ownership-table.ts'
 import { Standbys } from './standbys.ts'
 import { Successors } from './successors.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
@@ -29,19 +26,6 @@ const REPLACE_AGAIN_MS = 5000
 const ADOPTED_AT_ONCE = 64
 /** Targets that are tried one after another before a workspace waits for a change among the instances. */
 const ATTEMPTS_MAX = 4
-
-export interface DirectorDeps {
-  readonly repository: Pick<MainRepository, 'seal' | 'sealedEpoch' | 'tip' | 'head'>
-  readonly table: OwnershipTable
-  readonly instances: Instances
-  readonly holdings: Holdings
-  /** What a workspace's files take, in bytes, as far as it is known. */
-  readonly usedBytes: (workspace: WorkspaceId) => number
-  readonly identity: Identity
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Logger
-}
 
 /**
  * Replicates, then promotes. Everything that changes the home of a workspace goes through here, one at a time for
@@ -156,6 +140,11 @@ export class Director {
       // A home that is away comes back or is found dead. One that is there and cannot serve is replaced.
       if (home === null || !instances.isConnected(home)) throw error
       log.error({ workspace, home, error: messageOf(error) }, 'a home cannot serve and is replaced')
+      this.#set(workspace, promote(this.state(workspace)))
+      await letGo(this.#deps, home, this.#owned(workspace).signed).catch((refused: unknown) => {
+        this.#later(workspace, () => this.resume(workspace))
+        throw refused
+      })
       await this.#replace(workspace, home)
     }
   }
@@ -176,6 +165,7 @@ export class Director {
 
   async #move(workspace: WorkspaceId, to: PeerIdText | null, options: Parameters<Director['move']>[2]): Promise<Moved> {
     const { clock, instances } = this.#deps
+    checkNotHeld(this.#deps)
     const from = this.#owned(workspace).signed.value.home
     if (from === null) return this.#handOver(workspace, to, clock.now(), [])
     if (from === to) throw new NodeDaemonError('CONFLICT', `${instances.nameOf(from)} is the home already`)
@@ -193,6 +183,7 @@ export class Director {
     try {
       await this.#idle(workspace, options)
       await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)
+      checkNotHeld(this.#deps)
       if (to !== null && !instances.isConnected(to)) {
         throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} went away`)
       }
@@ -206,6 +197,14 @@ export class Director {
     }
     void this.tend(workspace)
     return moved
+  }
+
+  /** Another instance stands by in place of one. See `Standbys.replace`. @throws NodeDaemonError `BUSY` nothing is changed now */
+  replaceStandby(workspace: WorkspaceId, from: PeerIdText, to: PeerIdText, signal: AbortSignal): Promise<void> {
+    return this.#work.run(workspace, async () => {
+      checkNotHeld(this.#deps)
+      await this.#standbys.replace(workspace, from, to, signal)
+    })
   }
 
   /**
@@ -275,19 +274,15 @@ export class Director {
 
   /**
    * The home is gone: a standby takes over, or any other instance, which restores from the repository.
-   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now. Where nobody can take
-   * over, its epoch stays open: what it had not published is not in vain when it comes back.
+   * `gone`: the peer that must not be chosen. Nothing happens where another one is the home by now, or where none may take
+   * over yet. Where nobody can, its epoch stays open: what it had not published is not in vain when it comes back.
    */
   failover(workspace: WorkspaceId, gone: PeerIdText | null): Promise<void> {
     return this.#work.run(workspace, async () => {
-      if (this.#owned(workspace).signed.value.home !== gone) return
-      if (gone !== null && !this.#deps.instances.isConnected(gone) && this.#successor(workspace, [gone]) === null) {
-        this.#set(
-          workspace,
-          orphan(promote(this.state(workspace)), 'its home is away, and nobody else can take it now')
-        )
-        return
-      }
+      const { value } = this.#owned(workspace).signed
+      if (value.home !== gone || !this.#deps.instances.mayTakeOver(value)) return
+      const reason = whyNobody(this.#deps, gone, () => this.#successor(workspace, [gone]))
+      if (reason !== null) return this.#set(workspace, orphan(promote(this.state(workspace)), reason))
       await this.#replace(workspace, gone)
       void this.tend(workspace)
     })
@@ -378,7 +373,7 @@ export class Director {
   /** Sees to it that the workspace has the standbys that it should have. Never rejects. */
   tend(workspace: WorkspaceId): Promise<void> {
     return this.#work.run(workspace, async () => {
-      if (passes(this.state(workspace))) await this.#standbys.tend(workspace)
+      if (passes(this.state(workspace)) && this.#deps.hold.reason === null) await this.#standbys.tend(workspace)
     })
   }
 

@@ -8,8 +8,6 @@ export interface FailureDetectorOptions {
   readonly failoverAfterMs: number
   /** The same for one that said that it comes back soon. */
   readonly restartGraceMs: number
-  /** Must an instance's lease have ended before another may write? Not where the seal alone is enough. */
-  readonly leaseMustEnd: boolean
   readonly leaseMs: number
 }
 
@@ -20,62 +18,127 @@ export interface LastSeen {
   readonly leaseGrantedAt: Instant
 }
 
-/** When an instance that is not connected counts as dead. */
-export function deadAt({ heardAt, intent, leaseGrantedAt }: LastSeen, options: FailureDetectorOptions): Instant {
-  const { failoverAfterMs, restartGraceMs, leaseMustEnd, leaseMs } = options
-  const leaseEnd = leaseMustEnd ? grantorUntil(leaseGrantedAt, leaseMs) : heardAt
+/** What becomes certain of an instance that is not connected, and when. */
+export interface Ends {
+  /** It counts as dead: what is acknowledged by the repository alone may be served elsewhere. */
+  readonly deadAt: Instant
+  /** Also its lease is over, so that it acknowledges nothing any more: at `deadAt` or later. */
+  readonly leaseOverAt: Instant
+}
+
+export function endsOf({ heardAt, intent, leaseGrantedAt }: LastSeen, options: FailureDetectorOptions): Ends {
+  const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const patience = intent === 'restart' ? restartGraceMs : intent === null ? failoverAfterMs : 0
-  return Math.max(heardAt + patience, leaseEnd)
+  const deadAt = heardAt + patience
+  return { deadAt, leaseOverAt: Math.max(deadAt, grantorUntil(leaseGrantedAt, leaseMs)) }
+}
+
+/** Why an instance counts as dead. `announced`: it said that it stops for good, or is no member any more. */
+export type DeathCause = 'silence' | 'restart-overdue' | 'announced'
+
+const causeOf = (intent: StopIntent | null): DeathCause =>
+  intent === null ? 'silence' : intent === 'restart' ? 'restart-overdue' : 'announced'
+
+export interface FailureEvents {
+  dead(peer: PeerIdText, cause: DeathCause): void
+  /** Once after `dead`, perhaps at the same moment. */
+  leaseOver(peer: PeerIdText): void
 }
 
 /** Tells which instances are dead: those that are not connected and were not heard for too long. */
 export class FailureDetector {
   readonly #clock: Clock
   readonly #options: FailureDetectorOptions
-  readonly #onDead: (peer: PeerIdText) => void
+  readonly #events: FailureEvents
   readonly #pending = new Map<PeerIdText, TimerHandle>()
   readonly #dead = new Set<PeerIdText>()
+  /** Of those that are dead: whose lease runs on, and whose is over. */
+  readonly #leased = new Map<PeerIdText, TimerHandle>()
+  readonly #withoutLease = new Set<PeerIdText>()
 
-  constructor(clock: Clock, options: FailureDetectorOptions, onDead: (peer: PeerIdText) => void) {
+  constructor(clock: Clock, options: FailureDetectorOptions, events: FailureEvents) {
     this.#clock = clock
     this.#options = options
-    this.#onDead = onDead
+    this.#events = events
   }
 
   isDead(peer: PeerIdText): boolean {
     return this.#dead.has(peer)
   }
 
-  /** The connection is lost. */
-  lost(peer: PeerIdText, last: LastSeen): void {
-    this.#watch(peer, deadAt(last, this.#options) - this.#clock.now())
+  /** Is it dead, and certain to acknowledge nothing any more? */
+  isLeaseOver(peer: PeerIdText): boolean {
+    return this.#withoutLease.has(peer)
   }
 
-  /** The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. */
-  awaited(peer: PeerIdText, graceMs: number): void {
+  /** Is it away, and may it still come back in time? */
+  isAwaited(peer: PeerIdText): boolean {
+    return this.#pending.has(peer)
+  }
+
+  /** Is there one that is away and not dead yet? */
+  get isWaiting(): boolean {
+    return this.#pending.size > 0
+  }
+
+  /** All that are dead now, in the order in which they died. */
+  dead(): readonly PeerIdText[] {
+    return [...this.#dead]
+  }
+
+  /** The connection is lost. */
+  lost(peer: PeerIdText, last: LastSeen): void {
+    this.#watch(peer, endsOf(last, this.#options), causeOf(last.intent))
+  }
+
+  /**
+   * The coordinator starts: all leases count as granted now, and members get at least `graceMs` to come back. `intent`:
+   * what was last heard of it. Who was about to come back gets all of its grace anew.
+   *
+   * @returns when it is awaited no longer
+   */
+  awaited(peer: PeerIdText, graceMs: number, intent: StopIntent | null = null): Instant {
     const now = this.#clock.now()
-    const last = { heardAt: now, intent: null, leaseGrantedAt: now }
-    this.#watch(peer, Math.max(graceMs, deadAt(last, this.#options) - now))
+    const ends = endsOf({ heardAt: now, intent, leaseGrantedAt: now }, this.#options)
+    const deadAt = Math.max(now + graceMs, ends.deadAt)
+    this.#watch(peer, { deadAt, leaseOverAt: Math.max(deadAt, ends.leaseOverAt) }, causeOf(intent))
+    return deadAt
   }
 
   connected(peer: PeerIdText): void {
-    this.#pending.get(peer)?.cancel()
-    this.#pending.delete(peer)
+    this.#cancel(peer)
     this.#dead.delete(peer)
+    this.#withoutLease.delete(peer)
   }
 
   close(): void {
-    for (const timer of this.#pending.values()) timer.cancel()
-    this.#pending.clear()
+    for (const peer of [...this.#pending.keys(), ...this.#leased.keys()]) this.#cancel(peer)
   }
 
-  #watch(peer: PeerIdText, ms: number): void {
+  #cancel(peer: PeerIdText): void {
     this.#pending.get(peer)?.cancel()
-    const timer = this.#clock.after(Math.max(0, ms), () => {
-      this.#pending.delete(peer)
+    this.#pending.delete(peer)
+    this.#leased.get(peer)?.cancel()
+    this.#leased.delete(peer)
+  }
+
+  #watch(peer: PeerIdText, { deadAt, leaseOverAt }: Ends, cause: DeathCause): void {
+    this.#cancel(peer)
+    this.#at(this.#pending, peer, deadAt, () => {
       this.#dead.add(peer)
-      this.#onDead(peer)
+      this.#at(this.#leased, peer, leaseOverAt, () => {
+        this.#withoutLease.add(peer)
+        this.#events.leaseOver(peer)
+      })
+      this.#events.dead(peer, cause)
     })
-    this.#pending.set(peer, timer)
+  }
+
+  #at(timers: Map<PeerIdText, TimerHandle>, peer: PeerIdText, at: Instant, then: () => void): void {
+    const timer = this.#clock.after(Math.max(0, at - this.#clock.now()), () => {
+      timers.delete(peer)
+      then()
+    })
+    timers.set(peer, timer)
   }
 }

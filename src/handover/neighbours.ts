@@ -1,4 +1,5 @@
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { Ownership } from '../core/records.ts'
 import type { Candidate } from '../placement/candidate.ts'
 import type { Order } from '../wire/control.ts'
 
@@ -10,6 +11,12 @@ export interface Instances {
   isConnected(peer: PeerIdText): boolean
   /** Does it count as dead: not connected, and not heard for too long? */
   isGone(peer: PeerIdText): boolean
+  /**
+   * May another instance become the home of this workspace without a word of the one that is gone? Where changes are
+   * acknowledged by the repository alone, its seal is enough; else the lease of the home must be over. One that is
+   * connected is asked, whatever its lease.
+   */
+  mayTakeOver(workspace: Pick<Ownership, 'service' | 'home'>): boolean
   nameOf(peer: PeerIdText): string
   /** See `Session.order`. */
   order(peer: PeerIdText, order: Order, timeoutMs: number): Promise<Uint8Array>

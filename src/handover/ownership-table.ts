@@ -10,6 +10,7 @@ import type { ControlStore } from '../store/control-store.ts'
 /** Former homes that are remembered, so that each may still hand in what it had not published. */
 const FORMER_HOMES_MAX = 16
 const NUMBER_KEY = 'ownership-number'
+const EPOCH_FLOOR_KEY = 'epoch-floor'
 const WORKSPACE_PREFIX = 'workspace/'
 
 export interface OwnedWorkspace {
@@ -39,6 +40,8 @@ export class OwnershipTable {
   readonly #byUser = new Map<string, WorkspaceId>()
   readonly #writes = new Mutex()
   #number: { value: number; revision: number }
+  /** No promotion leads to a lower epoch. */
+  #epochFloor = 0
 
   private constructor(store: ControlStore, identity: Identity, number: { value: number; revision: number }) {
     this.#store = store
@@ -54,6 +57,8 @@ export class OwnershipTable {
       revision: stored?.revision ?? 0
     }
     const table = new OwnershipTable(store, identity, number)
+    const floor = await store.get(EPOCH_FLOOR_KEY)
+    table.#epochFloor = floor === null ? 0 : Number(Buffer.from(floor.value).toString())
     for await (const { value, revision } of store.list(WORKSPACE_PREFIX)) {
       const { ownership, ...rest } = JSON.parse(Buffer.from(value).toString()) as StoredRow
       const signed = await open(ownershipRecord, Buffer.from(ownership, 'base64'), identity.peerId)
@@ -76,6 +81,18 @@ export class OwnershipTable {
 
   get size(): number {
     return this.#rows.size
+  }
+
+  /** The number of the newest record. */
+  get number(): number {
+    return this.#number.value
+  }
+
+  /** How many workspaces there are of a service. */
+  countOf(service: ServiceName): number {
+    let count = 0
+    for (const { signed } of this.#rows.values()) if (signed.value.service === service) count++
+    return count
   }
 
   homesOf(peer: PeerIdText): OwnedWorkspace[] {
@@ -115,7 +132,8 @@ export class OwnershipTable {
       const row = this.#expect(workspace, expectedEpoch)
       const before = row.signed.value
       const formerHomes = before.home === null ? row.formerHomes : remembered(row.formerHomes, before.home)
-      return this.#write({ ...before, ...next, epoch: expectedEpoch + 1 }, { ...row, formerHomes })
+      const epoch = this.epochAfter(expectedEpoch)
+      return this.#write({ ...before, ...next, epoch }, { ...row, formerHomes })
     })
   }
 
@@ -124,6 +142,42 @@ export class OwnershipTable {
     return this.#writes.run(async () => {
       const row = this.#expect(workspace, expectedEpoch)
       return this.#write({ ...row.signed.value, standbys }, row)
+    })
+  }
+
+  /** The epoch to which a promotion leads from this one. */
+  epochAfter(epoch: number): number {
+    return Math.max(epoch + 1, this.#epochFloor)
+  }
+
+  /**
+   * Goes on above what was signed before and is not known any more: later records have numbers above `number`, and
+   * later promotions lead to epochs of `epoch` at least. Never lowers either. Durable on return.
+   */
+  leap(to: { readonly number: number; readonly epoch: number }): Promise<void> {
+    return this.#writes.run(async () => {
+      const value = Math.max(to.number, this.#number.value)
+      const epoch = Math.max(to.epoch, this.#epochFloor)
+      const revision = await this.#store.transact([
+        { kind: 'put', key: NUMBER_KEY, value: Buffer.from(String(value)), ifRevision: this.#number.revision },
+        { kind: 'put', key: EPOCH_FLOOR_KEY, value: Buffer.from(String(epoch)), ifRevision: 'any' }
+      ])
+      this.#number = { value, revision }
+      this.#epochFloor = epoch
+    })
+  }
+
+  /**
+   * What this coordinator signed once and does not know any more takes the place of what it knows, signed anew with the
+   * next number. The caller says that the record is the newer one, and has leapt above its number. Durable on return.
+   */
+  adopt(record: Ownership, nowMs: number): Promise<OwnedWorkspace> {
+    return this.#writes.run(async () => {
+      const row = this.#rows.get(record.workspace)
+      const before = row?.signed.value.home ?? null
+      const former = row?.formerHomes ?? []
+      const formerHomes = before === null || before === record.home ? former : remembered(former, before)
+      return this.#write(record, { createdAtMs: row?.createdAtMs ?? nowMs, formerHomes, revision: row?.revision ?? 0 })
     })
   }
 

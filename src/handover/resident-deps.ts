@@ -6,6 +6,7 @@ import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { RemoteRepository } from '../sync/repository-client.ts'
 import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
+import type { AcknowledgeLevel } from '../wire/control.ts'
 import type { FileSystem } from '../worktree/file-system.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import type { Worktree } from '../worktree/worktree.ts'
@@ -44,12 +45,15 @@ export interface ResidentDeps {
   readonly coordinator: PeerIdText
   readonly clock: Clock
   readonly log: Logger
-  readonly acknowledge: () => 'replicated' | 'local'
+  /** At which level changes of a service's workspaces are acknowledged. */
+  readonly acknowledge: (service: ServiceName) => AcknowledgeLevel
   readonly leaseValid: () => boolean
   /** Are the files certainly as they were last written? Not after a power loss. */
   readonly filesTrusted: boolean
   /** How long files stay after their workspace was handed over, in milliseconds. */
   readonly keepMs: () => number
+  /** Bytes of a workspace have come here from elsewhere. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
   /** Null where nothing runs around the snapshots of the place's service. */
   readonly hooksFor: (place: HomePlace) => HomeHooks | null
 }

@@ -7,8 +7,8 @@ import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
 import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
-import { makeDurable } from '../worktree/durable.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
+import { isPublishedHere, newestKnown, staysHome } from './own-tip.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
@@ -56,10 +56,18 @@ export class ResidentWorkspace {
   }
 
   /** Makes the paths durable on this disk; they are published in the background. */
-  async keepLocally(paths: readonly string[]): Promise<void> {
+  keepLocally(paths: readonly string[]): Promise<void> {
+    return this.#asHome((home) => home.keepLocally(paths))
+  }
+
+  /** Everything that was changed before the call is acknowledged at the service's level on return. */
+  settled(): Promise<void> {
+    return this.#asHome((home) => home.settled())
+  }
+
+  async #asHome(work: (home: ServingHome) => Promise<void>): Promise<void> {
     const home = this.#serving()
-    home.sync.changed(paths)
-    await makeDurable(home.premises.files, home.premises.folder, paths)
+    await work(home)
     // Asked again after the await: who is not the home any more acknowledges nothing.
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }
@@ -130,9 +138,9 @@ export class ResidentWorkspace {
    * publish them would undo what users have.
    */
   async #resume(ownership: SignedOwnership): Promise<null> {
-    const tip = await this.#tip()
+    const tip = newestKnown(this.#record, await this.#tip())
     const { suspect, restoring } = this.#record
-    const trusted = !suspect && !restoring && this.#published(tip)
+    const trusted = !suspect && !restoring && isPublishedHere(this.#record, tip)
     await this.#save({ ownership, head: tip })
     if (tip !== null && (await this.#forgetLostFolder())) {
       await this.#apply(tip)
@@ -145,27 +153,22 @@ export class ResidentWorkspace {
     return null
   }
 
-  /** Is this the head that was published last from this disk, or the next one, whose receipt may have been lost? */
-  #published(tip: SignedHead | null): boolean {
-    const last = this.#record.head?.cid ?? null
-    if (tip === null || last?.equals(tip.cid) === true) return true
-    const { previous } = tip.value
-    return last === null ? previous === null : previous?.equals(last) === true
-  }
-
   /** Its folder was taken away: it serves nothing until it is told again that it is the home. */
   folderLost(): void {
     if (this.#home !== null) this.#home.fenced = true
   }
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
-    await this.#quit()
+    const suspect = this.#isSuspectStill
+    await this.close()
     const base = await this.#tip()
+    if (staysHome(this.#record, ownership, base, this.#deps.identity.peerId)) return this.#resume(ownership)
+    await this.#quit()
     if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {
       throw new NodeDaemonError('INTEGRITY', `the newest head of ${this.#deps.workspace} is not the base of its epoch`)
     }
     if (base === null) await (await this.#premises()).worktree.remove()
-    const receipt = base === null ? null : await this.#receiptFor(base)
+    const receipt = base === null ? null : await this.#receiptFor(base, suspect)
     await this.#save({
       role: 'home',
       ownership,
@@ -179,16 +182,21 @@ export class ResidentWorkspace {
     return receipt
   }
 
-  /** A standby that is at the head already has signed for it; any other applies it first. */
-  async #receiptFor(head: SignedHead): Promise<Signed<Receipt>> {
-    const { role, receipt } = this.#record
-    if (role === 'standby' && receipt?.value.head.equals(head.cid) === true) return receipt
-    return this.#apply(head)
+  /** Were the files not read since power was lost? A home reads them as it hands in what it had not published. */
+  get #isSuspectStill(): boolean {
+    return this.#record.suspect && this.#record.role !== 'home'
   }
 
-  async #apply(head: SignedHead): Promise<Signed<Receipt>> {
+  /** A standby that is at the head already has signed for it, unless power was lost since; any other applies it first. */
+  async #receiptFor(head: SignedHead, suspect: boolean): Promise<Signed<Receipt>> {
+    const { role, receipt } = this.#record
+    if (role === 'standby' && !suspect && receipt?.value.head.equals(head.cid) === true) return receipt
+    return this.#apply(head, suspect)
+  }
+
+  async #apply(head: SignedHead, suspect = false): Promise<Signed<Receipt>> {
     const { worktree } = await this.#premises()
-    return applyHead({ ...this.#deps, worktree }, head, this.#ending.signal)
+    return applyHead({ ...this.#deps, worktree, readAll: () => suspect }, head, this.#ending.signal)
   }
 
   async #tip(): Promise<SignedHead | null> {
@@ -279,17 +287,23 @@ export class ResidentWorkspace {
   }
 
   async follow(ownership: SignedOwnership): Promise<void> {
-    if (this.#standby !== null) return this.#save({ ownership })
+    const following = this.#standby
+    if (following !== null) {
+      await this.#save({ ownership })
+      if (!following.isTold) await following.refresh()
+      return
+    }
+    const suspect = this.#isSuspectStill
     await this.#quit()
-    const own = this.#record.role === 'standby' ? this.#record.receipt : null
-    await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect: false, restoring: false })
+    const own = this.#record.role === 'standby' && !suspect ? this.#record.receipt : null
+    await this.#save({ role: 'standby', ownership, receipt: own, keptUntilMs: null, suspect, restoring: false })
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
     const onApplied = (newer: SignedHead, own: Signed<Receipt>): Promise<void> =>
-      this.#save({ head: newer, receipt: own })
+      this.#save({ head: newer, receipt: own, suspect: false })
     const standby = new StandbySync(
-      { ...this.#deps, worktree, onApplied },
+      { ...this.#deps, worktree, readAll: () => this.#record.suspect, onApplied },
       { workspace: this.#deps.workspace, applied }
     )
     this.#standby = standby

@@ -2,23 +2,31 @@ import type { CID } from 'multiformats/cid'
 import { withTimeout } from '../core/clock.ts'
 import { open } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
-import type { Held, Order, Usage } from '../wire/control.ts'
-import { notHome, type ResidentDeps } from './resident-deps.ts'
+import type { AcknowledgeLevel, Held, Order, Usage } from '../wire/control.ts'
+import type { ReportedWorkspace } from '../wire/report.ts'
+import { type HomePlace, notHome, type ResidentDeps } from './resident-deps.ts'
+
 import { decodeRecord, encodeRecord, type ResidentRecord } from './resident-record.ts'
 import { ResidentWorkspace } from './resident-workspace.ts'
 
 /** The longest that a user's change waits to be durable elsewhere before it is answered with an error. */
 const ACKNOWLEDGE_MS = 30_000
 
+/** The highest ownership number that was seen, beside the records of workspaces. */
+const HIGHEST_KEY = 'highest-number'
+
 /** A request's stay in a workspace. */
 export interface Admission {
+  readonly service: ServiceName
   readonly folder: string
   readonly staging: string
   /** Resolves once the change of these paths is acknowledged at the service's level. */
   wrote(paths: readonly string[]): Promise<void>
+  /** Resolves once all that was changed before the call, by whatever program, is acknowledged at the service's level. */
+  settled(): Promise<void>
   leave(): void
 }
 
@@ -36,10 +44,13 @@ export class Resident {
 
   static async open(deps: ResidentDeps): Promise<Resident> {
     const resident = new Resident(deps)
+    const highest = await deps.state.get(HIGHEST_KEY)
+    if (highest !== null) resident.#highestNumber = Number(Buffer.from(highest).toString())
     for await (const [key, value] of deps.state.entries({ prefix: '' })) {
+      if (key === HIGHEST_KEY) continue
       const stored = await decodeRecord(value, deps.coordinator)
       const workspace = key as WorkspaceId
-      const record = { ...stored, suspect: stored.suspect || (stored.role === 'home' && !deps.filesTrusted) }
+      const record = { ...stored, suspect: stored.suspect || !deps.filesTrusted }
       // Durable: the next start may find the files where a power loss left them, and know nothing of it.
       if (!stored.suspect && record.suspect) await resident.#inner(workspace).save(record)
       resident.#workspaces.set(workspace, new ResidentWorkspace(resident.#inner(workspace), record))
@@ -58,8 +69,17 @@ export class Resident {
       epoch: record.ownership.value.epoch,
       role: record.role,
       number: record.ownership.value.number,
-      root: record.head?.value.root ?? null
+      root: record.head?.value.root ?? null,
+      sequence: record.head?.value.sequence ?? 0
     }))
+  }
+
+  /** What was signed for this instance, of some workspaces: those after this one, in the order of their ids. */
+  *signed(after: WorkspaceId | null): Generator<ReportedWorkspace> {
+    const later = [...this.#workspaces].filter(([workspace]) => after === null || workspace > after)
+    for (const [, { record }] of later.sort(([a], [b]) => (a < b ? -1 : 1))) {
+      yield { ownership: record.ownership.bytes, head: record.head?.bytes ?? null, role: record.role }
+    }
   }
 
   usage(): Usage[] {
@@ -73,6 +93,17 @@ export class Resident {
     return [...this.#workspaces]
       .filter(([, { record }]) => record.role === 'home')
       .map(([workspace, { record }]) => ({ workspace, sequence: record.head?.value.sequence ?? 0 }))
+  }
+
+  /** Where the files lie of what this instance is home of. */
+  async places(): Promise<HomePlace[]> {
+    const homes = [...this.#workspaces].filter(([, { record }]) => record.role === 'home')
+    const found: HomePlace[] = []
+    for (const [workspace, { record }] of homes) {
+      const { service, epoch } = record.ownership.value
+      found.push({ workspace, service, epoch, folder: (await this.#deps.premises(workspace)).folder })
+    }
+    return found
   }
 
   counts(): { home: number; standby: number; users: number } {
@@ -98,23 +129,30 @@ export class Resident {
     const found = this.#workspaces.get(workspace)
     if (found === undefined || !this.#deps.leaseValid()) throw notHome(workspace)
     const { premises, leave } = found.enter(epoch)
+    const { service } = found.record.ownership.value
     return {
+      service,
       folder: premises.folder,
       staging: premises.staging,
-      wrote: (paths) => this.#acknowledge(found, paths),
+      wrote: (paths) =>
+        this.#acknowledge(found, (level) => (level === 'local' ? found.keepLocally(paths) : found.published(paths))),
+      settled: () => this.#acknowledge(found, () => found.settled()),
       leave
     }
   }
 
-  async #acknowledge(workspace: ResidentWorkspace, paths: readonly string[]): Promise<void> {
-    if (this.#deps.acknowledge() === 'local') {
-      await workspace.keepLocally(paths)
+  async #acknowledge({ record }: ResidentWorkspace, work: (level: AcknowledgeLevel) => Promise<void>): Promise<void> {
+    const { workspace, service } = record.ownership.value
+    const { acknowledge, clock, leaseValid } = this.#deps
+    const level = acknowledge(service)
+    if (level === 'local') {
+      await work(level)
       // Asked again after the await: a lease that ended meanwhile acknowledges nothing.
-      if (!this.#deps.leaseValid()) throw notHome(workspace.record.ownership.value.workspace)
+      if (!leaseValid()) throw notHome(workspace)
       return
     }
     const what = 'making the change durable in the main repository'
-    await withTimeout(this.#deps.clock, ACKNOWLEDGE_MS, what, () => workspace.published(paths))
+    await withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level))
   }
 
   /** Carries out what the coordinator says. Resolves with the receipt that it leaves, empty where it leaves none. */
@@ -178,7 +216,11 @@ export class Resident {
       ...this.#deps,
       workspace,
       save: (record) => state.write({ put: [[workspace, encodeRecord(record)]] }, { durable: true }),
-      forget: () => state.write({ remove: [workspace] }, { durable: true })
+      forget: () => {
+        // What is forgotten with the record must not be: that the coordinator has signed so far.
+        const highest = Buffer.from(String(this.#highestNumber))
+        return state.write({ remove: [workspace], put: [[HIGHEST_KEY, highest]] }, { durable: true })
+      }
     }
   }
 

@@ -1,6 +1,9 @@
 import { sleep, withTimeout } from '../core/clock.ts'
 import type { SignedHead, SignedOwnership } from '../core/records.ts'
+import { Rounds } from '../core/rounds.ts'
 import { HomeSync } from '../sync/home.ts'
+import type { AcknowledgeLevel } from '../wire/control.ts'
+import { makeDurable } from '../worktree/durable.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import type { Premises, ResidentDeps } from './resident-deps.ts'
 
@@ -9,6 +12,10 @@ const IN_FLIGHT_MS = 5000
 const IN_FLIGHT_POLL_MS = 10
 /** How long a freeze waits for the last snapshot where hooks run around it: users wait meanwhile, and the coordinator only so long. */
 const LAST_ROUND_MS = 9000
+
+/** More touched paths than this stand as the whole folder. */
+const TOUCHED_MAX = 1000
+const WHOLE_FOLDER = ''
 
 export interface ServingHomeOptions {
   readonly ownership: SignedOwnership
@@ -24,6 +31,7 @@ interface Parts {
   readonly sync: HomeSync
   readonly watch: FolderWatch
   readonly hasHooks: boolean
+  readonly level: () => AcknowledgeLevel
 }
 
 /** What runs for a workspace in an epoch that this instance serves it in. */
@@ -33,17 +41,26 @@ export class ServingHome {
   readonly #watch: FolderWatch
   readonly #hasHooks: boolean
   readonly #clock: ResidentDeps['clock']
+  readonly #level: () => AcknowledgeLevel
+  readonly #settling = new Rounds(() => this.#settle())
+  /** What the watcher has seen since it was last known to be safe. */
+  #touched = new Set([WHOLE_FOLDER])
   #inFlight = 0
   /** It takes no requests for now. */
   frozen: boolean
   /** It takes no requests any more. */
   fenced = false
 
-  private constructor({ premises, sync, watch, hasHooks }: Parts, clock: ResidentDeps['clock'], frozen: boolean) {
+  private constructor(
+    { premises, sync, watch, hasHooks, level }: Parts,
+    clock: ResidentDeps['clock'],
+    frozen: boolean
+  ) {
     this.premises = premises
     this.sync = sync
     this.#watch = watch
     this.#hasHooks = hasHooks
+    this.#level = level
     this.#clock = clock
     this.frozen = frozen
   }
@@ -55,7 +72,10 @@ export class ServingHome {
     const { workspace, service, epoch } = options.ownership.value
     const premises = await deps.premises(workspace)
     const hooks = deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
-    const caughtUp = (): Promise<void> => home.#catchUp()
+    let home: ServingHome | null = null
+    const caughtUp = async (): Promise<void> => {
+      if (home !== null) await home.#catchUp()
+    }
     const sync = new HomeSync(
       {
         ...deps,
@@ -63,14 +83,18 @@ export class ServingHome {
         onPublished,
         onFenced: (error) => {
           log.warn({ workspace, error: error.message }, 'another home took over')
-          home.fenced = true
+          if (home !== null) home.fenced = true
         },
         hooks: hooks === null ? null : { ...hooks, caughtUp }
       },
       { workspace, epoch, tip }
     )
-    const watch = await premises.watch(() => sync.changed(watch.take()))
-    const home = new ServingHome({ premises, sync, watch, hasHooks: hooks !== null }, clock, frozen)
+    // Files may change while the watching begins; all are looked at below.
+    const watch = await premises.watch(() => {
+      if (home !== null) home.#takeTouched()
+    })
+    const level = (): AcknowledgeLevel => deps.acknowledge(service)
+    home = new ServingHome({ premises, sync, watch, level, hasHooks: hooks !== null }, clock, frozen)
     sync.start()
     sync.changed('all')
     return home
@@ -94,9 +118,47 @@ export class ServingHome {
     await this.sync.flush()
   }
 
+  /** Makes the paths durable on this disk; they are published in the background. */
+  keepLocally(paths: readonly string[]): Promise<void> {
+    this.sync.changed(paths)
+    return makeDurable(this.premises.files, this.premises.folder, paths)
+  }
+
+  /**
+   * Everything that was changed before the call, by whatever program, is acknowledged at the service's level on return:
+   * durable in the main repository, or on this disk.
+   */
+  settled(): Promise<void> {
+    return this.#settling.run()
+  }
+
+  async #settle(): Promise<void> {
+    await this.#catchUp()
+    const paths = this.#touched
+    this.#touched = new Set()
+    try {
+      if (this.#level() === 'local') await makeDurable(this.premises.files, this.premises.folder, [...paths])
+      else await this.sync.published([...paths])
+    } catch (error) {
+      this.#touch(paths)
+      throw error
+    }
+  }
+
   async #catchUp(): Promise<void> {
     await this.#watch.barrier()
-    this.sync.changed(this.#watch.take())
+    this.#takeTouched()
+  }
+
+  #takeTouched(): void {
+    const paths = this.#watch.take()
+    this.#touch(paths === 'all' ? [WHOLE_FOLDER] : paths)
+    this.sync.changed(paths)
+  }
+
+  #touch(paths: Iterable<string>): void {
+    for (const path of paths) this.#touched.add(path)
+    if (this.#touched.size > TOUCHED_MAX || this.#touched.has(WHOLE_FOLDER)) this.#touched = new Set([WHOLE_FOLDER])
   }
 
   /** Takes no more requests, ends those in flight and publishes the last snapshot. Takes them again where that fails. */

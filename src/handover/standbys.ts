@@ -60,7 +60,7 @@ export class Standbys {
   /**
    * Makes the target a standby, and waits until it holds a head as new as the newest one of now.
    *
-   * @throws NodeDaemonError `OUT_OF_REACH` the target or the home went away; `ABORTED`, `TIMED_OUT` by the signal
+   * @throws NodeDaemonError `OUT_OF_REACH` the target or the home went away, or the target takes nothing any more; `ABORTED`, `TIMED_OUT` by the signal
    */
   async bringUpToDate(workspace: WorkspaceId, to: PeerIdText, signal: AbortSignal): Promise<void> {
     const { table, instances, holdings, repository } = this.#deps
@@ -76,6 +76,28 @@ export class Standbys {
       if (away) throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(away)} went away`)
       await this.#receipt(workspace, signal)
     }
+    // It may have begun to drain while it caught up.
+    if (instances.candidates().some(({ peer }) => peer === to)) return
+    throw new NodeDaemonError('OUT_OF_REACH', `${instances.nameOf(to)} takes nothing any more`)
+  }
+
+  /**
+   * Another instance stands by in place of one, which lets go once the other holds the newest head.
+   *
+   * @throws NodeDaemonError as `bringUpToDate` does; both stand by then
+   */
+  async replace(workspace: WorkspaceId, from: PeerIdText, to: PeerIdText, signal: AbortSignal): Promise<void> {
+    const { table, holdings } = this.#deps
+    await this.bringUpToDate(workspace, to, signal)
+    const { standbys, epoch } = this.#owned(workspace).signed.value
+    if (!standbys.includes(from)) return
+    const changed = await table.setStandbys(
+      workspace,
+      epoch,
+      standbys.filter((peer) => peer !== from)
+    )
+    holdings.forget(workspace, from)
+    await this.order(from, changed.signed, 'release')
   }
 
   /** The next receipt for the workspace, or a moment later: whoever sends receipts may go away without a word. */

@@ -21,7 +21,9 @@ export class Successors {
   /** Where a move leads to: another instance where the target does not take over, or takes nothing any more. */
   target(value: Ownership, to: PeerIdText | null, tried: readonly PeerIdText[]): PeerIdText | null {
     if (to === null) return null
-    const isOpen = tried.length === 0 && this.#deps.instances.candidates().some(({ peer }) => peer === to)
+    const candidates = this.#deps.instances.candidates()
+    const isOpen =
+      tried.length === 0 && candidates.some((one) => one.peer === to && one.services.includes(value.service))
     return isOpen ? to : this.next(value, [...tried, to])
   }
 

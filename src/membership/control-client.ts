@@ -1,5 +1,5 @@
 import type { Clock, Instant } from '../core/clock.ts'
-import { sleep } from '../core/clock.ts'
+import { sleep, withTimeout } from '../core/clock.ts'
 import { codeOf, type ErrorCode, hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
@@ -13,6 +13,8 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ReportOrder,
+  type ServiceLevel,
   type ToInstance,
   toInstance,
   type Welcome
@@ -39,9 +41,11 @@ export interface ControlHandlers {
   disconnected(reason: string): void
   /** The lease of a heartbeat that was asked for at `askedAt`. */
   lease(askedAt: Instant, leaseMs: number): void
-  /** Resolves with the receipt that the order leaves, empty where it leaves none. */
-  order(order: Order): Promise<Uint8Array>
+  /** Resolves with the receipt that the order leaves, empty where it leaves none; a page of `report`. */
+  order(order: Order | ReportOrder): Promise<Uint8Array>
   members(memberList: Uint8Array): void
+  /** The levels of all services, in place of those of the welcome. */
+  services(services: readonly ServiceLevel[]): void
   drain(report: DrainReport): void
 }
 
@@ -57,12 +61,13 @@ export interface ControlClientDeps {
 }
 
 /** Codes after which another attempt makes no sense: the coordinator has decided. */
-const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'ROLLBACK', 'CONFLICT']
+const FINAL: readonly ErrorCode[] = ['REVOKED', 'DENIED', 'NOT_A_MEMBER', 'WRONG_COORDINATOR', 'CONFLICT']
 
 /** Keeps an instance connected with its coordinator. */
 export class ControlClient {
   readonly #deps: ControlClientDeps
   #channel: Channel | null = null
+  #beats: Beats | null = null
 
   constructor(deps: ControlClientDeps) {
     this.#deps = deps
@@ -72,6 +77,21 @@ export class ControlClient {
   tell(message: FromInstance): void {
     const channel = this.#channel
     channel?.send(fromInstance.encode(message)).catch((error: unknown) => channel.abort(error as Error))
+  }
+
+  /**
+   * Sends now. Resolves once the coordinator has heard it, since it answers what came later on the same stream; or after
+   * `ms`, or without a connection. That something was sent means nothing where the connection ends right after it.
+   */
+  async say(message: FromInstance, ms: number): Promise<void> {
+    const beats = this.#beats
+    this.tell(message)
+    if (beats === null) return
+    await withTimeout(this.#deps.clock, ms, 'the answer of the coordinator', () => beats.next()).catch(
+      (error: unknown) => {
+        this.#deps.log.info({ error: messageOf(error) }, 'the coordinator may not have heard the last word')
+      }
+    )
   }
 
   /** Gives the connection up, and makes it anew: everything is told again. */
@@ -146,6 +166,7 @@ export class ControlClient {
 
   async #converse(channel: Channel, welcome: Welcome): Promise<void> {
     const beats = new Beats(this.#deps, channel, welcome.heartbeatMs)
+    this.#beats = beats
     beats.start()
     try {
       for (;;) {
@@ -154,6 +175,7 @@ export class ControlClient {
         this.#handle(channel, beats, toInstance.decode(frame))
       }
     } finally {
+      this.#beats = null
       beats.stop()
     }
   }
@@ -168,6 +190,8 @@ export class ControlClient {
         return
       case 'members':
         return handlers.members(message.memberList)
+      case 'services':
+        return handlers.services(message.services)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':
@@ -177,7 +201,7 @@ export class ControlClient {
     }
   }
 
-  async #carryOut(channel: Channel, id: number, order: Order): Promise<void> {
+  async #carryOut(channel: Channel, id: number, order: Order | ReportOrder): Promise<void> {
     const answer = async (): Promise<FromInstance> => {
       try {
         return { kind: 'done', order: id, failure: null, receipt: await this.#deps.handlers.order(order) }
@@ -202,6 +226,7 @@ class Beats {
   readonly #intervalMs: number
   readonly #asked = new Map<number, Instant>()
   readonly #stopped = new AbortController()
+  readonly #waiting = new Set<{ readonly after: number; readonly heard: () => void }>()
   #sequence = 0
 
   constructor(deps: ControlClientDeps, channel: Channel, intervalMs: number) {
@@ -218,11 +243,22 @@ class Beats {
 
   stop(): void {
     this.#stopped.abort()
+    for (const { heard } of this.#waiting) heard()
+  }
+
+  /** Resolves when a heartbeat that was begun after this call is answered, or when the connection ends. */
+  next(): Promise<void> {
+    const after = this.#sequence
+    return new Promise((resolve) => {
+      const waiting = { after, heard: () => void (this.#waiting.delete(waiting) && resolve()) }
+      this.#waiting.add(waiting)
+    })
   }
 
   answered(sequence: number, leaseMs: number): void {
     const askedAt = this.#asked.get(sequence)
     if (askedAt === undefined) return
+    for (const { after, heard } of this.#waiting) if (sequence > after) heard()
     for (const earlier of this.#asked.keys()) if (earlier <= sequence) this.#asked.delete(earlier)
     this.#deps.handlers.lease(askedAt, leaseMs)
   }

@@ -12,6 +12,8 @@ import {
   type Heartbeat,
   type Hello,
   type Order,
+  type ReportOrder,
+  type ServiceLevel,
   type StopIntent,
   type ToInstance,
   toInstance,
@@ -42,9 +44,10 @@ export interface Session {
    *
    * @throws NodeDaemonError what the instance answered; `TIMED_OUT`; `OUT_OF_REACH` where the stream ends before
    */
-  order(order: Order, timeoutMs: number): Promise<Uint8Array>
+  order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  tellServices(services: readonly ServiceLevel[]): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -177,7 +180,7 @@ class LiveSession implements Session {
     this.#watchdog = this.#watch()
   }
 
-  order(order: Order, timeoutMs: number): Promise<Uint8Array> {
+  order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array> {
     if (!this.#open) return Promise.reject(gone(this.peer))
     if (this.#orders.size >= ORDERS_MAX) {
       return Promise.reject(new NodeDaemonError('BUSY', `${this.peer} has too many orders under way`))
@@ -201,6 +204,10 @@ class LiveSession implements Session {
 
   tellMembers(memberList: Uint8Array): void {
     this.send({ kind: 'members', memberList })
+  }
+
+  tellServices(services: readonly ServiceLevel[]): void {
+    this.send({ kind: 'services', services })
   }
 
   end(code: ErrorCode, message: string): void {

@@ -51,22 +51,27 @@ export class Issuer {
     return this.#list
   }
 
+  /** The next list's number: above this one's, and above `above`. */
+  next(above = 0): number {
+    return Math.max(this.#list.number, above) + 1
+  }
+
   /** A certificate with the number of the list that is to come. */
-  async certificate(member: Member): Promise<Uint8Array> {
+  async certificate(member: Member, number = this.next()): Promise<Uint8Array> {
     const { identity, clock } = this.#deps
     const certificate = {
       federation: identity.peerId,
       peer: member.peerId,
       name: member.name,
-      number: this.#list.number + 1,
+      number,
       issuedAtMs: clock.wall()
     }
     return (await seal(certificateRecord, certificate, identity)).bytes
   }
 
   /** Makes changes durable together with the list that follows from them. */
-  async publish(members: readonly Member[], along: readonly ControlChange[]): Promise<void> {
-    const list = await sealList(this.#deps, this.#list.number + 1, members)
+  async publish(members: readonly Member[], along: readonly ControlChange[], number = this.next()): Promise<void> {
+    const list = await sealList(this.#deps, number, members)
     const ifRevision = await this.#revision()
     await this.#deps.store.transact([{ kind: 'put', key: LIST_KEY, value: list.bytes, ifRevision }, ...along])
     this.#list = list

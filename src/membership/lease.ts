@@ -21,7 +21,15 @@ export function grantorUntil(grantedAt: Instant, leaseMs: number): Instant {
 const bounded = (leaseMs: number): number =>
   Number.isFinite(leaseMs) ? Math.min(LEASE_MS_MAX, Math.max(0, leaseMs)) : 0
 
-/** The holder's side of a lease that is renewed again and again. Starts without one. */
+/**
+ * The holder's side of a lease that is renewed again and again.
+ *
+ *   none ─▶ held ⇄ ended
+ *    ▲        │
+ *    └────────┘  given up
+ *
+ * `granted` leads to held, or keeps it there for longer; time alone to ended; `give` to none.
+ */
 export class LeaseKeeper {
   #until: Instant = Number.NEGATIVE_INFINITY
 

@@ -115,6 +115,11 @@ export class MembershipClient {
     }
   }
 
+  /** Shows what the coordinator has signed for this instance, where that does not know it any more. */
+  async present(coordinator: Coordinator, certificate: Uint8Array, signal?: AbortSignal): Promise<OwnStanding> {
+    return this.#standing(coordinator, { kind: 'present', certificate }, signal)
+  }
+
   /** Gives up the membership. Doing it again is no error. @throws also `NOT_A_MEMBER` */
   async resign(coordinator: Coordinator, signal?: AbortSignal): Promise<void> {
     await this.#standing(coordinator, { kind: 'resign' }, signal)

@@ -22,6 +22,8 @@ export interface MembershipServerDeps {
   readonly registry: MemberRegistry
   /** What the federation says of itself now. */
   readonly describe: () => Omit<Description, 'clockMs'>
+  /** A peer shows what this coordinator signed for it once. Where that counts, it is a member on return. */
+  readonly present: (peer: PeerIdText, certificate: Uint8Array) => Promise<void>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -44,7 +46,7 @@ async function serveOne(deps: MembershipServerDeps, channel: Channel, link: Link
 }
 
 async function answer(
-  { registry, describe, clock }: MembershipServerDeps,
+  { registry, describe, present, clock }: MembershipServerDeps,
   request: ToMembership,
   { peer, remoteAddress }: Link,
   signal: AbortSignal
@@ -57,6 +59,9 @@ async function answer(
       return { kind: 'standing', standing: await registry.join(peer, request.join, remoteAddress) }
     case 'standing':
       await registry.wait(peer, Math.min(request.waitMs, JOIN_LIMITS.waitMsMax), signal)
+      return { kind: 'standing', standing: registry.standingOf(peer) }
+    case 'present':
+      await present(peer, request.certificate)
       return { kind: 'standing', standing: registry.standingOf(peer) }
     case 'resign':
       await registry.resign(peer)

@@ -6,9 +6,11 @@ import type { Logger } from '../core/log.ts'
 import { Mutex } from '../core/mutex.ts'
 import { parse } from '../core/parse.ts'
 import type { Random } from '../core/random.ts'
+import type { Certificate, MemberList } from '../core/records.ts'
 import type { Gate } from '../network/host.ts'
 import type { ControlChange, ControlStore } from '../store/control-store.ts'
 import type { JoinRequest, Standing } from '../wire/membership.ts'
+import { adopted, type Origin, readmitted } from './adopted.ts'
 import type { Audit } from './audit.ts'
 import { loadDocuments, putOwn } from './documents.ts'
 import { Invites } from './invites.ts'
@@ -240,7 +242,7 @@ export class MemberRegistry implements Gate {
       const before = this.get(peer)
       if (before?.state === 'left') return before
       if (before?.state !== 'approved') throw new NodeDaemonError('NOT_A_MEMBER', `${peer} is not a member`)
-      return this.#decide('peer.resign', before, left(before, this.#deps.clock.wall()), {})
+      return this.#decide('peer.left', before, left(before, this.#deps.clock.wall()), {})
     })
   }
 
@@ -254,6 +256,57 @@ export class MemberRegistry implements Gate {
       this.#show({ member: next, before })
       return next
     })
+  }
+
+  /**
+   * A peer of which this coordinator knows nothing, or only that it asks, and whose certificate it signed once: it is a
+   * member again, under the name of before where that is free. Durable on return.
+   */
+  readmit(certificate: Certificate): Promise<Member> {
+    return this.#writes.run(async () => {
+      const before = this.get(certificate.peer)
+      if (before !== null && before.state !== 'pending') return before
+      const next = readmitted(this.#members.values(), certificate, this.#origin())
+      await this.#record('peer.readmit', next, { name: next.name, certificate: certificate.number })
+      return this.#publish(next, before, [])
+    })
+  }
+
+  /**
+   * The members become those of a list that this coordinator signed and does not know any more; the next list's number
+   * is above `above`. Those that are approved here and not on it are revoked. Durable on return.
+   *
+   * @returns the members that came, and those that were revoked
+   */
+  adopt(
+    list: MemberList,
+    above: number
+  ): Promise<{ readonly came: readonly Member[]; readonly gone: readonly Member[] }> {
+    return this.#writes.run(async () => {
+      const changes = adopted(this.#members, list, this.#origin())
+      const number = this.#issuer.next(above)
+      const came: Member[] = []
+      for (const member of changes.came) {
+        came.push({ ...member, certificate: await this.#issuer.certificate(member, number) })
+      }
+      const { gone } = changes
+      const all = [...came, ...gone]
+      for (const member of all) {
+        await this.#record(member.state === 'revoked' ? 'peer.revoke' : 'peer.readmit', member, {
+          memberList: list.number
+        })
+        await this.#deps.store.transact([putOwn(memberKey(member.peerId), memberDocument(member))])
+      }
+      const members = new Map(this.#members)
+      for (const member of all) members.set(member.peerId, member)
+      await this.#issuer.publish([...members.values()], [], number)
+      for (const member of all) this.#show({ member, before: this.get(member.peerId) })
+      return { came, gone }
+    })
+  }
+
+  #origin(): Origin {
+    return { coordinator: this.#deps.identity.peerId, at: this.#deps.clock.wall() }
   }
 
   /** Resolves once the peer is not pending (any more), or after `ms`; rejects with `ABORTED` by the signal. */

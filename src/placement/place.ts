@@ -53,6 +53,7 @@ export function chooseSuccessor(
   held: (peer: PeerIdText) => number,
   candidates: readonly Candidate[]
 ): PeerIdText | null {
-  const near = standbys.filter((peer) => candidates.some((one) => one.peer === peer)).sort((a, b) => held(b) - held(a))
+  const offering = candidates.filter((one) => one.services.includes(what.service))
+  const near = standbys.filter((peer) => offering.some((one) => one.peer === peer)).sort((a, b) => held(b) - held(a))
   return near[0] ?? chooseHome(what, candidates)?.peer ?? null
 }

@@ -5,7 +5,9 @@ import { eligible, type ToPlace } from './place.ts'
 export interface DrainableWorkspace extends ToPlace {
   /** Standbys, with the bytes that each still lacks. */
   readonly standbys: readonly { readonly peer: PeerIdText; readonly lackingBytes: number }[]
-  /** Requests in flight or open connections: it is moved last. */
+  /** What its home has not published yet, in bytes. */
+  readonly unsyncedBytes: number
+  /** Requests in flight, open connections, or an app that says so: it is moved last. */
   readonly busy: boolean
 }
 
@@ -15,8 +17,14 @@ export interface DrainPolicy {
   readonly to: PeerIdText | null
   /** Into the main repository; nobody serves the workspaces meanwhile. */
   readonly toRepository: boolean
-  /** The rate at which data is expected to move, in bytes a second. */
-  readonly bytesPerSecond: number
+  /** Other instances are away for a moment only: that there are none now does not mean that nobody can take over. */
+  readonly othersAwaited: boolean
+  /** How fast data has reached each instance, in bytes a second, as far as it was measured. */
+  readonly measured: ReadonlyMap<PeerIdText, number>
+  /** What is expected of those that were not measured, in bytes a second. */
+  readonly assumed: number
+  /** The limit on what the draining instance sends, in bytes a second; null: none. */
+  readonly uploadLimit: number | null
 }
 
 export interface PlannedHandover {
@@ -26,6 +34,8 @@ export interface PlannedHandover {
   readonly toName: string
   /** What has to move before it can be promoted. */
   readonly bytes: number
+  /** How long this one takes, in milliseconds. */
+  readonly costMs: number
   /** From the start of the drain until this one is handed over. */
   readonly etaMs: number
 }
@@ -46,22 +56,27 @@ const REASONS_MAX = 20
 /**
  * Who takes what, and can it be done in time?
  *
- * `candidates` are the other instances that serve. Where there is none at all, the main repository is the recipient.
+ * `candidates` are the other instances that serve. Where there is none at all, and none is awaited, the main repository is
+ * the recipient.
  */
 export function planDrain(
   workspaces: readonly DrainableWorkspace[],
   candidates: readonly Candidate[],
   policy: DrainPolicy
 ): DrainPlan {
-  const intoRepository = policy.toRepository || (candidates.length === 0 && policy.to === null)
+  const nobody = candidates.length === 0 && policy.to === null
+  const intoRepository = policy.toRepository || (nobody && !policy.othersAwaited)
   const allowed = policy.to === null ? candidates : candidates.filter(({ peer }) => peer === policy.to)
-  if (!intoRepository && allowed.length === 0) {
-    return { kind: 'refused', reasons: [`${policy.to} is not an instance that serves now`] }
+  if (!intoRepository && allowed.length === 0 && workspaces.length > 0) {
+    const why = nobody
+      ? 'the other instances are away for the moment'
+      : `${policy.to} is not an instance that serves now`
+    return { kind: 'refused', reasons: [why] }
   }
   const rooms = new Rooms(allowed)
   const reasons: string[] = []
   const moves: PlannedHandover[] = []
-  let bytes = 0
+  let etaMs = 0
   for (const workspace of [...workspaces].sort(idleFirst)) {
     const target = intoRepository ? repositoryTarget : chooseTarget(workspace, rooms)
     if (target === null) {
@@ -69,17 +84,27 @@ export function planDrain(
       continue
     }
     if (target.peer !== null) rooms.take(target.peer, target.lackingBytes)
-    bytes += target.lackingBytes
-    const etaMs = (moves.length + 1) * MOVE_MS + (bytes / policy.bytesPerSecond) * 1000
-    moves.push({ workspace, to: target.peer, toName: target.name, bytes: target.lackingBytes, etaMs })
+    const costMs = cost(workspace, target, policy)
+    etaMs += costMs
+    moves.push({ workspace, to: target.peer, toName: target.name, bytes: target.lackingBytes, costMs, etaMs })
   }
-  const etaMs = moves.at(-1)?.etaMs ?? 0
   if (reasons.length > 0) return { kind: 'refused', reasons: shortened(reasons) }
-  if (etaMs > policy.deadlineMs) {
-    const text = `${bytes} bytes to hand over take about ${Math.ceil(etaMs / 1000)} s at this bandwidth, longer than the deadline of ${Math.ceil(policy.deadlineMs / 1000)} s`
-    return { kind: 'refused', reasons: [text] }
-  }
+  const bytes = moves.reduce((sum, move) => sum + move.bytes, 0)
+  if (etaMs > policy.deadlineMs) return { kind: 'refused', reasons: [tooSlow(bytes, etaMs, policy)] }
   return { kind: 'planned', moves, bytes, etaMs }
+}
+
+/** What was not published yet goes up first; what the target lacks comes down to it after that. */
+function cost({ unsyncedBytes }: DrainableWorkspace, { peer, lackingBytes }: Target, policy: DrainPolicy): number {
+  const down = (peer === null ? undefined : policy.measured.get(peer)) ?? policy.assumed
+  const up = Math.min(policy.assumed, policy.uploadLimit ?? policy.assumed)
+  return MOVE_MS + (lackingBytes / down + unsyncedBytes / up) * 1000
+}
+
+function tooSlow(bytes: number, etaMs: number, { deadlineMs, uploadLimit }: DrainPolicy): string {
+  const limit = uploadLimit === null ? '' : ` and an upload limit of ${uploadLimit} bytes a second`
+  const [takes, has] = [etaMs, deadlineMs].map((ms) => Math.ceil(ms / 1000))
+  return `${bytes} bytes to hand over take about ${takes} s at this bandwidth${limit}, longer than the deadline of ${has} s`
 }
 
 interface Target {
@@ -104,11 +129,11 @@ function chooseTarget(workspace: DrainableWorkspace, rooms: Rooms): Target | nul
 }
 
 function refusal(workspace: DrainableWorkspace, allowed: readonly Candidate[]): string {
-  const id = workspace.workspace.slice(0, 8)
+  const none = `no instance may take workspace ${workspace.workspace.slice(0, 8)}`
   const offering = allowed.filter(({ services }) => services.includes(workspace.service))
-  if (offering.length === 0) return `no other instance offers the service ${workspace.service} of workspace ${id}`
+  if (offering.length === 0) return `${none} (no other offers its service ${workspace.service})`
   const rooms = offering.map((one) => `${one.name} has room for ${roomOf(one)}`).join(', ')
-  return `no instance has room for the ${workspace.bytes} bytes of workspace ${id} (${rooms})`
+  return `${none}: it needs room for ${workspace.bytes} bytes (${rooms})`
 }
 
 function shortened(reasons: readonly string[]): string[] {

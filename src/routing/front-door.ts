@@ -11,7 +11,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
@@ -129,6 +129,11 @@ export class FrontDoor implements AsyncDisposable {
   /** Breaks what is under way to a home that is given up, so that it is sent to the next one or refused now. */
   dropHome(home: PeerIdText): void {
     this.#pools.drop(home)
+  }
+
+  /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
+  hasSockets(workspace: WorkspaceId): boolean {
+    return this.#sockets.has(workspace)
   }
 
   /** Takes no more requests, refuses those that wait, and gives those under way a few seconds. */

@@ -1,19 +1,5 @@
+import { connectionNames, HOP_BY_HOP, type RawHeaders } from '../wire/http.ts'
 import { setsSession, withoutSession } from './cookie.ts'
-
-/** Header lines as node gives and takes them: name, value, name, value … */
-export type RawHeaders = readonly string[]
-
-/** Meant for the next hop alone (RFC 9110 §7.6.1). Framing and upgrade are written anew. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'transfer-encoding',
-  'upgrade'
-])
 
 /** Read by the front door itself, or written anew by it. */
 const REQUEST_ONLY_OURS: ReadonlySet<string> = new Set([
@@ -32,14 +18,6 @@ function isOurs(name: string): boolean {
   const dashed = name.includes('_') ? name.replaceAll('_', '-') : name
   if (dashed.charCodeAt(0) === 120 && OUR_PREFIXES.some((prefix) => dashed.startsWith(prefix))) return true
   return REQUEST_ONLY_OURS.has(dashed)
-}
-
-/** The names that a Connection header lists, in lower case; null where there is none but `close` and `keep-alive`. */
-export function connectionNames(connection: string | undefined): ReadonlySet<string> | null {
-  if (connection === undefined) return null
-  const lower = connection.toLowerCase()
-  if (lower === 'keep-alive' || lower === 'close') return null
-  return new Set(lower.split(',').map((name) => name.trim()))
 }
 
 export interface RequestHeaderOptions {
@@ -113,11 +91,4 @@ export function headerOf(raw: RawHeaders, name: string): string | undefined {
     if (raw[index]?.toLowerCase() === name) return raw[index + 1]
   }
   return undefined
-}
-
-/** The lines of a header section as text, with the empty line at its end. */
-export function headText(firstLine: string, raw: RawHeaders): string {
-  let text = `${firstLine}\r\n`
-  for (let index = 0; index + 1 < raw.length; index += 2) text += `${raw[index]}: ${raw[index + 1]}\r\n`
-  return `${text}\r\n`
 }

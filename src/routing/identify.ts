@@ -2,10 +2,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../core/clock.ts'
 import { isUserId, type UserId } from '../core/ids.ts'
 import type { Random } from '../core/random.ts'
+import { isRead } from '../wire/http.ts'
 import type { Client } from './client.ts'
 import type { SessionCookies } from './cookie.ts'
 import type { Users } from './neighbours.ts'
-import { isRead } from './replay.ts'
 
 const MAX_TOKEN_LENGTH = 512
 

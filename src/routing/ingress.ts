@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { codeOf, ERRORS, messageOf } from '../core/errors.ts'
 import { isServiceName, isUserId, isWorkspaceId, type ServiceName, type UserId, type WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import type { Upgrading } from '../wire/http.ts'
 
 /** What the front door says about a request. */
 export interface IngressTarget {
@@ -12,6 +13,8 @@ export interface IngressTarget {
   /** 0 where there is no workspace. */
   readonly epoch: number
   readonly service: ServiceName
+  /** The path prefix under which users reach the service; '' for the root or a host of its own. */
+  readonly prefix: string
   readonly user: UserId | null
 }
 
@@ -23,8 +26,12 @@ export interface IngressDeps {
    * @throws NodeDaemonError answered with the status of its code, while no answer has begun
    */
   serve(request: IncomingMessage, response: ServerResponse, target: IngressTarget): Promise<void>
-  /** Takes over a connection that is to speak another protocol (WebSocket). Without it, `serve` answers such requests. */
-  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer, target: IngressTarget): Promise<void>
+  /**
+   * Takes over a connection that is to speak another protocol (WebSocket). Without it, `serve` answers such requests.
+   *
+   * @throws NodeDaemonError as `serve`, unless the connection was taken over or the upgrade declined
+   */
+  upgrade?(request: IncomingMessage, upgrading: Upgrading, target: IngressTarget): Promise<void>
   readonly log: Logger
 }
 
@@ -96,14 +103,13 @@ export class Ingress implements AsyncDisposable {
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
     response.once('finish', () => socket.end())
-    if (target === null) {
+    const decline = (): ServerResponse => {
       response.assignSocket(socket as Socket)
-      return refuse(response, 400, 'BAD_REQUEST: this did not come from a front door\n')
+      return response
     }
-    this.#deps.upgrade?.(request, socket, head, target).catch((error: unknown) => {
-      if (socket.destroyed) return
-      response.assignSocket(socket as Socket)
-      this.#failed(response, error)
+    if (target === null) return refuse(decline(), 400, 'BAD_REQUEST: this did not come from a front door\n')
+    this.#deps.upgrade?.(request, { socket, head, decline }, target).catch((error: unknown) => {
+      if (!socket.destroyed) this.#failed(response.socket === null ? decline() : response, error)
     })
   }
 
@@ -148,11 +154,12 @@ export function targetOf(request: Pick<IncomingMessage, 'headers'>): IngressTarg
   const epoch = textOf(headers['x-node-daemon-epoch'])
   const service = textOf(headers['x-node-daemon-service'])
   const user = textOf(headers['x-remote-user'])
+  const prefix = textOf(headers['x-forwarded-prefix']) ?? ''
   if (service === null || !isServiceName(service)) return null
   if (user !== null && !isUserId(user)) return null
-  if (workspace === null) return epoch === null ? { workspace: null, epoch: 0, service, user } : null
+  if (workspace === null) return epoch === null ? { workspace: null, epoch: 0, service, prefix, user } : null
   if (!isWorkspaceId(workspace) || epoch === null || !EPOCH.test(epoch)) return null
-  return { workspace, epoch: Number(epoch), service, user }
+  return { workspace, epoch: Number(epoch), service, prefix, user }
 }
 
 const textOf = (value: string | string[] | undefined): string | null => (typeof value === 'string' ? value : null)

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { headText } from './headers.ts'
+import { headText } from '../wire/http.ts'
 
 /** What the front door itself answers. */
 export interface Page {

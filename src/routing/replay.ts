@@ -1,9 +1,4 @@
-import type { RawHeaders } from './headers.ts'
-
-/** Methods that change nothing. */
-const READS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'PROPFIND'])
-
-export const isRead = (method: string): boolean => READS.has(method)
+import { isRead, type RawHeaders } from '../wire/http.ts'
 
 /** What the front door has of a request's body. */
 export type BodyState = 'none' | 'kept' | 'unread' | 'passed-on'

@@ -44,6 +44,11 @@ export class Sockets {
     return this.#all.size
   }
 
+  /** Is one open that belongs to this workspace? */
+  has(workspace: WorkspaceId): boolean {
+    return this.#groups.has(workspace)
+  }
+
   /** Passes bytes both ways until one side ends. */
   join(socket: UpgradedSocket): void {
     const link = new Link(this.#deps.clock, socket)

@@ -4,7 +4,7 @@ import { type Block, verifyBlock } from '../core/blocks.ts'
 import type { Signed } from '../core/envelope.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
-import type { Seal, SignedHead } from '../core/records.ts'
+import type { Head, Seal, SignedHead } from '../core/records.ts'
 import { Access } from './access.ts'
 import { adoptAgain } from './adopt.ts'
 import { Arrivals } from './arrivals.ts'
@@ -90,14 +90,20 @@ class Repository implements MainRepository {
       }
       judge({ tip: tipOf(before), sealedEpoch: before.sealedEpoch })
       refuseOutOfPlace(before, head)
-      const counts = await this.#hold(parts, head, blocks)
-      const after = withTip(before, head, counts)
-      const acceptedAtMs = this.#access.deps.clock.wall()
-      await this.#record(parts, [verdictNote(head.cid, 'accepted', acceptedAtMs), head], (location) =>
-        parts.ledger.stageTip(before, after, head, { ...location, acceptedAtMs })
-      )
-      this.#access.setState(workspace, after)
-      return counts
+      return await this.#becomeTip(parts, before, head, blocks)
+    })
+  }
+
+  regain(head: SignedHead, blocks: readonly Block[]): Promise<Counts> {
+    const { workspace } = head.value
+    return this.#access.inQueue(workspace, async (parts) => {
+      verifyBlock(head)
+      const before = await this.#access.state(parts, workspace)
+      const known = await parts.ledger.kindOf(head.cid)
+      if (known === 'accepted') return await this.#holdAgain(parts, head, blocks)
+      refuseSealed(before, head)
+      if (known !== null || !isNewer(before, head.value)) throw outOfPlace(before, 'is not newer than')
+      return await this.#becomeTip(parts, before, head, blocks)
     })
   }
 
@@ -222,6 +228,17 @@ class Repository implements MainRepository {
     await adoptAgain(shelf, ledger, mended, this.#access.deps.log)
   }
 
+  async #becomeTip(parts: Parts, before: WorkspaceState, head: SignedHead, blocks: readonly Block[]): Promise<Counts> {
+    const counts = await this.#hold(parts, head, blocks)
+    const after = withTip(before, head, counts)
+    const acceptedAtMs = this.#access.deps.clock.wall()
+    await this.#record(parts, [verdictNote(head.cid, 'accepted', acceptedAtMs), head], (location) =>
+      parts.ledger.stageTip(before, after, head, { ...location, acceptedAtMs })
+    )
+    this.#access.setState(head.value.workspace, after)
+    return counts
+  }
+
   /** Keeps the blocks that come along, and tells how much lies below the head. */
   async #hold(parts: Parts, { value }: SignedHead, blocks: readonly Block[]): Promise<Counts> {
     this.#collector.protect(value.workspace, value.root)
@@ -256,14 +273,22 @@ class Repository implements MainRepository {
   }
 }
 
-function refuseOutOfPlace(state: WorkspaceState, { value }: SignedHead): void {
-  if (value.epoch <= state.sealedEpoch) {
-    throw new NodeDaemonError('SEALED', `epoch ${value.epoch} of workspace ${value.workspace} is sealed`)
-  }
-  if (!follows(state, value)) {
-    const tip = state.tip === null ? 'nothing' : `${state.tip.cid} with sequence ${state.tip.sequence}`
-    throw new NodeDaemonError('CONFLICT', `the head does not follow the tip, which is ${tip}`)
-  }
+function refuseOutOfPlace(state: WorkspaceState, head: SignedHead): void {
+  refuseSealed(state, head)
+  if (!follows(state, head.value)) throw outOfPlace(state, 'does not follow')
+}
+
+function refuseSealed(state: WorkspaceState, { value }: SignedHead): void {
+  if (value.epoch > state.sealedEpoch) return
+  throw new NodeDaemonError('SEALED', `epoch ${value.epoch} of workspace ${value.workspace} is sealed`)
+}
+
+const isNewer = ({ tip }: WorkspaceState, { epoch, sequence }: Head): boolean =>
+  tip === null || (epoch >= tip.epoch && sequence > tip.sequence)
+
+function outOfPlace({ tip }: WorkspaceState, how: string): NodeDaemonError {
+  const shown = tip === null ? 'nothing' : `${tip.cid} with sequence ${tip.sequence}`
+  return new NodeDaemonError('CONFLICT', `the head ${how} the tip, which is ${shown}`)
 }
 
 function refuseOtherSeal({ value }: Signed<Seal>, workspace: WorkspaceId, epoch: number, base: Tip | null): void {

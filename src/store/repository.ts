@@ -128,6 +128,16 @@ export interface MainRepository {
   publish(head: SignedHead, blocks: readonly Block[], judge: (state: JudgedState) => void): Promise<Counts>
 
   /**
+   * Takes a head that goes on where this repository was put back to an earlier state: the heads between its tip and this
+   * one are lost here. Its epoch and its sequence are higher than the tip's or, for the epoch, equal. Otherwise as
+   * `publish`: on return it is the tip.
+   *
+   * @throws NodeDaemonError `INCOMPLETE`, `SEALED`, `INTEGRITY` as `publish`; `CONFLICT` it is not newer than the tip, or
+   * was kept as diverged
+   */
+  regain(head: SignedHead, blocks: readonly Block[]): Promise<Counts>
+
+  /**
    * Keeps a head that cannot become the tip. Its closure is checked in the same way.
    *
    * @throws NodeDaemonError `CONFLICT` it follows the tip and can be published

@@ -34,6 +34,6 @@ export async function ownNewerTip(
   signal: AbortSignal
 ): Promise<SignedHead | null> {
   const tip = await (await remote(signal)).tip(workspace)
-  if (tip === null || known?.cid.equals(tip.cid) === true) return null
+  if (tip === null || tip.value.sequence <= (known?.value.sequence ?? 0)) return null
   return tip.signer === identity.peerId && tip.value.epoch === epoch ? tip : null
 }

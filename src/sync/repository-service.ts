@@ -10,6 +10,7 @@ import type { Logger } from '../core/log.ts'
 import { headRecord, type Receipt, receiptRecord, type SignedHead } from '../core/records.ts'
 import type { Channel, Host } from '../network/host.ts'
 import type { MainRepository } from '../store/repository.ts'
+import type { Counts } from '../store/rows.ts'
 import {
   type FromHeads,
   HEADS_LIMITS,
@@ -24,6 +25,14 @@ import { serveBlocks } from './blocks-server.ts'
 import { receiptOf } from './receipt.ts'
 import { UnderWay } from './under-way.ts'
 
+/** Heads that the repository has lost and instances still hold. */
+export interface LostHeadsView {
+  /** Null where it lacks none of this workspace. */
+  get(workspace: WorkspaceId): CID | null
+  /** The repository has it, or one that came after it. Durable on return. */
+  forget(workspace: WorkspaceId): Promise<void>
+}
+
 export interface RepositoryServiceDeps {
   readonly repository: MainRepository
   readonly identity: Identity
@@ -32,6 +41,7 @@ export interface RepositoryServiceDeps {
   readonly access: (peer: PeerIdText, workspace: WorkspaceId) => Access
   /** Who may write now; null for a workspace that nobody knows. The seal is the repository's own. */
   readonly ownership: (workspace: WorkspaceId) => Omit<OwnershipView, 'sealedEpoch'> | null
+  readonly lost: LostHeadsView
   /** An instance proved that it holds a head. */
   readonly onHolding: (receipt: Signed<Receipt>) => void
   /** A head was accepted and is durable. */
@@ -95,13 +105,28 @@ export class RepositoryService {
 
   async #publish(peer: PeerIdText, bytes: Uint8Array, blocks: readonly Block[]): Promise<Uint8Array> {
     const head = await open(headRecord, bytes, peer)
-    const counts = await this.#deps.repository.publish(head, blocks, ({ tip, sealedEpoch }) =>
-      this.#judge(head, tip, sealedEpoch)
-    )
+    const counts = await this.#take(head, blocks)
     const receipt = await this.#receipt(head, counts)
     this.#deps.onHead(head)
     this.#tellFollowers(head, peer)
     return receipt.bytes
+  }
+
+  /** The home goes on from a head that the repository has lost: only the heads in between are missing then. */
+  async #take(head: SignedHead, blocks: readonly Block[]): Promise<Counts> {
+    const { repository, lost } = this.#deps
+    const { workspace, previous } = head.value
+    const missing = lost.get(workspace)
+    if (missing === null || (!head.cid.equals(missing) && previous?.equals(missing) !== true)) {
+      return repository.publish(head, blocks, ({ tip, sealedEpoch }) => this.#judge(head, tip, sealedEpoch))
+    }
+    const owner = this.#deps.ownership(workspace)
+    if (owner?.home !== head.signer || owner.epoch !== head.value.epoch) {
+      throw new NodeDaemonError('NOT_HOME', `${head.signer} is not the home in epoch ${head.value.epoch}`)
+    }
+    const counts = await repository.regain(head, blocks)
+    await lost.forget(workspace)
+    return counts
   }
 
   /** Asked again for each head: a stream outlives the right to follow. */

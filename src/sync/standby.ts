@@ -23,11 +23,15 @@ export interface FollowDeps {
   readonly identity: Identity
   readonly clock: Clock
   readonly log: Logger
+  /** Bytes of the workspace have come here. */
+  readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** May the files be older than what is remembered of them? Then all are read. */
+  readonly readAll?: () => boolean
 }
 
 /** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
 export async function applyRoot(
-  deps: Pick<FollowDeps, 'worktree' | 'remote'>,
+  deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
   signal: AbortSignal
@@ -36,10 +40,15 @@ export async function applyRoot(
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
     exchange ??= remote.blocks(workspace, signal)
-    return (await exchange).want(cids)
+    const blocks = await (await exchange).want(cids)
+    deps.arrived?.(
+      workspace,
+      blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
+    )
+    return blocks
   }
   try {
-    return await deps.worktree.apply(root, want, { signal })
+    return await deps.worktree.apply(root, want, { signal, forget: deps.readAll?.() === true })
   } finally {
     await closed(exchange)
   }
@@ -84,6 +93,7 @@ export class StandbySync {
   readonly #stopped = new AbortController()
   #applied: Applied | null
   #newest: SignedHead | null = null
+  #isTold = false
   #wake: () => void = () => undefined
   #loop: Promise<void> | null = null
 
@@ -105,10 +115,17 @@ export class StandbySync {
 
   /** The connection was made anew: what was missed meanwhile is asked for. */
   async refresh(): Promise<void> {
+    this.#isTold = false
     const remote = await this.#deps.remote(this.#stopped.signal)
     const head = await remote.follow(this.#workspace)
     if (head !== null) this.told(head)
     if (this.#applied !== null) await remote.holding(this.#applied.receipt)
+    this.#isTold = true
+  }
+
+  /** Did the last `refresh` succeed? It does not where the repository does not count this instance as a standby yet. */
+  get isTold(): boolean {
+    return this.#isTold
   }
 
   async stop(): Promise<void> {

@@ -51,6 +51,11 @@ export class Uplink {
     this.#pump()
   }
 
+  /** The limit of this hour, in bytes a second; null where there is none. */
+  get bytesPerSecond(): number | null {
+    return this.#limit.bytesPerSecond
+  }
+
   /** How much should be taken at a time: a turn is short, also where the line is thin or the limit low. */
   get pieceBytes(): number {
     const measured = this.#bytesPerMs === 0 ? UNMEASURED_PER_MS : this.#bytesPerMs

@@ -22,7 +22,7 @@ export function answer(waiters: Waiter[], unsettled: readonly string[]): void {
 /** A list that is full may have left out any path. */
 const isAmong = (paths: readonly string[], unsettled: readonly string[]): boolean =>
   (paths.length > 0 && unsettled.length >= MAX_UNSETTLED) ||
-  unsettled.some((path) => paths.some((other) => path === other || path.startsWith(`${other}/`)))
+  unsettled.some((path) => paths.some((other) => other === '' || path === other || path.startsWith(`${other}/`)))
 
 const notTaken = (): NodeDaemonError =>
   new NodeDaemonError('BUSY', 'the file changes while it is read, or cannot be read')

@@ -22,6 +22,8 @@ export interface Held {
   readonly number: number
   /** The root that is applied on its disk; null before the first. */
   readonly root: CID | null
+  /** Of the head with that root; 0 before the first. */
+  readonly sequence: number
 }
 
 export interface Hello {
@@ -55,6 +57,12 @@ export interface Heartbeat {
   /** Workspaces whose figures changed since the last heartbeat. */
   readonly usage: readonly Usage[]
   readonly pendingWork: number
+  /** Workspaces whose app says that it is at work. */
+  readonly busy: readonly WorkspaceId[]
+  /** Bytes of workspaces that have come here since the last heartbeat. */
+  readonly arrived: readonly { readonly workspace: WorkspaceId; readonly bytes: number }[]
+  /** What it sends at most now, in bytes a second; null: no limit. */
+  readonly uploadLimit: number | null
 }
 
 export const INTENTS = ['restart', 'leave', 'flush'] as const
@@ -68,6 +76,8 @@ export interface DrainRequest {
   readonly planOnly: boolean
   /** The instance gives up its membership once it is drained. */
   readonly leave: boolean
+  /** Not now, but then: Unix time in milliseconds by the coordinator's clock. */
+  readonly atMs: number | null
 }
 
 export type FromInstance =
@@ -77,12 +87,22 @@ export type FromInstance =
       readonly kind: 'done'
       readonly order: number
       readonly failure: { readonly code: ErrorCode; readonly message: string } | null
-      /** The instance's receipt for the head that the order left it with; empty where there is none. */
+      /** The instance's receipt for the head that the order left it with; empty where there is none. A page of `report`. */
       readonly receipt: Uint8Array
     }
   | { readonly kind: 'stopping'; readonly intent: StopIntent }
   | { readonly kind: 'drain'; readonly request: DrainRequest }
   | { readonly kind: 'drain-cancel' }
+
+export const LEVELS = ['replicated', 'local'] as const
+/** `replicated`: durable in the main repository. `local`: fsynced on the home. */
+export type AcknowledgeLevel = (typeof LEVELS)[number]
+
+/** At which level changes of a service's workspaces are acknowledged. */
+export interface ServiceLevel {
+  readonly name: ServiceName
+  readonly acknowledge: AcknowledgeLevel
+}
 
 export interface Welcome {
   readonly federation: string
@@ -90,10 +110,12 @@ export interface Welcome {
   readonly name: string
   readonly leaseMs: number
   readonly heartbeatMs: number
-  readonly acknowledge: 'replicated' | 'local'
+  /** The level of what `services` does not name. */
+  readonly acknowledge: AcknowledgeLevel
   readonly clockMs: number
   readonly certificate: Uint8Array
   readonly memberList: Uint8Array
+  readonly services: readonly ServiceLevel[]
 }
 
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
@@ -110,6 +132,12 @@ export type Order =
   | { readonly kind: 'release'; readonly ownership: Uint8Array }
   /** Freeze, unless it is frozen; where the newest head is `base`, make the workspace equal to `root` and publish that; go on as the home. */
   | { readonly kind: 'restore'; readonly workspace: WorkspaceId; readonly root: CID; readonly base: CID }
+
+/** Tell what this coordinator has signed for you, a page of it: the workspaces after this one, by id; null: from the first on. */
+export interface ReportOrder {
+  readonly kind: 'report'
+  readonly after: WorkspaceId | null
+}
 
 export const DRAIN_STATES = [
   'serving',
@@ -130,6 +158,8 @@ export interface PlannedMove {
   readonly toName: string
   readonly bytes: number
   readonly etaMs: number
+  /** Users are at work in it: it is moved last. */
+  readonly busy: boolean
 }
 
 export interface DrainReport {
@@ -140,15 +170,23 @@ export interface DrainReport {
   readonly reason: string
   /** The exit certificate, JSON in UTF-8; empty until drained. */
   readonly certificate: Uint8Array
+  /** Of what is still to be handed over; empty where only the progress is told. */
   readonly plan: readonly PlannedMove[]
+  /** Workspaces that are waited for, since users are at work in them; at most 100. */
+  readonly waiting: readonly WorkspaceId[]
   readonly unproven: readonly WorkspaceId[]
+  /** The process of the instance ends with this drain. */
+  readonly exits: boolean
+  /** A drain is to begin then: Unix time in milliseconds by the coordinator's clock. */
+  readonly plannedAtMs: number | null
 }
 
 export type ToInstance =
   | { readonly kind: 'welcome'; readonly welcome: Welcome }
   | { readonly kind: 'beat'; readonly sequence: number; readonly leaseMs: number }
-  | { readonly kind: 'order'; readonly id: number; readonly order: Order }
+  | { readonly kind: 'order'; readonly id: number; readonly order: Order | ReportOrder }
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
+  | { readonly kind: 'services'; readonly services: readonly ServiceLevel[] }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
@@ -167,7 +205,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
           }
         })
       case 'heartbeat':
-        return RawFromInstance.encode({ heartbeat: { ...message.heartbeat, usage: [...message.heartbeat.usage] } })
+        return RawFromInstance.encode({ heartbeat: encodeHeartbeat(message.heartbeat) })
       case 'done':
         return RawFromInstance.encode({
           done: {
@@ -180,17 +218,16 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
       case 'stopping':
         return RawFromInstance.encode({ stopping: { intent: message.intent } })
       case 'drain':
-        return RawFromInstance.encode({ drain: { ...message.request, to: message.request.to ?? '' } })
+        return RawFromInstance.encode({
+          drain: { ...message.request, to: message.request.to ?? '', atMs: message.request.atMs ?? 0 }
+        })
       case 'drain-cancel':
         return RawFromInstance.encode({ drainCancel: {} })
     }
   },
   (frame) => {
     const raw = RawFromInstance.decode(frame)
-    if (raw.heartbeat !== undefined) {
-      const usage = raw.heartbeat.usage.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) }))
-      return { kind: 'heartbeat', heartbeat: { ...raw.heartbeat, usage } }
-    }
+    if (raw.heartbeat !== undefined) return { kind: 'heartbeat', heartbeat: decodeHeartbeat(raw.heartbeat) }
     if (raw.done !== undefined) {
       const { order, code, message, receipt } = raw.done
       const failure = code === '' ? null : { code: parse.errorCode(code), message: parse.line(message, 1000) }
@@ -201,12 +238,31 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
       return { kind: 'stopping', intent: parse.word(raw.stopping.intent, INTENTS, 'intent') }
     }
     if (raw.drain !== undefined) {
-      return { kind: 'drain', request: { ...raw.drain, to: raw.drain.to === '' ? null : parse.peer(raw.drain.to) } }
+      const to = raw.drain.to === '' ? null : parse.peer(raw.drain.to)
+      return { kind: 'drain', request: { ...raw.drain, to, atMs: raw.drain.atMs === 0 ? null : raw.drain.atMs } }
     }
     if (raw.drainCancel !== undefined) return { kind: 'drain-cancel' }
     throw unknownKind()
   }
 )
+
+type RawHeartbeat = NonNullable<RawFromInstance['heartbeat']>
+
+const encodeHeartbeat = (heartbeat: Heartbeat): RawHeartbeat => ({
+  ...heartbeat,
+  usage: [...heartbeat.usage],
+  busy: [...heartbeat.busy],
+  arrived: [...heartbeat.arrived],
+  uploadLimit: heartbeat.uploadLimit ?? 0
+})
+
+const decodeHeartbeat = (raw: RawHeartbeat): Heartbeat => ({
+  ...raw,
+  usage: raw.usage.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) })),
+  busy: raw.busy.map(parse.workspace),
+  arrived: raw.arrived.map((one) => ({ ...one, workspace: parse.workspace(one.workspace) })),
+  uploadLimit: raw.uploadLimit === 0 ? null : raw.uploadLimit
+})
 
 function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
   return {
@@ -223,7 +279,7 @@ function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
   }
 }
 
-function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'id'> {
+function encodeOrder(order: Order | ReportOrder): Omit<NonNullable<RawToInstance['order']>, 'id'> {
   switch (order.kind) {
     case 'assume':
       return { assume: own(order.ownership) }
@@ -237,10 +293,12 @@ function encodeOrder(order: Order): Omit<NonNullable<RawToInstance['order']>, 'i
       return { release: own(order.ownership) }
     case 'restore':
       return { restore: { workspace: order.workspace, root: cidBytes(order.root), base: cidBytes(order.base) } }
+    case 'report':
+      return { report: order.after ?? '' }
   }
 }
 
-function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
+function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order | ReportOrder {
   if (raw.assume !== undefined) return { kind: 'assume', ownership: raw.assume }
   if (raw.follow !== undefined) return { kind: 'follow', ownership: raw.follow }
   if (raw.freeze !== undefined) return { kind: 'freeze', workspace: parse.workspace(raw.freeze) }
@@ -249,6 +307,9 @@ function decodeOrder(raw: NonNullable<RawToInstance['order']>): Order {
   if (raw.restore !== undefined) {
     const { workspace, root, base } = raw.restore
     return { kind: 'restore', workspace: parse.workspace(workspace), root: parse.cid(root), base: parse.cid(base) }
+  }
+  if (raw.report !== undefined) {
+    return { kind: 'report', after: raw.report === '' ? null : parse.workspace(raw.report) }
   }
   throw unknownKind()
 }
@@ -261,7 +322,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
           welcome: {
             ...message.welcome,
             certificate: own(message.welcome.certificate),
-            memberList: own(message.welcome.memberList)
+            memberList: own(message.welcome.memberList),
+            services: [...message.welcome.services]
           }
         })
       case 'beat':
@@ -270,6 +332,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ order: { id: message.id, ...encodeOrder(message.order) } })
       case 'members':
         return RawToInstance.encode({ members: { memberList: own(message.memberList) } })
+      case 'services':
+        return RawToInstance.encode({ services: { services: [...message.services] } })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':
@@ -281,10 +345,14 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     if (raw.beat !== undefined) return { kind: 'beat', ...raw.beat }
     if (raw.order !== undefined) return { kind: 'order', id: raw.order.id, order: decodeOrder(raw.order) }
     if (raw.members !== undefined) return { kind: 'members', memberList: raw.members.memberList }
+    if (raw.services !== undefined) {
+      return { kind: 'services', services: raw.services.services.map(decodeLevel) }
+    }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
-      const acknowledge = parse.word(raw.welcome.acknowledge, ['replicated', 'local'], 'acknowledgement level')
-      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge } }
+      const acknowledge = levelOf(raw.welcome.acknowledge)
+      const services = raw.welcome.services.map(decodeLevel)
+      return { kind: 'welcome', welcome: { ...raw.welcome, acknowledge, services } }
     }
     if (raw.goodbye !== undefined) {
       return {
@@ -297,6 +365,13 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
   }
 )
 
+const levelOf = (text: string): AcknowledgeLevel => parse.word(text, LEVELS, 'acknowledgement level')
+
+const decodeLevel = ({ name, acknowledge }: { name: string; acknowledge: string }): ServiceLevel => ({
+  name: parse.service(name),
+  acknowledge: levelOf(acknowledge)
+})
+
 function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> {
   return {
     state: report.state,
@@ -308,7 +383,10 @@ function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> 
     reason: report.reason,
     certificate: own(report.certificate),
     plan: report.plan.map((move) => ({ ...move, to: move.to ?? '', etaMs: Math.round(move.etaMs) })),
-    unproven: [...report.unproven]
+    waiting: [...report.waiting],
+    unproven: [...report.unproven],
+    exits: report.exits,
+    plannedAtMs: report.plannedAtMs ?? 0
   }
 }
 
@@ -326,6 +404,9 @@ function decodeReport(raw: NonNullable<RawToInstance['drain']>): DrainReport {
       to: move.to === '' ? null : parse.peer(move.to),
       toName: parse.line(move.toName, 100)
     })),
-    unproven: raw.unproven.map(parse.workspace)
+    waiting: raw.waiting.map(parse.workspace),
+    unproven: raw.unproven.map(parse.workspace),
+    exits: raw.exits,
+    plannedAtMs: raw.plannedAtMs === 0 ? null : raw.plannedAtMs
   }
 }

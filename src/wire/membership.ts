@@ -45,6 +45,8 @@ export type ToMembership =
   | { readonly kind: 'join'; readonly join: JoinRequest }
   | { readonly kind: 'standing'; readonly waitMs: number }
   | { readonly kind: 'resign' }
+  /** "This is what you signed for me": for a coordinator that does not know its members any more. */
+  | { readonly kind: 'present'; readonly certificate: Uint8Array }
 
 /** What a federation says of itself to anyone. */
 export interface Description {
@@ -92,6 +94,7 @@ function decodeRequest(frame: Uint8Array): ToMembership {
   const raw = MembershipRequest.decode(frame)
   if (raw.describe !== undefined) return { kind: 'describe' }
   if (raw.resign !== undefined) return { kind: 'resign' }
+  if (raw.present !== undefined) return { kind: 'present', certificate: raw.present.certificate }
   if (raw.standing !== undefined) {
     return { kind: 'standing', waitMs: Math.min(raw.standing.waitMs, JOIN_LIMITS.waitMsMax) }
   }
@@ -120,6 +123,8 @@ export const membershipRequest: WireCodec<ToMembership> = wireCodec((message) =>
       return MembershipRequest.encode({ describe: {} })
     case 'resign':
       return MembershipRequest.encode({ resign: {} })
+    case 'present':
+      return MembershipRequest.encode({ present: { certificate: new Uint8Array(message.certificate) } })
     case 'standing':
       return MembershipRequest.encode({ standing: { waitMs: message.waitMs } })
     case 'join':

@@ -1,12 +1,15 @@
+import { join } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { NodeDaemonError } from '../core/errors.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { BlockCounter, countBlocks } from './count-blocks.ts'
-import { settledSince } from './entry-record.ts'
+import { removeFile } from './disk.ts'
+import { makeDurable } from './durable.ts'
+import { decodeEntry, settledSince } from './entry-record.ts'
 import type { FileSystem } from './file-system.ts'
 import { type Fetch, Intake } from './intake.ts'
 import { Ledger } from './ledger.ts'
-import type { WorkspacePath } from './paths.ts'
+import { parentOf, type WorkspacePath } from './paths.ts'
 import { finishFolder, openFolder, type PlaceDeps, placeLink, redressFile, removeEntry } from './place.ts'
 import { type Plan, type PlannedFile, type PlannedFolder, planTree } from './plan.ts'
 import type { Staging } from './staging.ts'
@@ -32,6 +35,8 @@ export interface ApplyDeps {
   readonly staging: Staging
   readonly fetch: Fetch
   readonly signal: AbortSignal | undefined
+  /** What is on disk was applied, and nobody has written since. Else it is made durable first, though nothing of it changes. */
+  readonly onDiskIsDurable: boolean
   readonly checkpoint?: Checkpoint
 }
 
@@ -44,6 +49,7 @@ export interface Checkpoint {
 /** Up to so many entries are fsynced one by one; for more, the whole file system at once is faster. */
 const SYNC_EACH_MAX = 16
 const WORK_AT_ONCE = 8
+const WRITABLE = 0o700
 const CHECKPOINT: Checkpoint = { entries: 20_000, bytes: 512 * 1024 * 1024 }
 
 /**
@@ -66,11 +72,11 @@ export async function applyTree(
   await deps.index.record({ put: new Map(), remove: changing(plan.folders) }, begun, { durable: true })
 
   const size = plan.folders.length + plan.files.length + plan.links.length
-  const syncEach = size <= SYNC_EACH_MAX || !(await deps.files.syncFileSystem(deps.folder))
+  const syncEach = await beginDurably(deps, size)
   const ledger = new Ledger(deps.index, state)
   const counter = new BlockCounter(deps.index.load)
   await carryOut({ ...deps, intake, ledger, counter, syncEach }, deps, plan, begun)
-  if (!syncEach) await syncAll(deps)
+  if (!syncEach) await syncAll(deps, ledger)
   const { files, bytes } = ledger
   const blocks = await countBlocks(root, plan, state.blocks, counter)
   const done = { root, files, bytes, blocks, applying: false }
@@ -95,7 +101,7 @@ async function carryOut(place: PlaceDeps, deps: ApplyDeps, plan: Plan, begun: Tr
 
 async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begun: TreeState): Promise<void> {
   if (syncEach || !ledger.isDue(deps.checkpoint ?? CHECKPOINT)) return
-  await syncAll(deps)
+  await syncAll(deps, ledger)
   const { put, remove, files, bytes } = ledger
   await deps.index.record(
     { put: settled(put, await deps.staging.nowNs()), remove },
@@ -105,9 +111,24 @@ async function checkpoint({ ledger, syncEach }: PlaceDeps, deps: ApplyDeps, begu
   ledger.recorded()
 }
 
-async function syncAll({ files, folder }: ApplyDeps): Promise<void> {
-  if (!(await files.syncFileSystem(folder)))
-    throw new NodeDaemonError('UNEXPECTED', `the file system of ${folder} cannot be synced`)
+/** Makes durable what is there where it may not be. Returns whether each entry that is placed is to be synced by itself. */
+async function beginDurably({ files, folder, onDiskIsDurable }: ApplyDeps, size: number): Promise<boolean> {
+  const few = size <= SYNC_EACH_MAX
+  if (few && onDiskIsDurable) return true
+  const synced = await files.syncFileSystem(folder)
+  if (!synced && !onDiskIsDurable) await makeDurable(files, folder, [''])
+  return few || !synced
+}
+
+/** What could not be synced reads well until the power goes: none of it stays, so that the next apply writes it anew. */
+async function syncAll({ files, folder }: ApplyDeps, { put }: Ledger): Promise<void> {
+  if (await files.syncFileSystem(folder)) return
+  for (const [path, record] of put) {
+    if (decodeEntry(record)?.kind === 'folder') continue
+    if (parentOf(path) !== '') await files.chmod(join(folder, parentOf(path)), WRITABLE)
+    await removeFile(files, join(folder, path))
+  }
+  throw new NodeDaemonError('UNEXPECTED', `the file system of ${folder} cannot be synced`)
 }
 
 /** Nobody else writes while a tree is applied: a file is as it was placed unless it may have changed since this moment. */

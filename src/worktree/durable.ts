@@ -4,7 +4,7 @@ import { diskFailure, entryPath, look, unlessGone } from './disk.ts'
 import type { DiskPath, FileSystem } from './file-system.ts'
 import { parentOf, type WorkspacePath } from './paths.ts'
 
-/** More paths than this are cheaper to sync with the whole file system. */
+/** More paths than this, and the whole folder, are cheaper to sync with the whole file system. */
 const ONE_BY_ONE_MAX = 16
 const SYNCS_AT_ONCE = 4
 
@@ -17,7 +17,7 @@ const SYNCS_AT_ONCE = 4
  */
 export async function makeDurable(files: FileSystem, folder: string, paths: readonly WorkspacePath[]): Promise<void> {
   try {
-    if (paths.length > ONE_BY_ONE_MAX && (await files.syncFileSystem(folder))) return
+    if ((paths.length > ONE_BY_ONE_MAX || paths.includes('')) && (await files.syncFileSystem(folder))) return
     await forEachParallel(paths, SYNCS_AT_ONCE, (path) => syncTree(files, join(folder, path)))
     for (const path of foldersAbove(paths)) await unlessGone(files.syncFolder(join(folder, path)))
   } catch (error) {

@@ -3,7 +3,7 @@ import type { CID } from 'multiformats/cid'
 import { type Metadata, type Node, readNode } from '../content/nodes.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { BlockCounter } from './count-blocks.ts'
-import { isDenied, look, makeFolder, removeTree } from './disk.ts'
+import { isDenied, look, makeFolder, removeFile, removeTree } from './disk.ts'
 import type { EntryKind } from './entry-record.ts'
 import type { FileSystem, OpenFile } from './file-system.ts'
 import { type Fingerprint, fingerprintOf, utimesText } from './fingerprint.ts'
@@ -104,9 +104,21 @@ async function sameContent(deps: PlaceDeps, a: CID, b: CID): Promise<boolean> {
 }
 
 /** Gives a file that has all its bytes its mode and time. */
-export async function completeFile(deps: PlaceDeps, handle: OpenFile, file: PlannedFile): Promise<void> {
+export async function completeFile(
+  deps: PlaceDeps,
+  staged: string,
+  handle: OpenFile,
+  file: PlannedFile
+): Promise<void> {
   await dress(handle, await metadataOf(deps, file.cid))
-  if (deps.syncEach) await handle.sync()
+  if (!deps.syncEach) return
+  try {
+    await handle.sync()
+  } catch (error) {
+    // It reads well all the same, and a later sync would say that it is on the disk.
+    await removeFile(deps.files, staged)
+    throw error
+  }
 }
 
 /** Gives a staged entry its name, in the place of whatever had it. */

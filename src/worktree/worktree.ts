@@ -61,6 +61,12 @@ export interface SnapshotOptions {
   readonly isWaitedFor?: () => boolean
 }
 
+export interface ApplyOptions {
+  readonly signal?: AbortSignal
+  /** Trusts nothing that was remembered of the files: all that are there are read. */
+  readonly forget?: boolean
+}
+
 const nobody = (): boolean => false
 
 /** Up to so many touched paths are looked at together, before anything else. */
@@ -191,12 +197,12 @@ export class Worktree {
    * @throws NodeDaemonError `INTEGRITY` for a tree or bytes that are not what their names say, `NOT_FOUND` when a block was not sent,
    *   `TOO_LARGE` above 1,000,000 entries that differ, `NO_SPACE`; also what `fetch` throws
    */
-  apply(root: CID, fetch: Fetch, options: { readonly signal?: AbortSignal } = {}): Promise<Applied> {
+  apply(root: CID, fetch: Fetch, { signal, forget = false }: ApplyOptions = {}): Promise<Applied> {
     return this.#alone(async () => {
       this.#generation++
       const known = this.#diskIsKnown
       this.#diskIsKnown = false
-      const applied = await this.#applyFrom(known, root, fetch, options.signal)
+      const applied = await this.#applyFrom(known && !forget, forget, root, fetch, signal)
       this.#diskIsKnown = true
       this.#uncommitted = new Set()
       await this.#index.sweepWhenDue()
@@ -204,15 +210,22 @@ export class Worktree {
     })
   }
 
-  async #applyFrom(known: boolean, root: CID, fetch: Fetch, signal: AbortSignal | undefined): Promise<Applied> {
+  async #applyFrom(
+    known: boolean,
+    forgets: boolean,
+    root: CID,
+    fetch: Fetch,
+    signal: AbortSignal | undefined
+  ): Promise<Applied> {
     const { files, log } = this.#deps
     const attempt = async (trusted: boolean, forget: boolean): Promise<Applied> => {
       const state = await this.#stateOfDisk(trusted, forget, signal)
       const folder = await this.#realFolder()
-      return applyTree({ files, folder, index: this.#index, staging: this.#staging, fetch, signal }, state, root)
+      const [index, staging] = [this.#index, this.#staging]
+      return applyTree({ files, folder, index, staging, fetch, signal, onDiskIsDurable: trusted }, state, root)
     }
     try {
-      return await attempt(known, false)
+      return await attempt(known, forgets)
     } catch (error) {
       if (!(error instanceof Outdated)) throw error
       log.warn({ reason: messageOf(error) }, 'the index of a workspace is out of date: all its files are read again')

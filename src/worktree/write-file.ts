@@ -85,7 +85,7 @@ async function writeSmall(
   const handle = await deps.staging.createFile(staged)
   try {
     await writePieces(handle, pieces, bytes)
-    await completeFile(deps, handle, file)
+    await completeFile(deps, staged, handle, file)
   } finally {
     await handle.close()
   }
@@ -111,7 +111,7 @@ async function writeLarge(deps: PlaceDeps, file: PlannedFile): Promise<void> {
       await writePieces(handle, solid, bytes)
     }
     await handle.truncate(file.size)
-    await completeFile(deps, handle, file)
+    await completeFile(deps, staged, handle, file)
   } finally {
     await handle.close()
   }

@@ -73,7 +73,7 @@ export class SimulatedCoordinator {
     const clock = this.machine.clock(life)
     const random = this.machine.world.chance(`coordinator random ${run}`)
     const core = await openCoordinatorCore(
-      { ...this.#settings, terms: null, retention: RETENTION, scrubDays: 0, federation: 'simulation' },
+      { ...this.#settings, rebalance: true, terms: null, retention: RETENTION, scrubDays: 0, federation: 'simulation' },
       {
         folder: this.storage.openFolder(life),
         state: await this.storage.openState(life),
@@ -84,6 +84,7 @@ export class SimulatedCoordinator {
         freeBytes: async () => 1e12,
         uploadedBytes: () => 0,
         dropHome: (home) => this.#door?.dropHome(home),
+        hasSockets: () => false,
         clock,
         random,
         log: this.#log

@@ -8,7 +8,8 @@ import type { Channel } from '../../src/network/host.ts'
 import { Hold } from '../../src/routing/hold.ts'
 import { FRONT_DOOR_LIMITS } from '../../src/routing/limits.ts'
 import type { Place } from '../../src/routing/neighbours.ts'
-import { afterLoss, isRead, pauseMs } from '../../src/routing/replay.ts'
+import { afterLoss, pauseMs } from '../../src/routing/replay.ts'
+import { isRead } from '../../src/wire/http.ts'
 import { type Answered, type Ask, decode, encode, type Told, VALUES_PROTOCOL } from './exchange-values.ts'
 
 export const FILES = 'files' as ServiceName

@@ -23,13 +23,13 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   site: '',
   message: '',
   capacityBytes: 1e9,
-  services: ['files'],
+  services: [{ name: FILES, upstream: null }],
   uploadLimit: null,
   downloadLimit: null,
   code: null,
   acceptTerms: true,
   keepMs: 7 * 24 * 3_600_000,
-  hooks: { before: {}, after: {}, timeoutMs: 1000, intervalMs: 1000 },
+  hooks: { before: {}, after: {}, busy: {}, timeoutMs: 1000, intervalMs: 1000 },
   pid: 1
 }
 
@@ -141,6 +141,7 @@ export class SimulatedInstance {
         space,
         services: [FILES as ServiceName],
         hooksFor: () => null,
+        askAtWork: () => null,
         hostName: this.name,
         interactive: false,
         confirm: async () => true,

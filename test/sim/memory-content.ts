@@ -1,4 +1,5 @@
 import type { Random } from '../../src/core/random.ts'
+import { SystemError } from './memory-nodes.ts'
 
 /** The last piece of a write that power loss may tear. */
 const SECTOR_BYTES = 512
@@ -38,6 +39,7 @@ export class Content {
   #durable = new Bytes()
   /** From what is durable to what is seen, unless a sync has failed. */
   #unsynced: Change[] = []
+  #owesError = false
 
   get size(): number {
     return this.#seen.size
@@ -62,13 +64,25 @@ export class Content {
     this.#unsynced.push(change)
   }
 
+  /** @throws SystemError `EIO` once, after a sync of the whole file system that failed */
   sync(): void {
+    if (this.#owesError) {
+      this.failedSync()
+      throw new SystemError('EIO')
+    }
     for (const change of this.#unsynced) this.#durable.apply(change)
     this.#unsynced = []
   }
 
   /** A sync failed: the system forgets what it could not write, and no later sync brings it to the disk. */
   failedSync(): void {
+    this.#unsynced = []
+    this.#owesError = false
+  }
+
+  /** So did one of the whole file system: this file has not told yet. */
+  failedWholeSync(): void {
+    this.#owesError = this.#unsynced.length > 0
     this.#unsynced = []
   }
 
@@ -80,6 +94,7 @@ export class Content {
     const next = this.#unsynced[whole]
     if (next !== undefined && 'bytes' in next) this.#durable.apply({ at: next.at, bytes: torn(next.bytes, random) })
     this.#unsynced = []
+    this.#owesError = false
     this.#seen = new Bytes()
     this.#seen.apply({ at: 0, bytes: this.#durable.now })
   }

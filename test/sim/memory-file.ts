@@ -71,7 +71,7 @@ export class MemoryFile implements OpenFile {
     try {
       this.#run('sync', () => this.#deps.volume.sync(this.node))
     } catch (error) {
-      if (this.node.kind === 'file') this.node.content.failedSync()
+      if (error instanceof SystemError && this.node.kind === 'file') this.node.content.failedSync()
       throw error
     }
   }

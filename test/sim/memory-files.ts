@@ -5,7 +5,10 @@ import { type FileCall, MemoryFile, nsOf, PERMISSION_BITS } from './memory-file.
 import { type Attributes, type FolderNode, type MemoryNode, SystemError, statsOf } from './memory-nodes.ts'
 import type { MemoryVolume, Place } from './memory-volume.ts'
 
-/** Called before each call is carried out. What it throws is what the call fails with: it is then not carried out. */
+/**
+ * Called before each call is carried out. What it throws is what the call fails with: it is then not carried out. A
+ * `SystemError` at a sync means a disk that could not write.
+ */
 export type BeforeCall = (call: FileCall, path: string) => void
 
 const PRIVATE_FILE = 0o600
@@ -147,7 +150,8 @@ export class MemoryFileSystem implements FileSystem {
     try {
       this.#run('syncFileSystem', folder, () => this.#volume.syncAll())
       return true
-    } catch {
+    } catch (error) {
+      if (error instanceof SystemError) this.#volume.failedSyncAll()
       return false
     }
   }

@@ -206,14 +206,19 @@ export class MemoryVolume {
   }
 
   sync(node: MemoryNode): void {
-    node.durable = node.attributes
     if (node.kind === 'file') node.content.sync()
+    node.durable = node.attributes
     if (node.kind === 'folder') for (const change of this.#pending) if (change.folder === node) this.#settle(change)
   }
 
   syncAll(): void {
     for (const change of this.#pending) this.#settle(change)
     for (const node of this.#all(({ names }) => names)) this.sync(node)
+  }
+
+  /** The whole could not be synced: what was written is lost with the next crash. */
+  failedSyncAll(): void {
+    for (const node of this.#all(({ names }) => names)) if (node.kind === 'file') node.content.failedWholeSync()
   }
 
   /** Makes a change durable, after those that brought the name that it takes away. */

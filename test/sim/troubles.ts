@@ -143,7 +143,7 @@ export class Troubles {
     if (daemon === undefined) return
     const deadlineMs = this.#chance.between(3000, 40_000)
     try {
-      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false }
+      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false, atMs: null }
       const cancelling = isCancelled ? this.#cancelSoon(daemon) : undefined
       const drained = daemon.drainAway(request).then((last) => daemon.finishDrain(last))
       await this.#unlessItEnds(instance, drained)

@@ -87,9 +87,9 @@ export class TestFederation implements AsyncDisposable {
     return this.apiOf(COORDINATOR)
   }
 
-  /** Starts the coordinator; once more, on the ports that it had. */
-  async startCoordinator(): Promise<Ready> {
-    const program = this.start(COORDINATOR, [COORDINATOR, ...this.#ports(), ...this.#settings])
+  /** Starts the coordinator; once more, on the ports that it had. `words` follow its name. */
+  async startCoordinator(...words: readonly string[]): Promise<Ready> {
+    const program = this.start(COORDINATOR, [COORDINATOR, ...words, ...this.#ports(), ...this.#settings])
     this.#ready = (await program.event('ready')) as unknown as Ready
     return this.#ready
   }

@@ -21,7 +21,7 @@ async function list({ print }: Context, api: Api, limit: number): Promise<0> {
       { title: 'WHO', of: (entry) => entry.actor },
       { title: 'DID', of: (entry) => entry.action },
       { title: 'TO', of: (entry) => entry.target },
-      { title: 'DETAILS', of: (entry) => JSON.stringify(entry.details ?? {}) }
+      { title: 'THAT IS', of: (entry) => entry.text || JSON.stringify(entry.details ?? {}) }
     ],
     entries,
     'Nothing was decided yet.'

@@ -1,4 +1,4 @@
-import type { CoordinatorOptions, RunningCoordinator } from '../../daemon/options.ts'
+import type { CoordinatorOptions, RecoverOptions, RunningCoordinator } from '../../daemon/options.ts'
 import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
@@ -49,6 +49,13 @@ const SETTINGS = {
     '2m'
   ),
   hold: value('<time>', 'how long requests wait while their workspace moves', duration, 30_000, '30s'),
+  rebalance: value(
+    '<yes|no>',
+    'move idle workspaces by itself when an instance joins or a disk is nearly full',
+    yesNo,
+    true,
+    'yes'
+  ),
   anonymous: maybe(
     '<yes|no>',
     'may people without a token save things?',
@@ -75,8 +82,13 @@ const SETTINGS = {
   terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
 } as const
 
-function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>): CoordinatorOptions {
+function optionsOf(
+  context: Context,
+  values: ValuesOf<typeof SETTINGS>,
+  recover: RecoverOptions | null
+): CoordinatorOptions {
   return {
+    recover,
     data: folderOf(context, 'coordinator'),
     name: values.name,
     listen: values.listen,
@@ -90,6 +102,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>): Coordin
     leaseMs: values.lease,
     restartGraceMs: values['restart-grace'],
     holdMs: values.hold,
+    rebalance: values.rebalance,
     anonymous: values.anonymous,
     trustProxy: values['trust-proxy'],
     terms: values.terms,
@@ -120,37 +133,74 @@ function showReady({ print }: Context, running: RunningCoordinator): void {
   print.say(`\nVolunteers run:\n  ${print.styled('bold', clean(running.joinLine))}\n`)
 }
 
-export const coordinatorCommand = command({
-  name: 'coordinator',
-  about: 'run a coordinator; its data folder is made on the first start',
-  settings: SETTINGS,
+async function run(context: Context, values: ValuesOf<typeof SETTINGS>, recover: RecoverOptions | null): Promise<0> {
+  const stopping = new AbortController()
+  const stopListening = listenForStop(context, stopping)
+  try {
+    const { runCoordinator } = await import('../../daemon/coordinator.ts')
+    const options = optionsOf(context, values, recover)
+    const running = await runCoordinator(options, { log: context.log, signal: stopping.signal })
+    showReady(context, running)
+    if (recover !== null) showRecovery(context, recover)
+    stopping.signal.addEventListener('abort', () => context.print.say('Stopping …'))
+    await Promise.race([running.closed, aborted(stopping.signal)])
+    await running.stop()
+    await running.closed
+    return 0
+  } finally {
+    stopListening()
+  }
+}
+
+function showRecovery({ print }: Context, { members }: RecoverOptions): void {
+  const until = members === null ? 'you say so: node-daemon failover confirm' : `${members} members have reported`
+  print.say(print.styled('yellow', `Nobody is served until ${until}`))
+  print.say(
+    '"node-daemon status" tells who has reported. Users and admins are gone: add them anew, under their names of before.\n'
+  )
+}
+
+const recoverCommand = command({
+  name: 'recover',
+  about: 'run a coordinator whose state is gone: learn from its members what it had signed',
+  settings: {
+    ...SETTINGS,
+    members: maybe(
+      '<n>',
+      'how many members there are: serve once all of them have reported',
+      whole(1, 100_000),
+      'until confirmed'
+    )
+  },
   configOf: 'coordinator',
-  examples: [
-    'node-daemon coordinator',
-    'node-daemon coordinator --http 0.0.0.0:80 --public-url http://main.example.org --announce main.example.org --anonymous no'
-  ],
+  examples: ['node-daemon coordinator recover --data /srv/coordinator --members 5'],
   exits: {
     0: 'stopped cleanly',
-    2: 'wrong usage or configuration; a port or the folder is in use',
+    2: 'wrong usage; no identity.key in the data folder; a port or the folder is in use',
     130: 'interrupted twice, or while it started'
   },
-  async run(context, values) {
-    const stopping = new AbortController()
-    const stopListening = listenForStop(context, stopping)
-    try {
-      const { runCoordinator } = await import('../../daemon/coordinator.ts')
-      const running = await runCoordinator(optionsOf(context, values), { log: context.log, signal: stopping.signal })
-      showReady(context, running)
-      stopping.signal.addEventListener('abort', () => context.print.say('Stopping …'))
-      await Promise.race([running.closed, aborted(stopping.signal)])
-      await running.stop()
-      await running.closed
-      return 0
-    } finally {
-      stopListening()
-    }
-  }
+  run: (context, { members, ...values }) => run(context, values, { members })
 })
+
+export const coordinatorCommand = command(
+  {
+    name: 'coordinator',
+    about: 'run a coordinator; its data folder is made on the first start',
+    settings: SETTINGS,
+    configOf: 'coordinator',
+    examples: [
+      'node-daemon coordinator',
+      'node-daemon coordinator --http 0.0.0.0:80 --public-url http://main.example.org --announce main.example.org --anonymous no'
+    ],
+    exits: {
+      0: 'stopped cleanly',
+      2: 'wrong usage or configuration; a port or the folder is in use',
+      130: 'interrupted twice, or while it started'
+    },
+    run: (context, values) => run(context, values, null)
+  },
+  [recoverCommand]
+)
 
 const aborted = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {

@@ -6,7 +6,7 @@ import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
-import { duration, label, limitSchedule, line, oneOf, pairs, serviceCommand, serviceName, size } from '../values.ts'
+import { duration, label, limitSchedule, line, offer, oneOf, pairs, serviceCommand, size } from '../values.ts'
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -29,7 +29,13 @@ const SETTINGS = {
     'no limit'
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
-  service: list('<name>', 'a service of the federation to offer', serviceName, ['files'], 'files, built in'),
+  service: list(
+    '<name[=url]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine',
+    offer,
+    [offer('files')],
+    'files, built in'
+  ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
   'on-stop': value(
@@ -46,6 +52,11 @@ const SETTINGS = {
     serviceCommand
   ),
   'after-snapshot': list('<service=command>', 'what the shell runs after that, also where it failed', serviceCommand),
+  busy: list(
+    '<service=command>',
+    "what the shell runs in a workspace's folder to learn whether users are at work in it (it ends with 0): a drain moves those last",
+    serviceCommand
+  ),
   'hook-timeout': value('<time>', 'how long each of these may take', duration, 60_000, '60s'),
   'hook-interval': value('<time>', 'how often they run at most while nobody waits for it', duration, 10_000, '10s'),
   keep: value('<time>', 'how long the files stay on this disk after a drain', duration, WEEK_MS, '7d')
@@ -70,6 +81,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     hooks: {
       before: pairs(values['before-snapshot']),
       after: pairs(values['after-snapshot']),
+      busy: pairs(values.busy),
       timeoutMs: values['hook-timeout'],
       intervalMs: values['hook-interval']
     },
@@ -114,6 +126,7 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],
   exits: {

@@ -3,15 +3,15 @@ import { sleep } from '../../core/clock.ts'
 import { NodeDaemonError } from '../../core/errors.ts'
 import { API_SETTINGS, command, onlyNow, YES } from '../command.ts'
 import { adminApi, type Context, sure } from '../context.ts'
+import { checkDrain, DRAIN_SETTINGS, drainOrder, showPlanned } from '../drain-order.ts'
 import { isFinal, showPlan } from '../drain-view.ts'
 import { followDrain } from '../follow-drain.ts'
 import { clean, count, labels } from '../format.ts'
 import type { Api } from '../local-client.ts'
-import { maybe, toggle, value } from '../settings.ts'
-import { duration, labelChange, line, pairs } from '../values.ts'
+import { maybe, value } from '../settings.ts'
+import { labelChange, line, pairs } from '../values.ts'
 
 const EXITS = { 3: 'no such peer, or several are called like this', 4: true, 5: true } as const
-const TEN_MINUTES_MS = 600_000
 const LOOK_EVERY_MS = 500
 
 const pathOf = (peer: string, act = ''): string => `/peers/${encodeURIComponent(peer)}${act}`
@@ -132,20 +132,23 @@ async function* drainOf(
   }
 }
 
+async function cancelDrain({ print }: Context, api: Api, peer: string, peerId: string): Promise<0> {
+  print.machine(await api.send<DrainView>('POST', pathOf(peerId, '/drain/cancel')))
+  print.say(`The drain of ${clean(peer)} is cancelled; it serves on.`)
+  return 0
+}
+
 export const drain = command({
   name: 'drain',
   takes: ['<peer>'],
-  about: 'have an instance hand over everything it is home of',
-  settings: {
-    ...API_SETTINGS,
-    deadline: onlyNow(value('<time>', 'give up after this long', duration, TEN_MINUTES_MS, '10m')),
-    'to-repository': toggle('the main repository is enough; nobody serves the workspaces meanwhile', {
-      flagOnly: true
-    }),
-    plan: toggle('show who would take what, and stop', { flagOnly: true }),
-    detach: toggle('begin it, and do not wait for its end', { flagOnly: true })
-  },
-  examples: ['node-daemon peers drain alpha --plan', 'node-daemon peers drain alpha --deadline 30m'],
+  about:
+    'have an instance hand over everything it is home of; it stays connected, and takes nothing until it is resumed',
+  settings: { ...API_SETTINGS, ...DRAIN_SETTINGS },
+  examples: [
+    'node-daemon peers drain alpha --plan',
+    'node-daemon peers drain alpha --deadline 30m',
+    'node-daemon peers drain alpha --at 22:30'
+  ],
   exits: {
     0: 'drained: every head has a verified receipt',
     ...EXITS,
@@ -153,16 +156,18 @@ export const drain = command({
     130: 'Ctrl-C: the drain goes on by itself'
   },
   async run(context, values, [peer = '']) {
+    checkDrain(values)
     const api = adminApi(context, values)
     const { peerId } = await found(api, peer)
-    const order = {
-      deadlineMs: values.deadline,
-      ...(values['to-repository'] ? { toRepository: true } : {}),
-      ...(values.plan ? { plan: true } : {})
-    }
+    if (values.cancel) return await cancelDrain(context, api, peer, peerId)
+    const order = { ...drainOrder(context, values), ...(values.plan ? { plan: true } : {}) }
     const first = await api.send<DrainView>('POST', pathOf(peerId, '/drain'), order, { patient: true })
     if (values.plan && first.state !== 'failed') {
       showPlan(context.print, first)
+      return 0
+    }
+    if (values.at !== null) {
+      showPlanned(context, first, `node-daemon peers drain ${peer} --cancel`)
       return 0
     }
     return await followDrain(context, (signal) => drainOf(context, api, peerId, first, signal), {
@@ -175,7 +180,7 @@ export const drain = command({
 export const resume = command({
   name: 'resume',
   takes: ['<peer>'],
-  about: 'cancel the drain of an instance; it serves on with what it still has',
+  about: 'cancel the drain of an instance, or have a drained one serve again',
   settings: API_SETTINGS,
   examples: ['node-daemon peers resume alpha'],
   exits: EXITS,

@@ -1,8 +1,8 @@
-import type { PeerDetailView, PeerView } from '../../console/views.ts'
+import type { PeerDetailView, PeerView, StatusView } from '../../console/views.ts'
 import { API_SETTINGS, command, group } from '../command.ts'
 import { adminApi } from '../context.ts'
-import { drainLine } from '../drain-view.ts'
-import { ago, bytes, count, labels, unsynced } from '../format.ts'
+import { drainFact } from '../drain-view.ts'
+import { ago, bytes, count, heldText, labels, unsynced } from '../format.ts'
 import { facts } from '../table.ts'
 import { approve, deny, drain, label, resume, revoke } from './peers-decide.ts'
 
@@ -15,8 +15,11 @@ const ls = command({
   examples: ['node-daemon peers ls', 'node-daemon peers ls --json'],
   exits: EXITS,
   async run(context, values) {
-    const peers = await adminApi(context, values).get<PeerView[]>('/peers')
+    const api = adminApi(context, values)
+    const peers = await api.get<PeerView[]>('/peers')
     context.print.machine(peers)
+    const held = context.print.json ? null : (await api.get<StatusView>('/status')).held
+    if (held) context.print.say(context.print.styled(['bold', 'red'], heldText(held)))
     const now = context.clock.wall()
     context.print.table(
       [
@@ -70,7 +73,7 @@ const show = command({
         ['Disk full', view.disk?.fullAt],
         ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
         ['Pending work', view.pendingWork],
-        ['Drain', view.drain === null ? null : drainLine(view.drain)],
+        ['Drain', drainFact(view.drain)],
         ['Version', view.version]
       ]).trimEnd()
     )

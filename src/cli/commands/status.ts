@@ -2,9 +2,9 @@ import type { InstanceStatusView, StatusView } from '../../console/views.ts'
 import { hasCode, NodeDaemonError } from '../../core/errors.ts'
 import { API_SETTINGS, command } from '../command.ts'
 import { adminApi, type Context } from '../context.ts'
-import { drainLine } from '../drain-view.ts'
+import { drainFact } from '../drain-view.ts'
 import { defaultFolder, ROLES } from '../folders.ts'
-import { ago, bytes, clean, count, duration, limitText, unsynced } from '../format.ts'
+import { ago, bytes, clean, count, duration, heldText, limitText, unsynced } from '../format.ts'
 import { connectApi, folderPlace } from '../local-client.ts'
 import type { Printer } from '../printer.ts'
 import { facts } from '../table.ts'
@@ -43,7 +43,8 @@ function verdict(print: Printer, view: AnyStatus): void {
 }
 
 /** What is not well, before all else. */
-function warn(print: Printer, { repository, workspaces }: StatusView): void {
+function warn(print: Printer, { repository, workspaces, held }: StatusView): void {
+  if (held) print.say(print.styled(['bold', 'red'], heldText(held)))
   if (repository.damaged > 0) {
     const what = count(repository.damaged, 'block', 'blocks')
     print.say(print.styled(['bold', 'red'], `DAMAGED: ${what} of the main repository: see "node-daemon repo verify".`))
@@ -72,7 +73,7 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
         `up: ${limitText(limits.uploadLimit, limits.uploadHours)}, down: ${limitText(limits.downloadLimit, limits.downloadHours)}`
       ],
       ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
-      ...(view.drain === null ? [] : [['Drain', drainLine(view.drain)] as const]),
+      ['Drain', drainFact(view.drain)],
       ...(Math.abs(view.clockSkewMs ?? 0) > 60_000
         ? [['Clock', `off by ${duration(Math.abs(view.clockSkewMs ?? 0))}`] as const]
         : []),

@@ -328,6 +328,12 @@ export namespace FromInstance {
     index: number
   }
 
+  export interface FromInstanceHelloWorkspacesSequenceFieldEvent {
+    field: '$.hello.workspaces[].sequence'
+    value: number
+    index: number
+  }
+
   export interface FromInstanceHelloOwnershipNumberFieldEvent {
     field: '$.hello.ownershipNumber'
     value: number
@@ -403,6 +409,29 @@ export namespace FromInstance {
     value: number
   }
 
+  export interface FromInstanceHeartbeatBusyFieldEvent {
+    field: '$.heartbeat.busy[]'
+    index: number
+    value: string
+  }
+
+  export interface FromInstanceHeartbeatArrivedWorkspaceFieldEvent {
+    field: '$.heartbeat.arrived[].workspace'
+    value: string
+    index: number
+  }
+
+  export interface FromInstanceHeartbeatArrivedBytesFieldEvent {
+    field: '$.heartbeat.arrived[].bytes'
+    value: number
+    index: number
+  }
+
+  export interface FromInstanceHeartbeatUploadLimitFieldEvent {
+    field: '$.heartbeat.uploadLimit'
+    value: number
+  }
+
   export interface FromInstanceDoneOrderFieldEvent {
     field: '$.done.order'
     value: number
@@ -453,6 +482,11 @@ export namespace FromInstance {
     value: boolean
   }
 
+  export interface FromInstanceDrainAtMsFieldEvent {
+    field: '$.drain.atMs'
+    value: number
+  }
+
   export function encode (obj: Partial<FromInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, FromInstance.codec())
   }
@@ -461,7 +495,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -906,6 +940,12 @@ export namespace Hello {
     index: number
   }
 
+  export interface HelloWorkspacesSequenceFieldEvent {
+    field: '$.workspaces[].sequence'
+    value: number
+    index: number
+  }
+
   export interface HelloOwnershipNumberFieldEvent {
     field: '$.ownershipNumber'
     value: number
@@ -924,7 +964,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -935,6 +975,7 @@ export interface Held {
   role: string
   number: number
   root: Uint8Array<ArrayBuffer>
+  sequence: number
 }
 
 export namespace Held {
@@ -972,6 +1013,11 @@ export namespace Held {
           w.bytes(obj.root)
         }
 
+        if ((obj.sequence != null && obj.sequence !== 0)) {
+          w.uint32(48)
+          w.uint64Number(obj.sequence)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -981,7 +1027,8 @@ export namespace Held {
           epoch: 0,
           role: '',
           number: 0,
-          root: uint8ArrayAlloc(0)
+          root: uint8ArrayAlloc(0),
+          sequence: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1008,6 +1055,10 @@ export namespace Held {
             }
             case 5: {
               obj.root = reader.bytes()
+              break
+            }
+            case 6: {
+              obj.sequence = reader.uint64Number()
               break
             }
             default: {
@@ -1060,6 +1111,13 @@ export namespace Held {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.sequence`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1097,6 +1155,11 @@ export namespace Held {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface HeldSequenceFieldEvent {
+    field: '$.sequence'
+    value: number
+  }
+
   export function encode (obj: Partial<Held>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Held.codec())
   }
@@ -1105,7 +1168,7 @@ export namespace Held {
     return decodeMessage(buf, Held.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Held>): Generator<HeldWorkspaceFieldEvent | HeldEpochFieldEvent | HeldRoleFieldEvent | HeldNumberFieldEvent | HeldRootFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Held>): Generator<HeldWorkspaceFieldEvent | HeldEpochFieldEvent | HeldRoleFieldEvent | HeldNumberFieldEvent | HeldRootFieldEvent | HeldSequenceFieldEvent> {
     return streamMessage(buf, Held.codec(), opts)
   }
 }
@@ -1119,6 +1182,9 @@ export interface Heartbeat {
   ownershipNumber: number
   usage: Usage[]
   pendingWork: number
+  busy: string[]
+  arrived: Arrived[]
+  uploadLimit: number
 }
 
 export namespace Heartbeat {
@@ -1173,6 +1239,25 @@ export namespace Heartbeat {
           w.uint64Number(obj.pendingWork)
         }
 
+        if (obj.busy != null && obj.busy.length > 0) {
+          for (const value of obj.busy) {
+            w.uint32(98)
+            w.string(value)
+          }
+        }
+
+        if (obj.arrived != null && obj.arrived.length > 0) {
+          for (const value of obj.arrived) {
+            w.uint32(106)
+            Arrived.codec().encode(value, w)
+          }
+        }
+
+        if ((obj.uploadLimit != null && obj.uploadLimit !== 0)) {
+          w.uint32(112)
+          w.uint64Number(obj.uploadLimit)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1185,7 +1270,10 @@ export namespace Heartbeat {
           loadPermille: 0,
           ownershipNumber: 0,
           usage: [],
-          pendingWork: 0
+          pendingWork: 0,
+          busy: [],
+          arrived: [],
+          uploadLimit: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1236,6 +1324,36 @@ export namespace Heartbeat {
               obj.pendingWork = reader.uint64Number()
               break
             }
+            case 12: {
+              if (opts.limits?.busy != null && obj.busy.length === opts.limits.busy) {
+                throw new MaxLengthError('Decode error - repeated field "busy" had too many elements')
+              }
+
+              if (obj.busy.length === 10000) {
+                throw new MaxLengthError('Decode error - repeated field "busy" had too many elements')
+              }
+
+              obj.busy.push(reader.string())
+              break
+            }
+            case 13: {
+              if (opts.limits?.arrived != null && obj.arrived.length === opts.limits.arrived) {
+                throw new MaxLengthError('Decode error - repeated field "arrived" had too many elements')
+              }
+
+              if (obj.arrived.length === 10000) {
+                throw new MaxLengthError('Decode error - repeated field "arrived" had too many elements')
+              }
+
+              obj.arrived.push(Arrived.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.arrived$
+              }))
+              break
+            }
+            case 14: {
+              obj.uploadLimit = reader.uint64Number()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1246,7 +1364,9 @@ export namespace Heartbeat {
         return obj
       }, function * (reader, length, prefix, opts = {}) {
         const obj = {
-          usage: 10000
+          usage: 10000,
+          busy: 10000,
+          arrived: 10000
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1322,6 +1442,54 @@ export namespace Heartbeat {
             case 8: {
               yield {
                 field: `${prefix}.pendingWork`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            case 12: {
+              if (opts.limits?.busy != null && obj.busy === opts.limits.busy) {
+                throw new MaxLengthError('Streaming decode error - repeated field "busy" had too many elements')
+              }
+
+              if (obj.busy === 10000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "busy" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.busy[]`,
+                index: obj.busy,
+                value: reader.string()
+              }
+
+              obj.busy++
+
+              break
+            }
+            case 13: {
+              if (opts.limits?.arrived != null && obj.arrived === opts.limits.arrived) {
+                throw new MaxLengthError('Streaming decode error - repeated field "arrived" had too many elements')
+              }
+
+              if (obj.arrived === 10000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "arrived" had too many elements')
+              }
+
+              for (const evt of Arrived.codec().stream(reader, reader.uint32(), `${prefix}.arrived[]`, {
+                limits: opts.limits?.arrived$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.arrived
+                }
+              }
+
+              obj.arrived++
+
+              break
+            }
+            case 14: {
+              yield {
+                field: `${prefix}.uploadLimit`,
                 value: reader.uint64Number()
               }
               break
@@ -1403,6 +1571,29 @@ export namespace Heartbeat {
     value: number
   }
 
+  export interface HeartbeatBusyFieldEvent {
+    field: '$.busy[]'
+    index: number
+    value: string
+  }
+
+  export interface HeartbeatArrivedWorkspaceFieldEvent {
+    field: '$.arrived[].workspace'
+    value: string
+    index: number
+  }
+
+  export interface HeartbeatArrivedBytesFieldEvent {
+    field: '$.arrived[].bytes'
+    value: number
+    index: number
+  }
+
+  export interface HeartbeatUploadLimitFieldEvent {
+    field: '$.uploadLimit'
+    value: number
+  }
+
   export function encode (obj: Partial<Heartbeat>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Heartbeat.codec())
   }
@@ -1411,8 +1602,120 @@ export namespace Heartbeat {
     return decodeMessage(buf, Heartbeat.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Heartbeat>): Generator<HeartbeatSequenceFieldEvent | HeartbeatDiskTotalBytesFieldEvent | HeartbeatDiskFreeBytesFieldEvent | HeartbeatMemoryBytesFieldEvent | HeartbeatLoadPermilleFieldEvent | HeartbeatOwnershipNumberFieldEvent | HeartbeatUsageWorkspaceFieldEvent | HeartbeatUsageUsedBytesFieldEvent | HeartbeatUsageFilesFieldEvent | HeartbeatUsageUnsyncedBytesFieldEvent | HeartbeatUsageUnsyncedAgeMsFieldEvent | HeartbeatPendingWorkFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Heartbeat>): Generator<HeartbeatSequenceFieldEvent | HeartbeatDiskTotalBytesFieldEvent | HeartbeatDiskFreeBytesFieldEvent | HeartbeatMemoryBytesFieldEvent | HeartbeatLoadPermilleFieldEvent | HeartbeatOwnershipNumberFieldEvent | HeartbeatUsageWorkspaceFieldEvent | HeartbeatUsageUsedBytesFieldEvent | HeartbeatUsageFilesFieldEvent | HeartbeatUsageUnsyncedBytesFieldEvent | HeartbeatUsageUnsyncedAgeMsFieldEvent | HeartbeatPendingWorkFieldEvent | HeartbeatBusyFieldEvent | HeartbeatArrivedWorkspaceFieldEvent | HeartbeatArrivedBytesFieldEvent | HeartbeatUploadLimitFieldEvent> {
     return streamMessage(buf, Heartbeat.codec(), opts)
+  }
+}
+
+export interface Arrived {
+  workspace: string
+  bytes: number
+}
+
+export namespace Arrived {
+  let _codec: Codec<Arrived>
+
+  export const codec = (): Codec<Arrived> => {
+    if (_codec == null) {
+      _codec = message<Arrived>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.workspace != null && obj.workspace !== '')) {
+          w.uint32(10)
+          w.string(obj.workspace)
+        }
+
+        if ((obj.bytes != null && obj.bytes !== 0)) {
+          w.uint32(16)
+          w.uint64Number(obj.bytes)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          workspace: '',
+          bytes: 0
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.workspace = reader.string()
+              break
+            }
+            case 2: {
+              obj.bytes = reader.uint64Number()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.workspace`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.bytes`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ArrivedWorkspaceFieldEvent {
+    field: '$.workspace'
+    value: string
+  }
+
+  export interface ArrivedBytesFieldEvent {
+    field: '$.bytes'
+    value: number
+  }
+
+  export function encode (obj: Partial<Arrived>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Arrived.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Arrived>): Arrived {
+    return decodeMessage(buf, Arrived.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Arrived>): Generator<ArrivedWorkspaceFieldEvent | ArrivedBytesFieldEvent> {
+    return streamMessage(buf, Arrived.codec(), opts)
   }
 }
 
@@ -1850,6 +2153,7 @@ export interface DrainRequest {
   toRepository: boolean
   planOnly: boolean
   leave: boolean
+  atMs: number
 }
 
 export namespace DrainRequest {
@@ -1887,6 +2191,11 @@ export namespace DrainRequest {
           w.bool(obj.leave)
         }
 
+        if ((obj.atMs != null && obj.atMs !== 0)) {
+          w.uint32(48)
+          w.uint64Number(obj.atMs)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1896,7 +2205,8 @@ export namespace DrainRequest {
           to: '',
           toRepository: false,
           planOnly: false,
-          leave: false
+          leave: false,
+          atMs: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1923,6 +2233,10 @@ export namespace DrainRequest {
             }
             case 5: {
               obj.leave = reader.bool()
+              break
+            }
+            case 6: {
+              obj.atMs = reader.uint64Number()
               break
             }
             default: {
@@ -1975,6 +2289,13 @@ export namespace DrainRequest {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.atMs`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2012,6 +2333,11 @@ export namespace DrainRequest {
     value: boolean
   }
 
+  export interface DrainRequestAtMsFieldEvent {
+    field: '$.atMs'
+    value: number
+  }
+
   export function encode (obj: Partial<DrainRequest>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, DrainRequest.codec())
   }
@@ -2020,7 +2346,7 @@ export namespace DrainRequest {
     return decodeMessage(buf, DrainRequest.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainRequest>): Generator<DrainRequestDeadlineMsFieldEvent | DrainRequestToFieldEvent | DrainRequestToRepositoryFieldEvent | DrainRequestPlanOnlyFieldEvent | DrainRequestLeaveFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainRequest>): Generator<DrainRequestDeadlineMsFieldEvent | DrainRequestToFieldEvent | DrainRequestToRepositoryFieldEvent | DrainRequestPlanOnlyFieldEvent | DrainRequestLeaveFieldEvent | DrainRequestAtMsFieldEvent> {
     return streamMessage(buf, DrainRequest.codec(), opts)
   }
 }
@@ -2096,6 +2422,7 @@ export interface ToInstance {
   members?: Members
   drain?: DrainState
   goodbye?: Goodbye
+  services?: Services
 }
 
 export namespace ToInstance {
@@ -2110,7 +2437,17 @@ export namespace ToInstance {
 
         obj = { ...obj }
 
+        if (obj.services != null) {
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.goodbye != null) {
+          obj.services = undefined
           obj.drain = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2119,6 +2456,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.order = undefined
@@ -2127,6 +2465,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.order = undefined
@@ -2135,6 +2474,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2143,6 +2483,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2151,6 +2492,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2186,6 +2528,11 @@ export namespace ToInstance {
         if (obj.goodbye != null) {
           w.uint32(50)
           Goodbye.codec().encode(obj.goodbye, w)
+        }
+
+        if (obj.services != null) {
+          w.uint32(58)
+          Services.codec().encode(obj.services, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -2236,6 +2583,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 7: {
+              obj.services = Services.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2243,7 +2596,17 @@ export namespace ToInstance {
           }
         }
 
+        if (obj.services != null) {
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
         if (obj.goodbye != null) {
+          delete obj.services
           delete obj.drain
           delete obj.members
           delete obj.order
@@ -2252,6 +2615,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.members
           delete obj.order
@@ -2260,6 +2624,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.order
@@ -2268,6 +2633,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2276,6 +2642,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2284,6 +2651,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          delete obj.services
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2341,6 +2709,13 @@ export namespace ToInstance {
 
               break
             }
+            case 7: {
+              yield * Services.codec().stream(reader, reader.uint32(), `${prefix}.services`, {
+                limits: opts.limits?.services
+              })
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2391,6 +2766,18 @@ export namespace ToInstance {
   export interface ToInstanceWelcomeMemberListFieldEvent {
     field: '$.welcome.memberList'
     value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceWelcomeServicesNameFieldEvent {
+    field: '$.welcome.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceWelcomeServicesAcknowledgeFieldEvent {
+    field: '$.welcome.services[].acknowledge'
+    value: string
+    index: number
   }
 
   export interface ToInstanceBeatSequenceFieldEvent {
@@ -2446,6 +2833,11 @@ export namespace ToInstance {
   export interface ToInstanceOrderRestoreBaseFieldEvent {
     field: '$.order.restore.base'
     value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceOrderReportFieldEvent {
+    field: '$.order.report'
+    value: string
   }
 
   export interface ToInstanceMembersMemberListFieldEvent {
@@ -2523,10 +2915,32 @@ export namespace ToInstance {
     index: number
   }
 
+  export interface ToInstanceDrainPlanBusyFieldEvent {
+    field: '$.drain.plan[].busy'
+    value: boolean
+    index: number
+  }
+
   export interface ToInstanceDrainUnprovenFieldEvent {
     field: '$.drain.unproven[]'
     index: number
     value: string
+  }
+
+  export interface ToInstanceDrainWaitingFieldEvent {
+    field: '$.drain.waiting[]'
+    index: number
+    value: string
+  }
+
+  export interface ToInstanceDrainExitsFieldEvent {
+    field: '$.drain.exits'
+    value: boolean
+  }
+
+  export interface ToInstanceDrainPlannedAtMsFieldEvent {
+    field: '$.drain.plannedAtMs'
+    value: number
   }
 
   export interface ToInstanceGoodbyeCodeFieldEvent {
@@ -2539,6 +2953,18 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceServicesServicesNameFieldEvent {
+    field: '$.services.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceServicesServicesAcknowledgeFieldEvent {
+    field: '$.services.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -2547,7 +2973,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -2561,6 +2987,7 @@ export interface Welcome {
   clockMs: number
   certificate: Uint8Array<ArrayBuffer>
   memberList: Uint8Array<ArrayBuffer>
+  services: ServiceLevel[]
 }
 
 export namespace Welcome {
@@ -2613,6 +3040,13 @@ export namespace Welcome {
           w.bytes(obj.memberList)
         }
 
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(74)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -2625,7 +3059,8 @@ export namespace Welcome {
           acknowledge: '',
           clockMs: 0,
           certificate: uint8ArrayAlloc(0),
-          memberList: uint8ArrayAlloc(0)
+          memberList: uint8ArrayAlloc(0),
+          services: []
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -2666,6 +3101,20 @@ export namespace Welcome {
               obj.memberList = reader.bytes()
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2675,6 +3124,10 @@ export namespace Welcome {
 
         return obj
       }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
         const end = length == null ? reader.len : reader.pos + length
 
         while (reader.pos < end) {
@@ -2737,6 +3190,28 @@ export namespace Welcome {
               }
               break
             }
+            case 9: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2789,6 +3264,18 @@ export namespace Welcome {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface WelcomeServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface WelcomeServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<Welcome>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Welcome.codec())
   }
@@ -2797,8 +3284,247 @@ export namespace Welcome {
     return decodeMessage(buf, Welcome.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent> {
     return streamMessage(buf, Welcome.codec(), opts)
+  }
+}
+
+export interface ServiceLevel {
+  name: string
+  acknowledge: string
+}
+
+export namespace ServiceLevel {
+  let _codec: Codec<ServiceLevel>
+
+  export const codec = (): Codec<ServiceLevel> => {
+    if (_codec == null) {
+      _codec = message<ServiceLevel>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.name != null && obj.name !== '')) {
+          w.uint32(10)
+          w.string(obj.name)
+        }
+
+        if ((obj.acknowledge != null && obj.acknowledge !== '')) {
+          w.uint32(18)
+          w.string(obj.acknowledge)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          name: '',
+          acknowledge: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.name = reader.string()
+              break
+            }
+            case 2: {
+              obj.acknowledge = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.name`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.acknowledge`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServiceLevelNameFieldEvent {
+    field: '$.name'
+    value: string
+  }
+
+  export interface ServiceLevelAcknowledgeFieldEvent {
+    field: '$.acknowledge'
+    value: string
+  }
+
+  export function encode (obj: Partial<ServiceLevel>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, ServiceLevel.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): ServiceLevel {
+    return decodeMessage(buf, ServiceLevel.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ServiceLevel>): Generator<ServiceLevelNameFieldEvent | ServiceLevelAcknowledgeFieldEvent> {
+    return streamMessage(buf, ServiceLevel.codec(), opts)
+  }
+}
+
+export interface Services {
+  services: ServiceLevel[]
+}
+
+export namespace Services {
+  let _codec: Codec<Services>
+
+  export const codec = (): Codec<Services> => {
+    if (_codec == null) {
+      _codec = message<Services>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if (obj.services != null && obj.services.length > 0) {
+          for (const value of obj.services) {
+            w.uint32(10)
+            ServiceLevel.codec().encode(value, w)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          services: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services.length === opts.limits.services) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services.length === 64) {
+                throw new MaxLengthError('Decode error - repeated field "services" had too many elements')
+              }
+
+              obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.services$
+              }))
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          services: 64
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.services != null && obj.services === opts.limits.services) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              if (obj.services === 64) {
+                throw new MaxLengthError('Streaming decode error - repeated field "services" had too many elements')
+              }
+
+              for (const evt of ServiceLevel.codec().stream(reader, reader.uint32(), `${prefix}.services[]`, {
+                limits: opts.limits?.services$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.services
+                }
+              }
+
+              obj.services++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ServicesServicesNameFieldEvent {
+    field: '$.services[].name'
+    value: string
+    index: number
+  }
+
+  export interface ServicesServicesAcknowledgeFieldEvent {
+    field: '$.services[].acknowledge'
+    value: string
+    index: number
+  }
+
+  export function encode (obj: Partial<Services>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Services.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Services {
+    return decodeMessage(buf, Services.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Services>): Generator<ServicesServicesNameFieldEvent | ServicesServicesAcknowledgeFieldEvent> {
+    return streamMessage(buf, Services.codec(), opts)
   }
 }
 
@@ -2922,6 +3648,7 @@ export interface Order {
   thaw?: Uint8Array<ArrayBuffer>
   release?: Uint8Array<ArrayBuffer>
   restore?: Restore
+  report?: string
 }
 
 export namespace Order {
@@ -2936,7 +3663,17 @@ export namespace Order {
 
         obj = { ...obj }
 
+        if (obj.report != null) {
+          obj.restore = undefined
+          obj.release = undefined
+          obj.thaw = undefined
+          obj.freeze = undefined
+          obj.follow = undefined
+          obj.assume = undefined
+        }
+
         if (obj.restore != null) {
+          obj.report = undefined
           obj.release = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -2945,6 +3682,7 @@ export namespace Order {
         }
 
         if (obj.release != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.thaw = undefined
           obj.freeze = undefined
@@ -2953,6 +3691,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.freeze = undefined
@@ -2961,6 +3700,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -2969,6 +3709,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -2977,6 +3718,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          obj.report = undefined
           obj.restore = undefined
           obj.release = undefined
           obj.thaw = undefined
@@ -3017,6 +3759,11 @@ export namespace Order {
         if (obj.restore != null) {
           w.uint32(58)
           Restore.codec().encode(obj.restore, w)
+        }
+
+        if (obj.report != null) {
+          w.uint32(122)
+          w.string(obj.report)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -3063,6 +3810,10 @@ export namespace Order {
               })
               break
             }
+            case 15: {
+              obj.report = reader.string()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3070,7 +3821,17 @@ export namespace Order {
           }
         }
 
+        if (obj.report != null) {
+          delete obj.restore
+          delete obj.release
+          delete obj.thaw
+          delete obj.freeze
+          delete obj.follow
+          delete obj.assume
+        }
+
         if (obj.restore != null) {
+          delete obj.report
           delete obj.release
           delete obj.thaw
           delete obj.freeze
@@ -3079,6 +3840,7 @@ export namespace Order {
         }
 
         if (obj.release != null) {
+          delete obj.report
           delete obj.restore
           delete obj.thaw
           delete obj.freeze
@@ -3087,6 +3849,7 @@ export namespace Order {
         }
 
         if (obj.thaw != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.freeze
@@ -3095,6 +3858,7 @@ export namespace Order {
         }
 
         if (obj.freeze != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3103,6 +3867,7 @@ export namespace Order {
         }
 
         if (obj.follow != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3111,6 +3876,7 @@ export namespace Order {
         }
 
         if (obj.assume != null) {
+          delete obj.report
           delete obj.restore
           delete obj.release
           delete obj.thaw
@@ -3175,6 +3941,13 @@ export namespace Order {
 
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.report`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3232,6 +4005,11 @@ export namespace Order {
     value: Uint8Array<ArrayBuffer>
   }
 
+  export interface OrderReportFieldEvent {
+    field: '$.report'
+    value: string
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -3240,7 +4018,7 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
   }
 }
@@ -3380,6 +4158,382 @@ export namespace Restore {
   }
 }
 
+export interface Report {
+  certificate: Uint8Array<ArrayBuffer>
+  memberList: Uint8Array<ArrayBuffer>
+  workspaces: Reported[]
+  more?: boolean
+  last?: boolean
+}
+
+export namespace Report {
+  let _codec: Codec<Report>
+
+  export const codec = (): Codec<Report> => {
+    if (_codec == null) {
+      _codec = message<Report>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        obj = { ...obj }
+
+        if (obj.last != null) {
+          obj.more = undefined
+        }
+
+        if (obj.more != null) {
+          obj.last = undefined
+        }
+
+        if ((obj.certificate != null && obj.certificate.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.certificate)
+        }
+
+        if ((obj.memberList != null && obj.memberList.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.memberList)
+        }
+
+        if (obj.workspaces != null && obj.workspaces.length > 0) {
+          for (const value of obj.workspaces) {
+            w.uint32(26)
+            Reported.codec().encode(value, w)
+          }
+        }
+
+        if (obj.more != null) {
+          w.uint32(32)
+          w.bool(obj.more)
+        }
+
+        if (obj.last != null) {
+          w.uint32(40)
+          w.bool(obj.last)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          certificate: uint8ArrayAlloc(0),
+          memberList: uint8ArrayAlloc(0),
+          workspaces: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.certificate = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.memberList = reader.bytes()
+              break
+            }
+            case 3: {
+              if (opts.limits?.workspaces != null && obj.workspaces.length === opts.limits.workspaces) {
+                throw new MaxLengthError('Decode error - repeated field "workspaces" had too many elements')
+              }
+
+              if (obj.workspaces.length === 500) {
+                throw new MaxLengthError('Decode error - repeated field "workspaces" had too many elements')
+              }
+
+              obj.workspaces.push(Reported.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.workspaces$
+              }))
+              break
+            }
+            case 4: {
+              obj.more = reader.bool()
+              break
+            }
+            case 5: {
+              obj.last = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        if (obj.last != null) {
+          delete obj.more
+        }
+
+        if (obj.more != null) {
+          delete obj.last
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          workspaces: 500
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.certificate`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.memberList`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              if (opts.limits?.workspaces != null && obj.workspaces === opts.limits.workspaces) {
+                throw new MaxLengthError('Streaming decode error - repeated field "workspaces" had too many elements')
+              }
+
+              if (obj.workspaces === 500) {
+                throw new MaxLengthError('Streaming decode error - repeated field "workspaces" had too many elements')
+              }
+
+              for (const evt of Reported.codec().stream(reader, reader.uint32(), `${prefix}.workspaces[]`, {
+                limits: opts.limits?.workspaces$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.workspaces
+                }
+              }
+
+              obj.workspaces++
+
+              break
+            }
+            case 4: {
+              yield {
+                field: `${prefix}.more`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 5: {
+              yield {
+                field: `${prefix}.last`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ReportCertificateFieldEvent {
+    field: '$.certificate'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportMemberListFieldEvent {
+    field: '$.memberList'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportWorkspacesOwnershipFieldEvent {
+    field: '$.workspaces[].ownership'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
+  export interface ReportWorkspacesHeadFieldEvent {
+    field: '$.workspaces[].head'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
+  export interface ReportWorkspacesRoleFieldEvent {
+    field: '$.workspaces[].role'
+    value: string
+    index: number
+  }
+
+  export interface ReportMoreFieldEvent {
+    field: '$.more'
+    value: boolean
+  }
+
+  export interface ReportLastFieldEvent {
+    field: '$.last'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<Report>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Report.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Report {
+    return decodeMessage(buf, Report.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
+    return streamMessage(buf, Report.codec(), opts)
+  }
+}
+
+export interface Reported {
+  ownership: Uint8Array<ArrayBuffer>
+  head: Uint8Array<ArrayBuffer>
+  role: string
+}
+
+export namespace Reported {
+  let _codec: Codec<Reported>
+
+  export const codec = (): Codec<Reported> => {
+    if (_codec == null) {
+      _codec = message<Reported>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.ownership != null && obj.ownership.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.ownership)
+        }
+
+        if ((obj.head != null && obj.head.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.head)
+        }
+
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(26)
+          w.string(obj.role)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          ownership: uint8ArrayAlloc(0),
+          head: uint8ArrayAlloc(0),
+          role: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.ownership = reader.bytes()
+              break
+            }
+            case 2: {
+              obj.head = reader.bytes()
+              break
+            }
+            case 3: {
+              obj.role = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.ownership`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.head`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface ReportedOwnershipFieldEvent {
+    field: '$.ownership'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportedHeadFieldEvent {
+    field: '$.head'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ReportedRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
+  export function encode (obj: Partial<Reported>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Reported.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Reported {
+    return decodeMessage(buf, Reported.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent> {
+    return streamMessage(buf, Reported.codec(), opts)
+  }
+}
+
 export interface Members {
   memberList: Uint8Array<ArrayBuffer>
 }
@@ -3475,6 +4629,7 @@ export interface PlannedMove {
   toName: string
   bytes: number
   etaMs: number
+  busy: boolean
 }
 
 export namespace PlannedMove {
@@ -3512,6 +4667,11 @@ export namespace PlannedMove {
           w.uint64Number(obj.etaMs)
         }
 
+        if ((obj.busy != null && obj.busy !== false)) {
+          w.uint32(48)
+          w.bool(obj.busy)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3521,7 +4681,8 @@ export namespace PlannedMove {
           to: '',
           toName: '',
           bytes: 0,
-          etaMs: 0
+          etaMs: 0,
+          busy: false
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3548,6 +4709,10 @@ export namespace PlannedMove {
             }
             case 5: {
               obj.etaMs = reader.uint64Number()
+              break
+            }
+            case 6: {
+              obj.busy = reader.bool()
               break
             }
             default: {
@@ -3600,6 +4765,13 @@ export namespace PlannedMove {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.busy`,
+                value: reader.bool()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3637,6 +4809,11 @@ export namespace PlannedMove {
     value: number
   }
 
+  export interface PlannedMoveBusyFieldEvent {
+    field: '$.busy'
+    value: boolean
+  }
+
   export function encode (obj: Partial<PlannedMove>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, PlannedMove.codec())
   }
@@ -3645,7 +4822,7 @@ export namespace PlannedMove {
     return decodeMessage(buf, PlannedMove.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<PlannedMove>): Generator<PlannedMoveWorkspaceFieldEvent | PlannedMoveToFieldEvent | PlannedMoveToNameFieldEvent | PlannedMoveBytesFieldEvent | PlannedMoveEtaMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<PlannedMove>): Generator<PlannedMoveWorkspaceFieldEvent | PlannedMoveToFieldEvent | PlannedMoveToNameFieldEvent | PlannedMoveBytesFieldEvent | PlannedMoveEtaMsFieldEvent | PlannedMoveBusyFieldEvent> {
     return streamMessage(buf, PlannedMove.codec(), opts)
   }
 }
@@ -3661,6 +4838,9 @@ export interface DrainState {
   certificate: Uint8Array<ArrayBuffer>
   plan: PlannedMove[]
   unproven: string[]
+  waiting: string[]
+  exits: boolean
+  plannedAtMs: number
 }
 
 export namespace DrainState {
@@ -3727,6 +4907,23 @@ export namespace DrainState {
           }
         }
 
+        if (obj.waiting != null && obj.waiting.length > 0) {
+          for (const value of obj.waiting) {
+            w.uint32(90)
+            w.string(value)
+          }
+        }
+
+        if ((obj.exits != null && obj.exits !== false)) {
+          w.uint32(96)
+          w.bool(obj.exits)
+        }
+
+        if ((obj.plannedAtMs != null && obj.plannedAtMs !== 0)) {
+          w.uint32(104)
+          w.uint64Number(obj.plannedAtMs)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3741,7 +4938,10 @@ export namespace DrainState {
           reason: '',
           certificate: uint8ArrayAlloc(0),
           plan: [],
-          unproven: []
+          unproven: [],
+          waiting: [],
+          exits: false,
+          plannedAtMs: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3808,6 +5008,26 @@ export namespace DrainState {
               obj.unproven.push(reader.string())
               break
             }
+            case 11: {
+              if (opts.limits?.waiting != null && obj.waiting.length === opts.limits.waiting) {
+                throw new MaxLengthError('Decode error - repeated field "waiting" had too many elements')
+              }
+
+              if (obj.waiting.length === 100) {
+                throw new MaxLengthError('Decode error - repeated field "waiting" had too many elements')
+              }
+
+              obj.waiting.push(reader.string())
+              break
+            }
+            case 12: {
+              obj.exits = reader.bool()
+              break
+            }
+            case 13: {
+              obj.plannedAtMs = reader.uint64Number()
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3819,7 +5039,8 @@ export namespace DrainState {
       }, function * (reader, length, prefix, opts = {}) {
         const obj = {
           plan: 100000,
-          unproven: 100000
+          unproven: 100000,
+          waiting: 100
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3925,6 +5146,39 @@ export namespace DrainState {
 
               break
             }
+            case 11: {
+              if (opts.limits?.waiting != null && obj.waiting === opts.limits.waiting) {
+                throw new MaxLengthError('Streaming decode error - repeated field "waiting" had too many elements')
+              }
+
+              if (obj.waiting === 100) {
+                throw new MaxLengthError('Streaming decode error - repeated field "waiting" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.waiting[]`,
+                index: obj.waiting,
+                value: reader.string()
+              }
+
+              obj.waiting++
+
+              break
+            }
+            case 12: {
+              yield {
+                field: `${prefix}.exits`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 13: {
+              yield {
+                field: `${prefix}.plannedAtMs`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4007,10 +5261,32 @@ export namespace DrainState {
     index: number
   }
 
+  export interface DrainStatePlanBusyFieldEvent {
+    field: '$.plan[].busy'
+    value: boolean
+    index: number
+  }
+
   export interface DrainStateUnprovenFieldEvent {
     field: '$.unproven[]'
     index: number
     value: string
+  }
+
+  export interface DrainStateWaitingFieldEvent {
+    field: '$.waiting[]'
+    index: number
+    value: string
+  }
+
+  export interface DrainStateExitsFieldEvent {
+    field: '$.exits'
+    value: boolean
+  }
+
+  export interface DrainStatePlannedAtMsFieldEvent {
+    field: '$.plannedAtMs'
+    value: number
   }
 
   export function encode (obj: Partial<DrainState>): Uint8Array<ArrayBuffer> {
@@ -4021,7 +5297,7 @@ export namespace DrainState {
     return decodeMessage(buf, DrainState.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainState>): Generator<DrainStateStateFieldEvent | DrainStateWorkspacesDoneFieldEvent | DrainStateWorkspacesTotalFieldEvent | DrainStateBytesDoneFieldEvent | DrainStateBytesTotalFieldEvent | DrainStateEtaMsFieldEvent | DrainStateReasonFieldEvent | DrainStateCertificateFieldEvent | DrainStatePlanWorkspaceFieldEvent | DrainStatePlanToFieldEvent | DrainStatePlanToNameFieldEvent | DrainStatePlanBytesFieldEvent | DrainStatePlanEtaMsFieldEvent | DrainStateUnprovenFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainState>): Generator<DrainStateStateFieldEvent | DrainStateWorkspacesDoneFieldEvent | DrainStateWorkspacesTotalFieldEvent | DrainStateBytesDoneFieldEvent | DrainStateBytesTotalFieldEvent | DrainStateEtaMsFieldEvent | DrainStateReasonFieldEvent | DrainStateCertificateFieldEvent | DrainStatePlanWorkspaceFieldEvent | DrainStatePlanToFieldEvent | DrainStatePlanToNameFieldEvent | DrainStatePlanBytesFieldEvent | DrainStatePlanEtaMsFieldEvent | DrainStatePlanBusyFieldEvent | DrainStateUnprovenFieldEvent | DrainStateWaitingFieldEvent | DrainStateExitsFieldEvent | DrainStatePlannedAtMsFieldEvent> {
     return streamMessage(buf, DrainState.codec(), opts)
   }
 }

@@ -12,6 +12,7 @@ export interface MembershipRequest {
   join?: Join
   standing?: Standing
   resign?: Resign
+  present?: Present
 }
 
 export namespace MembershipRequest {
@@ -26,25 +27,36 @@ export namespace MembershipRequest {
 
         obj = { ...obj }
 
+        if (obj.present != null) {
+          obj.resign = undefined
+          obj.standing = undefined
+          obj.join = undefined
+          obj.describe = undefined
+        }
+
         if (obj.resign != null) {
+          obj.present = undefined
           obj.standing = undefined
           obj.join = undefined
           obj.describe = undefined
         }
 
         if (obj.standing != null) {
+          obj.present = undefined
           obj.resign = undefined
           obj.join = undefined
           obj.describe = undefined
         }
 
         if (obj.join != null) {
+          obj.present = undefined
           obj.resign = undefined
           obj.standing = undefined
           obj.describe = undefined
         }
 
         if (obj.describe != null) {
+          obj.present = undefined
           obj.resign = undefined
           obj.standing = undefined
           obj.join = undefined
@@ -68,6 +80,11 @@ export namespace MembershipRequest {
         if (obj.resign != null) {
           w.uint32(34)
           Resign.codec().encode(obj.resign, w)
+        }
+
+        if (obj.present != null) {
+          w.uint32(82)
+          Present.codec().encode(obj.present, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -106,6 +123,12 @@ export namespace MembershipRequest {
               })
               break
             }
+            case 10: {
+              obj.present = Present.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.present
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -113,25 +136,36 @@ export namespace MembershipRequest {
           }
         }
 
+        if (obj.present != null) {
+          delete obj.resign
+          delete obj.standing
+          delete obj.join
+          delete obj.describe
+        }
+
         if (obj.resign != null) {
+          delete obj.present
           delete obj.standing
           delete obj.join
           delete obj.describe
         }
 
         if (obj.standing != null) {
+          delete obj.present
           delete obj.resign
           delete obj.join
           delete obj.describe
         }
 
         if (obj.join != null) {
+          delete obj.present
           delete obj.resign
           delete obj.standing
           delete obj.describe
         }
 
         if (obj.describe != null) {
+          delete obj.present
           delete obj.resign
           delete obj.standing
           delete obj.join
@@ -169,6 +203,13 @@ export namespace MembershipRequest {
             case 4: {
               yield * Resign.codec().stream(reader, reader.uint32(), `${prefix}.resign`, {
                 limits: opts.limits?.resign
+              })
+
+              break
+            }
+            case 10: {
+              yield * Present.codec().stream(reader, reader.uint32(), `${prefix}.present`, {
+                limits: opts.limits?.present
               })
 
               break
@@ -242,6 +283,11 @@ export namespace MembershipRequest {
     value: number
   }
 
+  export interface MembershipRequestPresentCertificateFieldEvent {
+    field: '$.present.certificate'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<MembershipRequest>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, MembershipRequest.codec())
   }
@@ -250,7 +296,7 @@ export namespace MembershipRequest {
     return decodeMessage(buf, MembershipRequest.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MembershipRequest>): Generator<MembershipRequestJoinNameFieldEvent | MembershipRequestJoinContactFieldEvent | MembershipRequestJoinSiteFieldEvent | MembershipRequestJoinMessageFieldEvent | MembershipRequestJoinLabelsFieldEvent | MembershipRequestJoinCapacityBytesFieldEvent | MembershipRequestJoinServicesFieldEvent | MembershipRequestJoinVersionFieldEvent | MembershipRequestJoinInviteFieldEvent | MembershipRequestJoinAcceptedTermsFieldEvent | MembershipRequestStandingWaitMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MembershipRequest>): Generator<MembershipRequestJoinNameFieldEvent | MembershipRequestJoinContactFieldEvent | MembershipRequestJoinSiteFieldEvent | MembershipRequestJoinMessageFieldEvent | MembershipRequestJoinLabelsFieldEvent | MembershipRequestJoinCapacityBytesFieldEvent | MembershipRequestJoinServicesFieldEvent | MembershipRequestJoinVersionFieldEvent | MembershipRequestJoinInviteFieldEvent | MembershipRequestJoinAcceptedTermsFieldEvent | MembershipRequestStandingWaitMsFieldEvent | MembershipRequestPresentCertificateFieldEvent> {
     return streamMessage(buf, MembershipRequest.codec(), opts)
   }
 }
@@ -925,6 +971,95 @@ export namespace Resign {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Resign>): Generator<{}> {
     return streamMessage(buf, Resign.codec(), opts)
+  }
+}
+
+export interface Present {
+  certificate: Uint8Array<ArrayBuffer>
+}
+
+export namespace Present {
+  let _codec: Codec<Present>
+
+  export const codec = (): Codec<Present> => {
+    if (_codec == null) {
+      _codec = message<Present>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.certificate != null && obj.certificate.byteLength > 0)) {
+          w.uint32(10)
+          w.bytes(obj.certificate)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          certificate: uint8ArrayAlloc(0)
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.certificate = reader.bytes()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.certificate`,
+                value: reader.bytes()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface PresentCertificateFieldEvent {
+    field: '$.certificate'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export function encode (obj: Partial<Present>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Present.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Present>): Present {
+    return decodeMessage(buf, Present.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Present>): Generator<PresentCertificateFieldEvent> {
+    return streamMessage(buf, Present.codec(), opts)
   }
 }
 

@@ -63,6 +63,7 @@ async function openedAt(dist: string, folder: string): Promise<RepositoryOpened>
     log,
     access: (peer) => (peer === home ? { read: true, send: true } : null),
     ownership: () => ({ epoch: 1, home, base: null }),
+    lost: { get: () => null, forget: async () => undefined },
     onHolding: () => undefined,
     onHead: () => undefined
   })

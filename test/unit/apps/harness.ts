@@ -55,6 +55,7 @@ export async function site(
     served: 'alpha',
     base: '',
     wrote: async (paths) => void told.push([...paths]),
+    settled: async () => undefined,
     ...options.context
   }
   const server = createServer((request, response) => {

@@ -16,6 +16,7 @@ interface Bench {
   readonly folder: string
   readonly warnings: { readonly output?: string; readonly error?: string }[]
   hooks(commands: Partial<HookCommands>, timeoutMs?: number): SnapshotHooks
+  isAtWork(command: string, timeoutMs?: number): Promise<boolean>
 }
 
 async function bench(): Promise<Bench> {
@@ -25,14 +26,15 @@ async function bench(): Promise<Bench> {
   const log: Logger = { ...silent, warn: (fields) => void warnings.push(fields) }
   const killGroup = (pid: number): void => void process.kill(-pid, 'SIGKILL')
   const environment = { PATH: '/usr/bin:/bin', LANG: 'C' }
+  const place = { workspace: WORKSPACE, service: 'files' as ServiceName, epoch: 3, folder }
+  const commandsFor = (timeoutMs: number): CommandHooks =>
+    new CommandHooks({ clock: systemClock(), log, environment, timeoutMs, killGroup })
   return {
     folder,
     warnings,
-    hooks(commands, timeoutMs = LONG_MS) {
-      const place = { workspace: WORKSPACE, service: 'files' as ServiceName, epoch: 3, folder }
-      const all = new CommandHooks({ clock: systemClock(), log, environment, timeoutMs, killGroup })
-      return all.of({ before: null, after: null, ...commands }, place)
-    }
+    hooks: (commands, timeoutMs = LONG_MS) =>
+      commandsFor(timeoutMs).of({ before: null, after: null, ...commands }, place),
+    isAtWork: (command, timeoutMs = LONG_MS) => commandsFor(timeoutMs).isAtWork(command, place, signal)
   }
 }
 
@@ -152,4 +154,20 @@ test('at most four before-snapshots run at once', async () => {
   await writeFile(join(at.folder, 'go'), '')
   await Promise.all(all)
   expect(Math.max(...(await seen()).map(Number))).toBe(4)
+})
+
+test('users are at work where the command says so with 0, and not where it ends otherwise', async () => {
+  const at = await bench()
+  await writeFile(join(at.folder, 'notebook.lock'), '')
+  expect(await at.isAtWork('test -e notebook.lock')).toBe(true)
+  expect(await at.isAtWork('test -e other.lock')).toBe(false)
+  expect(await at.isAtWork('no-such-command')).toBe(false)
+  expect(at.warnings).toEqual([])
+})
+
+test('who does not say in time whether users are at work is not interrupted', async () => {
+  const at = await bench()
+  expect(await at.isAtWork('echo $$ > own; sleep 60', 200)).toBe(true)
+  expect(at.warnings).toHaveLength(1)
+  await expect.poll(async () => isDead(await pidIn(join(at.folder, 'own')))).toBe(true)
 })

@@ -37,13 +37,16 @@ const drain = (change: Partial<DrainView>): DrainView => ({
   etaMs: 1000,
   reason: null,
   plan: [],
+  waiting: [],
+  exits: true,
+  plannedAt: null,
   unproven: [],
   certificate: null,
   ...change
 })
 
 test('peers ls prints a table for people and the API’s array for machines', async () => {
-  await using daemon = await fakeDaemon({ 'GET /peers': json([PEER]) })
+  await using daemon = await fakeDaemon({ 'GET /peers': json([PEER]), 'GET /status': json({ held: null }) })
   const people = await run(['peers', 'ls', '--data', daemon.data])
   expect(people.code).toBe(0)
   expect(people.stdout).toMatch(/NAME +STATE +CODE/)
@@ -162,7 +165,7 @@ test('a daemon that dies in the middle of a drain is no success', async () => {
 })
 
 test('a plan is shown and nothing is followed', async () => {
-  const plan = [{ workspace: 'w1'.repeat(16), to: null, toName: '', bytes: 2000, etaMs: 1000 }]
+  const plan = [{ workspace: 'w1'.repeat(16), to: null, toName: '', bytes: 2000, etaMs: 1000, busy: true }]
   await using daemon = await fakeDaemon({ 'POST /drain': lines(drain({ state: 'preparing', plan })) })
   const { code, stdout } = await run(['drain', '--plan', '--data', daemon.data])
   expect(code).toBe(0)

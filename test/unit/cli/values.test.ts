@@ -87,8 +87,12 @@ test.each(['', 'yesterday', '2h ago', '2026-13-01', '2026', '-2h', '99999999d'])
   expect(() => values.moment(() => NOW)(text)).toThrow(NodeDaemonError)
 })
 
-test('a service is offered by its name', () => {
-  expect(values.serviceName('files')).toBe('files')
+test('a service is offered by its name, with the address of its app where that is not built in', () => {
+  expect(values.offer('files')).toEqual({ name: 'files', upstream: null })
+  expect(values.offer('notes=http://localhost:8080')).toEqual({
+    name: 'notes',
+    upstream: { host: 'localhost', port: 8080 }
+  })
 })
 
 test('labels are set with = and taken away with -', () => {
@@ -124,7 +128,21 @@ const WRONG: readonly [string, (text: string) => unknown, readonly string[]][] =
     ['127.0.0.1:80', '/ip4/::1/tcp/1', '/ip4/1.2.3.4/udp/1', '/ip4/1.2.3.4/tcp/99999', '/ip4/300.0.0.1/tcp/1']
   ],
   ['label', values.label, ['x', '=x', 'a b=c', `k=${'v'.repeat(64)}`, 'k=a\nb']],
-  ['service', values.serviceName, ['Files', 'a=http://x', '', 'a b']],
+  [
+    'service',
+    values.offer,
+    [
+      'Files',
+      '',
+      'a b',
+      'a=',
+      'a=http://x',
+      'a=https://127.0.0.1',
+      'a=http://127.0.0.1/x',
+      'a=command:make',
+      'A=http://[::1]:1'
+    ]
+  ],
   ['web address', values.webUrl, ['main.example.org', 'javascript:alert(1)', '']],
   ['range', values.cidr, ['10.0.0.0/33', 'host', '1.2.3.4/5/6', '10.0.0.0/']],
   ['line', values.line(3), ['four', 'a\nb', '\u001b']],

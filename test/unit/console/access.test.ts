@@ -8,6 +8,7 @@ const BODIES: Readonly<Record<string, object>> = {
   '/peers/:peer/label': { labels: { a: 'b' } },
   '/workspaces/:id/move': { to: 'beta' },
   '/users': { name: 'ada' },
+  '/services': { name: 'notes', route: '/notes' },
   '/users/:name/block': { blocked: true },
   '/admins': { name: 'bob', role: 'viewer' }
 }

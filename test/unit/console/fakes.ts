@@ -13,6 +13,7 @@ import type {
   HeadView,
   InstanceStatusView,
   PeerView,
+  RebalanceView,
   RestoredView,
   SnapshotView,
   StatusView,
@@ -40,6 +41,7 @@ export const STATUS: StatusView = {
   unsyncedAgeMs: 2500,
   safeToSwitchOff: false,
   reason: '1.5 kB stand on alpha only',
+  held: null,
   repository: {
     blocks: 10,
     storedBytes: 4096,
@@ -77,6 +79,16 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   ...change
 })
 
+const service = {
+  name: 'notes',
+  route: '/notes',
+  scope: 'user',
+  acknowledge: 'local' as const,
+  version: '1',
+  workspaces: 0,
+  instances: 1
+}
+
 export const drained: DrainView = {
   state: 'drained',
   workspaces: { done: 1, total: 1 },
@@ -84,6 +96,9 @@ export const drained: DrainView = {
   etaMs: 0,
   reason: null,
   plan: [],
+  waiting: [],
+  exits: true,
+  plannedAt: null,
   unproven: [],
   certificate: { format: 'node-daemon-exit-certificate/1' }
 }
@@ -146,6 +161,8 @@ export const RESTORED: RestoredView = {
   pauseMs: 20
 }
 
+export const REBALANCE: RebalanceView = { state: 'moving', moved: 1, failed: 0, reason: null, plan: [] }
+
 /** A service that knows one peer, `alpha`, and writes down each call that changes something. */
 export class FakeCoordinator implements CoordinatorService {
   readonly calls: unknown[][] = []
@@ -178,6 +195,10 @@ export class FakeCoordinator implements CoordinatorService {
     this.#decide('drain', args)
     return drained
   }
+  cancelDrain(...args: unknown[]) {
+    this.#decide('cancelDrain', args)
+    return { ...drained, state: 'cancelled' as const }
+  }
   drainOf(target: string) {
     this.#known(target)
     return drained
@@ -186,7 +207,11 @@ export class FakeCoordinator implements CoordinatorService {
     this.#note('createInvite', args, { id: 'i1', link: 'http://x/#invite=s', expiresAt: STARTED_AT, uses: 1 })
   invites = () => []
   removeInvite = (...args: unknown[]) => this.#note('removeInvite', args, undefined)
-  services = () => []
+  catalogue = {
+    list: () => [service],
+    add: (...args: unknown[]) => this.#note('catalogue.add', args, service),
+    remove: (...args: unknown[]) => this.#note('catalogue.remove', args, undefined)
+  }
   workspaces = (...args: unknown[]) => this.#note('workspaces', args, [workspace])
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>
@@ -214,6 +239,12 @@ export class FakeCoordinator implements CoordinatorService {
     snapshot: (...args: unknown[]) => this.#note('snapshot', args, snapshot),
     export: (...args: unknown[]) => this.#bytes('export', args),
     restore: (...args: unknown[]) => this.#lines('restore', args, RESTORED)
+  }
+  handovers = {
+    confirmFailover: (...args: unknown[]) => this.#note('confirmFailover', args, { causes: ['mass-loss'] }),
+    rebalance: (...args: unknown[]) => this.#note('rebalance', args, REBALANCE),
+    rebalancing: () => REBALANCE,
+    stopRebalance: (...args: unknown[]) => this.#note('stopRebalance', args, REBALANCE)
   }
   /** What an export gives; an error ends it. */
   exported: (Uint8Array | Error)[] = [Buffer.from('the first part, '), Buffer.from('the second')]

@@ -100,7 +100,10 @@ test.each([
   ['operator', 'POST', '/repo/reindex'],
   ['operator', 'GET', '/repo/export'],
   ['operator', 'GET', '/workspaces/7f/export'],
-  ['operator', 'POST', '/workspaces/7f/restore']
+  ['operator', 'POST', '/workspaces/7f/restore'],
+  ['operator', 'POST', '/failover/confirm'],
+  ['viewer', 'POST', '/rebalance'],
+  ['viewer', 'POST', '/rebalance/stop']
 ])('a %s may not %s %s', async (role, method, path) => {
   const { ask, service } = await startAdmin()
   const answer = await ask(`/api/v1${path}`, { method, headers: bearer(role), ...(method === 'POST' && { body: {} }) })

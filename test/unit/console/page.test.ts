@@ -43,7 +43,8 @@ describe('what the overview says of safety', () => {
       { unsyncedAgeMs: 5000 },
       { unsyncedBytes: 5 },
       { workspaces: { waiting: 2 } },
-      { repository: { damaged: 4 } }
+      { repository: { damaged: 4 } },
+      { held: '3 of 4 vanished' }
     ]) {
       const { safe, text } = saidOf(status)
       expect(safe).not.toBe('true')

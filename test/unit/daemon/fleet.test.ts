@@ -4,6 +4,7 @@ import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { Fleet } from '../../../src/daemon/fleet.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
 import { controlStore } from '../../../src/store/control-store.ts'
+import type { AcknowledgeLevel } from '../../../src/wire/control.ts'
 import { manualClock } from '../../tools/clock.ts'
 import { FILES, peerOf } from '../handover/fleet.ts'
 import { workspace } from '../store/support.ts'
@@ -18,16 +19,19 @@ async function bench(ids: readonly WorkspaceId[]) {
   }
   const connected = new Set<PeerIdText>([peerOf('a')])
   const control = { session: (peer: PeerIdText) => (connected.has(peer) ? {} : null), sessions: () => [] }
+  const over = { dead: false, lease: false }
+  const level: { now: AcknowledgeLevel } = { now: 'replicated' }
   const fleet = new Fleet({
+    levelOf: () => level.now,
     registry: {} as never,
     control: () => control as never,
     table,
-    detector: () => ({}) as never,
+    detector: () => ({ isDead: () => over.dead, isLeaseOver: () => over.lease }) as never,
     clock
   })
   const told = (id: WorkspaceId, unsyncedBytes: number, unsyncedAgeMs: number): void =>
     fleet.noteUsage([{ workspace: id, usedBytes: 0, files: 0, unsyncedBytes, unsyncedAgeMs }])
-  return { clock, connected, fleet, told }
+  return { clock, connected, fleet, level, over, told }
 }
 
 test('what an instance said before it went away grows older; what it had synced stays synced', async () => {
@@ -55,4 +59,22 @@ test('the worst are those whose changes have waited longest; of those without an
     { name: ids[2], bytes: 10, ageMs: 2000 }
   ])
   expect(fleet.worstUnsynced(20)).toHaveLength(3)
+})
+
+test('a workspace of a local service passes from a lost home only when its lease is over; any other one at once', async () => {
+  const { connected, fleet, level, over } = await bench([])
+  const at = { service: FILES, home: peerOf('a') }
+  const may = (): boolean => fleet.mayTakeOver(at)
+  level.now = 'local'
+  expect(may()).toBe(true)
+  // Expelled, and its connection not cut yet.
+  over.dead = true
+  expect(may()).toBe(false)
+  connected.clear()
+  expect([may(), fleet.mayTakeOver({ ...at, home: null })]).toEqual([false, true])
+  level.now = 'replicated'
+  expect(may()).toBe(true)
+  level.now = 'local'
+  over.lease = true
+  expect(may()).toBe(true)
 })

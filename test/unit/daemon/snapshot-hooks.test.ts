@@ -12,7 +12,7 @@ import type { HomePlace } from '../../../src/handover/resident-deps.ts'
 const FILES = 'files' as ServiceName
 const OTHER = 'notes' as ServiceName
 const DEPS = { clock: systemClock(), log: silent }
-const SILENT = { before: {}, after: {}, timeoutMs: 10_000, intervalMs: 5000 }
+const SILENT = { before: {}, after: {}, busy: {}, timeoutMs: 10_000, intervalMs: 5000 }
 
 async function place(service: ServiceName): Promise<HomePlace> {
   const folder = await mkdtemp(join(tmpdir(), 'node-daemon-hooks-'))

@@ -150,6 +150,23 @@ describe('what was changed is named', () => {
       'another name than the file says'
     ],
     [
+      'a statement of a lower sequence',
+      async (file) => {
+        const [first, second] = STATEMENT.heads
+        if (first === undefined || second === undefined) throw new Error('no such head')
+        file.statement = base64(await statementOf({ heads: [{ ...first, sequence: 6 }, second] }))
+      },
+      'the statement names another epoch or sequence'
+    ],
+    [
+      'a statement that names a workspace twice',
+      async (file) => {
+        const { heads } = STATEMENT
+        file.statement = base64(await statementOf({ heads: [...heads, ...heads.slice(0, 1)] }))
+      },
+      'names a workspace twice'
+    ],
+    [
       'an older head in place of the last',
       async (file) => {
         const older = await headOf(A, 6)
@@ -221,6 +238,31 @@ describe('what was changed is named', () => {
     expect(await problemsOf((file) => void entry(file).receipts.reverse())).toEqual([])
     expect(await problemsOf((file) => void file.heads.reverse())).toEqual([])
   })
+})
+
+test('no byte of a certificate can be changed unseen', async () => {
+  const [head] = STATEMENT.heads
+  if (head === undefined) throw new Error('no such head')
+  const small = writeCertificate(await statementOf({ heads: [head] }), [proven[0] ?? { head: headA, receipts: [] }])
+  // What the file says, whatever its white space and the spare bits of its base64 are.
+  const meaning = (bytes: Uint8Array): string => {
+    const { statement, heads, ...rest } = fileOf(bytes)
+    const plain = (text: string): string => Buffer.from(text, 'base64').toString('hex')
+    const opened = heads.map(({ envelope, receipts, ...other }) => [other, plain(envelope), receipts.map(plain)])
+    return JSON.stringify([rest, plain(statement), opened])
+  }
+  const unseen: number[] = []
+  for (let at = 0; at < small.length; at++) {
+    const changed = Uint8Array.from(small)
+    changed[at] = (changed[at] ?? 0) ^ 1
+    const verdict = await verifyCertificate(changed).then(
+      ({ ok }) => ok,
+      (error: unknown) => codeOf(error) !== 'INTEGRITY'
+    )
+    if (verdict && meaning(changed) !== meaning(small)) unseen.push(at)
+  }
+  expect(unseen).toEqual([])
+  expect((await verifyCertificate(small)).ok).toBe(true)
 })
 
 describe('a single receipt', () => {

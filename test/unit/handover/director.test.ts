@@ -249,6 +249,20 @@ describe('a failover', () => {
     expect([at.home(workspace), at.director.state(workspace).state]).toEqual(['d', 'serving'])
   })
 
+  test('that must wait for the end of a lease leaves all as it is, also when others come, and happens then', async () => {
+    const at = await bench(['a', 'b'])
+    const workspace = await at.workspaceAt('a', ['b'])
+    at.fleet.serving.delete('a')
+    at.fleet.leased.add('a')
+    await at.director.failover(workspace, peerOf('a'))
+    at.fleet.serving.add('c')
+    await at.director.welcome(peerOf('c'))
+    expect(at.fleet.effects.filter((effect) => !effect.startsWith('follow'))).toEqual([])
+    at.fleet.leased.clear()
+    await at.director.failover(workspace, peerOf('a'))
+    expect([at.home(workspace), at.table.get(workspace)?.signed.value.epoch]).toEqual(['b', 2])
+  })
+
   test('that failed at the seal is tried again by itself', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])

@@ -1,61 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { seal } from '../../../src/core/envelope.ts'
-import { NodeDaemonError } from '../../../src/core/errors.ts'
-import { silent } from '../../../src/core/log.ts'
-import { receiptRecord } from '../../../src/core/records.ts'
 import { verifyCertificate } from '../../../src/handover/certificate.ts'
-import { DrainDriver, type DrainWish } from '../../../src/handover/drain-driver.ts'
-import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { DrainReport } from '../../../src/wire/control.ts'
 import { COORDINATOR } from '../sync/support.ts'
-import { type Bench, bench, type Name, peerOf, settled } from './fleet.ts'
-
-const WISH: DrainWish = { deadlineMs: 60_000, to: null, toRepository: false }
-
-interface Drained {
-  readonly driver: DrainDriver
-  readonly states: string[]
-}
-
-/** Draining, an instance is no candidate any more; it stays connected until the end. */
-function draining(at: Bench, name: Name, busy = { value: false }): Drained {
-  const states: string[] = []
-  const { fleet } = at
-  const driver = new DrainDriver(
-    {
-      director: at.director,
-      table: at.table,
-      instances: {
-        candidates: () => fleet.candidates().filter(({ peer }) => peer !== peerOf(name)),
-        isGone: () => false,
-        isConnected: (peer) => fleet.isConnected(peer),
-        nameOf: (peer) => fleet.nameOf(peer),
-        order: (peer, order) => fleet.order(peer, order)
-      },
-      holdings: at.holdings,
-      repository: {
-        head: (cid) => at.repository.head(cid),
-        receiptFor: async (head) =>
-          seal(
-            receiptRecord,
-            receiptOf(head, { blocks: 1, bytes: 1 }, 'repository', COORDINATOR.peerId, at.clock.wall()),
-            COORDINATOR
-          )
-      },
-      usedBytes: () => 1000,
-      idle: async () => {
-        if (busy.value) throw new NodeDaemonError('TIMED_OUT', 'requests in flight')
-      },
-      isBusy: () => busy.value,
-      identity: COORDINATOR,
-      clock: at.clock,
-      log: silent
-    },
-    peerOf(name),
-    (report) => void (states.at(-1) === report.state || states.push(report.state))
-  )
-  return { driver, states }
-}
+import { draining, WISH } from './drain-bench.ts'
+import { bench, peerOf, settled } from './fleet.ts'
 
 const recipients = async (report: DrainReport): Promise<string[]> => {
   const verified = await verifyCertificate(report.certificate)
@@ -117,30 +65,13 @@ describe('a drain', () => {
   test('tries a handover again that failed, and stalls with the reason while it does', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])
-    const busy = { value: true }
-    const { driver, states } = draining(at, 'a', busy)
+    const { driver, states, now, until } = draining(at, 'a', { now: { inFlight: true } })
     const running = driver.run(WISH)
-    await expect
-      .poll(
-        () => {
-          at.clock.advance(1000)
-          return driver.state
-        },
-        { interval: 5 }
-      )
-      .toBe('stalled')
-    expect(driver.report().reason).toContain('requests in flight')
+    const stalled = await until(({ state }) => state === 'stalled')
+    expect(stalled.reason).toContain('requests in flight')
     expect(at.director.state(workspace).state).not.toBe('orphaned')
-    busy.value = false
-    await expect
-      .poll(
-        () => {
-          at.clock.advance(1000)
-          return driver.state
-        },
-        { interval: 5 }
-      )
-      .toBe('drained')
+    now.inFlight = false
+    await until(({ state }) => state === 'drained')
     expect((await running).state).toBe('drained')
     expect(states).toEqual(['preparing', 'draining', 'stalled', 'draining', 'drained'])
   })
@@ -148,7 +79,7 @@ describe('a drain', () => {
   test('that reaches its deadline names what is unproven, and the home serves on', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])
-    const { driver } = draining(at, 'a', { value: true })
+    const { driver } = draining(at, 'a', { now: { inFlight: true } })
     const running = driver.run(WISH)
     await settled()
     at.clock.advance(60_000)
@@ -162,7 +93,7 @@ describe('a drain', () => {
   test('that is cancelled goes back to what it was', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])
-    const { driver } = draining(at, 'a', { value: true })
+    const { driver } = draining(at, 'a', { now: { inFlight: true } })
     const running = driver.run(WISH)
     await settled()
     driver.cancel()
@@ -176,20 +107,11 @@ describe('a drain', () => {
   test('proves also what went to another home by itself meanwhile', async () => {
     const at = await bench(['a', 'b', 'c'])
     const workspace = await at.workspaceAt('a', ['b'])
-    const busy = { value: true }
-    const { driver } = draining(at, 'a', busy)
+    const { driver, until } = draining(at, 'a', { now: { inFlight: true } })
     const running = driver.run(WISH)
     await settled()
     await at.director.failover(workspace, peerOf('a'))
-    await expect
-      .poll(
-        () => {
-          at.clock.advance(1000)
-          return driver.state
-        },
-        { interval: 5 }
-      )
-      .toBe('drained')
+    await until(({ state }) => state === 'drained')
     const report = await running
     expect(await recipients(report)).toContain('repository')
     expect(at.home(workspace)).not.toBe('a')

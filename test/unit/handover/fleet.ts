@@ -1,7 +1,7 @@
 import { open, seal } from '../../../src/core/envelope.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { createIdentity, type Identity } from '../../../src/core/identity.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
@@ -10,6 +10,7 @@ import { Director } from '../../../src/handover/director.ts'
 import { Holdings } from '../../../src/handover/holdings.ts'
 import type { Instances } from '../../../src/handover/neighbours.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
+import { PromotionHold } from '../../../src/handover/promotion-hold.ts'
 import type { Candidate } from '../../../src/placement/candidate.ts'
 import { type ControlStore, controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
@@ -24,6 +25,8 @@ export const FILES = 'files' as ServiceName
 export const ADA = 'user:ada' as UserId
 const NAMES = ['a', 'b', 'c', 'd'] as const
 export type Name = (typeof NAMES)[number]
+
+const WORKSPACE_OF = new Map([[ADA, 'c'.repeat(32) as WorkspaceId]])
 
 const identities = new Map<Name, Identity>()
 for (const name of NAMES) identities.set(name, await createIdentity())
@@ -43,6 +46,8 @@ export class FakeFleet implements Instances {
   /** What an order does instead, by its kind and who is told: `assume b`. */
   readonly instead = new Map<string, () => Promise<void>>()
   readonly serving: Set<Name>
+  /** Of those: they take nothing any more. */
+  readonly draining = new Set<Name>()
   readonly #holdings: Holdings
   readonly #repository: MainRepository
 
@@ -53,7 +58,8 @@ export class FakeFleet implements Instances {
   }
 
   candidates(): Candidate[] {
-    return [...this.serving].map((name) => instance(name, 1e9, { peer: peerOf(name) }))
+    const open = [...this.serving].filter((name) => !this.draining.has(name))
+    return open.map((name) => instance(name, 1e9, { peer: peerOf(name) }))
   }
 
   isGone(peer: PeerIdText): boolean {
@@ -62,6 +68,13 @@ export class FakeFleet implements Instances {
 
   isConnected(peer: PeerIdText): boolean {
     return [...this.serving].some((name) => peerOf(name) === peer)
+  }
+
+  /** Whose lease runs on, of those that are gone: a workspace that needs its end waits. */
+  readonly leased = new Set<Name>()
+
+  mayTakeOver({ home }: { readonly home: PeerIdText | null }): boolean {
+    return home === null || this.isConnected(home) || !this.leased.has(nameOf(home) as Name)
   }
 
   nameOf(peer: PeerIdText): string {
@@ -100,10 +113,13 @@ export interface Bench {
   readonly repository: MainRepository
   readonly holdings: Holdings
   readonly clock: ManualClock
+  readonly hold: PromotionHold
+  /** Do homes acknowledge what is on their own disk alone? */
+  readonly local: { acknowledge: boolean }
   /** Fails the next sealing, or the next write of ownership. */
   readonly trouble: { seal: boolean; swap: boolean }
   /** A workspace at an instance, with a head that its standbys hold. */
-  workspaceAt(home: Name, standbys?: readonly Name[]): Promise<WorkspaceId>
+  workspaceAt(home: Name, standbys?: readonly Name[], user?: UserId): Promise<WorkspaceId>
   publish(workspace: WorkspaceId): Promise<SignedHead>
   home(workspace: WorkspaceId): string
 }
@@ -127,6 +143,8 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
   }
   const table = await OwnershipTable.open(noted, COORDINATOR)
   const clock = manualClock()
+  const hold = new PromotionHold()
+  const local = { acknowledge: false }
   const director = new Director(
     {
       repository: {
@@ -145,6 +163,8 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
       table,
       instances: fleet,
       holdings,
+      hold,
+      acknowledgesLocally: () => local.acknowledge,
       usedBytes: () => 1000,
       identity: COORDINATOR,
       clock,
@@ -183,13 +203,15 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
     repository,
     holdings,
     clock,
+    hold,
+    local,
     trouble,
     publish,
     home: (workspace) => nameOf(table.get(workspace)?.signed.value.home),
-    async workspaceAt(home, standbyNames = []) {
-      const created = await table.create('c'.repeat(32) as WorkspaceId, {
+    async workspaceAt(home, standbyNames = [], user = ADA) {
+      const created = await table.create(WORKSPACE_OF.get(user) ?? workspaceId(systemRandom().bytes(16)), {
         service: FILES,
-        user: ADA,
+        user,
         home: peerOf(home),
         createdAtMs: 1
       })

@@ -2,15 +2,17 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
+import { seal } from '../../../src/core/envelope.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { Identity } from '../../../src/core/identity.ts'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import type { Ownership, SignedHead, SignedOwnership } from '../../../src/core/records.ts'
+import { type Ownership, receiptRecord, type SignedHead, type SignedOwnership } from '../../../src/core/records.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
+import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
@@ -20,6 +22,7 @@ import { manualClock } from '../../tools/clock.ts'
 import {
   ALPHA,
   BETA,
+  COORDINATOR,
   homeOf,
   memoryRepository,
   type NearRepository,
@@ -473,6 +476,35 @@ describe('a standby', () => {
     expect(await standby.save('b.txt', 'b')).toBe('saved')
   })
 
+  test('that lost power reads all its files before it says again that it has them, as follower or as home', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('a.txt', 'a')
+    await home.save('b.txt', 'b')
+    const standby = await place(home.near, BETA, { value: 10 })
+    await standby.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.at(-1)?.value.sequence === 2)
+    const held = home.near.held.length
+
+    const again = await standby.restarted({ filesTrusted: false })
+    await writeFile(join(again.folder, 'a.txt'), 'T')
+    await again.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.length > held)
+    expect([...again.read].sort()).toEqual(['a.txt', 'b.txt'])
+    expect(await readFile(join(again.folder, 'a.txt'), 'utf8')).toBe('a')
+
+    // Noted for good: it lost power again, and this time becomes the home at once.
+    await (await again.restarted({ filesTrusted: false })).resident.close()
+    const third = await again.restarted()
+    await nextEpoch(home.near, BETA)
+    expect(await third.order('assume')).toBe('done')
+    expect(third.read).toContain('b.txt')
+    expect(await third.save('c.txt', 'c')).toBe('saved')
+    const fourth = await third.restarted()
+    expect(await fourth.order('assume')).toBe('done')
+    expect(fourth.read).not.toContain('b.txt')
+  })
+
   test('removes what it has when it is released; a former home keeps its files for a while', async () => {
     const home = await fresh()
     await home.order('assume')
@@ -618,4 +650,44 @@ test('a flush publishes everything of every home, or says that it did not', asyn
   await nextEpoch(at.near, BETA)
   await writeFile(join(at.folder, 'b.txt'), 'b')
   expect(await at.resident.flush(5000).then(() => 'flushed', codeOf)).toBe('INCOMPLETE')
+})
+
+describe('a repository that was put back to an earlier state', () => {
+  test('does not undo what its home has: that goes on from the head that it published last', async () => {
+    const near = nearRepository(await memoryRepository(), homeOf(ALPHA))
+    const at = await place(near)
+    await at.order('assume')
+    await at.save('a.txt', 'first')
+    await at.save('a.txt', 'second')
+    const last = (await near.tip(WORKSPACE))?.value.sequence ?? 0
+    const older = await memoryRepository()
+    const { tip, blocks } = nearRepository(older, near.ownership)
+    Object.assign(near, { tip, blocks })
+    expect(await at.order('assume')).toBe('done')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('second')
+    const again = await at.restarted()
+    near.publish = async (head, inline) => {
+      const counts = await older.regain(head, inline)
+      return seal(receiptRecord, receiptOf(head, counts, 'repository', COORDINATOR.peerId, 1), COORDINATOR)
+    }
+    expect(await again.order('assume')).toBe('done')
+    expect(await again.save('b.txt', 'third')).toBe('saved')
+    expect(await readFile(join(at.folder, 'a.txt'), 'utf8')).toBe('second')
+    expect((await older.tip(WORKSPACE))?.tip.sequence).toBeGreaterThan(last)
+  })
+
+  test('and a home that stays the home in a later epoch publishes on its own base what it had not published', async () => {
+    const near = nearRepository(await memoryRepository(), homeOf(ALPHA))
+    const at = await place(near)
+    await at.order('assume')
+    await at.save('a.txt', 'published')
+    const again = await at.restarted()
+    await writeFile(join(at.folder, 'b.txt'), 'not published')
+    await nextEpoch(near, ALPHA)
+    expect(await again.order('assume')).toBe('done')
+    expect(await again.save('c.txt', 'later')).toBe('saved')
+    expect(await readFile(join(at.folder, 'b.txt'), 'utf8')).toBe('not published')
+    expect(await near.repository.diverged(WORKSPACE)).toEqual([])
+    expect((await near.tip(WORKSPACE))?.value.files).toBe(3)
+  })
 })

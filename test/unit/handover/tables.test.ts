@@ -5,7 +5,7 @@ import { createIdentity } from '../../../src/core/identity.ts'
 import type { PeerIdText, ServiceName, UserId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { headRecord, type Receipt, receiptRecord, type SignedHead } from '../../../src/core/records.ts'
-import { deadAt, FailureDetector } from '../../../src/handover/failure-detector.ts'
+import { endsOf, FailureDetector } from '../../../src/handover/failure-detector.ts'
 import { Holdings } from '../../../src/handover/holdings.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
 import { grantorUntil, holderUntil } from '../../../src/membership/lease.ts'
@@ -121,13 +121,16 @@ describe('the table of ownership', () => {
 })
 
 describe('the failure detector', () => {
-  const options = { failoverAfterMs: 2000, restartGraceMs: 120_000, leaseMustEnd: false, leaseMs: 10_000 }
-  const watching = (changes: Partial<typeof options> = {}) => {
+  const options = { failoverAfterMs: 2000, restartGraceMs: 120_000, leaseMs: 10_000 }
+  const watching = () => {
     const clock = manualClock()
-    const dead: PeerIdText[] = []
-    const detector = new FailureDetector(clock, { ...options, ...changes }, (peer) => void dead.push(peer))
+    const [dead, leaseOver]: [PeerIdText[], PeerIdText[]] = [[], []]
+    const detector = new FailureDetector(clock, options, {
+      dead: (peer) => void dead.push(peer),
+      leaseOver: (peer) => void leaseOver.push(peer)
+    })
     const last = { heardAt: clock.now(), intent: null, leaseGrantedAt: clock.now() }
-    return { clock, dead, detector, last }
+    return { clock, dead, leaseOver, detector, last }
   }
 
   test('takes an instance for dead once its time is over, counted from its last word', () => {
@@ -166,24 +169,42 @@ describe('the failure detector', () => {
     expect(dead).toEqual([ALPHA.peerId, BETA.peerId])
   })
 
-  test('waits for the end of a lease where it must end, whatever the instance said, and longer than any holder', () => {
-    const must = { ...options, leaseMustEnd: true }
+  test('knows when also its lease is over: later than any holder, whatever the instance said', () => {
     for (const intent of [null, 'flush', 'leave'] as const) {
-      const at = deadAt({ heardAt: 1000, intent, leaseGrantedAt: 900 }, must)
-      expect(at).toBe(grantorUntil(900, 10_000))
+      const { leaseOverAt } = endsOf({ heardAt: 1000, intent, leaseGrantedAt: 900 }, options)
+      expect(leaseOverAt).toBe(grantorUntil(900, 10_000))
       // A holder whose clock runs 1 % slow, seen on a clock that runs 1 % fast.
-      expect((at - 900) / 1.01).toBeGreaterThanOrEqual(holderUntil(0, 10_000) / 0.99)
+      expect((leaseOverAt - 900) / 1.01).toBeGreaterThanOrEqual(holderUntil(0, 10_000) / 0.99)
     }
-    expect(deadAt({ heardAt: 1000, intent: null, leaseGrantedAt: 900 }, options)).toBe(3000)
+    const early = endsOf({ heardAt: 100_000, intent: null, leaseGrantedAt: 900 }, options)
+    expect([early.deadAt, early.leaseOverAt]).toEqual([102_000, 102_000])
+  })
+
+  test('tells death first and the end of the lease once, unless the instance comes back in between', () => {
+    const { clock, dead, leaseOver, detector, last } = watching()
+    detector.lost(ALPHA.peerId, last)
+    detector.lost(BETA.peerId, last)
+    clock.advance(2000)
+    expect([dead, leaseOver]).toEqual([[ALPHA.peerId, BETA.peerId], []])
+    expect(detector.isLeaseOver(ALPHA.peerId)).toBe(false)
+    clock.advance(7999)
+    detector.connected(BETA.peerId)
+    clock.advance(100_000)
+    expect([dead, leaseOver]).toEqual([[ALPHA.peerId, BETA.peerId], [ALPHA.peerId]])
+    expect([detector.isLeaseOver(ALPHA.peerId), detector.isLeaseOver(BETA.peerId)]).toEqual([true, false])
+    detector.connected(ALPHA.peerId)
+    expect([detector.isLeaseOver(ALPHA.peerId), clock.waiting]).toEqual([false, 0])
   })
 
   test('lets all come back after a start of the coordinator, and nothing runs on after its end', () => {
-    const { clock, dead, detector } = watching({ leaseMustEnd: true })
+    const { clock, dead, leaseOver, detector } = watching()
     detector.awaited(ALPHA.peerId, 5000)
-    clock.advance(10_000)
+    clock.advance(4999)
     expect(dead).toEqual([])
-    clock.advance(300)
-    expect(dead).toEqual([ALPHA.peerId])
+    clock.advance(1)
+    expect([dead, leaseOver]).toEqual([[ALPHA.peerId], []])
+    clock.advance(5300)
+    expect(leaseOver).toEqual([ALPHA.peerId])
     detector.awaited(BETA.peerId, 30_000)
     detector.close()
     expect(clock.waiting).toBe(0)

@@ -46,7 +46,8 @@ async function federation(options: { terms?: string; clock?: Clock } = {}): Prom
     services: ['files'],
     version: '0.1.0'
   })
-  await serveMembership(host, { registry, describe, clock, log: silent })
+  const present = async (): Promise<void> => undefined
+  await serveMembership(host, { registry, describe, present, clock, log: silent })
   return { registry, host, identity, at: { peer: host.peerId, addresses: host.addresses() } }
 }
 
@@ -160,7 +161,8 @@ test('waiting goes on while the coordinator is away, and ends with the decision 
     services: [],
     version: ''
   })
-  await serveMembership(again, { registry, describe, clock: systemClock(), log: silent })
+  const present = async (): Promise<void> => undefined
+  await serveMembership(again, { registry, describe, present, clock: systemClock(), log: silent })
   await expect.poll(() => clock.waiting, PATIENT).toBe(1)
   clock.advance(40_000)
   expect((await polling).state).toBe('approved')

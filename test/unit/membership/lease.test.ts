@@ -52,3 +52,23 @@ test.each([Number.NaN, Number.POSITIVE_INFINITY, -5])('a lease of %d ms is none'
 test('no lease is longer than ten minutes', () => {
   expect(holderUntil(0, 1e12)).toBe(LEASE_MS_MAX)
 })
+
+test('none, held, ended: each arrow, and what time alone does', () => {
+  const lease = new LeaseKeeper()
+  const states: boolean[] = []
+  const look = (now: number): void => void states.push(lease.valid(now))
+  look(0)
+  lease.granted(0, 1000)
+  look(999)
+  lease.granted(500, 1000)
+  look(1499)
+  look(1500)
+  lease.granted(2000, 1000)
+  look(2500)
+  lease.give()
+  look(2500)
+  lease.granted(2600, 1000)
+  look(2700)
+  expect(states).toEqual([false, true, true, false, true, false, true])
+  expect(lease.remainingMs(2700)).toBe(900)
+})

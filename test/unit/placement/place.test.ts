@@ -139,6 +139,13 @@ describe('a successor', () => {
   const held = (peers: Record<string, number>) => (name: string) => peers[name] ?? 0
   const all = ['a', 'b', 'c'].map((name) => instance(name))
 
+  test('is no standby that does not offer the service any more', () => {
+    const former = instance('former', 1e9, { services: [] })
+    const other = instance('other')
+    expect(chooseSuccessor(what(1), [former.peer], () => 1, [former, other])).toBe(other.peer)
+    expect(chooseSuccessor(what(1), [former.peer], () => 1, [former])).toBeNull()
+  })
+
   test('is the standby that holds most', () => {
     expect(chooseSuccessor(what(1), [peer('a'), peer('b')], held({ a: 3, b: 5 }), all)).toBe('b')
     expect(chooseSuccessor(what(1), [peer('a'), peer('b')], held({}), all)).toBe('a')

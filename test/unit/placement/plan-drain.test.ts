@@ -61,6 +61,16 @@ describe('a drain is planned', () => {
     expect(etaMs).toBe(3400)
   })
 
+  test('by the rate that was measured to an instance, and by the limit on what the draining one sends', () => {
+    const plan = (changes: Parameters<typeof policy>[0], unsyncedBytes = 0) =>
+      planned(planDrain([drainable(1, 1_000_000, { unsyncedBytes })], [instance('b')], policy(changes))).etaMs
+    expect(plan({})).toBe(1200)
+    expect(plan({ measured: new Map([[peer('b'), 500_000]]) })).toBe(2200)
+    expect(plan({ measured: new Map([[peer('c'), 1]]) })).toBe(1200)
+    expect(plan({ uploadLimit: 1000 })).toBe(1200)
+    expect(plan({ uploadLimit: 1000 }, 10_000)).toBe(11_200)
+  })
+
   test('into the main repository when asked to, and when there is no other instance', () => {
     for (const plan of [
       planDrain([drainable(1, 1e12)], [instance('b')], policy({ toRepository: true })),
@@ -84,14 +94,14 @@ describe('a drain is refused', () => {
   test('when nobody has room, saying who has how much', () => {
     const [reason] = reasons(planDrain([drainable(1, 100)], [instance('b', 100), instance('c', 7)], policy()))
     expect(reason).toBe(
-      'no instance has room for the 100 bytes of workspace 00000000 (b has room for 100, c has room for 7)'
+      'no instance may take workspace 00000000: it needs room for 100 bytes (b has room for 100, c has room for 7)'
     )
   })
 
   test('when nobody else offers the service', () => {
     const other = instance('b', 1e9, { services: ['photos' as ServiceName] })
     expect(reasons(planDrain([drainable(1, 1)], [other], policy()))).toEqual([
-      'no other instance offers the service files of workspace 00000000'
+      'no instance may take workspace 00000000 (no other offers its service files)'
     ])
   })
 
@@ -107,6 +117,19 @@ describe('a drain is refused', () => {
     expect(reasons(planDrain([drainable(1, 100)], candidates, policy({ to: peer('b') })))).toEqual([
       expect.stringContaining('(b has room for 10)')
     ])
+  })
+
+  test('while the others are away for a moment only, and it does not have to be the main repository', () => {
+    expect(reasons(planDrain([drainable(1, 1)], [], policy({ othersAwaited: true })))).toEqual([
+      'the other instances are away for the moment'
+    ])
+    planned(planDrain([drainable(1, 1)], [], policy({ othersAwaited: true, toRepository: true })))
+    planned(planDrain([], [], policy({ othersAwaited: true })))
+  })
+
+  test('when the limit on what it sends makes it too slow, naming that', () => {
+    const plan = planDrain([drainable(1, 10, { unsyncedBytes: 1e6 })], [instance('b')], policy({ uploadLimit: 1000 }))
+    expect(reasons(plan)[0]).toContain('an upload limit of 1000 bytes a second')
   })
 
   test('when it cannot end before the deadline', () => {

@@ -25,6 +25,7 @@ export const drainable = (
   workspace: workspace(number),
   service: FILES,
   bytes,
+  unsyncedBytes: 0,
   standbys: [],
   busy: false,
   ...changes
@@ -34,6 +35,9 @@ export const policy = (changes: Partial<DrainPolicy> = {}): DrainPolicy => ({
   deadlineMs: 600_000,
   to: null,
   toRepository: false,
-  bytesPerSecond: 1_000_000,
+  othersAwaited: false,
+  measured: new Map(),
+  assumed: 1_000_000,
+  uploadLimit: null,
   ...changes
 })

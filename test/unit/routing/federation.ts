@@ -18,6 +18,7 @@ import {
 } from '../../../src/routing/front-door.ts'
 import { Ingress, type IngressDeps, type IngressTarget } from '../../../src/routing/ingress.ts'
 import type { UploadTap } from '../../../src/sync/provisional.ts'
+import type { Upgrading } from '../../../src/wire/http.ts'
 
 export const FILES = 'files' as ServiceName
 export const NOTES = 'notes' as ServiceName
@@ -169,9 +170,9 @@ export class FakeHome {
         return this.serve(request, response, target)
       },
       ...(upgrade !== undefined && {
-        upgrade: (request: IncomingMessage, socket: Duplex, head: Buffer, target: IngressTarget) => {
+        upgrade: (request: IncomingMessage, upgrading: Upgrading, target: IngressTarget) => {
           this.#note(request, target)
-          return upgrade(request, socket, head, target)
+          return upgrade(request, upgrading, target)
         }
       })
     })

@@ -33,10 +33,10 @@ test('an app learns whose workspace it serves', async () => {
     response.end('ok')
   }
   await ask(serve, GOOD)
-  await ask(serve, { 'x-node-daemon-service': 'files' })
+  await ask(serve, { 'x-node-daemon-service': 'files', 'x-forwarded-prefix': '/lab/files' })
   expect(targets).toEqual([
-    { workspace: WORKSPACE, epoch: 3, service: 'files', user: 'user:alice' },
-    { workspace: null, epoch: 0, service: 'files', user: null }
+    { workspace: WORKSPACE, epoch: 3, service: 'files', prefix: '', user: 'user:alice' },
+    { workspace: null, epoch: 0, service: 'files', prefix: '/lab/files', user: null }
   ])
 })
 

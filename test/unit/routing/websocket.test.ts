@@ -7,7 +7,7 @@ import { ALICE, ALICES, Federation, TOKEN, until, untilClosed } from './federati
 
 const ACCEPTED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-App: yes\r\n\r\n'
 
-const echo: NonNullable<IngressDeps['upgrade']> = async (_request, socket, head) => {
+const echo: NonNullable<IngressDeps['upgrade']> = async (_request, { socket, head }) => {
   socket.write(ACCEPTED)
   if (head.length > 0) socket.write(head)
   socket.pipe(socket)

@@ -68,6 +68,7 @@ export async function federation(): Promise<Federation> {
     log: silent,
     access: (peer, workspace) => (workspace === WORKSPACE ? (access.get(peer) ?? null) : null),
     ownership: (workspace) => ownership.get(workspace) ?? null,
+    lost: { get: () => null, forget: async () => undefined },
     onHolding: (receipt) => void held.push(receipt),
     onHead: () => undefined
   })

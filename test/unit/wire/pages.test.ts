@@ -9,6 +9,7 @@ import { CONTROL_PROTOCOL, DRAIN_STATES, INTENTS } from '../../../src/wire/contr
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
 import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
+import { REPORT_LIMITS } from '../../../src/wire/report.ts'
 import { RECORDS } from './samples.ts'
 
 const PROTOCOLS = new URL('../../../protocols/', import.meta.url)
@@ -81,14 +82,20 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ],
     ['a lease', LEASE_MS_MAX],
     ['orders of one instance under way at once', constant('membership/control-server.ts', 'ORDERS_MAX')],
-    ['services of an instance', bound('control', 'Hello', 'services')],
+    ['services of an instance, and of a federation', bound('control', 'Hello', 'services')],
     ['labels', JOIN_LIMITS.labelsMax, JOIN_LIMITS.labelMax],
     ['workspaces of a `hello`', bound('control', 'Hello', 'workspaces')],
     ['workspaces of a heartbeat', bound('control', 'Heartbeat', 'usage')],
+    ['workspaces at work, of a heartbeat', bound('control', 'Heartbeat', 'busy')],
+    ['workspaces with arrivals, of a heartbeat', bound('control', 'Heartbeat', 'arrived')],
     ['planned or unproven workspaces of a drain', bound('control', 'DrainState', 'plan')],
+    ['workspaces that a drain says it waits for', bound('control', 'DrainState', 'waiting')],
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
-    ['version', 40]
+    ['version', 40],
+    ['workspaces of a page of a report', REPORT_LIMITS.workspacesMax],
+    ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
+    ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')]
   ]
 }
 

@@ -53,7 +53,9 @@ export const REFUSED: Readonly<Record<string, readonly RefusedVector[]>> = {
     { name: 'a drain to what is no peer', type: 'FromInstance', hex: field(5, field(2, text('0OIl'))) },
     { name: 'an order of no kind', type: 'ToInstance', hex: field(3, '0801') },
     { name: 'a drain state that does not exist', type: 'ToInstance', hex: field(5, field(1, text('paused'))) },
-    { name: 'a welcome without an acknowledgement level', type: 'ToInstance', hex: field(1, field(1, text('Main'))) }
+    { name: 'a welcome without an acknowledgement level', type: 'ToInstance', hex: field(1, field(1, text('Main'))) },
+    { name: 'a service without a level', type: 'ToInstance', hex: field(7, field(1, field(1, text('files')))) },
+    { name: 'a level that does not exist', type: 'ToInstance', hex: field(7, field(1, field(2, text('maybe')))) }
   ],
   membership: [
     { name: 'a service with a space', type: 'MembershipRequest', hex: field(2, field(7, text('a b'))) },

@@ -22,6 +22,7 @@ import {
   type ToMembership
 } from '../../../src/wire/membership.ts'
 import type { WireCodec } from '../../../src/wire/protocol.ts'
+import { type Report, reportCodec } from '../../../src/wire/report.ts'
 
 export const seedOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
@@ -106,8 +107,8 @@ export const MESSAGES = {
           capacityBytes: 50_000_000_000,
           clockMs: AT,
           workspaces: [
-            { workspace: WORKSPACE, epoch: 3, role: 'home', number: 17, root: node.cid },
-            { workspace: OTHER, epoch: 1, role: 'standby', number: 4, root: null }
+            { workspace: WORKSPACE, epoch: 3, role: 'home', number: 17, root: node.cid, sequence: 7 },
+            { workspace: OTHER, epoch: 1, role: 'standby', number: 4, root: null, sequence: 0 }
           ],
           ownershipNumber: 17,
           memberListNumber: 5
@@ -136,7 +137,10 @@ export const MESSAGES = {
           loadPermille: 250,
           ownershipNumber: 17,
           usage: [{ workspace: WORKSPACE, usedBytes: 1000, files: 3, unsyncedBytes: 0, unsyncedAgeMs: 0 }],
-          pendingWork: 1
+          pendingWork: 1,
+          busy: [WORKSPACE],
+          arrived: [{ workspace: OTHER, bytes: 1_048_576 }],
+          uploadLimit: 10_000_000
         }
       },
       'done, with a receipt': { kind: 'done', order: 3, failure: null, receipt: signed },
@@ -150,11 +154,15 @@ export const MESSAGES = {
       stopping: { kind: 'stopping', intent: 'restart' },
       drain: {
         kind: 'drain',
-        request: { deadlineMs: 600_000, to: BETA, toRepository: false, planOnly: false, leave: true }
+        request: { deadlineMs: 600_000, to: BETA, toRepository: false, planOnly: false, leave: true, atMs: null }
       },
       'drain, wherever there is room': {
         kind: 'drain',
-        request: { deadlineMs: 600_000, to: null, toRepository: true, planOnly: true, leave: false }
+        request: { deadlineMs: 600_000, to: null, toRepository: true, planOnly: true, leave: false, atMs: null }
+      },
+      'drain, later': {
+        kind: 'drain',
+        request: { deadlineMs: 600_000, to: null, toRepository: false, planOnly: false, leave: false, atMs: AT }
       },
       'drain-cancel': { kind: 'drain-cancel' }
     }),
@@ -169,9 +177,14 @@ export const MESSAGES = {
           acknowledge: 'replicated',
           clockMs: AT,
           certificate: signed,
-          memberList: signed
+          memberList: signed,
+          services: [
+            { name: FILES, acknowledge: 'replicated' },
+            { name: 'notes' as ServiceName, acknowledge: 'local' }
+          ]
         }
       },
+      services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
       follow: { kind: 'order', id: 2, order: { kind: 'follow', ownership: signed } },
@@ -183,6 +196,8 @@ export const MESSAGES = {
         id: 6,
         order: { kind: 'restore', workspace: WORKSPACE, root: node.cid, base: leaf.cid }
       },
+      'report, from the first': { kind: 'order', id: 7, order: { kind: 'report', after: null } },
+      'report, the next page': { kind: 'order', id: 8, order: { kind: 'report', after: WORKSPACE } },
       members: { kind: 'members', memberList: signed },
       'a drain under way': {
         kind: 'drain',
@@ -194,10 +209,13 @@ export const MESSAGES = {
           reason: '',
           certificate: new Uint8Array(0),
           plan: [
-            { workspace: WORKSPACE, to: BETA, toName: 'beta', bytes: 20, etaMs: 400 },
-            { workspace: OTHER, to: null, toName: 'the main repository', bytes: 0, etaMs: 600 }
+            { workspace: WORKSPACE, to: BETA, toName: 'beta', bytes: 20, etaMs: 400, busy: false },
+            { workspace: OTHER, to: null, toName: 'the main repository', bytes: 0, etaMs: 600, busy: true }
           ],
-          unproven: []
+          waiting: [OTHER],
+          unproven: [],
+          exits: true,
+          plannedAtMs: null
         }
       },
       'an expired drain': {
@@ -210,10 +228,25 @@ export const MESSAGES = {
           reason: 'the deadline is over',
           certificate: new Uint8Array(0),
           plan: [],
-          unproven: [OTHER]
+          waiting: [],
+          unproven: [OTHER],
+          exits: false,
+          plannedAtMs: AT
         }
       },
       goodbye: { kind: 'goodbye', code: 'REVOKED', message: 'this instance is no member any more' }
+    }),
+    samplesOf<Report>('Report', reportCodec, {
+      'the first page': {
+        certificate: signed,
+        memberList: signed,
+        workspaces: [
+          { ownership: signed, head: signed, role: 'home' },
+          { ownership: signed, head: null, role: 'standby' }
+        ],
+        more: true
+      },
+      'the last page': { certificate: null, memberList: null, workspaces: [], more: false }
     })
   ],
   membership: [
@@ -236,7 +269,8 @@ export const MESSAGES = {
       },
       standing: { kind: 'standing', waitMs: 6000 },
       'standing at once': { kind: 'standing', waitMs: 0 },
-      resign: { kind: 'resign' }
+      resign: { kind: 'resign' },
+      present: { kind: 'present', certificate: signed }
     }),
     samplesOf<FromMembership>('MembershipReply', membershipReply, {
       description: {

@@ -140,7 +140,16 @@ test('an interruption after some files were recorded leaves nothing that stands 
   }
   const staging = new Staging({ files: nodeFileSystem, ...b, random: systemRandom() })
   const checkpoint = { entries: 1, bytes: 1 }
-  const deps = { files: nodeFileSystem, folder: b.folder, index, staging, fetch, signal: undefined, checkpoint }
+  const deps = {
+    files: nodeFileSystem,
+    folder: b.folder,
+    index,
+    staging,
+    fetch,
+    signal: undefined,
+    onDiskIsDurable: true,
+    checkpoint
+  }
   await expect(applyTree(deps, { ...state, root: state.root }, second.root)).rejects.toThrow('cut')
   await utimes(join(b.folder, 'd'), 1, 1)
 

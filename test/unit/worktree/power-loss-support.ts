@@ -3,6 +3,7 @@ import { silent } from '../../../src/core/log.ts'
 import type { Random } from '../../../src/core/random.ts'
 import { memoryIndex } from '../../../src/store/memory-index.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
+import type { FileCall } from '../../sim/memory-file.ts'
 import { MemoryFileSystem, memoryReader } from '../../sim/memory-files.ts'
 import { MemoryVolume } from '../../sim/memory-volume.ts'
 import { handClock, seeded } from '../store/support.ts'
@@ -23,13 +24,13 @@ export interface Running {
   readonly tree: Worktree
 }
 
-/** A machine with one workspace, which can lose power before any call to its file system or its index. */
+/** A machine with one workspace, on which any call to its file system or its index can fail, and which can lose power. */
 export class Machine {
   readonly volume: MemoryVolume
   /** Since it was started. */
   calls = 0
-  /** The number of the first call that is not carried out any more. */
-  cutAt = Number.POSITIVE_INFINITY
+  /** Called before each call: what it throws is what the call fails with. */
+  beforeCall: (call: FileCall | 'record') => void = () => undefined
   readonly #index = memoryIndex()
   readonly #random = seeded(7)
   #files: MemoryFileSystem | null = null
@@ -45,9 +46,10 @@ export class Machine {
 
   async start(): Promise<Running> {
     this.calls = 0
-    this.cutAt = Number.POSITIVE_INFINITY
-    const before = (): void => {
-      if (++this.calls >= this.cutAt) throw new Error('no power')
+    this.beforeCall = () => undefined
+    const before = (call: FileCall | 'record'): void => {
+      this.calls++
+      this.beforeCall(call)
     }
     const files = new MemoryFileSystem(this.volume, before)
     for (const above of [FOLDER, STAGING]) await files.makeFolders(above.slice(0, above.lastIndexOf('/')), 0o700)
@@ -56,7 +58,7 @@ export class Machine {
     const index: KeyValue = {
       ...level,
       async write(changes, options) {
-        before()
+        before('record')
         await level.write(changes, options)
       }
     }

@@ -1,9 +1,12 @@
 import type { CID } from 'multiformats/cid'
 import { describe, expect, test } from 'vitest'
 import type { Block } from '../../../src/core/blocks.ts'
+import { codeOf } from '../../../src/core/errors.ts'
+import type { Random } from '../../../src/core/random.ts'
 import type { Fetch } from '../../../src/worktree/intake.ts'
 import type { Worktree } from '../../../src/worktree/worktree.ts'
 import { listTree, putFile } from '../../sim/memory-app.ts'
+import { SystemError } from '../../sim/memory-nodes.ts'
 import { seeded } from '../store/support.ts'
 import { FOLDER, Machine, type Running, STAGING, SURVIVALS } from './power-loss-support.ts'
 
@@ -39,7 +42,7 @@ async function twoTrees(many: boolean): Promise<[Wanted, Wanted]> {
   await put('gone/below/file', 10, 4)
   await put('swapped', 10, 5)
   await files.symlink('a', `${FOLDER}/link`)
-  if (many) for (let index = 0; index < 12; index++) await put(`a/b/${index}`, 100 + index, 10 + index)
+  if (many) for (let index = 0; index < 8; index++) await put(`a/b/${index}`, 100 + index, 10 + index)
   const first = await wanted(running)
   await put('a/changed', 90_000, 6)
   await files.chmod(`${FOLDER}/a/mode`, 0o4600)
@@ -52,10 +55,13 @@ async function twoTrees(many: boolean): Promise<[Wanted, Wanted]> {
   await put('swapped/inside', 20, 7)
   await files.unlink(`${FOLDER}/link`)
   await files.symlink('/else where', `${FOLDER}/link`)
-  if (many) for (let index = 0; index < 12; index++) await put(`a/b/${index}`, 200 + index, 30 + index)
+  if (many) for (let index = 0; index < 8; index++) await put(`a/b/${index}`, 200 + index, 30 + index)
   return [first, await wanted(running)]
 }
 
+const TOLD = { ENOSPC: 'NO_SPACE', EMFILE: 'BUSY', EIO: 'UNEXPECTED' } as const
+const CODES = ['ENOSPC', 'EMFILE', 'EIO'] as const
+const DROPPED: Random = { ...seeded(1), fraction: () => 0 }
 const FEW = await twoTrees(false)
 const MANY = await twoTrees(true)
 
@@ -69,22 +75,26 @@ async function checkApplied(tree: Worktree): Promise<void> {
 
 const apply = ({ tree }: Running, { root, fetch }: Wanted): Promise<unknown> => tree.apply(root, fetch)
 
-describe.each([
-  ['a few changes', FEW, true],
-  ['many changes', MANY, true],
-  ['many changes on a system that cannot sync the whole', MANY, false]
-] as const)('an apply of %s', (_name, trees, syncsWhole) => {
-  const [first, second] = trees
+const CASES = [
+  // Where not every call is cut and fails in every way, each is in one of them.
+  { what: 'a few changes', trees: FEW, syncsWhole: true, step: 1 },
+  { what: 'many changes', trees: MANY, syncsWhole: true, step: 3 },
+  { what: 'a few changes on a system that cannot sync the whole', trees: FEW, syncsWhole: false, step: 3 }
+]
+
+describe.each(CASES)('an apply of $what', ({ trees: [first, second], syncsWhole, step }) => {
   test.each(SURVIVALS)(
     'that lost power before any call is completed by the next, unsynced %s',
-    async (_what, random) => {
+    async (what, random) => {
       const machine = new Machine({ syncsWhole })
       let running = await machine.start()
-      let cutAt = 1
-      for (let done = false; !done; cutAt++) {
+      const from = 1 + (SURVIVALS.findIndex(([name]) => name === what) % step)
+      for (let cutAt = from, done = false; !done; cutAt += step) {
         await apply(running, first)
         machine.calls = 0
-        machine.cutAt = cutAt
+        machine.beforeCall = () => {
+          if (machine.calls >= cutAt) throw new Error('no power')
+        }
         done = await apply(running, second).then(
           () => true,
           () => false
@@ -101,4 +111,62 @@ describe.each([
       }
     }
   )
+
+  test.each(CODES)(
+    'in which one call fails with %s is whole after the next, and stays so without power',
+    async (code) => {
+      const machine = new Machine({ syncsWhole })
+      let running = await machine.start()
+      const from = 1 + (CODES.indexOf(code) % step)
+      for (let failAt = from, reached = true; reached; failAt += step) {
+        await apply(running, first)
+        machine.calls = 0
+        machine.beforeCall = () => {
+          if (machine.calls === failAt) throw new SystemError(code)
+        }
+        const outcome = await apply(running, second).then(() => 'done', codeOf)
+        expect(['done', TOLD[code], 'UNEXPECTED']).toContain(outcome)
+        reached = machine.calls >= failAt
+        machine.beforeCall = () => undefined
+        if (outcome !== 'done') await apply(running, second)
+        expect(running.files.openFiles).toBe(0)
+        await machine.losePower(DROPPED)
+        running = await machine.start()
+        expect(await listTree(running.files, FOLDER), `failed at ${failAt}`).toEqual(second.tree)
+        await checkApplied(running.tree)
+      }
+    }
+  )
 })
+
+test.each([true, false])(
+  'what could not be synced is not trusted by the next apply (whole: %s)',
+  async (syncsWhole) => {
+    const source = await new Machine({ syncsWhole }).start()
+    const place = { files: source.files, random: seeded(3), folder: FOLDER, staging: STAGING }
+    await source.files.makeFolders(`${FOLDER}/d`, 0o755)
+    await source.files.makeFolders(STAGING, 0o700)
+    const large = Buffer.concat(Array.from({ length: 10 }, (_, index) => Buffer.alloc(1_000_000, index)))
+    await putFile(place, 'd/large', large, 1)
+    if (syncsWhole) for (let index = 0; index < 20; index++) await putFile(place, `d/${index}`, Buffer.from('x'), 1)
+    await source.files.chmod(`${FOLDER}/d`, 0o500)
+    const all = await wanted(source)
+
+    let failAt = 0
+    for (let syncs = 0; syncs >= failAt; ) {
+      const machine = new Machine({ syncsWhole })
+      const running = await machine.start()
+      syncs = 0
+      failAt++
+      machine.beforeCall = (call) => {
+        if ((call === 'sync' || call === 'syncFileSystem') && ++syncs === failAt) throw new SystemError('EIO')
+      }
+      await apply(running, all).catch(() => undefined)
+      machine.beforeCall = () => undefined
+      await apply(running, all)
+      await machine.losePower(DROPPED)
+      expect(await listTree((await machine.start()).files, FOLDER), `failed at ${failAt}`).toEqual(all.tree)
+    }
+    expect(failAt).toBeGreaterThan(2)
+  }
+)

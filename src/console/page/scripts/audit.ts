@@ -28,7 +28,7 @@ export function showAudit(entries) {
     entry.actor,
     entry.action,
     h('span', { title: entry.target }, entry.target.length > 32 ? shortPeer(entry.target) : entry.target),
-    h('span', { class: 'quiet small' }, detailsText(entry.details))
+    h('span', { class: 'quiet small' }, entry.text || detailsText(entry.details))
   ], { entry: entry.number }))
 }
 

@@ -19,7 +19,7 @@ export function drainProgress(drain) {
   return h('div', { class: 'drain', data: { drain: drain.state } },
     h('progress', { max: Math.max(1, moved.total + workspaces.total), value: moved.done + workspaces.done, 'aria-label': 'Drain' }),
     h('div', { class: 'quiet small' }, words.filter(Boolean).join(' · ')),
-    drain.reason ? h('div', { class: 'small problem' }, drain.reason) : null)
+    drain.reason ? h('div', { class: 'small' + (drain.state === 'stalled' ? ' problem' : '') }, drain.reason) : null)
 }
 
 /** Shows the plan first; nothing moves before it is confirmed. */
@@ -27,7 +27,8 @@ export function drain(peer, refresh) {
   const plan = h('div', { id: 'drain-plan', class: 'plan', 'aria-live': 'polite' })
   const order = () => ({
     deadlineMs: Number(byId('field-deadline').value),
-    toRepository: byId('field-to-repository').checked
+    toRepository: byId('field-to-repository').checked,
+    ...(byId('field-at').value === '' ? {} : { at: new Date(byId('field-at').value).toISOString() })
   })
   const { confirm } = ask({
     id: 'drain-dialog',
@@ -35,6 +36,7 @@ export function drain(peer, refresh) {
     body: [
       h('p', null, 'Everything that it is home of is handed over while users work on. It can be cancelled at any time.'),
       field('Deadline', 'deadline', { choices: DEADLINES, onchange: () => look() }),
+      field('Begin at', 'at', { type: 'datetime-local', hint: 'empty: now' }),
       h('label', { class: 'check' },
         h('input', { type: 'checkbox', id: 'field-to-repository', name: 'toRepository', onchange: () => look() }),
         'To the main repository only: safe, but nobody serves it meanwhile'),
@@ -42,8 +44,8 @@ export function drain(peer, refresh) {
     ],
     confirm: 'Start the drain',
     async onconfirm() {
-      await post(at('peers', peer.peerId, 'drain'), order())
-      toast('the drain of ' + peer.name + ' has begun')
+      const { plannedAt } = await post(at('peers', peer.peerId, 'drain'), order())
+      toast('the drain of ' + peer.name + (plannedAt === null ? ' has begun' : ' is planned'))
       refresh()
     }
   })
@@ -73,7 +75,8 @@ function planTable(found) {
   const summary = plural(found.workspaces.total, 'workspace', 'workspaces') + ', ' + bytes(found.bytes.total) +
     (found.etaMs === null ? '' : ', about ' + duration(found.etaMs))
   const rows = found.plan.slice(0, PLAN_SHOWN).map((move) =>
-    h('li', null, h('span', { class: 'mono' }, shortId(move.workspace)), ' → ', move.toName, h('span', { class: 'quiet' }, '  ' + bytes(move.bytes))))
+    h('li', null, h('span', { class: 'mono' }, shortId(move.workspace)), ' → ', move.toName,
+      h('span', { class: 'quiet' }, '  ' + bytes(move.bytes) + (move.busy ? ' · in use: waited for, and moved last' : ''))))
   const more = found.plan.length - rows.length
   return [
     h('p', null, h('strong', null, summary)),

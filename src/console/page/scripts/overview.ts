@@ -1,5 +1,7 @@
 export const OVERVIEW = String.raw`
-import { chip, h, renderList, byId } from './dom.js'
+import { post } from './api.js'
+import { ask, toast } from './dialog.js'
+import { button, chip, h, renderList, byId } from './dom.js'
 import { bytes, duration, number, plural, unsyncedSize, when } from './format.js'
 
 const TROUBLED = ['stalled', 'dead', 'draining']
@@ -9,6 +11,7 @@ export function overviewPage() {
   return [
     h('h1', { class: 'hidden' }, 'Overview'),
     h('p', { id: 'safety', class: 'safety', role: 'status' }),
+    h('p', { id: 'held', hidden: true }, button('They are gone: go on', 'confirm-failover', () => goOn())),
     h('div', { id: 'figures', class: 'figures' }),
     h('section', { id: 'attention', hidden: true },
       h('h2', null, 'Worth a look'),
@@ -20,16 +23,17 @@ export function overviewPage() {
 }
 
 /** How things are, the worst of it first: data-safe is "true", "false" or "damaged". */
-export function safetyOf({ unsyncedBytes, unsyncedAgeMs, workspaces, repository }) {
+export function safetyOf({ unsyncedBytes, unsyncedAgeMs, workspaces, repository, held }) {
   const { damaged } = repository
   const { waiting } = workspaces
   const said = [
+    held && 'Nothing is promoted: ' + held + '.',
     damaged > 0 && plural(damaged, 'block of the main repository is', 'blocks of the main repository are') + ' damaged: connect the instances that had these files, then run node-daemon repo verify.',
     waiting > 0 && plural(waiting, 'workspace waits', 'workspaces wait') + ' for an instance.',
     (unsyncedBytes > 0 || unsyncedAgeMs > 0) && 'Not everything is safe yet: for ' + duration(unsyncedAgeMs) + ' ' + unsyncedSize({ unsyncedBytes }) + ' have stood on one disk only.'
-  ].filter((text) => text !== false)
+  ].filter(Boolean)
   if (said.length === 0) return { safe: 'true', text: 'Everything is safe: nothing stands on one disk only.' }
-  return { safe: damaged > 0 ? 'damaged' : 'false', text: said.join(' ') }
+  return { safe: damaged > 0 || held ? 'damaged' : 'false', text: said.join(' ') }
 }
 
 export function showOverview(status, peers) {
@@ -37,12 +41,27 @@ export function showOverview(status, peers) {
   const { safe, text } = safetyOf(status)
   safety.dataset.safe = safe
   if (safety.textContent !== text) safety.textContent = text
+  byId('held').hidden = !status.held
   renderList(byId('figures'), figures(status, peers), (figure) => figure.id, figureCard)
   const attention = peers.filter((peer) => TROUBLED.includes(peer.state))
   byId('attention').hidden = attention.length === 0
   renderList(byId('attention-list'), attention, (peer) => peer.peerId, (peer) =>
     h('li', null, chip(peer.state), ' ', h('a', { href: '#/peers' }, peer.name), h('span', { class: 'quiet' }, ' is home of ' + plural(peer.workspaces, 'workspace', 'workspaces'))))
   renderList(byId('about'), about(status), ([term]) => term, ([term, value]) => h('div', null, h('dt', null, term), h('dd', null, value)))
+}
+
+function goOn() {
+  ask({
+    id: 'failover-dialog',
+    title: 'Give up the instances that are gone?',
+    body: h('p', null, 'Others take over what they were home of. If only the line to them is broken, wait instead: they come back by themselves.'),
+    confirm: 'Go on without them',
+    danger: true,
+    async onconfirm() {
+      await post('/failover/confirm')
+      toast('others take over')
+    }
+  })
 }
 
 function figures(status, peers) {

@@ -123,6 +123,7 @@ async function details(peer, refresh) {
     ['Address', full.address ?? ''],
     ['Asked', full.askedAt === null ? '' : when(full.askedAt)],
     ['Decided', full.decidedAt === null ? '' : when(full.decidedAt)],
+    ['Drain planned', full.drain === null || full.drain.plannedAt === null ? '' : plannedDrain(full, refresh)],
     ['Tasks', full.pendingWork === 0 ? '' : number(full.pendingWork)]
   ]
   const labels = Object.entries(full.labels).map(([key, value]) => key + '=' + value).join(' ')
@@ -142,6 +143,21 @@ async function details(peer, refresh) {
       refresh()
     }
   })
+}
+
+function plannedDrain(peer, refresh) {
+  const cancel = async () => {
+    try {
+      await post(at('peers', peer.peerId, 'drain', 'cancel'))
+      toast('the drain of ' + peer.name + ' is not planned any more')
+      refresh()
+    } catch (error) {
+      toast(error.message)
+    }
+  }
+  const { plannedAt, reason, state } = peer.drain
+  const why = state === 'serving' && reason ? ' (' + reason + ') ' : ' '
+  return [new Date(plannedAt).toLocaleString() + why, may('operator') ? button('Cancel', 'cancel-drain', cancel) : null]
 }
 
 function labelChange(before, text) {

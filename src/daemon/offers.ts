@@ -1,0 +1,25 @@
+import type { UpstreamTarget } from '../apps/upstream/target.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { ServiceName } from '../core/ids.ts'
+
+/** A service that an instance offers, and how it runs it. */
+export interface Offer {
+  readonly name: ServiceName
+  /** Null: the built-in app. */
+  readonly upstream: UpstreamTarget | null
+}
+
+/** @throws NodeDaemonError `BAD_USAGE` a service is offered twice, or there is no built-in app for it */
+export function checkOffers(offers: readonly Offer[]): void {
+  const names = new Set<ServiceName>()
+  for (const { name, upstream } of offers) {
+    if (names.has(name)) throw new NodeDaemonError('BAD_USAGE', `the service ${name} is offered twice`)
+    names.add(name)
+    if (upstream !== null || name === BUILT_IN) continue
+    throw new NodeDaemonError('BAD_USAGE', `only the service ${BUILT_IN} is built in`, {
+      advice: `run an app for ${name} on this machine, and say where it is: --service ${name}=http://127.0.0.1:8080`
+    })
+  }
+}
+
+const BUILT_IN = 'files'

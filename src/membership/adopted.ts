@@ -1,0 +1,85 @@
+import { pairingCode } from '../core/identity.ts'
+import type { PeerIdText } from '../core/ids.ts'
+import type { MemberList } from '../core/records.ts'
+import { type Member, nameKey } from './member.ts'
+
+/** By whom and when members are put back. */
+export interface Origin {
+  readonly coordinator: PeerIdText
+  /** Unix milliseconds. */
+  readonly at: number
+}
+
+const BY = 'recovery'
+
+/** A member of whom only its key and its name are known any more. The name is changed where another holds it. */
+export function readmitted(
+  members: Iterable<Member>,
+  { peer, name }: { readonly peer: PeerIdText; readonly name: string },
+  { coordinator, at }: Origin
+): Member {
+  return {
+    peerId: peer,
+    code: pairingCode(peer, coordinator),
+    name: freeName(members, peer, name),
+    state: 'approved',
+    contact: '',
+    site: '',
+    message: '',
+    labels: {},
+    capacityBytes: 0,
+    services: [],
+    version: '',
+    address: '',
+    reason: '',
+    askedAt: at,
+    decidedAt: at,
+    decidedBy: BY,
+    certificate: null
+  }
+}
+
+/** What has to change so that exactly those on the list are members. Who is one already keeps all that is known of it. */
+export function adopted(
+  known: ReadonlyMap<PeerIdText, Member>,
+  list: MemberList,
+  origin: Origin
+): { readonly came: readonly Member[]; readonly gone: readonly Member[] } {
+  const listed = new Map(list.members.map((one) => [one.peer, one]))
+  const gone = [...known.values()]
+    .filter(({ peerId, state }) => state === 'approved' && !listed.has(peerId))
+    .map((member): Member => {
+      const reason = 'not on the newest member list that this coordinator had signed'
+      return { ...member, state: 'revoked', reason, decidedAt: origin.at, decidedBy: BY, certificate: null }
+    })
+  const after = new Map(known)
+  for (const member of gone) after.set(member.peerId, member)
+  const came: Member[] = []
+  for (const one of listed.values()) {
+    const before = known.get(one.peer)
+    if (before?.state === 'approved') continue
+    const member =
+      before === undefined
+        ? readmitted(after.values(), one, origin)
+        : { ...before, name: freeName(after.values(), one.peer, one.name), ...decided(origin) }
+    came.push(member)
+    after.set(member.peerId, member)
+  }
+  return { came, gone }
+}
+
+const decided = ({ at }: Origin): Pick<Member, 'state' | 'reason' | 'decidedAt' | 'decidedBy'> => ({
+  state: 'approved',
+  reason: '',
+  decidedAt: at,
+  decidedBy: BY
+})
+
+function freeName(members: Iterable<Member>, peer: PeerIdText, name: string): string {
+  for (const other of members) {
+    const holds = other.state === 'approved' || other.state === 'pending'
+    if (holds && other.peerId !== peer && nameKey(other.name) === nameKey(name))
+      return `${name.slice(0, 54)}-${peer.slice(-8)}`
+  }
+  return name
+}

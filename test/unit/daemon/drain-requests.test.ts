@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest'
+import { codeOf } from '../../../src/core/errors.ts'
+import { NO_DRAIN } from '../../../src/daemon/drain-end.ts'
+import { DrainRequests } from '../../../src/daemon/drain-requests.ts'
+import type { DrainRequest } from '../../../src/wire/control.ts'
+import { manualClock } from '../../tools/clock.ts'
+
+const REQUEST: DrainRequest = {
+  deadlineMs: 600_000,
+  to: null,
+  toRepository: false,
+  planOnly: false,
+  leave: false,
+  atMs: null
+}
+
+function asking() {
+  const sent: DrainRequest[] = []
+  const link = { isOpen: true }
+  const clock = manualClock()
+  const requests = new DrainRequests({ clock, isConnected: () => link.isOpen, send: (one) => void sent.push(one) })
+  return { requests, sent, link, clock }
+}
+
+test('a plan is the answer to who asked for it, and no news of a drain', async () => {
+  const { requests, sent } = asking()
+  const answer = requests.ask({ ...REQUEST, planOnly: true })
+  // A drain that an admin has begun is told in between.
+  expect(requests.heard({ ...NO_DRAIN, state: 'draining' })).toBe(true)
+  expect([sent.length, requests.isDraining]).toEqual([1, true])
+  expect(requests.heard({ ...NO_DRAIN, etaMs: 7 })).toBe(false)
+  expect([(await answer).etaMs, requests.isDraining]).toEqual([7, true])
+})
+
+test('a drain that is begun, and one that is planned, are told by their first report', async () => {
+  const { requests } = asking()
+  const begun = requests.ask(REQUEST)
+  expect(requests.heard(NO_DRAIN)).toBe(true)
+  expect(requests.heard({ ...NO_DRAIN, state: 'preparing' })).toBe(true)
+  expect((await begun).state).toBe('preparing')
+  const planned = requests.ask({ ...REQUEST, atMs: 5 })
+  requests.heard({ ...NO_DRAIN, plannedAtMs: 5 })
+  expect((await planned).plannedAtMs).toBe(5)
+})
+
+test('without a coordinator there is no answer', async () => {
+  const { requests, link, clock } = asking()
+  const late = requests.ask(REQUEST).catch(codeOf)
+  clock.advance(15_000)
+  expect(await late).toBe('TIMED_OUT')
+  link.isOpen = false
+  expect(await requests.ask(REQUEST).catch(codeOf)).toBe('OUT_OF_REACH')
+})

@@ -1,0 +1,122 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { systemClock } from '../../../src/core/clock.ts'
+import { createIdentity } from '../../../src/core/identity.ts'
+import { silent } from '../../../src/core/log.ts'
+import { systemRandom } from '../../../src/core/random.ts'
+import { ControlClient } from '../../../src/membership/control-client.ts'
+import { type ControlEvents, ControlServer } from '../../../src/membership/control-server.ts'
+import { startHost } from '../../../src/network/libp2p-host.ts'
+import type { Welcome } from '../../../src/wire/control.ts'
+
+const LEASE_MS = 10_000
+
+/** A coordinator's and an instance's end of a control stream, over a real connection. */
+async function connected(events: Partial<ControlEvents>) {
+  const clock = systemClock()
+  const gate = { standing: () => 'member' as const }
+  const [mine, theirs] = [await createIdentity(), await createIdentity()]
+  const coordinator = await startHost(
+    { identity: mine, gate, clock, log: silent },
+    { listen: ['/ip4/127.0.0.1/tcp/0'] }
+  )
+  const instance = await startHost({ identity: theirs, gate, clock, log: silent }, { listen: [] })
+  const ended = new AbortController()
+  onTestFinished(async () => {
+    ended.abort()
+    await Promise.all([coordinator.close(), instance.close()])
+  })
+  const ignore = (): void => undefined
+  const welcome: Welcome = {
+    federation: 'Main',
+    name: 'alpha',
+    leaseMs: LEASE_MS,
+    heartbeatMs: 50,
+    acknowledge: 'replicated',
+    clockMs: 1,
+    certificate: new Uint8Array(0),
+    memberList: new Uint8Array(0),
+    services: []
+  }
+  const server = new ControlServer(
+    {
+      clock,
+      log: silent,
+      welcome: () => welcome,
+      events: {
+        opened: ignore,
+        closed: ignore,
+        heartbeat: ignore,
+        stopping: ignore,
+        drain: ignore,
+        drainCancel: ignore,
+        ...events
+      }
+    },
+    { leaseMs: LEASE_MS, silentMs: 2000 }
+  )
+  await server.register(coordinator)
+  const up = Promise.withResolvers<void>()
+  const client = new ControlClient({
+    host: instance,
+    coordinator: coordinator.peerId,
+    addresses: () => coordinator.addresses(),
+    handlers: {
+      hello: async () => ({
+        version: '0.1.0',
+        services: [],
+        labels: {},
+        capacityBytes: 1,
+        clockMs: 1,
+        workspaces: [],
+        ownershipNumber: 0,
+        memberListNumber: 0
+      }),
+      heartbeat: async (sequence) => ({
+        sequence,
+        diskTotalBytes: 1,
+        diskFreeBytes: 1,
+        memoryBytes: 1,
+        loadPermille: 1,
+        ownershipNumber: 0,
+        usage: [],
+        pendingWork: 0,
+        busy: [],
+        arrived: [],
+        uploadLimit: null
+      }),
+      connected: async () => up.resolve(),
+      disconnected: ignore,
+      lease: ignore,
+      order: async () => new Uint8Array(0),
+      services: ignore,
+      members: ignore,
+      drain: ignore
+    },
+    clock,
+    random: systemRandom(),
+    log: silent
+  })
+  client.run(ended.signal).catch(ignore)
+  await up.promise
+  return { client, end: () => ended.abort() }
+}
+
+test('what an instance says last is heard, though its connection ends right after it', async () => {
+  const closed = Promise.withResolvers<string | null>()
+  const heard: string[] = []
+  const { client, end } = await connected({
+    stopping: (_, intent) => void heard.push(intent),
+    closed: ({ intent }) => closed.resolve(intent)
+  })
+  await client.say({ kind: 'stopping', intent: 'restart' }, 5000)
+  end()
+  expect(heard).toEqual(['restart'])
+  expect(await closed.promise).toBe('restart')
+})
+
+test('a last word without a connection, and one whose connection ends, keep nobody waiting', async () => {
+  const { client, end } = await connected({ stopping: () => end() })
+  await client.say({ kind: 'stopping', intent: 'restart' }, 60_000)
+  await client.say({ kind: 'stopping', intent: 'restart' }, 60_000)
+  expect(client.connected).toBe(false)
+})
