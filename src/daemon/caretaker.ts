@@ -9,6 +9,7 @@ import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Spread } from '../handover/spread.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
@@ -18,6 +19,7 @@ import type { Changes } from './changes.ts'
 import type { LiveSights } from './drain-sights.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { Neighbourhood } from './neighbourhood.ts'
 import type { Presence } from './presence.ts'
 import { moveUnoffered } from './unoffered.ts'
 
@@ -36,6 +38,8 @@ export interface CaretakerDeps {
   readonly recovery: () => Recovery
   readonly sights: LiveSights
   readonly detector: FailureDetector
+  readonly spread: Pick<Spread, 'look'>
+  readonly neighbourhood: Neighbourhood
   readonly presence: Presence
   readonly hold: PromotionHold
   readonly changes: Changes
@@ -63,6 +67,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     fleet.noteSeen(session.peer)
     presence.opened(session.peer)
     changes.tell('peers')
+    this.#deps.neighbourhood.opened(session)
     this.#welcome(session).catch((error: unknown) => {
       log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
     })
@@ -85,6 +90,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     for (const { signed } of table.all()) {
       if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
     }
+    this.#deps.spread.look()
   }
 
   /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
@@ -109,6 +115,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
   closed(session: Session, replaced: boolean): void {
     const { isStopping, presence, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
+    this.#deps.neighbourhood.closed(session.peer)
     presence.closed(session)
     for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
     changes.tell('peers')
@@ -193,14 +200,20 @@ export class Caretaker implements ControlEvents, FailureEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry, drains } = this.#deps
+    const { changes, control, registry, drains, spread, neighbourhood } = this.#deps
     changes.tell('peers')
-    if (state === 'approved') {
-      for (const session of control().sessions()) session.tellMembers(registry.memberList())
-    } else if (state !== 'pending') {
+    if (state === 'pending') return
+    if (state !== 'approved') {
       drains.dismissed(peerId)
       this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
     }
+    // Members that listen let in whom it names, and cut off whom it does not name any more.
+    for (const session of control().sessions()) {
+      if (state === 'approved' || session.peer !== peerId) session.tellMembers(registry.memberList())
+    }
+    if (state === 'approved') neighbourhood.relabelled(peerId)
+    else neighbourhood.closed(peerId)
+    spread.look()
   }
 
   /** Ends the connections of a peer that is no member any more; what it was home of goes elsewhere at once. */

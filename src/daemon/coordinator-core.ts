@@ -14,12 +14,17 @@ import { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
+import { Spread } from '../handover/spread.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
+import type { Neighbours } from '../network/neighbours.ts'
+import type { Providers } from '../network/providers.ts'
+import { Reach } from '../network/reach.ts'
+import type { Exchange } from '../placement/place.ts'
 import { Services } from '../routing/services.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
@@ -35,6 +40,7 @@ import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
+import { Neighbourhood } from './neighbourhood.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import { Presence } from './presence.ts'
 import { openRebalancer } from './rebalancing.ts'
@@ -71,6 +77,7 @@ export interface CoreParts {
   readonly disk: Disk
   readonly index: IndexPlace
   readonly startHost: (gate: Gate) => Promise<Host>
+  readonly openProviders: (host: Host, neighbours: Neighbours, reach: Reach) => Promise<Providers>
   /** What the repository's disk has free, in bytes. */
   readonly freeBytes: () => Promise<number>
   /** How much of uploads was kept since the start before a head named it, in bytes. */
@@ -145,6 +152,7 @@ export async function openCoordinatorCore(
   const levelOf = services.levelOf.bind(services)
 
   const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
+  const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
   const hold = new PromotionHold()
   const ending = new AbortController()
@@ -184,8 +192,10 @@ export async function openCoordinatorCore(
       random,
       log
     },
-    { standbys: options.standbys }
+    { standbys: options.standbys, exchanges }
   )
+  const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
+  shutdown.later('the spreading of standbys', () => spread.close())
   const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
@@ -229,6 +239,9 @@ export async function openCoordinatorCore(
   shutdown.later('the planned drains', () => drains.close())
   await drains.load()
 
+  const zoneOf = fleet.zoneOf.bind(fleet)
+  const neighbourhood = new Neighbourhood({ control: () => control, zoneOf, clock })
+  shutdown.later('the neighbourhood', async () => neighbourhood.close())
   const silentMs = Math.min(SILENT_MS, Math.max(3 * HEARTBEAT_MS, failoverAfterMs))
   const presence = new Presence(
     {
@@ -256,6 +269,8 @@ export async function openCoordinatorCore(
     recovery: () => recovery,
     sights,
     detector,
+    spread,
+    neighbourhood,
     presence,
     hold,
     changes,
@@ -314,6 +329,10 @@ export async function openCoordinatorCore(
 
   const host = await parts.startHost(registry)
   shutdown.later('the network', () => host.close())
+  // It asks and answers over the connections that instances have made.
+  const reach = new Reach({ host, neighbours: neighbourhood.neighbours, dials: () => false, clock })
+  const providers = await parts.openProviders(host, neighbourhood.neighbours, reach)
+  shutdown.later('the DHT', () => providers.close())
   registry.onChange(({ member }) => caretaker.decided(member))
   presence.begin(Math.max(START_GRACE_MS, leaseMs))
 

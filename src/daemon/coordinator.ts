@@ -10,6 +10,7 @@ import type { Logger } from '../core/log.ts'
 import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
+import { startKad } from '../network/kad.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { openLevel } from '../store/level.ts'
@@ -88,6 +89,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       disk: nodeDisk(folder.path),
       index: levelIndex(join(folder.path, 'repository', 'index')),
       startHost: (gate) => startHost({ identity, gate, clock, log }, { listen: options.listen }),
+      openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),

@@ -55,10 +55,21 @@ export class Fleet implements Instances {
       peer,
       name: this.nameOf(peer),
       services: hello.services,
+      zone: this.#zoneOf(peer, hello.labels),
       capacityBytes: hello.capacityBytes,
       usedBytes: this.#usedBy().get(peer) ?? 0,
       freeBytes: heartbeat?.diskFreeBytes ?? hello.capacityBytes
     }
+  }
+
+  /** As the instance connected, unless an admin says otherwise. Null where neither says it, or it is away. */
+  zoneOf(peer: PeerIdText): string | null {
+    const session = this.#deps.control().session(peer)
+    return session === null ? null : this.#zoneOf(peer, session.hello.labels)
+  }
+
+  #zoneOf(peer: PeerIdText, told: Session['hello']['labels']): string | null {
+    return this.#deps.registry.get(peer)?.labels.zone ?? told.zone ?? null
   }
 
   isConnected(peer: PeerIdText): boolean {

@@ -1,5 +1,5 @@
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, ServiceName } from '../core/ids.ts'
+import type { ServiceName } from '../core/ids.ts'
 import { type KeyValue, prefixed } from '../core/key-value.ts'
 import { countHomes } from '../handover/resident-record.ts'
 import type { Gate, Host } from '../network/host.ts'
@@ -15,6 +15,7 @@ import type { InstanceDeps, InstanceOptions } from './options.ts'
 import { type Pin, readPin } from './pin.ts'
 import type { Shutdown } from './shutdown.ts'
 import { suspectFiles } from './suspicion.ts'
+import { Trusted } from './trusted.ts'
 import { VERSION } from './version.ts'
 
 /** What an instance runs on. */
@@ -56,14 +57,15 @@ export async function openInstanceCore(
     { upload, download },
     { upload: options.uploadLimit, download: options.downloadLimit, capacity: options.capacityBytes }
   )
-  const trusted = new Set<PeerIdText>()
-  const host = await parts.startHost({ standing: (peer) => (trusted.has(peer) ? 'member' : 'refused') })
+  const trusted = new Trusted()
+  const host = await parts.startHost(trusted)
   shutdown.later('the network', () => host.close())
   const name = options.name ?? (await readPin(state))?.name ?? parts.hostName
   const daemon = new InstanceDaemon({
     folder,
     state,
     host,
+    trusted,
     settings,
     upload,
     download,
@@ -101,7 +103,7 @@ export async function openInstanceCore(
     const { signal } = daemon
     const deps = { host, state, clock, random, log, interactive, confirm, signal, report }
     const { pin, standing } = await joinFederation(deps, options, offer)
-    trusted.add(pin.peer)
+    trusted.pinned(pin.peer)
     daemon.approved(pin, standing)
     await daemon.serve(pin)
   }

@@ -14,12 +14,15 @@ import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent } from './options.ts'
 import type { Pin } from './pin.ts'
 import type { Shutdown } from './shutdown.ts'
+import type { Trusted } from './trusted.ts'
 
 /** What the process of an instance runs on. */
 export interface InstanceDaemonDeps {
   readonly folder: DataFolder
   readonly state: KeyValue
   readonly host: Host
+  /** Whom the host lets in. */
+  readonly trusted: Trusted
   readonly settings: InstanceSettings
   readonly upload: Uplink
   readonly download: RateLimit

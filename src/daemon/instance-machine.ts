@@ -1,6 +1,7 @@
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
+import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
@@ -9,6 +10,10 @@ import type { Premises } from '../handover/resident-deps.ts'
 import { discover } from '../membership/discover.ts'
 import { parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
+import { startKad } from '../network/kad.ts'
+import type { Neighbours } from '../network/neighbours.ts'
+import type { Providers } from '../network/providers.ts'
+import type { Reach } from '../network/reach.ts'
 import type { Heartbeat } from '../wire/control.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
@@ -21,6 +26,7 @@ import { machineDisk, PremisesKeeper } from './premises.ts'
 export interface InstanceMachine {
   premises(workspace: WorkspaceId): Promise<Premises>
   openEntrance(served: Served): Promise<Entrance>
+  openProviders(neighbours: Neighbours, reach: Reach): Promise<Providers>
   /** Of the disk on which users' files lie, in bytes. */
   space(): Promise<{ readonly totalBytes: number; readonly freeBytes: number }>
   load(): Pick<Heartbeat, 'memoryBytes' | 'loadPermille'>
@@ -34,6 +40,7 @@ export interface LocalMachineDeps {
   /** The daemon's data folder. */
   readonly folder: string
   readonly state: KeyValue
+  readonly identity: Identity
   readonly host: Host
   readonly offers: readonly Offer[]
   readonly clock: Clock
@@ -47,6 +54,7 @@ export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<In
   return {
     premises: (workspace) => keeper.of(workspace),
     openEntrance: (served) => httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty }, served),
+    openProviders: (neighbours, reach) => startKad({ ...deps, neighbours, reach }),
     space: () => diskSpace(folder),
     load: () => ({
       memoryBytes: process.memoryUsage.rss(),

@@ -55,9 +55,21 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       ...deps,
       folder,
       state: level,
-      startHost: (gate) => startHost({ identity: folder.identity, gate, clock, log }, { listen: [] }),
+      startHost: (gate) => startHost({ identity: folder.identity, gate, clock, log }, { listen: options.listen }),
       openMachine: (network, state, pin) =>
-        localMachine({ folder: folder.path, state, host: network, offers: options.services, clock, random, log }, pin),
+        localMachine(
+          {
+            folder: folder.path,
+            identity: folder.identity,
+            state,
+            host: network,
+            offers: options.services,
+            clock,
+            random,
+            log
+          },
+          pin
+        ),
       space: () => diskSpace(folder.path),
       services,
       hooksFor,

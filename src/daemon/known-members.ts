@@ -41,6 +41,11 @@ export class KnownMembers {
     return this.#number
   }
 
+  /** Those of the newest list; none before the first that this process has seen. */
+  peers(): PeerIdText[] {
+    return this.#members.map(({ peer }) => peer)
+  }
+
   /** The newest list, signed; null before the first. */
   get list(): Uint8Array | null {
     return this.#list

@@ -88,6 +88,8 @@ export interface InstanceOptions {
   readonly site: string
   readonly message: string
   readonly labels: Readonly<Record<string, string>>
+  /** Multiaddrs on which other members reach it; none: it only dials out. */
+  readonly listen: readonly string[]
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
   readonly services: readonly Offer[]

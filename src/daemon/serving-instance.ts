@@ -23,6 +23,7 @@ import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
+import { toldAddresses, Vicinity } from './vicinity.ts'
 
 /** The longest that it takes to be sure that the coordinator heard what this instance is about to do. */
 const LAST_WORD_MS = 3000
@@ -47,6 +48,7 @@ interface Parts {
   readonly levels: KnownLevels
   readonly resident: Resident
   readonly members: KnownMembers
+  readonly vicinity: Vicinity
   readonly arrivals: Arrivals
 }
 
@@ -62,6 +64,7 @@ export class ServingInstance {
   readonly #told = new Map<string, string>()
   readonly #levels: KnownLevels
   readonly #members: KnownMembers
+  readonly #vicinity: Vicinity
   #entrance: Entrance | null = null
   #pin: Pin
   #name: string
@@ -82,6 +85,7 @@ export class ServingInstance {
     this.#levels = parts.levels
     this.#machine = parts.machine
     this.#members = parts.members
+    this.#vicinity = parts.vicinity
     this.#resident = parts.resident
     this.#arrivals = parts.arrivals
     this.#drains = new DrainRequests({
@@ -113,11 +117,13 @@ export class ServingInstance {
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
     const levels = new KnownLevels()
+    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders })
     const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
       premises: (workspace) => machine.premises(workspace),
       remote: (signal) => remote.get(signal),
+      members: vicinity,
       identity: folder.identity,
       coordinator: pin.peer,
       clock,
@@ -131,13 +137,14 @@ export class ServingInstance {
     })
     await suspicionIsNoted(state)
     const members = await KnownMembers.open(state, pin.peer)
-    const parts = { machine, remote, lease, levels, resident, members, arrivals }
+    const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
       access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
+      upload: deps.upload,
       log
     })
     return serving
@@ -220,6 +227,7 @@ export class ServingInstance {
     await this.#entrance?.stop()
     // Before what users asked for ends: requests that wait to be acknowledged are answered now.
     await this.#resident.close()
+    await this.#vicinity.close()
     await this.#entrance?.close()
     // A clean stop says that the files are on the disk, whatever happens to the machine afterwards.
     if (!(await this.#machine.close())) await suspectFiles(this.#deps.state)
@@ -239,6 +247,7 @@ export class ServingInstance {
         })
       },
       services: (services) => this.#levels.told(services),
+      neighbours: (news) => this.#vicinity.told(news),
       drain: (report) => {
         if (this.#drains.heard(report)) this.#events.drain(report)
       }
@@ -256,7 +265,8 @@ export class ServingInstance {
       clockMs: clock.wall(),
       workspaces: this.#resident.held(),
       ownershipNumber: this.#resident.ownershipNumber,
-      memberListNumber: this.#members.number
+      memberListNumber: this.#members.number,
+      addresses: toldAddresses(this.#deps.host.addresses())
     }
   }
 
@@ -305,13 +315,14 @@ export class ServingInstance {
       onHead: (head) => this.#resident.told(head)
     })
     this.#remote.set(remote)
+    this.#vicinity.connected(this.#pin.addresses)
     this.#resident.reconnected()
     this.#events.connected({ name: welcome.name, homes: this.#resident.counts().home })
   }
 
   /** A coordinator that was restored from an old backup asks for a report, and is right again after that. */
   async #noteMembers(memberList: Uint8Array): Promise<void> {
-    if (await this.#members.note(memberList)) return
+    if (await this.#members.note(memberList)) return this.#vicinity.listed(this.#members.peers())
     this.#events.warn(
       'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
     )

@@ -12,7 +12,7 @@ import { checkNotHeld, letGo, whyNobody } from './held.ts'
 import type { Moved } from './moved.ts'
 import type { Quieting } from './neighbours.ts'
 import type { OwnedWorkspace } from './ownership-table.ts'
-import { Standbys } from './standbys.ts'
+import { type StandbyOptions, Standbys } from './standbys.ts'
 import { Successors } from './successors.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
 import { initialState, WorkspaceStates } from './workspace-states.ts'
@@ -38,7 +38,7 @@ export class Director {
   readonly #states = new WorkspaceStates()
   readonly #work = new KeyedMutex<WorkspaceId>()
 
-  constructor(deps: DirectorDeps, options: { readonly standbys: number }) {
+  constructor(deps: DirectorDeps, options: StandbyOptions) {
     this.#deps = deps
     this.#standbys = new Standbys(deps, options)
     this.#successors = new Successors(deps)

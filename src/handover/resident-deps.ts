@@ -4,6 +4,7 @@ import type { Identity } from '../core/identity.ts'
 import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
+import type { Members } from '../sync/members.ts'
 import type { RemoteRepository } from '../sync/repository-client.ts'
 import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
 import type { AcknowledgeLevel } from '../wire/control.ts'
@@ -41,6 +42,7 @@ export interface ResidentDeps {
   readonly state: KeyValue
   readonly premises: (workspace: WorkspaceId) => Promise<Premises>
   readonly remote: (signal: AbortSignal) => Promise<RemoteRepository>
+  readonly members: Members
   readonly identity: Identity
   readonly coordinator: PeerIdText
   readonly clock: Clock

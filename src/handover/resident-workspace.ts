@@ -5,6 +5,7 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
+import type { NearBlocks } from '../sync/members.ts'
 import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
@@ -110,6 +111,8 @@ export class ResidentWorkspace {
   }
 
   reconnected(): void {
+    const { role, head, suspect } = this.#record
+    if (head !== null && !suspect && (role === 'home' || role === 'standby')) this.#deps.members.holds(head)
     this.#standby?.refresh().catch((error: unknown) => {
       this.#deps.log.debug(
         { workspace: this.#deps.workspace, error: messageOf(error) },
@@ -210,7 +213,10 @@ export class ResidentWorkspace {
 
   async #serve(tip: SignedHead | null, frozen = false): Promise<void> {
     const { ownership } = this.#record
-    const onPublished = (head: SignedHead): Promise<void> => this.#save({ head })
+    const onPublished = async (head: SignedHead): Promise<void> => {
+      await this.#save({ head })
+      this.#deps.members.holds(head)
+    }
     this.#home = await ServingHome.open(this.#deps, { ownership, tip, frozen, onPublished })
   }
 
@@ -300,10 +306,14 @@ export class ResidentWorkspace {
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
-    const onApplied = (newer: SignedHead, own: Signed<Receipt>): Promise<void> =>
-      this.#save({ head: newer, receipt: own, suspect: false })
+    const onApplied = async (newer: SignedHead, own: Signed<Receipt>): Promise<void> => {
+      await this.#save({ head: newer, receipt: own, suspect: false })
+      this.#deps.members.holds(newer)
+    }
+    const near = (newer: SignedHead, signal: AbortSignal): NearBlocks =>
+      this.#deps.members.near(newer, this.#record.ownership.value, signal)
     const standby = new StandbySync(
-      { ...this.#deps, worktree, readAll: () => this.#record.suspect, onApplied },
+      { ...this.#deps, worktree, readAll: () => this.#record.suspect, onApplied, near },
       { workspace: this.#deps.workspace, applied }
     )
     this.#standby = standby
@@ -314,6 +324,7 @@ export class ResidentWorkspace {
   /** Has no more to do with the workspace. A former home keeps the files for a while, a standby removes them. */
   async release(ownership: SignedOwnership): Promise<'kept' | 'gone'> {
     const wasHome = this.#record.role === 'home'
+    this.#deps.members.letGo(this.#deps.workspace)
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
@@ -336,6 +347,7 @@ export class ResidentWorkspace {
   }
 
   async #remove(): Promise<void> {
+    this.#deps.members.letGo(this.#deps.workspace)
     await (await this.#premises()).worktree.remove()
     await this.#deps.forget()
   }

@@ -2,7 +2,7 @@ import { type Clock, withTimeout } from '../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
-import { chooseStandbys } from '../placement/place.ts'
+import { chooseStandbys, type Exchange } from '../placement/place.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Holdings } from './holdings.ts'
 import type { Instances } from './neighbours.ts'
@@ -21,14 +21,24 @@ export interface StandbysDeps {
   readonly log: Logger
 }
 
+export interface StandbyOptions {
+  /** How many a workspace should have. */
+  readonly standbys: number
+  /** Standbys that are being replaced: one that is to come counts beside the one that is to go, until it holds as much. */
+  readonly exchanges: ReadonlyMap<WorkspaceId, Exchange>
+}
+
+type Told = Pick<OwnedWorkspace['signed'], 'value' | 'bytes'>
+type StandbyOrder = 'assume' | 'follow' | 'release'
+
 /** Who stands by for a workspace. Called one at a time for each workspace. */
 export class Standbys {
   readonly #deps: StandbysDeps
-  readonly #count: number
+  readonly #options: StandbyOptions
 
-  constructor(deps: StandbysDeps, options: { readonly standbys: number }) {
+  constructor(deps: StandbysDeps, options: StandbyOptions) {
     this.#deps = deps
-    this.#count = options.standbys
+    this.#options = options
   }
 
   /** Sees to it that the workspace has the standbys that it should have. Never rejects: it is tried again later. */
@@ -45,16 +55,36 @@ export class Standbys {
     const { service, home, standbys, epoch } = this.#owned(workspace).signed.value
     if (home === null) return
     const what = { workspace, service, bytes: usedBytes(workspace) }
-    const wanted = chooseStandbys(what, home, standbys, instances.candidates(), this.#count)
+    const { count, first } = this.#underExchange(workspace, standbys)
+    const wanted = chooseStandbys(what, home, first, instances.candidates(), count)
     if (wanted.length === standbys.length && wanted.every((peer) => standbys.includes(peer))) return
     const changed = await table.setStandbys(workspace, epoch, wanted)
     const dropped = standbys.filter((peer) => !wanted.includes(peer))
     const added = wanted.filter((peer) => !standbys.includes(peer))
     for (const peer of dropped) holdings.forget(workspace, peer)
+    await this.#tellReaders(changed.signed, added)
     await Promise.all([
       ...added.map((peer) => this.order(peer, changed.signed, 'follow')),
       ...dropped.map((peer) => this.order(peer, changed.signed, 'release'))
     ])
+  }
+
+  #underExchange(workspace: WorkspaceId, standbys: readonly PeerIdText[]): { count: number; first: PeerIdText[] } {
+    const { standbys: count, exchanges } = this.#options
+    const exchange = exchanges.get(workspace)
+    if (exchange === undefined) return { count, first: [...standbys] }
+    const { add, drop } = exchange
+    const others = standbys.filter((peer) => peer !== add && peer !== drop)
+    if (isReplaced(this.#deps.holdings, workspace, exchange)) return { count, first: [...others, add] }
+    return { count: count + 1, first: [...others, ...(standbys.includes(drop) ? [drop] : []), add] }
+  }
+
+  /** Those that have the workspace already give its blocks to those that the record names: they must know it first. */
+  async #tellReaders({ value, bytes }: Told, added: readonly PeerIdText[]): Promise<void> {
+    if (added.length === 0) return
+    const { home, standbys } = value
+    for (const peer of standbys) if (!added.includes(peer)) void this.order(peer, { value, bytes }, 'follow')
+    if (home !== null) await this.order(home, { value, bytes }, 'assume')
   }
 
   /**
@@ -67,6 +97,7 @@ export class Standbys {
     const { home, standbys, epoch } = this.#owned(workspace).signed.value
     if (!standbys.includes(to)) {
       const owned = await table.setStandbys(workspace, epoch, [...standbys, to])
+      await this.#tellReaders(owned.signed, [to])
       await this.#orderNow(to, owned.signed, 'follow')
     }
     const wanted = (await repository.tip(workspace))?.tip.sequence ?? 0
@@ -111,7 +142,7 @@ export class Standbys {
   }
 
   /** Told again when the instance connects, so that a failure may be left at that. */
-  async order(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
+  async order(peer: PeerIdText, signed: Told, kind: StandbyOrder): Promise<void> {
     try {
       await this.#orderNow(peer, signed, kind)
     } catch (error) {
@@ -120,7 +151,7 @@ export class Standbys {
     }
   }
 
-  async #orderNow(peer: PeerIdText, signed: OwnedWorkspace['signed'], kind: 'follow' | 'release'): Promise<void> {
+  async #orderNow(peer: PeerIdText, signed: Told, kind: StandbyOrder): Promise<void> {
     await this.#deps.instances.order(peer, { kind, ownership: signed.bytes }, ORDER_MS)
   }
 
@@ -129,4 +160,10 @@ export class Standbys {
     if (owned === null) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
     return owned
   }
+}
+
+/** Does the one that is to come hold as much as the one that is to go? */
+export function isReplaced(holdings: Holdings, workspace: WorkspaceId, { add, drop }: Exchange): boolean {
+  const held = holdings.sequence(workspace, add)
+  return held > 0 && held >= holdings.sequence(workspace, drop)
 }

@@ -19,6 +19,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { NeighbourNews } from '../wire/neighbours.ts'
 
 const RETRY_MS_MIN = 200
 const RETRY_MS_MAX = 5000
@@ -46,6 +47,7 @@ export interface ControlHandlers {
   members(memberList: Uint8Array): void
   /** The levels of all services, in place of those of the welcome. */
   services(services: readonly ServiceLevel[]): void
+  neighbours(news: NeighbourNews): void
   drain(report: DrainReport): void
 }
 
@@ -192,6 +194,8 @@ export class ControlClient {
         return handlers.members(message.memberList)
       case 'services':
         return handlers.services(message.services)
+      case 'neighbours':
+        return handlers.neighbours(message.news)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':

@@ -19,6 +19,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { NeighbourNews } from '../wire/neighbours.ts'
 
 /** The longest that an instance may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
@@ -48,6 +49,7 @@ export interface Session {
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
   tellServices(services: readonly ServiceLevel[]): void
+  tellNeighbours(news: NeighbourNews): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -208,6 +210,10 @@ class LiveSession implements Session {
 
   tellServices(services: readonly ServiceLevel[]): void {
     this.send({ kind: 'services', services })
+  }
+
+  tellNeighbours(news: NeighbourNews): void {
+    this.send({ kind: 'neighbours', news })
   }
 
   end(code: ErrorCode, message: string): void {

@@ -15,7 +15,8 @@ import type { Logger } from '../core/log.ts'
 import type { Protocol } from '../wire/protocol.ts'
 import { toDuplex } from './byte-stream.ts'
 import { channelOver } from './channel.ts'
-import { type Channel, type Gate, type Host, type Link, MAX_STRANGERS, STRANGER_MS } from './host.ts'
+import { type Channel, type Gate, type Link, MAX_STRANGERS, STRANGER_MS } from './host.ts'
+import type { KadHost } from './kad.ts'
 import { ACCEPTED, Libp2pLink } from './libp2p-link.ts'
 
 /** A stream window never exceeds the read buffer: a paused stream would be aborted. */
@@ -42,7 +43,7 @@ export interface HostOptions {
 }
 
 /** Starts libp2p: TCP, TLS or noise, yamux; no discovery, no relay, no identify. */
-export async function startHost(deps: HostDeps, options: HostOptions): Promise<Host> {
+export async function startHost(deps: HostDeps, options: HostOptions): Promise<KadHost> {
   const strangers = new Strangers(deps)
   const node = await createNode(deps, strangers, options, [tls(), noise()])
   const host = new Libp2pHost(deps, node, () => createNode(deps, strangers, { listen: [] }, [noise()]), strangers)
@@ -151,7 +152,7 @@ async function register(node: Libp2p, { protocol, handler }: Served): Promise<vo
   await node.handle(protocol.id, handler, limits)
 }
 
-class Libp2pHost implements Host {
+class Libp2pHost implements KadHost {
   readonly peerId: PeerIdText
   readonly #deps: HostDeps
   readonly #node: Libp2p
@@ -207,7 +208,22 @@ class Libp2pHost implements Host {
     })
   }
 
-  async #serve(protocol: Protocol, serve: (stream: Stream, link: Link) => Promise<void>): Promise<void> {
+  get logger(): KadHost['logger'] {
+    return this.#node.logger
+  }
+
+  get events(): KadHost['events'] {
+    return this.#node
+  }
+
+  async handleStreams(
+    protocol: Protocol,
+    handler: (stream: Stream, connection: Connection) => Promise<void>
+  ): Promise<void> {
+    await this.#serve(protocol, (stream, link) => handler(stream, link.connection))
+  }
+
+  async #serve(protocol: Protocol, serve: (stream: Stream, link: Libp2pLink) => Promise<void>): Promise<void> {
     const handler = (stream: Stream, connection: Connection): void => {
       const link = this.#linkOf(connection)
       if (protocol.open === 'members' && this.#deps.gate.standing(link.peer) !== 'member') {

@@ -19,10 +19,10 @@ export class Libp2pLink implements Link {
   readonly direction: 'inbound' | 'outbound'
   readonly remoteAddress: string
   readonly closed: Promise<void>
-  readonly #connection: Connection
+  readonly connection: Connection
 
   constructor(connection: Connection) {
-    this.#connection = connection
+    this.connection = connection
     this.id = connection.id
     this.peer = connection.remotePeer.toString() as PeerIdText
     this.direction = connection.direction
@@ -34,22 +34,23 @@ export class Libp2pLink implements Link {
   }
 
   get isOpen(): boolean {
-    return this.#connection.status === 'open'
+    return this.connection.status === 'open'
   }
 
   async open(protocol: Protocol, signal?: AbortSignal): Promise<Channel> {
-    return channelOver(await this.#stream(protocol, signal), this.peer, protocol)
+    return channelOver(await this.openStream(protocol, signal), this.peer, protocol)
   }
 
   async openBytes(protocol: Protocol, signal?: AbortSignal): Promise<Duplex> {
-    const stream = await this.#stream(protocol, signal)
+    const stream = await this.openStream(protocol, signal)
     const rest = await accepted(stream, signal)
     return toDuplex(stream, rest)
   }
 
-  async #stream(protocol: Protocol, signal?: AbortSignal): Promise<Stream> {
+  /** As libp2p has it. Same errors. */
+  async openStream(protocol: Protocol, signal?: AbortSignal): Promise<Stream> {
     try {
-      return await this.#connection.newStream(protocol.id, {
+      return await this.connection.newStream(protocol.id, {
         maxOutboundStreams: protocol.maxStreams,
         ...(signal !== undefined && { signal })
       })
@@ -62,11 +63,11 @@ export class Libp2pLink implements Link {
   }
 
   async close(): Promise<void> {
-    await this.#connection.close().catch((error: unknown) => this.abort(error instanceof Error ? error : new Error()))
+    await this.connection.close().catch((error: unknown) => this.abort(error instanceof Error ? error : new Error()))
   }
 
   abort(reason: Error): void {
-    this.#connection.abort(reason)
+    this.connection.abort(reason)
   }
 }
 

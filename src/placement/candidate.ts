@@ -5,6 +5,8 @@ export interface Candidate {
   readonly peer: PeerIdText
   readonly name: string
   readonly services: readonly ServiceName[]
+  /** Its label `zone`: what may fail together, such as a building or a provider. Null where nothing is said. */
+  readonly zone: string | null
   /** What it lends, in bytes. */
   readonly capacityBytes: number
   /** What the workspaces on it use, as home or standby, in bytes. */

@@ -25,8 +25,8 @@ export function chooseHome(what: ToPlace, candidates: readonly Candidate[]): Can
 }
 
 /**
- * The standbys that a workspace should have: those that it has and that may stay, then the best others.
- * Fewer than `count` where there are not enough.
+ * The standbys that a workspace should have: those that it has and that may stay, then the best others, of zones that
+ * are not among them before any other. Fewer than `count` where there are not enough.
  */
 export function chooseStandbys(
   what: ToPlace,
@@ -36,11 +36,80 @@ export function chooseStandbys(
   count: number
 ): PeerIdText[] {
   const others = candidates.filter((one) => one.peer !== home && one.services.includes(what.service))
-  const staying = current.filter((peer) => others.some((one) => one.peer === peer))
-  const added = eligible(what, others)
-    .map((one) => one.peer)
-    .filter((peer) => !staying.includes(peer))
-  return [...staying, ...added].slice(0, count)
+  const chosen = current.filter((peer) => others.some((one) => one.peer === peer)).slice(0, count)
+  const zones = new Zones(candidates, home === null ? chosen : [home, ...chosen])
+  const left = eligible(what, others).filter(({ peer }) => !chosen.includes(peer))
+  while (chosen.length < count) {
+    const next = left.find((one) => zones.isElsewhere(one)) ?? left[0]
+    if (next === undefined) break
+    left.splice(left.indexOf(next), 1)
+    zones.take(next)
+    chosen.push(next.peer)
+  }
+  return chosen
+}
+
+/** One standby in the place of another. */
+export interface Exchange {
+  readonly add: PeerIdText
+  readonly drop: PeerIdText
+}
+
+/**
+ * What spreads a workspace over one zone more: an instance of a zone where it is not yet, for a standby that shares its
+ * zone with the home or with a standby before it, or has none. Null where that is not to be had, and while it has no
+ * home: nothing moves that is no gain.
+ */
+export function betterSpread(
+  what: ToPlace,
+  home: PeerIdText | null,
+  standbys: readonly PeerIdText[],
+  candidates: readonly Candidate[]
+): Exchange | null {
+  const drop = home === null ? undefined : badlyPlaced(home, standbys, (peer) => zoneOf(candidates, peer))
+  if (home === null || drop === undefined) return null
+  const kept = [home, ...standbys.filter((peer) => peer !== drop)]
+  const zones = new Zones(candidates, kept)
+  const elsewhere = candidates.filter((one) => !standbys.includes(one.peer) && zones.isElsewhere(one))
+  const [add] = eligible(what, elsewhere)
+  return add === undefined ? null : { add: add.peer, drop }
+}
+
+/** The last standby that adds no zone. Cheap: for each of many workspaces. */
+export function badlyPlaced(
+  home: PeerIdText,
+  standbys: readonly PeerIdText[],
+  zone: (peer: PeerIdText) => string | null
+): PeerIdText | undefined {
+  const seen = new Set([zone(home)])
+  let last: PeerIdText | undefined
+  for (const peer of standbys) {
+    const own = zone(peer)
+    if (own === null || seen.has(own)) last = peer
+    else seen.add(own)
+  }
+  return last
+}
+
+const zoneOf = (candidates: readonly Candidate[], peer: PeerIdText): string | null =>
+  candidates.find((one) => one.peer === peer)?.zone ?? null
+
+/** The zones that a workspace is in. */
+class Zones {
+  readonly #taken = new Set<string>()
+
+  constructor(candidates: readonly Candidate[], peers: readonly PeerIdText[]) {
+    for (const one of candidates) if (peers.includes(one.peer)) this.take(one)
+  }
+
+  take({ zone }: Candidate): void {
+    if (zone !== null) this.#taken.add(zone)
+  }
+
+  /** Certainly apart: not where nothing is known of those that there are. */
+  isElsewhere({ zone }: Candidate): boolean {
+    return zone !== null && this.#taken.size > 0 && !this.#taken.has(zone)
+  }
 }
 
 /**

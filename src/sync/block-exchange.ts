@@ -21,11 +21,11 @@ const SILENT_MS = 60_000
 
 /** Blocks of one workspace, over one stream. Calls may overlap. Each rejects with `CLOSED` once the stream is over. */
 export interface BlockExchange {
-  /** Which of these does the repository not hold for this workspace? */
+  /** Which of these does the other side not hold for this workspace? */
   missing(cids: readonly CID[]): Promise<CID[]>
   /** Sends blocks as fast as the uplink lets them. On return they are kept: durable with the next head. */
   put(blocks: readonly Block[], urgency: Urgency): Promise<void>
-  /** Those that the repository holds, verified. */
+  /** Those that the other side holds, verified. */
   want(cids: readonly CID[]): Promise<Block[]>
   close(): Promise<void>
 }
@@ -73,7 +73,7 @@ class Exchange implements BlockExchange {
     signal?.addEventListener('abort', onAbort, { once: true })
     void channel.closed.then(() => signal?.removeEventListener('abort', onAbort))
     this.#receive().then(
-      () => this.#end(new NodeDaemonError('CLOSED', 'the repository closed the stream')),
+      () => this.#end(new NodeDaemonError('CLOSED', 'the other side closed the stream')),
       (error: unknown) => this.#end(this.#reasonOf(error))
     )
   }
@@ -198,7 +198,7 @@ class Exchange implements BlockExchange {
     this.#watchdog = null
     if (this.#expected.length === 0) return
     this.#watchdog = this.#deps.clock.after(SILENT_MS, () => {
-      this.#channel.abort(new NodeDaemonError('TIMED_OUT', 'the repository does not answer'))
+      this.#channel.abort(new NodeDaemonError('TIMED_OUT', 'the other side does not answer'))
     })
   }
 

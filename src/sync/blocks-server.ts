@@ -15,6 +15,7 @@ import {
 } from '../wire/blocks.ts'
 import { type Access, noAccess } from './access.ts'
 import { UnderWay } from './under-way.ts'
+import type { Uplink } from './uplink.ts'
 
 /** Where served blocks come from. */
 export interface BlockSource {
@@ -33,6 +34,8 @@ interface Deps {
   /** Null where blocks are only given, not taken. */
   readonly intake: BlockIntake | null
   readonly access: (peer: PeerIdText, workspace: WorkspaceId) => Access
+  /** What is given goes out in its turn here; null where nothing else is to be sent. */
+  readonly upload: Uplink | null
   readonly log: Logger
 }
 
@@ -62,6 +65,8 @@ async function converse(channel: Channel, deps: Deps, all: UnderWay): Promise<vo
   const workspace = await opened(channel, deps, first)
   const own = new UnderWay({ count: BLOCKS_LIMITS.requestsMax, bytes: BLOCKS_LIMITS.underWayBytes })
   const failed = new AbortController()
+  const gone = new AbortController()
+  void channel.closed.then(() => gone.abort(new NodeDaemonError('CLOSED', 'the stream ended before its turn came')))
   let answers: Promise<void> = Promise.resolve()
   try {
     for (;;) {
@@ -71,7 +76,8 @@ async function converse(channel: Channel, deps: Deps, all: UnderWay): Promise<vo
       await own.begin(length)
       await all.begin(length)
       // Asked again for each message: a stream outlives the right to use it.
-      const working = work(channel, deps, workspace, deps.access(channel.peer, workspace), frame)
+      const access = deps.access(channel.peer, workspace)
+      const working = work({ channel, workspace, gone: gone.signal }, deps, access, frame)
       const answering = working.finally(() => all.end(length))
       answers = inTurn(answers, answering).finally(() => own.end(length))
       answers.catch((error: unknown) => failed.abort(error))
@@ -99,13 +105,15 @@ async function inTurn(before: Promise<void>, answering: Promise<Answering>): Pro
   await answer()
 }
 
-async function work(
-  channel: Channel,
-  deps: Deps,
-  workspace: WorkspaceId,
-  access: Access,
-  frame: Uint8Array
-): Promise<Answering> {
+interface Conversation {
+  readonly channel: Channel
+  readonly workspace: WorkspaceId
+  /** Aborted once the stream is over. */
+  readonly gone: AbortSignal
+}
+
+async function work(to: Conversation, deps: Deps, access: Access, frame: Uint8Array): Promise<Answering> {
+  const { channel, workspace } = to
   const request: ToBlocks = blocksRequest.decode(frame)
   if (access === null) throw noAccess(workspace)
   switch (request.kind) {
@@ -119,7 +127,7 @@ async function work(
       return () => reply(channel, { kind: 'kept' })
     case 'want':
       if (!access.read) throw noAccess(workspace)
-      return () => sendBlocks(channel, deps, workspace, request.cids)
+      return () => sendBlocks(to, deps, request.cids)
     case 'open':
       throw new NodeDaemonError('PROTOCOL_VIOLATION', 'a blocks stream is about one workspace')
   }
@@ -130,25 +138,37 @@ function taking({ intake }: Deps): BlockIntake {
   return intake
 }
 
-async function sendBlocks(
-  channel: Channel,
-  { source }: Deps,
-  workspace: WorkspaceId,
-  cids: readonly CID[]
-): Promise<void> {
+async function sendBlocks(to: Conversation, { source, upload }: Deps, cids: readonly CID[]): Promise<void> {
+  const most = upload === null ? BLOCKS_LIMITS.batchBytes : Math.min(BLOCKS_LIMITS.batchBytes, upload.pieceBytes)
   let batch: Block[] = []
   let bytes = 0
   for (const cid of cids) {
-    const found = await source.read(workspace, cid)
+    const found = await source.read(to.workspace, cid)
     if (found === null) continue
-    if (batch.length > 0 && bytes + found.length > BLOCKS_LIMITS.batchBytes) {
-      await channel.send(...blocksParts(batch))
+    if (batch.length > 0 && bytes + found.length > most) {
+      await sendInTurn(to, upload, batch, bytes)
       batch = []
       bytes = 0
     }
     batch.push({ cid, bytes: found })
     bytes += found.length
   }
-  if (batch.length > 0) await channel.send(...blocksParts(batch))
-  await reply(channel, { kind: 'blocks', blocks: [] })
+  if (batch.length > 0) await sendInTurn(to, upload, batch, bytes)
+  await reply(to.channel, { kind: 'blocks', blocks: [] })
+}
+
+/** Others can have these blocks elsewhere: whatever this instance has to send itself goes before. */
+async function sendInTurn(
+  { channel, workspace, gone }: Conversation,
+  upload: Uplink | null,
+  batch: readonly Block[],
+  bytes: number
+): Promise<void> {
+  if (upload === null) return channel.send(...blocksParts(batch))
+  await upload.take(bytes, workspace, 'bulk', gone)
+  try {
+    await channel.send(...blocksParts(batch))
+  } finally {
+    upload.lost(bytes)
+  }
 }

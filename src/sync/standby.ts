@@ -10,6 +10,7 @@ import { type Receipt, receiptRecord, type SignedHead } from '../core/records.ts
 import type { Applied as AppliedTree } from '../worktree/apply.ts'
 import type { Worktree } from '../worktree/worktree.ts'
 import type { BlockExchange } from './block-exchange.ts'
+import type { NearBlocks } from './members.ts'
 import { receiptOf } from './receipt.ts'
 import type { RemoteRepository } from './repository-client.ts'
 
@@ -29,18 +30,24 @@ export interface FollowDeps {
   readonly readAll?: () => boolean
 }
 
-/** Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. */
+/**
+ * Makes the workspace's directory equal to a tree that the repository has. On return it is durable on this disk. What
+ * `near` does not give comes from the repository.
+ */
 export async function applyRoot(
   deps: Pick<FollowDeps, 'worktree' | 'remote' | 'arrived' | 'readAll'>,
   workspace: WorkspaceId,
   root: CID,
-  signal: AbortSignal
+  signal: AbortSignal,
+  near: NearBlocks | null = null
 ): Promise<AppliedTree> {
   const remote = await deps.remote(signal)
   let exchange: Promise<BlockExchange> | null = null
   const want = async (cids: readonly CID[]): Promise<Block[]> => {
-    exchange ??= remote.blocks(workspace, signal)
-    const blocks = await (await exchange).want(cids)
+    const given = near === null ? [] : await near.want(cids)
+    const left = near === null ? cids : without(cids, given)
+    if (left.length > 0) exchange ??= remote.blocks(workspace, signal)
+    const blocks = exchange === null ? given : [...given, ...(await (await exchange).want(left))]
     deps.arrived?.(
       workspace,
       blocks.reduce((sum, { bytes }) => sum + bytes.length, 0)
@@ -54,6 +61,11 @@ export async function applyRoot(
   }
 }
 
+function without(cids: readonly CID[], blocks: readonly Block[]): CID[] {
+  const names = new Set(blocks.map(({ cid }) => cid.toString()))
+  return cids.filter((cid) => !names.has(cid.toString()))
+}
+
 /** A stream that did not open has told so to whoever wanted something. */
 async function closed(exchange: Promise<BlockExchange> | null): Promise<void> {
   const opened = await exchange?.catch(() => null)
@@ -61,9 +73,14 @@ async function closed(exchange: Promise<BlockExchange> | null): Promise<void> {
 }
 
 /** As `applyRoot`, for a head; the receipt says that its tree is on this disk, and is signed by this instance. */
-export async function applyHead(deps: FollowDeps, head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+export async function applyHead(
+  deps: FollowDeps,
+  head: SignedHead,
+  signal: AbortSignal,
+  near: NearBlocks | null = null
+): Promise<Signed<Receipt>> {
   const { workspace, root } = head.value
-  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal))
+  return await receiptFor(deps, head, await applyRoot(deps, workspace, root, signal, near))
 }
 
 /** This instance's receipt for a head whose tree it applied. */
@@ -78,6 +95,8 @@ export function receiptFor(
 export interface StandbyDeps extends FollowDeps {
   /** A head is applied and durable here: remembered before it is told. */
   readonly onApplied: (head: SignedHead, receipt: Signed<Receipt>) => Promise<void>
+  /** Where blocks of a head are nearer than the repository. */
+  readonly near: (head: SignedHead, signal: AbortSignal) => NearBlocks
 }
 
 /** What a standby has when it begins. */
@@ -134,6 +153,15 @@ export class StandbySync {
     await this.#loop
   }
 
+  async #apply(head: SignedHead, signal: AbortSignal): Promise<Signed<Receipt>> {
+    const near = this.#deps.near(head, signal)
+    try {
+      return await applyHead(this.#deps, head, signal, near)
+    } finally {
+      await near.close()
+    }
+  }
+
   async #run(): Promise<void> {
     const { signal } = this.#stopped
     while (!signal.aborted) {
@@ -146,7 +174,7 @@ export class StandbySync {
         continue
       }
       try {
-        const receipt = await applyHead(this.#deps, head, signal)
+        const receipt = await this.#apply(head, signal)
         await this.#deps.onApplied(head, receipt)
         this.#applied = { head, receipt }
         await (await this.#deps.remote(signal)).holding(receipt)

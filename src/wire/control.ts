@@ -4,6 +4,7 @@ import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
 import { checkedLabels } from './membership.ts'
+import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
 import { type Protocol, unknownKind, type WireCodec, wireCodec } from './protocol.ts'
 
 export const CONTROL_PROTOCOL: Protocol = {
@@ -36,6 +37,8 @@ export interface Hello {
   /** The highest ownership number that it has seen. */
   readonly ownershipNumber: number
   readonly memberListNumber: number
+  /** Where other members reach it, as multiaddrs; none where it only dials out. */
+  readonly addresses: readonly string[]
 }
 
 export interface Usage {
@@ -187,6 +190,7 @@ export type ToInstance =
   | { readonly kind: 'order'; readonly id: number; readonly order: Order | ReportOrder }
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
   | { readonly kind: 'services'; readonly services: readonly ServiceLevel[] }
+  | { readonly kind: 'neighbours'; readonly news: NeighbourNews }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
@@ -201,6 +205,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
             ...message.hello,
             services: [...message.hello.services],
             labels: new Map(Object.entries(message.hello.labels)),
+            addresses: [...message.hello.addresses],
             workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
           }
         })
@@ -270,6 +275,7 @@ function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
     labels: checkedLabels(raw.labels),
+    addresses: raw.addresses.map(checkedAddress),
     workspaces: raw.workspaces.map((held) => ({
       ...held,
       workspace: parse.workspace(held.workspace),
@@ -334,6 +340,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ members: { memberList: own(message.memberList) } })
       case 'services':
         return RawToInstance.encode({ services: { services: [...message.services] } })
+      case 'neighbours':
+        return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':
@@ -348,6 +356,7 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
     if (raw.services !== undefined) {
       return { kind: 'services', services: raw.services.services.map(decodeLevel) }
     }
+    if (raw.neighbours !== undefined) return { kind: 'neighbours', news: decodeNeighbours(raw.neighbours) }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
       const acknowledge = levelOf(raw.welcome.acknowledge)

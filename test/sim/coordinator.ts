@@ -81,6 +81,7 @@ export class SimulatedCoordinator {
         index: this.storage.indexPlace(life),
         startHost: async (gate) =>
           this.#network.startHost(this.machine, life, this.storage.identity.peerId, gate, COORDINATOR_PORT),
+        openProviders: async (host) => this.#network.dht.of(host.peerId),
         freeBytes: async () => 1e12,
         uploadedBytes: () => 0,
         dropHome: (home) => this.#door?.dropHome(home),

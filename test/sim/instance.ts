@@ -22,6 +22,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   contact: '',
   site: '',
   message: '',
+  listen: [],
   capacityBytes: 1e9,
   services: [{ name: FILES, upstream: null }],
   uploadLimit: null,
@@ -33,6 +34,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   pid: 1
 }
 
+const INSTANCE_PORT = 9471
 const NEEDS_ROOM: ReadonlySet<string> = new Set(['write', 'makeFolder', 'makeFolders', 'symlink', 'truncate'])
 
 /** How a run of an instance's process ended. */
@@ -52,6 +54,8 @@ export class SimulatedInstance {
   readonly #coordinator: string
   readonly #labels: Readonly<Record<string, string>>
   readonly #log: Logger
+  /** Where it listens for other members; null where it only dials out. */
+  readonly #port: number | null
   #core: InstanceCore | null = null
   #shutdown: Shutdown | null = null
   /** Raised with each start and each end. */
@@ -73,6 +77,7 @@ export class SimulatedInstance {
     this.#log = parts.log
     this.#coordinator = who.coordinator
     this.#labels = who.labels
+    this.#port = parts.machine.world.chance(`${parts.machine.name} listens`).happens(0.6) ? INSTANCE_PORT : null
     this.storage = new Storage(parts.machine, who.identity)
     this.volume = new MemoryVolume({ nowNs: () => BigInt(Math.floor(parts.machine.wallMs * 1000)) * 1000n })
   }
@@ -115,7 +120,7 @@ export class SimulatedInstance {
         folder: this.storage.openFolder(life),
         state: await this.storage.openState(life),
         startHost: async (gate) =>
-          this.#network.startHost(this.machine, life, this.storage.identity.peerId, gate, null),
+          this.#network.startHost(this.machine, life, this.storage.identity.peerId, gate, this.#port),
         openMachine: async (host, state): Promise<InstanceMachine> => {
           const disk = this.#disk(life)
           const premises = await PremisesKeeper.open({
@@ -129,6 +134,7 @@ export class SimulatedInstance {
           return {
             premises: (workspace) => premises.of(workspace),
             openEntrance: (served) => valueEntrance({ host, files: disk.files, machine: this.machine, life }, served),
+            openProviders: async () => this.#network.dht.of(host.peerId),
             space,
             load: () => ({ memoryBytes: 1e8, loadPermille: 100 }),
             findCoordinator: async () => null,

@@ -5,6 +5,7 @@ import type { PeerIdText } from '../../src/core/ids.ts'
 import type { Channel, Gate, Host, Link } from '../../src/network/host.ts'
 import type { Protocol } from '../../src/wire/protocol.ts'
 import type { Life, Machine } from './machine.ts'
+import { SimulatedDht } from './providers.ts'
 import type { Chance, World } from './world.ts'
 
 const DIAL_MS = 10_000
@@ -38,6 +39,7 @@ export class Network {
   readonly chance: Chance
   /** Bytes that were delivered, from one machine to another: `a>b`. */
   readonly carried = new Map<string, number>()
+  readonly dht = new SimulatedDht()
   readonly #hosts = new Map<string, SimulatedHost>()
   readonly #machines = new Map<string, Machine>()
   readonly #cut = new Set<string>()

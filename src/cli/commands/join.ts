@@ -6,7 +6,18 @@ import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
-import { duration, label, limitSchedule, line, offer, oneOf, pairs, serviceCommand, size } from '../values.ts'
+import {
+  duration,
+  label,
+  limitSchedule,
+  line,
+  multiaddr,
+  offer,
+  oneOf,
+  pairs,
+  serviceCommand,
+  size
+} from '../values.ts'
 
 const WEEK_MS = 7 * 86_400_000
 
@@ -15,7 +26,14 @@ const SETTINGS = {
   contact: value('<text>', 'how the admin reaches you', line(200), '', 'none'),
   site: value('<text>', 'where the server stands', line(200), '', 'none'),
   message: value('<text>', 'a word to the admin', line(1000), '', 'none'),
-  label: list('<key=value>', 'a label for the admin to see', label),
+  label: list('<key=value>', "a label for the admin to see; zone=… keeps copies of users' files apart", label),
+  listen: list(
+    '<multiaddr>',
+    'where other members may fetch from here what this server has, such as /ip4/0.0.0.0/tcp/9471',
+    multiaddr,
+    [],
+    'outbound only'
+  ),
   capacity: maybe(
     '<size>',
     'how much of the disk is lent: beyond it, new workspaces go elsewhere',
@@ -71,6 +89,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     site: values.site,
     message: values.message,
     labels: pairs(values.label),
+    listen: values.listen,
     capacityBytes: values.capacity,
     services: values.service,
     uploadLimit: values['upload-limit'],

@@ -344,6 +344,12 @@ export namespace FromInstance {
     value: number
   }
 
+  export interface FromInstanceHelloAddressesFieldEvent {
+    field: '$.hello.addresses[]'
+    index: number
+    value: string
+  }
+
   export interface FromInstanceHeartbeatSequenceFieldEvent {
     field: '$.heartbeat.sequence'
     value: number
@@ -495,7 +501,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -509,6 +515,7 @@ export interface Hello {
   workspaces: Held[]
   ownershipNumber: number
   memberListNumber: number
+  addresses: string[]
 }
 
 export namespace Hello {
@@ -679,6 +686,13 @@ export namespace Hello {
           w.uint64Number(obj.memberListNumber)
         }
 
+        if (obj.addresses != null && obj.addresses.length > 0) {
+          for (const value of obj.addresses) {
+            w.uint32(74)
+            w.string(value)
+          }
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -691,7 +705,8 @@ export namespace Hello {
           clockMs: 0,
           workspaces: [],
           ownershipNumber: 0,
-          memberListNumber: 0
+          memberListNumber: 0,
+          addresses: []
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -759,6 +774,18 @@ export namespace Hello {
               obj.memberListNumber = reader.uint64Number()
               break
             }
+            case 9: {
+              if (opts.limits?.addresses != null && obj.addresses.length === opts.limits.addresses) {
+                throw new MaxLengthError('Decode error - repeated field "addresses" had too many elements')
+              }
+
+              if (obj.addresses.length === 8) {
+                throw new MaxLengthError('Decode error - repeated field "addresses" had too many elements')
+              }
+
+              obj.addresses.push(reader.string())
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -771,7 +798,8 @@ export namespace Hello {
         const obj = {
           services: 64,
           labels: 0,
-          workspaces: 100000
+          workspaces: 100000,
+          addresses: 8
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -871,6 +899,25 @@ export namespace Hello {
               }
               break
             }
+            case 9: {
+              if (opts.limits?.addresses != null && obj.addresses === opts.limits.addresses) {
+                throw new MaxLengthError('Streaming decode error - repeated field "addresses" had too many elements')
+              }
+
+              if (obj.addresses === 8) {
+                throw new MaxLengthError('Streaming decode error - repeated field "addresses" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.addresses[]`,
+                index: obj.addresses,
+                value: reader.string()
+              }
+
+              obj.addresses++
+
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -956,6 +1003,12 @@ export namespace Hello {
     value: number
   }
 
+  export interface HelloAddressesFieldEvent {
+    field: '$.addresses[]'
+    index: number
+    value: string
+  }
+
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Hello.codec())
   }
@@ -964,7 +1017,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -2423,6 +2476,7 @@ export interface ToInstance {
   drain?: DrainState
   goodbye?: Goodbye
   services?: Services
+  neighbours?: Neighbours
 }
 
 export namespace ToInstance {
@@ -2437,7 +2491,18 @@ export namespace ToInstance {
 
         obj = { ...obj }
 
+        if (obj.neighbours != null) {
+          obj.services = undefined
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.services != null) {
+          obj.neighbours = undefined
           obj.goodbye = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2447,6 +2512,7 @@ export namespace ToInstance {
         }
 
         if (obj.goodbye != null) {
+          obj.neighbours = undefined
           obj.services = undefined
           obj.drain = undefined
           obj.members = undefined
@@ -2456,6 +2522,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.members = undefined
@@ -2465,6 +2532,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2474,6 +2542,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2483,6 +2552,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2492,6 +2562,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2533,6 +2604,11 @@ export namespace ToInstance {
         if (obj.services != null) {
           w.uint32(58)
           Services.codec().encode(obj.services, w)
+        }
+
+        if (obj.neighbours != null) {
+          w.uint32(66)
+          Neighbours.codec().encode(obj.neighbours, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -2589,6 +2665,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 8: {
+              obj.neighbours = Neighbours.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.neighbours
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2596,7 +2678,18 @@ export namespace ToInstance {
           }
         }
 
+        if (obj.neighbours != null) {
+          delete obj.services
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
         if (obj.services != null) {
+          delete obj.neighbours
           delete obj.goodbye
           delete obj.drain
           delete obj.members
@@ -2606,6 +2699,7 @@ export namespace ToInstance {
         }
 
         if (obj.goodbye != null) {
+          delete obj.neighbours
           delete obj.services
           delete obj.drain
           delete obj.members
@@ -2615,6 +2709,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          delete obj.neighbours
           delete obj.services
           delete obj.goodbye
           delete obj.members
@@ -2624,6 +2719,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          delete obj.neighbours
           delete obj.services
           delete obj.goodbye
           delete obj.drain
@@ -2633,6 +2729,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          delete obj.neighbours
           delete obj.services
           delete obj.goodbye
           delete obj.drain
@@ -2642,6 +2739,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          delete obj.neighbours
           delete obj.services
           delete obj.goodbye
           delete obj.drain
@@ -2651,6 +2749,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          delete obj.neighbours
           delete obj.services
           delete obj.goodbye
           delete obj.drain
@@ -2712,6 +2811,13 @@ export namespace ToInstance {
             case 7: {
               yield * Services.codec().stream(reader, reader.uint32(), `${prefix}.services`, {
                 limits: opts.limits?.services
+              })
+
+              break
+            }
+            case 8: {
+              yield * Neighbours.codec().stream(reader, reader.uint32(), `${prefix}.neighbours`, {
+                limits: opts.limits?.neighbours
               })
 
               break
@@ -2965,6 +3071,34 @@ export namespace ToInstance {
     index: number
   }
 
+  export interface ToInstanceNeighboursWholeFieldEvent {
+    field: '$.neighbours.whole'
+    value: boolean
+  }
+
+  export interface ToInstanceNeighboursZoneFieldEvent {
+    field: '$.neighbours.zone'
+    value: string
+  }
+
+  export interface ToInstanceNeighboursNeighboursPeerFieldEvent {
+    field: '$.neighbours.neighbours[].peer'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceNeighboursNeighboursZoneFieldEvent {
+    field: '$.neighbours.neighbours[].zone'
+    value: string
+    index: number
+  }
+
+  export interface ToInstanceNeighboursNeighboursAddressesFieldEvent {
+    field: '$.neighbours.neighbours[].addresses[]'
+    index: number
+    value: string
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -2973,7 +3107,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -4620,6 +4754,347 @@ export namespace Members {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Members>): Generator<MembersMemberListFieldEvent> {
     return streamMessage(buf, Members.codec(), opts)
+  }
+}
+
+export interface Neighbours {
+  whole: boolean
+  zone: string
+  neighbours: Neighbour[]
+}
+
+export namespace Neighbours {
+  let _codec: Codec<Neighbours>
+
+  export const codec = (): Codec<Neighbours> => {
+    if (_codec == null) {
+      _codec = message<Neighbours>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.whole != null && obj.whole !== false)) {
+          w.uint32(8)
+          w.bool(obj.whole)
+        }
+
+        if ((obj.zone != null && obj.zone !== '')) {
+          w.uint32(18)
+          w.string(obj.zone)
+        }
+
+        if (obj.neighbours != null && obj.neighbours.length > 0) {
+          for (const value of obj.neighbours) {
+            w.uint32(26)
+            Neighbour.codec().encode(value, w)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          whole: false,
+          zone: '',
+          neighbours: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.whole = reader.bool()
+              break
+            }
+            case 2: {
+              obj.zone = reader.string()
+              break
+            }
+            case 3: {
+              if (opts.limits?.neighbours != null && obj.neighbours.length === opts.limits.neighbours) {
+                throw new MaxLengthError('Decode error - repeated field "neighbours" had too many elements')
+              }
+
+              if (obj.neighbours.length === 1000) {
+                throw new MaxLengthError('Decode error - repeated field "neighbours" had too many elements')
+              }
+
+              obj.neighbours.push(Neighbour.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.neighbours$
+              }))
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          neighbours: 1000
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.whole`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.zone`,
+                value: reader.string()
+              }
+              break
+            }
+            case 3: {
+              if (opts.limits?.neighbours != null && obj.neighbours === opts.limits.neighbours) {
+                throw new MaxLengthError('Streaming decode error - repeated field "neighbours" had too many elements')
+              }
+
+              if (obj.neighbours === 1000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "neighbours" had too many elements')
+              }
+
+              for (const evt of Neighbour.codec().stream(reader, reader.uint32(), `${prefix}.neighbours[]`, {
+                limits: opts.limits?.neighbours$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.neighbours
+                }
+              }
+
+              obj.neighbours++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface NeighboursWholeFieldEvent {
+    field: '$.whole'
+    value: boolean
+  }
+
+  export interface NeighboursZoneFieldEvent {
+    field: '$.zone'
+    value: string
+  }
+
+  export interface NeighboursNeighboursPeerFieldEvent {
+    field: '$.neighbours[].peer'
+    value: string
+    index: number
+  }
+
+  export interface NeighboursNeighboursZoneFieldEvent {
+    field: '$.neighbours[].zone'
+    value: string
+    index: number
+  }
+
+  export interface NeighboursNeighboursAddressesFieldEvent {
+    field: '$.neighbours[].addresses[]'
+    index: number
+    value: string
+  }
+
+  export function encode (obj: Partial<Neighbours>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Neighbours.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Neighbours>): Neighbours {
+    return decodeMessage(buf, Neighbours.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Neighbours>): Generator<NeighboursWholeFieldEvent | NeighboursZoneFieldEvent | NeighboursNeighboursPeerFieldEvent | NeighboursNeighboursZoneFieldEvent | NeighboursNeighboursAddressesFieldEvent> {
+    return streamMessage(buf, Neighbours.codec(), opts)
+  }
+}
+
+export interface Neighbour {
+  peer: string
+  zone: string
+  addresses: string[]
+}
+
+export namespace Neighbour {
+  let _codec: Codec<Neighbour>
+
+  export const codec = (): Codec<Neighbour> => {
+    if (_codec == null) {
+      _codec = message<Neighbour>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.peer != null && obj.peer !== '')) {
+          w.uint32(10)
+          w.string(obj.peer)
+        }
+
+        if ((obj.zone != null && obj.zone !== '')) {
+          w.uint32(18)
+          w.string(obj.zone)
+        }
+
+        if (obj.addresses != null && obj.addresses.length > 0) {
+          for (const value of obj.addresses) {
+            w.uint32(26)
+            w.string(value)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          peer: '',
+          zone: '',
+          addresses: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.peer = reader.string()
+              break
+            }
+            case 2: {
+              obj.zone = reader.string()
+              break
+            }
+            case 3: {
+              if (opts.limits?.addresses != null && obj.addresses.length === opts.limits.addresses) {
+                throw new MaxLengthError('Decode error - repeated field "addresses" had too many elements')
+              }
+
+              if (obj.addresses.length === 8) {
+                throw new MaxLengthError('Decode error - repeated field "addresses" had too many elements')
+              }
+
+              obj.addresses.push(reader.string())
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          addresses: 8
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.peer`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.zone`,
+                value: reader.string()
+              }
+              break
+            }
+            case 3: {
+              if (opts.limits?.addresses != null && obj.addresses === opts.limits.addresses) {
+                throw new MaxLengthError('Streaming decode error - repeated field "addresses" had too many elements')
+              }
+
+              if (obj.addresses === 8) {
+                throw new MaxLengthError('Streaming decode error - repeated field "addresses" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.addresses[]`,
+                index: obj.addresses,
+                value: reader.string()
+              }
+
+              obj.addresses++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface NeighbourPeerFieldEvent {
+    field: '$.peer'
+    value: string
+  }
+
+  export interface NeighbourZoneFieldEvent {
+    field: '$.zone'
+    value: string
+  }
+
+  export interface NeighbourAddressesFieldEvent {
+    field: '$.addresses[]'
+    index: number
+    value: string
+  }
+
+  export function encode (obj: Partial<Neighbour>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Neighbour.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Neighbour>): Neighbour {
+    return decodeMessage(buf, Neighbour.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Neighbour>): Generator<NeighbourPeerFieldEvent | NeighbourZoneFieldEvent | NeighbourAddressesFieldEvent> {
+    return streamMessage(buf, Neighbour.codec(), opts)
   }
 }
 

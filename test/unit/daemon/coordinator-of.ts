@@ -25,6 +25,7 @@ interface FakeSession {
   leaseGrantedAt: number
   hello: { workspaces: readonly never[] }
   end: () => void
+  tellMembers: () => void
 }
 
 /** What a coordinator does when instances come, go and die: its real parts, over instances that do what they are told. */
@@ -96,6 +97,8 @@ export class CoordinatorOf implements Disposable {
       detector,
       presence: this.#presence,
       hold,
+      spread: { look: () => undefined },
+      neighbourhood: { opened: () => undefined, closed: () => undefined } as never,
       changes,
       clock,
       log: silent,
@@ -132,7 +135,9 @@ export class CoordinatorOf implements Disposable {
     const { clock } = this.at
     const heardAt = clock.now()
     const hello = { workspaces: [] }
-    const session = { peer: peerOf(name), heardAt, intent: null, leaseGrantedAt: heardAt, hello, end: () => undefined }
+    const nothing = (): void => undefined
+    const heard = { heardAt, intent: null, leaseGrantedAt: heardAt, hello }
+    const session = { peer: peerOf(name), ...heard, end: nothing, tellMembers: nothing }
     this.at.fleet.serving.add(name)
     this.#sessions.set(name, session)
     this.#caretaker.opened(session as unknown as Session)

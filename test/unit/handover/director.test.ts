@@ -64,7 +64,7 @@ describe('a move', () => {
     at.fleet.instead.set('follow c', async () => void seen.push(at.director.state(workspace).state))
     await move(at, workspace, 'c')
     expect(seen).toEqual(['moving'])
-    expect(at.fleet.effects.slice(0, 3)).toEqual(['write ownership', 'follow c', 'freeze a'])
+    expect(at.fleet.effects.slice(0, 5)).toEqual(['write ownership', 'follow b', 'assume a', 'follow c', 'freeze a'])
     expect(at.home(workspace)).toBe('c')
   })
 

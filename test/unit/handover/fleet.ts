@@ -12,6 +12,7 @@ import type { Instances } from '../../../src/handover/neighbours.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
 import { PromotionHold } from '../../../src/handover/promotion-hold.ts'
 import type { Candidate } from '../../../src/placement/candidate.ts'
+import type { Exchange } from '../../../src/placement/place.ts'
 import { type ControlStore, controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
@@ -46,6 +47,7 @@ export class FakeFleet implements Instances {
   /** What an order does instead, by its kind and who is told: `assume b`. */
   readonly instead = new Map<string, () => Promise<void>>()
   readonly serving: Set<Name>
+  readonly zones = new Map<Name, string>()
   /** Of those: they take nothing any more. */
   readonly draining = new Set<Name>()
   readonly #holdings: Holdings
@@ -59,7 +61,7 @@ export class FakeFleet implements Instances {
 
   candidates(): Candidate[] {
     const open = [...this.serving].filter((name) => !this.draining.has(name))
-    return open.map((name) => instance(name, 1e9, { peer: peerOf(name) }))
+    return open.map((name) => instance(name, 1e9, { peer: peerOf(name), zone: this.zones.get(name) ?? null }))
   }
 
   isGone(peer: PeerIdText): boolean {
@@ -113,6 +115,7 @@ export interface Bench {
   readonly repository: MainRepository
   readonly holdings: Holdings
   readonly clock: ManualClock
+  readonly exchanges: Map<WorkspaceId, Exchange>
   readonly hold: PromotionHold
   /** Do homes acknowledge what is on their own disk alone? */
   readonly local: { acknowledge: boolean }
@@ -143,6 +146,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
   }
   const table = await OwnershipTable.open(noted, COORDINATOR)
   const clock = manualClock()
+  const exchanges = new Map<WorkspaceId, Exchange>()
   const hold = new PromotionHold()
   const local = { acknowledge: false }
   const director = new Director(
@@ -171,7 +175,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
       random: systemRandom(),
       log: silent
     },
-    { standbys }
+    { standbys, exchanges }
   )
   const publish = async (workspace: WorkspaceId): Promise<SignedHead> => {
     const before = (await repository.tip(workspace))?.head ?? null
@@ -203,6 +207,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
     repository,
     holdings,
     clock,
+    exchanges,
     hold,
     local,
     trouble,

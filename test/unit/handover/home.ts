@@ -8,6 +8,7 @@ import { silent } from '../../../src/core/log.ts'
 import { type Ownership, ownershipRecord, type SignedOwnership } from '../../../src/core/records.ts'
 import { Resident } from '../../../src/handover/resident.ts'
 import type { ResidentDeps } from '../../../src/handover/resident-deps.ts'
+import { noMembers } from '../../../src/sync/members.ts'
 import { ALPHA, COORDINATOR, WORKSPACE } from '../sync/support.ts'
 
 /** What the coordinator says of the workspace: alpha has it, in its first epoch. */
@@ -38,6 +39,7 @@ export async function openResident(
 ): Promise<Resident> {
   const resident = await Resident.open({
     state: memoryKeyValue(),
+    members: noMembers,
     identity: ALPHA,
     coordinator: COORDINATOR.peerId,
     clock: systemClock(),

@@ -69,6 +69,7 @@ export class Holder implements Present {
       services: [FILES],
       labels: {},
       capacityBytes: 1e9,
+      addresses: [],
       clockMs: 0,
       workspaces: [...this.held].map(([workspace, { ownership, head, role }]) => ({
         workspace,

@@ -12,6 +12,7 @@ import { systemRandom } from '../../../src/core/random.ts'
 import { type Ownership, receiptRecord, type SignedHead, type SignedOwnership } from '../../../src/core/records.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
+import { type Members, noMembers } from '../../../src/sync/members.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
@@ -59,16 +60,19 @@ interface Shared {
   readonly index: KeyValue
   readonly number: { value: number }
   readonly clock: Clock
+  readonly members: Members
 }
 
 async function place(
   near: NearRepository,
   identity = ALPHA,
   number = { value: 0 },
-  clock: Clock = systemClock()
+  clock: Clock = systemClock(),
+  members: Members = noMembers
 ): Promise<Place> {
   const base = await temporaryFolder()
-  return opened({ near, identity, base, state: memoryKeyValue(), index: memoryKeyValue(), number, clock }, true)
+  const shared = { near, identity, base, state: memoryKeyValue(), index: memoryKeyValue(), number, clock, members }
+  return opened(shared, true)
 }
 
 async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
@@ -108,6 +112,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     state,
     premises: async () => premises,
     remote: async () => near,
+    members: shared.members,
     identity,
     clock: shared.clock,
     leaseValid: () => leased.valid,
@@ -474,6 +479,45 @@ describe('a standby', () => {
     const receipt = await standby.resident.order({ kind: 'assume', ownership: ownership.bytes })
     expect(Buffer.from(receipt).equals(home.near.held[0]?.bytes ?? new Uint8Array(0))).toBe(true)
     expect(await standby.save('b.txt', 'b')).toBe('saved')
+  })
+
+  test('that is current asks for no block when it becomes the home, and one that is behind for those that it lacks', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('big.bin', 'x'.repeat(100_000))
+    const standby = await place(home.near, BETA, { value: 10 })
+    await standby.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.length === 1)
+    const late = await place(home.near, ALPHA, { value: 20 })
+    let asked = 0
+    home.near.beforeWant = async () => {
+      asked++
+    }
+    await nextEpoch(home.near, BETA)
+    expect(await standby.order('assume')).toBe('done')
+    expect(await readFile(join(standby.folder, 'big.bin'), 'utf8')).toHaveLength(100_000)
+    expect(asked).toBe(0)
+    await nextEpoch(home.near, ALPHA)
+    expect(await late.order('assume')).toBe('done')
+    expect(asked).toBeGreaterThan(0)
+  })
+
+  test('tells members what it holds, and that it let go of it', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('a.txt', 'a')
+    const told: string[] = []
+    const members: Members = {
+      ...noMembers,
+      holds: ({ value }) => void told.push(`holds ${value.sequence}`),
+      letGo: () => void told.push('let go')
+    }
+    const standby = await place(home.near, BETA, { value: 10 }, systemClock(), members)
+    await standby.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.length === 1)
+    standby.resident.reconnected()
+    await standby.order('release')
+    expect(told).toEqual(['holds 1', 'holds 1', 'let go', 'let go'])
   })
 
   test('that lost power reads all its files before it says again that it has them, as follower or as home', async () => {

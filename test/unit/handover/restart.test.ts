@@ -95,7 +95,7 @@ async function start({ state, repository, fleet, holdings }: Parts, fuse: Fuse |
       random: systemRandom(),
       log: silent
     },
-    { standbys: 1 }
+    { standbys: 1, exchanges: new Map() }
   )
   return { table, director }
 }

@@ -69,7 +69,8 @@ async function connected(events: Partial<ControlEvents>) {
         clockMs: 1,
         workspaces: [],
         ownershipNumber: 0,
-        memberListNumber: 0
+        memberListNumber: 0,
+        addresses: []
       }),
       heartbeat: async (sequence) => ({
         sequence,
@@ -90,6 +91,7 @@ async function connected(events: Partial<ControlEvents>) {
       order: async () => new Uint8Array(0),
       services: ignore,
       members: ignore,
+      neighbours: ignore,
       drain: ignore
     },
     clock,

@@ -2,7 +2,14 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ServiceName } from '../../../src/core/ids.ts'
 import { RESERVE_BYTES, roomOf } from '../../../src/placement/candidate.ts'
-import { chooseHome, chooseStandbys, chooseSuccessor, eligible } from '../../../src/placement/place.ts'
+import {
+  badlyPlaced,
+  betterSpread,
+  chooseHome,
+  chooseStandbys,
+  chooseSuccessor,
+  eligible
+} from '../../../src/placement/place.ts'
 import { rank } from '../../../src/placement/rendezvous.ts'
 import { FILES, instance, peer, workspace } from './support.ts'
 
@@ -132,6 +139,88 @@ describe('standbys', () => {
     const chosen = chooseStandbys(what(1), peer('b'), [peer('b')], all, 1)
     expect(chosen).toHaveLength(1)
     expect(chosen).not.toContain('b')
+  })
+})
+
+describe('zones', () => {
+  const inZone = (name: string, zone: string | null) => instance(name, 1e9, { zone })
+  const HALL = [inZone('a', 'hall'), inZone('b', 'hall'), inZone('c', 'hall')]
+
+  test('a new standby is in another zone than the home, where there is one with room', () => {
+    const full = instance('full', 5, { zone: 'attic' })
+    for (let number = 0; number < 50; number++) {
+      const all = [...HALL, inZone('d', 'cellar'), inZone('e', null), full]
+      expect(chooseStandbys(what(number, 10), peer('a'), [], all, 1)).toEqual(['d'])
+    }
+  })
+
+  test('several are in zones of their own as far as there are any, and the rank decides within', () => {
+    const chosen = new Set<string>()
+    for (let number = 0; number < 50; number++) {
+      const all = [...HALL, inZone('d', 'cellar'), inZone('e', 'cellar'), inZone('f', 'attic')]
+      const [one = '', two = '', three = ''] = chooseStandbys(what(number), peer('a'), [], all, 3)
+      expect([one, two]).toContain('f')
+      expect('def').toContain(one)
+      expect(['b', 'c', 'd', 'e']).toContain(three)
+      chosen.add(one === 'f' ? two : one)
+    }
+    expect([...chosen].sort()).toEqual(['d', 'e'])
+  })
+
+  test('nothing is said of zones: the rank alone decides', () => {
+    const bare = ['a', 'b', 'c', 'd'].map((name) => instance(name))
+    const some = bare.map((one) => (one.name === 'd' ? { ...one, zone: 'cellar' } : one))
+    for (let number = 0; number < 20; number++) {
+      expect(chooseStandbys(what(number), peer('a'), [], some, 1)).toEqual(
+        chooseStandbys(what(number), peer('a'), [], bare, 1)
+      )
+    }
+  })
+
+  test('a standby in the zone of the home is replaced by one of another zone', () => {
+    const all = [...HALL, inZone('d', 'cellar')]
+    expect(betterSpread(what(1), peer('a'), [peer('b')], all)).toEqual({ add: 'd', drop: 'b' })
+    expect(betterSpread(what(1), peer('a'), [peer('d'), peer('b')], all)).toBeNull()
+    const attic = [...all, inZone('f', 'attic')]
+    expect(betterSpread(what(1), peer('a'), [peer('d'), peer('b')], attic)).toEqual({ add: 'f', drop: 'b' })
+  })
+
+  test('nothing is replaced where that is no gain', () => {
+    expect(betterSpread(what(1), peer('a'), [peer('b')], HALL)).toBeNull()
+    expect(
+      betterSpread(what(1), peer('a'), [peer('d')], [...HALL, inZone('d', 'cellar'), inZone('f', 'attic')])
+    ).toBeNull()
+    expect(
+      betterSpread(what(1, 10), peer('a'), [peer('b')], [...HALL, instance('d', 5, { zone: 'cellar' })])
+    ).toBeNull()
+    expect(betterSpread(what(1), null, [peer('b')], [...HALL, inZone('d', 'cellar')])).toBeNull()
+    const unknown = [inZone('a', null), inZone('b', null), inZone('d', 'cellar')]
+    expect(betterSpread(what(1), peer('a'), [peer('b')], unknown)).toBeNull()
+  })
+
+  test('what was replaced is well placed then: nothing goes back and forth', () => {
+    const names = fc.constantFrom('hall', 'cellar', 'attic', null)
+    fc.assert(
+      fc.property(fc.array(names, { minLength: 2, maxLength: 6 }), fc.integer({ min: 1, max: 3 }), (zones, count) => {
+        const all = zones.map((zone, index) => inZone('abcdef'.charAt(index), zone))
+        let standbys: readonly string[] = all.slice(1, 1 + count).map(({ peer: one }) => one)
+        for (let turn = 0; turn <= count; turn++) {
+          const better = betterSpread(what(1), peer('a'), standbys.map(peer), all)
+          if (better === null) return
+          standbys = [...standbys.filter((one) => one !== better.drop), better.add]
+          expect(turn).toBeLessThan(count)
+        }
+      })
+    )
+  })
+
+  test('the last standby that adds no zone is found', () => {
+    const zones: Record<string, string> = { a: 'hall', b: 'hall', c: 'cellar', d: 'cellar' }
+    const zone = (one: string): string | null => zones[one] ?? null
+    expect(badlyPlaced(peer('a'), [peer('b'), peer('c')], zone)).toBe('b')
+    expect(badlyPlaced(peer('a'), [peer('c'), peer('d')], zone)).toBe('d')
+    expect(badlyPlaced(peer('a'), [peer('c'), peer('e')], zone)).toBe('e')
+    expect(badlyPlaced(peer('a'), [peer('c')], zone)).toBeUndefined()
   })
 })
 

@@ -11,6 +11,7 @@ export const instance = (name: string, room = 1e9, changes: Partial<Candidate> =
   peer: peer(name),
   name,
   services: [FILES],
+  zone: null,
   capacityBytes: room,
   usedBytes: 0,
   freeBytes: room + RESERVE_BYTES,

@@ -31,6 +31,7 @@ async function instance(coordinator: Host, has: readonly Block[]): Promise<Ident
     intake: null,
     access: (peer, workspace) =>
       peer === COORDINATOR.peerId && workspace === WORKSPACE ? { read: true, send: false } : null,
+    upload: null,
     log: silent
   })
   await host.dial(coordinator.addresses(), COORDINATOR.peerId)

@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
+import type { Block } from '../../../src/core/blocks.ts'
 import { type Signed, seal } from '../../../src/core/envelope.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { silent } from '../../../src/core/log.ts'
 import { headRecord, type Receipt, type SignedHead } from '../../../src/core/records.ts'
+import type { NearBlocks } from '../../../src/sync/members.ts'
 import { type Applied, StandbySync } from '../../../src/sync/standby.ts'
 import type { Worktree } from '../../../src/worktree/worktree.ts'
 import { type ManualClock, manualClock } from '../../tools/clock.ts'
@@ -21,6 +23,8 @@ import {
   WORKSPACE,
   write
 } from './support.ts'
+
+const NOBODY: NearBlocks = { want: async () => [], close: async () => undefined }
 
 interface Writer {
   readonly near: NearRepository
@@ -70,7 +74,7 @@ interface Bench extends Writer {
   restarted(applied: Applied | null): StandbySync
 }
 
-async function bench(): Promise<Bench> {
+async function bench(near: NearBlocks = NOBODY): Promise<Bench> {
   const from = await writer()
   const { folder, worktree } = await emptyTree()
   const clock = manualClock()
@@ -83,7 +87,8 @@ async function bench(): Promise<Bench> {
         identity: BETA,
         clock,
         log: silent,
-        onApplied: async (head, receipt) => void applied.push({ head, receipt })
+        onApplied: async (head, receipt) => void applied.push({ head, receipt }),
+        near: () => near
       },
       { workspace: WORKSPACE, applied: before }
     )
@@ -179,4 +184,29 @@ test('after a reconnection it asks for what it missed, and tells again what it h
   await until(() => at.near.held.some(({ value }) => value.sequence === 2))
   expect(before.head.cid.equals(head.cid)).toBe(true)
   expect(await read(at, 'b.txt')).toBe('b')
+})
+
+test('what members near give is not asked of the repository; what they lack is', async () => {
+  const asked: number[] = []
+  const given: Block[] = []
+  const near: NearBlocks = {
+    want: async (cids) => {
+      asked.push(cids.length)
+      return given.filter(({ cid }) => cids.some((one) => one.equals(cid)))
+    },
+    close: async () => void asked.push(0)
+  }
+  const at = await bench(near)
+  const first = await at.publish({ 'a.txt': 'a', 'b/c.txt': 'c' })
+  for (const block of at.near.published.flatMap(({ inline }) => inline)) given.push(block)
+  at.standby.told(first)
+  await until(() => at.near.held.length === 1)
+  expect(at.near.exchanges).toBe(0)
+  expect(asked.at(-1)).toBe(0)
+  given.length = 0
+  await gathered(at)
+  at.standby.told(await at.publish({ 'a.txt': 'other' }))
+  await until(() => at.near.held.length === 2)
+  expect(at.near.exchanges).toBe(1)
+  expect(await read(at, 'a.txt')).toBe('other')
 })

@@ -8,7 +8,9 @@ import { BLOCKS_LIMITS, BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
 import { CONTROL_PROTOCOL, DRAIN_STATES, INTENTS } from '../../../src/wire/control.ts'
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
+import { KAD_LIMITS, KAD_PROTOCOL } from '../../../src/wire/kad.ts'
 import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
+import { NEIGHBOUR_LIMITS } from '../../../src/wire/neighbours.ts'
 import { REPORT_LIMITS } from '../../../src/wire/report.ts'
 import { RECORDS } from './samples.ts'
 
@@ -95,7 +97,21 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['version', 40],
     ['workspaces of a page of a report', REPORT_LIMITS.workspacesMax],
     ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
-    ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')]
+    ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')],
+    ['members in one `neighbours`', NEIGHBOUR_LIMITS.neighboursMax],
+    ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax]
+  ],
+  kad: [
+    ['bytes of one exchange, either way', KAD_PROTOCOL.maxFrameBytes],
+    ['streams on one connection at once', KAD_PROTOCOL.maxStreams],
+    ['a lookup', KAD_LIMITS.lookupMs],
+    ['lookups of one member at once', KAD_LIMITS.lookupsMax],
+    ['providers that one lookup names', KAD_LIMITS.providersMax],
+    ['an announcement', KAD_LIMITS.announceMs],
+    ['provider records that one member keeps', KAD_LIMITS.recordsMax],
+    ['of these, records of one provider', KAD_LIMITS.recordsOfOneMax],
+    ['a provider record is told for', KAD_LIMITS.validityMs],
+    ['members that one makes itself known to', KAD_LIMITS.contactsMax]
   ]
 }
 
@@ -109,6 +125,10 @@ test('bounds that a message and its schema both have are the same', () => {
   expect(bound('blocks', 'BlockList', 'blocks')).toBe(BLOCKS_LIMITS.cidsMax)
   expect(bound('heads', 'HeadsFailure', 'missing')).toBe(HEADS_LIMITS.missingMax)
   expect(bound('control', 'DrainState', 'unproven')).toBe(bound('control', 'DrainState', 'plan'))
+  for (const message of ['Hello', 'Neighbour']) {
+    expect(bound('control', message, 'addresses')).toBe(NEIGHBOUR_LIMITS.addressesMax)
+  }
+  expect(bound('control', 'Neighbours', 'neighbours')).toBe(NEIGHBOUR_LIMITS.neighboursMax)
   expect(bound('membership', 'Join', 'services')).toBe(JOIN_LIMITS.servicesMax)
 })
 
@@ -116,10 +136,11 @@ test.each([
   ['blocks', BLOCKS_PROTOCOL],
   ['heads', HEADS_PROTOCOL],
   ['control', CONTROL_PROTOCOL],
-  ['http', HTTP_PROTOCOL]
+  ['http', HTTP_PROTOCOL],
+  ['kad', KAD_PROTOCOL]
 ])('the page of %s names its id', (folder, { id }) => expect(page(folder)).toContain(`    ${id}\n`))
 
-describe.each(['records', 'blocks', 'heads', 'control', 'http', 'membership'])('the page of %s', (folder) => {
+describe.each(['records', 'blocks', 'heads', 'control', 'http', 'kad', 'membership'])('the page of %s', (folder) => {
   test('names no error that does not exist', () => {
     const named = [...page(folder).matchAll(/`([A-Z]+(?:_[A-Z]+)*)`/g)].map(([, code = '']) => code)
     for (const code of named.filter((name) => name.length > 3 && !['SECRET', 'GEAR_TABLE'].includes(name))) {

@@ -111,7 +111,8 @@ export const MESSAGES = {
             { workspace: OTHER, epoch: 1, role: 'standby', number: 4, root: null, sequence: 0 }
           ],
           ownershipNumber: 17,
-          memberListNumber: 5
+          memberListNumber: 5,
+          addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470']
         }
       },
       'hello of a new instance': {
@@ -124,7 +125,8 @@ export const MESSAGES = {
           clockMs: 0,
           workspaces: [],
           ownershipNumber: 0,
-          memberListNumber: 0
+          memberListNumber: 0,
+          addresses: []
         }
       },
       heartbeat: {
@@ -199,6 +201,21 @@ export const MESSAGES = {
       'report, from the first': { kind: 'order', id: 7, order: { kind: 'report', after: null } },
       'report, the next page': { kind: 'order', id: 8, order: { kind: 'report', after: WORKSPACE } },
       members: { kind: 'members', memberList: signed },
+      neighbours: {
+        kind: 'neighbours',
+        news: {
+          whole: true,
+          zone: 'hall',
+          neighbours: [
+            { peer: ALPHA, zone: 'cellar', addresses: ['/ip4/192.0.2.7/tcp/9470'] },
+            { peer: BETA, zone: null, addresses: ['/ip6/2001:db8::7/tcp/9470', '/dns/beta.example.org/tcp/1'] }
+          ]
+        }
+      },
+      'a neighbour that listens no more': {
+        kind: 'neighbours',
+        news: { whole: false, zone: null, neighbours: [{ peer: ALPHA, zone: null, addresses: [] }] }
+      },
       'a drain under way': {
         kind: 'drain',
         report: {

@@ -1,0 +1,101 @@
+import { expect, test } from 'vitest'
+import type { PeerIdText } from '../../../src/core/ids.ts'
+import { Neighbourhood } from '../../../src/daemon/neighbourhood.ts'
+import type { ControlServer, Session } from '../../../src/membership/control-server.ts'
+import type { NeighbourNews } from '../../../src/wire/neighbours.ts'
+import { manualClock } from '../../tools/clock.ts'
+
+const peer = (name: string): PeerIdText => name as PeerIdText
+
+interface Bench {
+  readonly neighbourhood: Neighbourhood
+  /** What each was told, as short texts. */
+  readonly told: Map<string, string[]>
+  readonly zones: Map<string, string>
+  open(name: string, addresses: readonly string[]): void
+  close(name: string): void
+  pass(): void
+}
+
+const told = ({ whole, zone, neighbours }: NeighbourNews): string =>
+  `${whole ? 'all' : 'news'} for ${zone}: ${neighbours.map((one) => `${one.peer}@${one.addresses.join('+')}/${one.zone}`).join(' ')}`
+
+function bench(): Bench {
+  const clock = manualClock()
+  const sessions = new Map<PeerIdText, Session>()
+  const zones = new Map<string, string>()
+  const all = new Map<string, string[]>()
+  const control: Pick<ControlServer, 'session' | 'sessions'> = {
+    session: (one) => sessions.get(one) ?? null,
+    sessions: () => [...sessions.values()]
+  }
+  const neighbourhood = new Neighbourhood({
+    control: () => control as ControlServer,
+    zoneOf: (one) => zones.get(one) ?? null,
+    clock
+  })
+  return {
+    neighbourhood,
+    told: all,
+    zones,
+    open(name, addresses) {
+      const heard: string[] = []
+      all.set(name, heard)
+      const session: Pick<Session, 'peer' | 'tellNeighbours'> & { hello: Pick<Session['hello'], 'addresses'> } = {
+        peer: peer(name),
+        hello: { addresses },
+        tellNeighbours: (news) => void heard.push(told(news))
+      }
+      sessions.set(peer(name), session as Session)
+      neighbourhood.opened(session as Session)
+    },
+    close(name) {
+      sessions.delete(peer(name))
+      neighbourhood.closed(peer(name))
+    },
+    pass: () => clock.advance(500)
+  }
+}
+
+const AT = (octet: number): string => `/ip4/192.0.2.${octet}/tcp/9471`
+
+test('who connects hears of all that listen, and the others hear of it if it listens itself', () => {
+  const at = bench()
+  at.zones.set('a', 'hall')
+  at.open('a', [AT(1)])
+  at.open('quiet', [])
+  at.open('b', [AT(2)])
+  at.pass()
+  expect(at.told.get('a')).toEqual(['all for hall: ', `news for hall: b@${AT(2)}/null`])
+  expect(at.told.get('quiet')).toEqual([
+    `all for null: a@${AT(1)}/hall`,
+    `news for null: a@${AT(1)}/hall b@${AT(2)}/null`
+  ])
+  expect(at.told.get('b')).toEqual([`all for null: a@${AT(1)}/hall`, `news for null: a@${AT(1)}/hall`])
+})
+
+test('who goes away listens no more, and labels count from when they are set', () => {
+  const at = bench()
+  at.open('a', [AT(1)])
+  at.open('b', [AT(2)])
+  at.pass()
+  at.zones.set('a', 'attic')
+  at.neighbourhood.relabelled(peer('a'))
+  at.pass()
+  expect(at.told.get('b')?.at(-1)).toBe(`news for null: a@${AT(1)}/attic`)
+  expect(at.told.get('a')?.at(-1)).toBe(`all for attic: b@${AT(2)}/null`)
+  at.close('a')
+  at.pass()
+  expect(at.told.get('b')?.at(-1)).toBe('news for null: a@/null')
+  expect(at.neighbourhood.neighbours.all().map((one) => one.peer)).toEqual(['b'])
+})
+
+test('what nobody else could dial is not passed on', () => {
+  const at = bench()
+  at.open('a', ['/ip4/127.0.0.1/tcp/1', AT(1), '/ip4/0.0.0.0/tcp/2', '/unix/tmp', 'nonsense', `${AT(1)}/ws`])
+  expect(at.neighbourhood.neighbours.get(peer('a'))?.addresses).toEqual([AT(1)])
+  at.open('b', ['/ip4/127.0.0.1/tcp/1'])
+  expect(at.neighbourhood.neighbours.get(peer('b'))?.addresses).toEqual(['/ip4/127.0.0.1/tcp/1'])
+  at.open('c', ['/ip4/0.0.0.0/tcp/2'])
+  expect(at.neighbourhood.neighbours.get(peer('c'))).toBeNull()
+})
