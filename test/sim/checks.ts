@@ -1,8 +1,9 @@
-import type { WorkspaceId } from '../../src/core/ids.ts'
-import { verifyCertificate } from '../../src/handover/certificate.ts'
+import { CheckExits } from './check-exits.ts'
+import { CheckFrozen } from './check-frozen.ts'
+import { CheckWriters } from './check-writers.ts'
 import { FILES } from './door.ts'
 import type { Federation } from './federation.ts'
-import type { SimulatedInstance } from './instance.ts'
+import type { Plan } from './plan.ts'
 import type { SimulatedUser } from './users.ts'
 
 /** What was promised, and is not so. The promise by its number. */
@@ -11,78 +12,78 @@ export interface Violation {
   readonly what: string
 }
 
+export type Note = (promise: string, what: string) => void
+
+const HANDED_IN_MS = 60_000
+const LOOK_AGAIN_MS = 2000
+/** Of a text: enough to tell it from all others. */
+const TEXT_COMPARED = 60
+const SHOWN = 200
+
 /** Looks at a federation while it works, and notes what must not be. */
 export class Checks {
   readonly violations: Violation[] = []
   readonly #federation: Federation
-  readonly #epochs = new Map<WorkspaceId, { epoch: number; number: number }>()
-  readonly #seenEnds = new Set<object>()
+  readonly #isEnough: boolean
+  readonly #writers: CheckWriters
+  readonly #exits: CheckExits
 
-  constructor(federation: Federation) {
+  /** @param isEnough one violation is all that is asked for */
+  constructor(federation: Federation, { settings }: Plan, isEnough: boolean) {
     this.#federation = federation
+    this.#isEnough = isEnough
+    const note: Note = (promise, what) => this.add(promise, what)
+    this.#writers = new CheckWriters(federation, note, settings.acknowledge === 'local')
+    this.#exits = new CheckExits(federation, note)
+    new CheckFrozen(federation, note)
   }
 
   add(promise: string, what: string): void {
     this.violations.push({ promise, what })
     this.#federation.world.note('check', `${promise} ${what}`)
+    if (this.#isEnough) this.#federation.world.end()
   }
 
   /** What must hold at any moment. */
   async look(): Promise<void> {
-    this.#epochsRise()
-    await this.#exitsAreProven()
-  }
-
-  /** I6 */
-  #epochsRise(): void {
-    const { core } = this.#federation.coordinator
-    for (const { signed } of core?.table.all() ?? []) {
-      const { workspace, epoch, number } = signed.value
-      const before = this.#epochs.get(workspace)
-      if (before !== undefined && (epoch < before.epoch || number < before.number)) {
-        this.add('I6', `workspace ${workspace} went from epoch ${before.epoch} back to ${epoch}`)
-      }
-      this.#epochs.set(workspace, { epoch, number })
-    }
+    this.#writers.look()
+    await this.#exits.look()
+    this.#receiptsAreOfTheirSigners()
   }
 
   /** I7 */
-  async #exitsAreProven(): Promise<void> {
-    for (const instance of this.#federation.instances) {
-      const { ended } = instance
-      if (ended === null || this.#seenEnds.has(ended)) continue
-      this.#seenEnds.add(ended)
-      const wasDrained = instance.events.at(-1)?.event === 'drained'
-      if (ended.exitCode === 0 && wasDrained) await this.#isProven(instance)
+  #receiptsAreOfTheirSigners(): void {
+    const { core } = this.#federation.coordinator
+    for (const { signed } of core?.table.all() ?? []) {
+      const { workspace } = signed.value
+      for (const { signer, value } of core?.holdings.of(workspace) ?? []) {
+        if (signer !== value.recipient) this.add('I7', `a receipt that ${signer} signed counts for ${value.recipient}`)
+      }
     }
   }
 
-  async #isProven(instance: SimulatedInstance): Promise<void> {
-    const { core } = this.#federation.coordinator
-    const name = instance.storage.fileNames().findLast((one) => one.startsWith('certificates/'))
-    const bytes = name === undefined ? undefined : instance.storage.file(name)
-    if (bytes === undefined) return this.add('I7', `${instance.name} ended with 0 and left no certificate`)
-    const { problems } = await verifyCertificate(bytes)
-    if (problems.length > 0)
-      this.add('I7', `the certificate of ${instance.name} does not verify: ${problems.join('; ')}`)
-    const left = core?.table.homesOf(instance.storage.identity.peerId) ?? []
-    if (left.length > 0) this.add('I7', `${instance.name} ended with 0 and is home of ${left.length} workspaces`)
+  /** I1: what a home acknowledged alone is kept, though another one took over. It may take a while until it is handed in. */
+  async isKept(user: SimulatedUser): Promise<void> {
+    const { world } = this.#federation
+    const until = world.now + HANDED_IN_MS
+    for (;;) {
+      const missing = await this.#notKept(user)
+      if (missing.length === 0) return
+      if (world.now >= until) return this.add('I1', `${user.id}: "${missing.join('", "')}" is in no diverged head`)
+      await world.sleep(LOOK_AGAIN_MS)
+    }
   }
 
-  /** I1: what a home acknowledged alone is kept, though another one took over. */
-  async isKept(user: SimulatedUser): Promise<void> {
+  async #notKept(user: SimulatedUser): Promise<string[]> {
     const { core } = this.#federation.coordinator
     const workspace = core?.table.find(FILES, user.id) ?? null
-    if (core === null || workspace === null || user.setAside.size === 0) return
-    const heads = await core.repository.diverged(workspace)
+    if (core === null || workspace === null || user.setAside.length === 0) return []
     const found: Buffer[] = []
-    for (const head of heads) {
+    for (const head of await core.repository.diverged(workspace)) {
       for await (const { bytes } of core.repository.closure(head)) found.push(Buffer.from(bytes))
     }
-    for (const text of user.setAside) {
-      const start = Buffer.from(text.slice(0, 60))
-      if (!found.some((bytes) => bytes.includes(start))) this.add('I1', `${user.id}: "${start}" is in no diverged head`)
-    }
+    const isFound = (text: string): boolean => found.some((bytes) => bytes.includes(text.slice(0, TEXT_COMPARED)))
+    return user.setAside.filter((texts) => !texts.some(isFound)).map((texts) => texts.join('" or "').slice(0, SHOWN))
   }
 
   /** I4: what can be seen is there as a whole. */

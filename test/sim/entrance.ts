@@ -1,4 +1,5 @@
 import { codeOf, ERRORS, messageOf } from '../../src/core/errors.ts'
+import type { WorkspaceId } from '../../src/core/ids.ts'
 import { KeyedMutex } from '../../src/core/mutex.ts'
 import type { Entrance, Served } from '../../src/daemon/entrance.ts'
 import type { Admission } from '../../src/handover/resident.ts'
@@ -14,6 +15,8 @@ export interface ValueEntranceDeps {
   readonly files: FileSystem
   readonly machine: Machine
   readonly life: Life
+  /** A change is about to be answered as saved. */
+  readonly onSaved: (workspace: WorkspaceId, epoch: number) => void
 }
 
 /** The ingress of an instance with a small files app behind it, for requests as values. */
@@ -80,7 +83,10 @@ class SmallApp {
     await Promise.all(this.#underWay)
   }
 
-  async #carryOut({ folder, staging, wrote }: Admission, { method, path, body }: Passed): Promise<Executed> {
+  async #carryOut(
+    { folder, staging, wrote }: Admission,
+    { workspace, epoch, method, path, body }: Passed
+  ): Promise<Executed> {
     const { machine, life, files } = this.#deps
     const at = `${folder}/${path}`
     await machine.busy(life, machine.chance.between(0.1, 4))
@@ -92,6 +98,7 @@ class SmallApp {
     if (!isDone) return { status: 404, body: '' }
     await machine.busy(life, machine.chance.between(0, 2))
     await wrote([path])
+    this.#deps.onSaved(workspace, epoch)
     return { status: method === 'DELETE' ? 204 : 201, body: '' }
   }
 

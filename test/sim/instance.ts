@@ -1,7 +1,8 @@
 import { messageOf } from '../../src/core/errors.ts'
 import type { Identity } from '../../src/core/identity.ts'
-import type { ServiceName } from '../../src/core/ids.ts'
+import type { PeerIdText, ServiceName, WorkspaceId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
+import type { Served } from '../../src/daemon/entrance.ts'
 import { type InstanceCore, openInstanceCore } from '../../src/daemon/instance-core.ts'
 import type { InstanceMachine } from '../../src/daemon/instance-machine.ts'
 import type { InstanceEvent, InstanceOptions } from '../../src/daemon/options.ts'
@@ -58,6 +59,11 @@ export class SimulatedInstance {
   readonly #port: number | null
   #core: InstanceCore | null = null
   #shutdown: Shutdown | null = null
+  #served: Served | null = null
+  /** Told of each change that this instance is about to answer as saved. */
+  readonly onSaved = new Set<(workspace: WorkspaceId, epoch: number) => void>()
+  /** What it was home of when its last drain began, with the epochs. */
+  readonly drainedFrom = new Map<WorkspaceId, number>()
   /** Raised with each start and each end. */
   runs = 0
   /** How the last run ended by itself; null where it was killed, or runs. */
@@ -84,6 +90,28 @@ export class SimulatedInstance {
 
   get core(): InstanceCore | null {
     return this.#core
+  }
+
+  get peerId(): PeerIdText {
+    return this.storage.identity.peerId
+  }
+
+  get identity(): Identity {
+    return this.storage.identity
+  }
+
+  #saved(workspace: WorkspaceId, epoch: number): void {
+    for (const tell of this.onSaved) tell(workspace, epoch)
+  }
+
+  /** Would it let a request in? */
+  takes(workspace: WorkspaceId, epoch: number): boolean {
+    try {
+      this.#served?.enter(workspace, epoch).leave()
+      return this.#served !== null
+    } catch {
+      return false
+    }
   }
 
   /** As a service manager does: a start that fails is tried again. */
@@ -133,7 +161,19 @@ export class SimulatedInstance {
           })
           return {
             premises: (workspace) => premises.of(workspace),
-            openEntrance: (served) => valueEntrance({ host, files: disk.files, machine: this.machine, life }, served),
+            openEntrance: (served) => {
+              this.#served = served
+              return valueEntrance(
+                {
+                  host,
+                  files: disk.files,
+                  machine: this.machine,
+                  life,
+                  onSaved: (workspace, epoch) => this.#saved(workspace, epoch)
+                },
+                served
+              )
+            },
             openProviders: async () => this.#network.dht.of(host.peerId),
             space,
             load: () => ({ memoryBytes: 1e8, loadPermille: 100 }),
@@ -213,6 +253,7 @@ export class SimulatedInstance {
 
   #over(): void {
     this.machine.end()
+    this.#served = null
     this.#core = null
     this.#shutdown = null
     this.runs++

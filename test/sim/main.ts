@@ -11,6 +11,7 @@ const HELP = `Simulates federations, each from a seed: npm run sim -- --seeds 10
   --seed S     this one alone, with all that happens in it
   --log        and all that its daemons log
   --bug NAME   with a planted mistake (see test/sim/bugs.ts)
+  --bugs WORDS looks for each planted mistake whose name has these words in it
   --jobs N     processes at once (one for each core)
 
 Ends with 0 where every promise was kept, and with 1 otherwise.`
@@ -27,14 +28,34 @@ const { values } = parseArgs({
     seed: { type: 'string' },
     log: { type: 'boolean', default: false },
     bug: { type: 'string' },
+    bugs: { type: 'string' },
     jobs: { type: 'string', default: String(availableParallelism()) },
     help: { type: 'boolean', default: false }
   }
 })
 
 if (values.help) console.log(HELP)
+else if (values.bugs !== undefined) process.exitCode = await huntAll(values.bugs)
 else if (values.seed === undefined) process.exitCode = await many()
 else process.exitCode = await one(values.seed)
+
+/** Which seed shows each planted mistake first. */
+async function huntAll(words: string): Promise<number> {
+  const { bugsNamed, hunt } = await import('./hunt.ts')
+  const seeds = numbers(wholeNumber('--from', values.from), wholeNumber('--seeds', values.seeds))
+  let missed = 0
+  await hunt(bugsNamed(words), () => seeds(), {
+    jobs: wholeNumber('--jobs', values.jobs),
+    onHunted({ bug, caught }) {
+      if (caught === null) missed++
+      const [first] = caught?.violations ?? []
+      console.log(
+        `${caught?.seed ?? 'NEVER'}\t${bug.name}\t${first === undefined ? '' : `${first.promise} ${first.what}`}`
+      )
+    }
+  })
+  return missed === 0 ? 0 : 1
+}
 
 /** Everything that happens under one seed. */
 async function one(seed: string): Promise<number> {
@@ -81,9 +102,7 @@ async function many(): Promise<number> {
     if (total.seeds % PROGRESS_EVERY === 0) console.log(`${total.seeds} of ${count} seeds`)
     return true
   }
-  const seeds = (function* () {
-    for (let seed = from; seed < from + count; seed++) yield String(seed)
-  })()
+  const seeds = numbers(from, count)()
   const options = { jobs: wholeNumber('--jobs', values.jobs), onOutcome }
   await runSeeds(seeds, values.bug === undefined ? options : { ...options, bug: values.bug })
   const hours = (total.worldMs / 3_600_000).toFixed(1)
@@ -92,6 +111,12 @@ async function many(): Promise<number> {
       `${total.events} events, ${hours} simulated hours`
   )
   return total.failures === 0 ? 0 : 1
+}
+
+function numbers(from: number, count: number): () => Generator<string> {
+  return function* () {
+    for (let seed = from; seed < from + count; seed++) yield String(seed)
+  }
 }
 
 function show({ seed, kind, violations }: Outcome): void {

@@ -28,6 +28,14 @@ type Packet =
 
 const sizeOf = (packet: Packet): number => 40 + (packet.kind === 'data' ? packet.bytes.length : 0)
 
+/** Sees each frame that is sent, and returns what is sent instead: the same, but where somebody lies. */
+export type OnFrame = (frame: {
+  readonly from: Machine
+  readonly to: Machine
+  readonly protocol: Protocol
+  readonly bytes: Uint8Array
+}) => Uint8Array
+
 /**
  * All machines and what lies between them. Connections keep order and lose nothing while they stand, as TCP's do: loss is
  * delay, and packets of different connections overtake one another. A cut direction holds packets back; when that lasts,
@@ -39,6 +47,7 @@ export class Network {
   readonly chance: Chance
   /** Bytes that were delivered, from one machine to another: `a>b`. */
   readonly carried = new Map<string, number>()
+  readonly onFrame = new Set<OnFrame>()
   readonly dht = new SimulatedDht()
   readonly #hosts = new Map<string, SimulatedHost>()
   readonly #machines = new Map<string, Machine>()
@@ -93,6 +102,13 @@ export class Network {
     let ms = latencyMs + this.chance.fraction() * jitterMs + bytes / bytesPerMs
     for (let wait = RETRANSMIT_MS; this.chance.happens(loss); wait *= 2) ms += wait
     return ms
+  }
+
+  /** What is sent in the place of a frame. */
+  frame(from: Machine, to: Machine, protocol: Protocol, bytes: Uint8Array): Uint8Array {
+    let sent = bytes
+    for (const see of this.onFrame) sent = see({ from, to, protocol, bytes: sent })
+    return sent
   }
 
   connect(from: SimulatedHost, to: SimulatedHost): Connection {
@@ -188,7 +204,10 @@ class Connection {
     mine.isOpen = false
     if (quietly || !this.network.passes(machine, other.machine))
       return this.#breakAfter(other, chance.between(1_000, 20_000))
-    other.machine.after(other.life, this.network.travelMs(40), () => other.ended(null))
+    // What was sent before arrives before it.
+    const { now } = this.network.world
+    const at = Math.max(this.#arrivedAt.get(machine) ?? 0, now + this.network.travelMs(40))
+    other.machine.after(other.life, at - now, () => other.ended(null))
   }
 
   #breakAfter(link: SimulatedLink, ms: number): void {
@@ -280,6 +299,11 @@ class SimulatedLink implements Link {
     if (this.isOpen && !this.life.over) this.#connection.send(this, packet)
   }
 
+  sendFrame(stream: number, protocol: Protocol, bytes: Uint8Array): void {
+    const to = this.#connection.other(this).machine
+    this.send({ kind: 'data', stream, bytes: this.#connection.network.frame(this.machine, to, protocol, bytes) })
+  }
+
   /** The connection is over, as this side sees it. */
   ended(error: Error | null): void {
     if (!this.isOpen) return
@@ -363,7 +387,7 @@ class SimulatedChannel implements Channel {
       )
     }
     if (this.#isOver || this.#hasEnded) throw broken()
-    this.#link.send({ kind: 'data', stream: this.#stream, bytes })
+    this.#link.sendFrame(this.#stream, this.protocol, bytes)
   }
 
   async receive(signal?: AbortSignal): Promise<Uint8Array | null> {

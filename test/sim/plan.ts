@@ -22,14 +22,29 @@ export const TROUBLES = [
   'disk-fails',
   'lose-disk',
   'flip-byte',
-  'collect-garbage'
+  'collect-garbage',
+  'corrupt-blocks',
+  'lie',
+  'knock',
+  'old-words',
+  'revoke',
+  'lose-folder',
+  'ambush-kill',
+  'ambush-power'
 ] as const
 
 export type Trouble = (typeof TROUBLES)[number]
 
+/**
+ * `calm`: handovers only, and nobody may notice. `death`, `restart`, `full`: one thing happens, again and again, and must be
+ * noticed no more than promised. Of the others each has its share of everything.
+ */
+export const CALM_KINDS = ['calm', 'death', 'restart', 'full'] as const
+export type Kind = (typeof CALM_KINDS)[number] | 'storm' | 'handover' | 'disks' | 'rot' | 'network' | 'rogue' | 'power'
+
 /** What a seed makes of a run. */
 export interface Plan {
-  readonly kind: 'calm' | 'storm' | 'handover' | 'disks' | 'rot' | 'network'
+  readonly kind: Kind
   readonly instances: number
   readonly users: number
   readonly pauseMs: number
@@ -45,9 +60,28 @@ export interface Plan {
 }
 
 const GENTLE: readonly Trouble[] = ['drain', 'drain-cancelled', 'move', 'move', 'collect-garbage', 'wall-clock']
-const KINDS: Readonly<Record<Exclude<Plan['kind'], 'calm'>, readonly Trouble[]>> = {
+const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
+  calm: GENTLE,
+  death: ['kill-instance'],
+  restart: ['stop-instance'],
+  full: ['disk-full'],
   // What rots is not lost with another disk at the same time: no promise speaks of two.
   storm: TROUBLES.filter((trouble) => trouble !== 'flip-byte'),
+  rogue: [
+    'corrupt-blocks',
+    'corrupt-blocks',
+    'lie',
+    'lie',
+    'lie',
+    'knock',
+    'old-words',
+    'revoke',
+    'lose-folder',
+    'move',
+    'move',
+    'kill-instance'
+  ],
+  power: ['power-instance', 'power-coordinator', 'ambush-power', 'ambush-power', 'ambush-kill', 'move', 'drain'],
   rot: ['flip-byte', 'flip-byte', 'move', 'collect-garbage', 'kill-coordinator', 'drain-cancelled', 'wall-clock'],
   handover: [
     'drain',
@@ -56,6 +90,9 @@ const KINDS: Readonly<Record<Exclude<Plan['kind'], 'calm'>, readonly Trouble[]>>
     'drain-cancelled',
     'move',
     'move',
+    'ambush-kill',
+    'ambush-kill',
+    'ambush-power',
     'stop-instance',
     'kill-instance',
     'power-instance',
@@ -86,15 +123,38 @@ const KINDS: Readonly<Record<Exclude<Plan['kind'], 'calm'>, readonly Trouble[]>>
   ]
 }
 
+const MIX: readonly Kind[] = [
+  ...CALM_KINDS,
+  'storm',
+  'storm',
+  'storm',
+  'handover',
+  'handover',
+  'handover',
+  'disks',
+  'disks',
+  'rot',
+  'network',
+  'network',
+  'rogue',
+  'rogue',
+  'power',
+  'power'
+]
+const LOSES_LOCAL: ReadonlySet<Trouble> = new Set(['revoke', 'lose-folder'])
+/** One after the other is over. */
+const DEATH_EVERY_MS = 15_000
+
 const DAY_MS = 24 * 3_600_000
 const TEN_YEARS_MS = 3650 * DAY_MS
 
 export function planOf(seed: string): Plan {
   const chance = new Chance(`${seed}/plan`)
-  const kind = chance.one(['calm', 'storm', 'storm', 'handover', 'handover', 'disks', 'rot', 'network'] as const)
-  const acknowledge = chance.happens(kind === 'calm' ? 0 : 0.2) ? 'local' : 'replicated'
+  const kind = chance.one(MIX)
+  const isCalm = CALM_KINDS.some((one) => one === kind)
+  const acknowledge = chance.happens(localShare(kind)) ? 'local' : 'replicated'
   // Leases need clocks within their bound; where the seal alone is enough, clocks may run as they like.
-  const drift = acknowledge === 'local' ? 0.009 : chance.one([0.0001, 0.009, 0.5])
+  const drift = acknowledge === 'local' || isCalm ? 0.009 : chance.one([0.0001, 0.009, 0.5])
   const rate = (name: string): number => 1 + drift * (2 * new Chance(`${seed}/rate ${name}`).fraction() - 1)
   const off = (name: string): number =>
     chance.one([0, 1]) * TEN_YEARS_MS * (new Chance(`${seed}/wall ${name}`).fraction() - 0.5)
@@ -104,22 +164,33 @@ export function planOf(seed: string): Plan {
     users: 1 + chance.below(4),
     pauseMs: chance.one([60, 200, 500]),
     workMs: chance.between(12_000, 30_000),
-    weather: {
-      latencyMs: chance.one([0.2, 3, 25]),
-      jitterMs: chance.one([0.1, 5, 40]),
-      loss: kind === 'calm' ? 0 : chance.one([0, 0, 0.002, 0.02]),
-      bytesPerMs: chance.one([200, 10_000, 100_000])
-    },
+    weather: weather(chance, isCalm),
     settings: {
       standbys: chance.one([0, 1, 1, 1, 2]),
       acknowledge,
       failoverAfterMs: 2000,
       leaseMs: chance.one([4000, 10_000]),
-      restartGraceMs: chance.one([5000, 30_000]),
+      restartGraceMs: kind === 'restart' ? 30_000 : chance.one([5000, 30_000]),
       holdMs: 30_000
     },
-    clocks: (name) => ({ rate: rate(name), wallOffMs: kind === 'calm' ? 0 : off(name) }),
-    troubles: kind === 'calm' ? GENTLE : KINDS[kind],
-    everyMs: chance.one([1500, 3000, 6000])
+    clocks: (name) => ({ rate: rate(name), wallOffMs: isCalm ? 0 : off(name) }),
+    // A member that is thrown out takes with it what it alone has.
+    troubles: KINDS[kind].filter((trouble) => acknowledge === 'replicated' || !LOSES_LOCAL.has(trouble)),
+    everyMs: kind === 'death' ? DEATH_EVERY_MS : chance.one([1500, 3000, 6000])
+  }
+}
+
+function localShare(kind: Kind): number {
+  if (kind === 'calm') return 0
+  return kind === 'power' ? 0.5 : 0.2
+}
+
+/** In a calm time what is slow is the federation, and not its lines. */
+function weather(chance: Chance, isCalm: boolean): Weather {
+  return {
+    latencyMs: chance.one(isCalm ? [0.2, 3, 10] : [0.2, 3, 25]),
+    jitterMs: chance.one(isCalm ? [0.1, 5] : [0.1, 5, 40]),
+    loss: isCalm ? 0 : chance.one([0, 0, 0.002, 0.02]),
+    bytesPerMs: chance.one(isCalm ? [10_000, 100_000] : [200, 10_000, 100_000])
   }
 }

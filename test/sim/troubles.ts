@@ -1,10 +1,15 @@
-import { hasCode } from '../../src/core/errors.ts'
-import type { InstanceDaemon } from '../../src/daemon/instance-daemon.ts'
 import { RETENTION } from '../../src/store/repository.ts'
+import { halfDone } from './ambush.ts'
+import type { Note } from './checks.ts'
+import type { SimulatedCoordinator } from './coordinator.ts'
+import { corruptBlocks } from './corrupt.ts'
 import type { Federation } from './federation.ts'
 import type { SimulatedInstance } from './instance.ts'
 import type { Machine } from './machine.ts'
+import { unlessItEnds } from './patience.ts'
+import { People } from './people.ts'
 import type { Plan, Trouble } from './plan.ts'
+import { Rogues } from './rogues.ts'
 import type { Chance, World } from './world.ts'
 
 const TEN_YEARS_MS = 3650 * 24 * 3_600_000
@@ -17,16 +22,20 @@ export class Troubles {
   readonly #chance: Chance
   readonly #lasting = new Set<Promise<void>>()
   readonly #lost = new Set<SimulatedInstance>()
+  readonly #people: People
+  readonly #rogues: Rogues
   #stopped = false
 
-  constructor(federation: Federation, plan: Plan) {
+  constructor(federation: Federation, plan: Plan, note: Note) {
     this.#world = federation.world
     this.#federation = federation
     this.#plan = plan
     this.#chance = federation.world.chance('troubles')
+    this.#people = new People(federation, { chance: this.#chance, lost: this.#lost, note })
+    this.#rogues = new Rogues(federation, this.#chance, note)
   }
 
-  /** Those whose disk is gone for good. */
+  /** Those who are gone for good, with their disks or without. */
   get lost(): ReadonlySet<SimulatedInstance> {
     return this.#lost
   }
@@ -39,6 +48,7 @@ export class Troubles {
     while (!this.#stopped) {
       await this.#world.sleep(this.#chance.between(0.3, 1.7) * this.#plan.everyMs)
       if (this.#stopped) break
+      this.#rogues.remember()
       const trouble = this.#chance.one(this.#plan.troubles)
       this.#world.note('trouble', trouble)
       const lasting: Promise<void> = this.#make(trouble).finally(() => this.#lasting.delete(lasting))
@@ -78,13 +88,13 @@ export class Troubles {
       case 'cut-both-ways':
         return this.#cut(true)
       case 'drain':
-        return this.#drain(false)
+        return this.#people.drain(false)
       case 'drain-cancelled':
-        return this.#drain(true)
+        return this.#people.drain(true)
       case 'stop-instance':
-        return this.#stopInstance()
+        return this.#people.stopInstance()
       case 'move':
-        return this.#move()
+        return this.#people.move()
       case 'wall-clock':
         return this.#setClock()
       case 'disk-full':
@@ -97,6 +107,20 @@ export class Troubles {
         return this.#flip()
       case 'collect-garbage':
         return this.#collect()
+      case 'corrupt-blocks':
+        return this.#corrupt()
+      case 'lose-folder':
+        return this.#endInstance((instance) => this.#people.loseFolder(instance), 1000)
+      case 'ambush-kill':
+        return this.#ambush((one) => one.kill())
+      case 'ambush-power':
+        return this.#ambush((one) => one.losePower())
+      case 'revoke':
+        return this.#people.revoke()
+      case 'lie':
+      case 'knock':
+      case 'old-words':
+        return this.#rogues.act(trouble)
     }
   }
 
@@ -106,7 +130,8 @@ export class Troubles {
 
   async #endInstance(end: (instance: SimulatedInstance) => Promise<void>, awayMs: number): Promise<void> {
     const running = this.#running()
-    if (running.length === 0) return
+    const { kind, instances } = this.#plan
+    if (running.length === 0 || (kind === 'death' && running.length < instances)) return
     const instance = this.#chance.one(running)
     await end(instance)
     await this.#world.sleep(this.#chance.between(0, awayMs))
@@ -121,6 +146,17 @@ export class Troubles {
     if (!coordinator.machine.isRunning) await coordinator.start()
   }
 
+  /** One of those whom it concerns ends in the middle of something. */
+  async #ambush(end: (one: SimulatedCoordinator | SimulatedInstance) => Promise<void>): Promise<void> {
+    const { coordinator } = this.#federation
+    const instance = await halfDone(this.#federation, this.#chance)
+    const victim = this.#chance.happens(0.4) ? coordinator : instance
+    if (victim === null || victim.core === null || !victim.machine.isRunning) return
+    await end(victim)
+    await this.#world.sleep(this.#chance.between(0, 6000))
+    if (!victim.machine.isRunning) await victim.start()
+  }
+
   async #pause(machine: Machine): Promise<void> {
     machine.pause(this.#chance.happens(0.7) ? this.#chance.between(50, 6000) : this.#chance.between(6000, 30_000))
   }
@@ -133,62 +169,6 @@ export class Troubles {
     if (both) network.cut(to, from)
     await this.#world.sleep(this.#chance.between(100, 15_000))
     network.healBetween(from, to)
-  }
-
-  async #drain(isCancelled: boolean): Promise<void> {
-    const running = this.#running()
-    if (running.length === 0) return
-    const instance = this.#chance.one(running)
-    const daemon = instance.core?.daemon
-    if (daemon === undefined) return
-    const deadlineMs = this.#chance.between(3000, 40_000)
-    try {
-      const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false, atMs: null }
-      const cancelling = isCancelled ? this.#cancelSoon(daemon) : undefined
-      const drained = daemon.drainAway(request).then((last) => daemon.finishDrain(last))
-      await this.#unlessItEnds(instance, drained)
-      await cancelling
-    } catch (error) {
-      if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT', 'ABORTED', 'REFUSED_BY_POLICY', 'ILLEGAL_TRANSITION'))
-        throw error
-    }
-    await this.#startEnded()
-  }
-
-  async #cancelSoon(daemon: InstanceDaemon): Promise<void> {
-    await this.#world.sleep(this.#chance.between(0, 1500))
-    if (!daemon.ended && daemon.status().state !== 'joining') daemon.cancelDrain()
-  }
-
-  /** As a volunteer starts it again who is to be of help. */
-  async #startEnded(): Promise<void> {
-    await this.#world.sleep(this.#chance.between(500, 5000))
-    for (const instance of this.#federation.instances) {
-      if (instance.ended !== null && !instance.machine.isRunning && !this.#lost.has(instance)) await instance.start()
-    }
-  }
-
-  async #stopInstance(): Promise<void> {
-    const running = this.#running()
-    if (running.length === 0) return
-    const instance = this.#chance.one(running)
-    if (instance.core !== null) await this.#unlessItEnds(instance, instance.core.daemon.flush(10_000))
-    await this.#startEnded()
-  }
-
-  async #move(): Promise<void> {
-    const { coordinator } = this.#federation
-    const { core } = coordinator
-    const workspaces = [...(core?.table.all() ?? [])]
-    const targets = core?.fleet.candidates() ?? []
-    if (core === null || workspaces.length === 0 || targets.length === 0) return
-    const { workspace } = this.#chance.one(workspaces).signed.value
-    const { peer } = this.#chance.one(targets)
-    const idle = core.routes.idle.bind(core.routes)
-    const { signal } = new AbortController()
-    // What a move is refused or fails with is its admin's to know.
-    const moving = core.director.move(workspace, peer, { idle, signal, keepAsStandby: this.#chance.happens(0.5) })
-    await this.#unlessItEnds(coordinator, moving).catch(() => undefined)
   }
 
   async #setClock(): Promise<void> {
@@ -222,22 +202,19 @@ export class Troubles {
     if (size > 200) packs.flip(path, 100 + this.#chance.below(size - 100))
   }
 
+  async #corrupt(): Promise<void> {
+    const { network, coordinator, instances } = this.#federation
+    const { machine } = this.#chance.one([coordinator, ...instances])
+    const corrupt = corruptBlocks(machine, this.#chance)
+    network.onFrame.add(corrupt)
+    await this.#world.sleep(this.#chance.between(500, 8000))
+    network.onFrame.delete(corrupt)
+  }
+
   async #collect(): Promise<void> {
     const { coordinator } = this.#federation
     if (coordinator.core === null) return
     const collecting = coordinator.core.repository.gc({ policy: RETENTION, full: this.#chance.happens(0.5) })
-    await this.#unlessItEnds(coordinator, collecting).catch(() => undefined)
-  }
-
-  /** What a process that has ended was asked for never comes. */
-  async #unlessItEnds(of: { readonly runs: number }, work: Promise<unknown>): Promise<void> {
-    const { runs } = of
-    const state = { isOver: false }
-    const ended = work.finally(() => {
-      state.isOver = true
-    })
-    ended.catch(() => undefined)
-    await this.#world.until(() => state.isOver || of.runs !== runs, 24 * 3_600_000)
-    if (state.isOver) await ended
+    await unlessItEnds(this.#world, coordinator, collecting).catch(() => undefined)
   }
 }

@@ -24,6 +24,8 @@ export interface UserOptions {
   readonly pauseMs: number
   /** Acknowledged by the home's disk alone: with the home, what was not published yet goes away until it comes back. */
   readonly mayFallBack: boolean
+  /** What is not as the user was told. */
+  readonly onProblem: (what: string) => void
 }
 
 /** Somebody who saves and reads, and remembers what they were told. */
@@ -33,11 +35,13 @@ export class SimulatedUser {
   /** Ids of lines of the log that were acknowledged, and of those of which nobody knows. */
   readonly logged: string[] = []
   readonly uncertain = new Set<string>()
-  readonly problems: string[] = []
-  /** What was acknowledged and is not there any more: it must be kept in a diverged head. */
-  readonly setAside = new Set<string>()
+  /** What was acknowledged and is not there any more: of each, one of these must be kept in a diverged head. */
+  readonly setAside: (readonly string[])[] = []
   requests = 0
   failed = 0
+  /** Of those that failed: reads, and changes of which nobody knows whether they were made. */
+  failedReads = 0
+  unsafe = 0
   slowestMs = 0
   readonly #world: World
   readonly #coordinator: SimulatedCoordinator
@@ -95,7 +99,10 @@ export class SimulatedUser {
     const before = file.possible
     file.possible = new Set([...before, null])
     const told = await this.#ask({ method: 'DELETE', path: file.path, body: '' })
-    if (told.status === 404 && !before.has(null)) this.#problem(`${file.path} was gone before it was removed`)
+    if (told.status === 404 && !before.has(null)) {
+      if (!this.#options.mayFallBack) this.#problem(`${file.path} was gone before it was removed`)
+      else this.#goneBack(before)
+    }
     this.#learn(file, told, before, null)
   }
 
@@ -142,7 +149,7 @@ export class SimulatedUser {
     const found = told.status === 404 ? null : told.body
     if (!possible.has(found) && !file.possible.has(found)) {
       if (this.#options.mayFallBack && file.before.has(found)) {
-        if (file.acknowledged !== null) this.setAside.add(file.acknowledged)
+        this.#goneBack(possible)
         file.acknowledged = found
         file.possible = new Set([found])
         return true
@@ -151,6 +158,12 @@ export class SimulatedUser {
       this.#problem(`${file.path} holds ${shown(found)} instead of ${expected}`)
     }
     return true
+  }
+
+  /** What it held is kept elsewhere; unless that may have been nothing. */
+  #goneBack(from: ReadonlySet<string | null>): void {
+    const texts = [...from].filter((text) => text !== null)
+    if (texts.length === from.size) this.setAside.push(texts)
   }
 
   async readLog(): Promise<boolean> {
@@ -168,7 +181,7 @@ export class SimulatedUser {
 
   #forget(lines: readonly string[]): true {
     for (const line of lines) {
-      this.setAside.add(line)
+      this.setAside.push([line])
       this.logged.splice(this.logged.indexOf(line), 1)
     }
     return true
@@ -180,14 +193,17 @@ export class SimulatedUser {
     const told = await this.#coordinator.ask(this.id, ask)
     const took = this.#world.now - began
     this.slowestMs = Math.max(this.slowestMs, took)
-    if (told.status === 0 || told.status >= 500) this.failed++
-    this.#world.note(this.id, `${ask.method} ${ask.path} ${told.status} ${told.retry ?? ''}`)
+    if (told.status === 0 || told.status >= 500) {
+      this.failed++
+      if (ask.method === 'GET') this.failedReads++
+      if (told.retry === 'unsafe') this.unsafe++
+    }
+    this.#world.note(this.id, `${ask.method} ${ask.path} ${ask.body.slice(0, 12)} ${told.status} ${told.retry ?? ''}`)
     return told
   }
 
   #problem(text: string): void {
-    this.problems.push(`${this.id}: ${text}`)
-    this.#world.note(this.id, `PROBLEM ${text}`)
+    this.#options.onProblem(`${this.id}: ${text}`)
   }
 }
 

@@ -12,7 +12,7 @@ if (bug !== undefined) plant(bugNamed(bug))
 const { runSeed } = await import('./run.ts')
 
 process.on('message', (task: Task) => {
-  runSeed(task.seed).then(
+  runSeed(task.seed, { isOneEnough: bug !== undefined }).then(
     (outcome: Outcome) => process.send?.(outcome),
     (error: unknown) => {
       throw error

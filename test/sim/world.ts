@@ -75,6 +75,7 @@ export class World {
   #now = 0
   #orders = 0
   #happened = 0
+  #isOver = false
 
   constructor(seed: string, onLine: ((line: string) => void) | null = null) {
     this.seed = seed
@@ -134,6 +135,11 @@ export class World {
     return true
   }
 
+  /** Nothing more happens: `run` throws `WorldEnded`. */
+  end(): void {
+    this.#isOver = true
+  }
+
   /** Lets things happen until `work` is done. @throws what `work` throws; where nothing more is going to happen; after `eventsMax` */
   async run<T>(work: () => Promise<T>, eventsMax: number): Promise<T> {
     const done = new Outcome<T>()
@@ -143,6 +149,7 @@ export class World {
     )
     await settled()
     while (done.result === null) {
+      if (this.#isOver) throw new WorldEnded()
       const next = pop(this.#heap)
       if (next === undefined) throw new Error('nothing is going to happen any more, and the work is not done')
       if (next.cancelled) continue
@@ -155,6 +162,9 @@ export class World {
     return done.result.value
   }
 }
+
+/** Enough is known. */
+export class WorldEnded extends Error {}
 
 class Outcome<T> {
   result: { readonly value: T } | { readonly error: unknown } | null = null

@@ -1,0 +1,239 @@
+import type { Bug } from './bug.ts'
+
+/** Mistakes of whoever decides who serves what. */
+export const HANDOVER_BUGS: readonly Bug[] = [
+  {
+    name: 'base read before the seal',
+    edits: [
+      {
+        file: 'handover/director.ts',
+        find: '      const { base } = await repository.seal(workspace, epoch, (tip) =>\n',
+        put: '      const base = (await repository.tip(workspace))?.tip ?? null\n      await repository.seal(workspace, epoch, (tip) =>\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'promoted at the head that the new home happens to hold',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: '    const base = await this.#tip()\n',
+        put: '    const base = this.#record.head ?? (await this.#tip())\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a standby serves what it has, and not the base',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: "if (role === 'standby' && !suspect && receipt?.value.head.equals(head.cid) === true) return receipt",
+        put: "if (role === 'standby' && !suspect && receipt !== null) return receipt"
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'held requests are released before the new home has applied the base',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: '    const receipt = base === null ? null : await this.#receiptFor(base, suspect)\n',
+        put: '    const receipt = null\n    if (base !== null) void this.#receiptFor(base, suspect).catch(() => undefined)\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'the old home removes its files before the swap',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: '    await this.#serving().freeze()\n',
+        put: '    await this.#serving().freeze()\n    await (await this.#premises()).worktree.remove()\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a frozen home thaws by itself',
+    edits: [
+      {
+        file: 'handover/serving-home.ts',
+        find: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n',
+        put: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n      this.frozen = false\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'requests in flight are not waited for',
+    edits: [
+      {
+        file: 'handover/director.ts',
+        find: "      await this.#idle(workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
+        put: "      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n"
+      },
+      {
+        file: 'handover/serving-home.ts',
+        find: '        while (this.#inFlight > 0) await',
+        put: '        while (signal.aborted) await'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'failover does not wait for the lease to end',
+    edits: [
+      {
+        file: 'handover/failure-detector.ts',
+        find: 'leaseOverAt: Math.max(deadAt, grantorUntil(leaseGrantedAt, leaseMs)) }',
+        put: 'leaseOverAt: Math.max(deadAt, 0 * grantorUntil(leaseGrantedAt, leaseMs)) }'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a restarted coordinator takes all leases for ended',
+    edits: [
+      {
+        file: 'handover/failure-detector.ts',
+        find: 'this.#watch(peer, { deadAt, leaseOverAt: Math.max(deadAt, ends.leaseOverAt) }, causeOf(intent))',
+        put: 'this.#watch(peer, { deadAt: now, leaseOverAt: now }, causeOf(intent))'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'one that comes back soon is taken for dead at once',
+    edits: [
+      {
+        file: 'handover/failure-detector.ts',
+        find: "intent === 'restart' ? restartGraceMs : ",
+        put: "intent === 'restart' ? Math.min(restartGraceMs, 0) : "
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'what comes back connected is still taken for dead',
+    edits: [
+      {
+        file: 'handover/failure-detector.ts',
+        find: '  connected(peer: PeerIdText): void {\n    this.#cancel(peer)\n    this.#dead.delete(peer)\n',
+        put: '  connected(peer: PeerIdText): void {\n    this.#pending.delete(peer)\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a death is noticed late',
+    edits: [
+      {
+        file: 'handover/failure-detector.ts',
+        find: 'intent === null ? failoverAfterMs : 0',
+        put: 'intent === null ? 3 * failoverAfterMs : 0'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'workspaces without a home are forgotten',
+    edits: [
+      {
+        file: 'handover/director.ts',
+        find: '[...homes, ...standbys, this.adoptOrphans()]',
+        put: '[...homes, ...standbys]'
+      },
+      {
+        file: 'handover/director.ts',
+        find: 'if (!passes(this.state(workspace))) this.#later(workspace, () => this.failover(workspace, home))',
+        put: 'if (home === null) this.touch(workspace)'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a standby that was lost is not replaced',
+    edits: [
+      {
+        file: 'daemon/caretaker.ts',
+        find: 'if (signed.value.standbys.length < standbys) await',
+        put: 'if (signed.value.standbys.length < 0) await'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a drain hands over to an instance that drains too',
+    edits: [{ file: 'daemon/fleet.ts', find: "=== 'member' && !this.isDraining(peer) &&", put: "=== 'member' &&" }],
+    caughtBy: '1'
+  },
+  {
+    name: 'drained with a workspace that is not proven',
+    edits: [
+      {
+        file: 'handover/drain-proofs.ts',
+        find: '    return this.elsewhere.length === 0 && this.#deps',
+        put: '    return this.#deps'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'drained while a handover failed',
+    edits: [
+      {
+        file: 'handover/drain-driver.ts',
+        find: '      this.#queue.failed(workspace)\n',
+        put: '      this.#queue.succeeded(workspace)\n      if (this.isUnderWay) this.#handedOver(workspace)\n'
+      },
+      {
+        file: 'handover/drain-proofs.ts',
+        find: '    return this.elsewhere.length === 0 && this.#deps.table.homesOf(this.#peer).length === 0\n',
+        put: '    return this.elsewhere.length === 0\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a certificate without the last head',
+    edits: [
+      {
+        file: 'handover/director.ts',
+        find: '      const head = base === null ? null : await repository.head(base.cid)\n',
+        put: '      const past = base === null ? [] : await repository.history(workspace, { limit: 2 })\n      const head = past.at(-1) ?? null\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'an epoch begins without a seal',
+    edits: [
+      {
+        file: 'store/ledger.ts',
+        find: 'sealedEpoch: Math.max(before.sealedEpoch, epoch)',
+        put: 'sealedEpoch: before.sealedEpoch'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'two changes of one workspace at a time',
+    edits: [
+      {
+        file: 'handover/director.ts',
+        find: '  readonly #work = new KeyedMutex<WorkspaceId>()',
+        put: '  readonly #work = { run: <T>(_: WorkspaceId, work: () => Promise<T>): Promise<T> => work() }'
+      },
+      {
+        file: 'handover/ownership-table.ts',
+        find: '    if (found !== epoch)\n',
+        put: '    if (found < epoch)\n'
+      }
+    ],
+    caughtBy: '1'
+  }
+]

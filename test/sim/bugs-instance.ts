@@ -1,0 +1,181 @@
+import type { Bug } from './bug.ts'
+
+/** Mistakes of an instance. */
+export const INSTANCE_BUGS: readonly Bug[] = [
+  {
+    name: 'acknowledged before it is published',
+    edits: [
+      {
+        file: 'handover/resident.ts',
+        find: '    await withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level))\n',
+        put: '    void withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level)).catch(() => undefined)\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'acknowledged before it is on this disk',
+    edits: [
+      {
+        file: 'handover/serving-home.ts',
+        find: '    return makeDurable(this.premises.files, this.premises.folder, paths)\n',
+        put: '    return Promise.resolve()\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a folder is not synced after what stands in it',
+    edits: [
+      {
+        file: 'worktree/durable.ts',
+        find: '    for (const path of foldersAbove(paths)) await unlessGone(files.syncFolder(join(folder, path)))\n',
+        put: ''
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a change is acknowledged with a snapshot that was taken before it',
+    edits: [
+      {
+        file: 'sync/home.ts',
+        find: '    answer(waiters, unsettled)\n',
+        put: '    answer([...waiters, ...this.#waiters.splice(0)], unsettled)\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'files that a power loss may have torn are published',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: 'const trusted = !suspect && !restoring &&',
+        put: 'const trusted = !restoring &&'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a standby counts as up to date before its files are on the disk',
+    edits: [
+      { file: 'worktree/apply.ts', find: '  if (!syncEach) await syncAll(deps, ledger)\n', put: '' },
+      {
+        file: 'worktree/apply.ts',
+        find: '  const syncEach = await beginDurably(deps, size)\n',
+        put: '  const syncEach = size < 0\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'an instance takes requests of an epoch that is over',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: 'takesRequests !== true || epoch !== current)',
+        put: 'takesRequests !== true || epoch > current)'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a lease on the wall clock',
+    edits: [
+      {
+        file: 'daemon/serving-instance.ts',
+        find: 'leaseValid: () => lease.valid(clock.now())',
+        put: 'leaseValid: () => lease.valid(clock.wall())'
+      },
+      {
+        file: 'daemon/serving-instance.ts',
+        find: 'lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs)',
+        put: 'lease: (_askedAt, leaseMs) => this.#lease.granted(this.#deps.clock.wall(), leaseMs)'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a lease is not looked at again after waiting',
+    edits: [
+      {
+        file: 'handover/resident.ts',
+        find: '      if (!leaseValid()) throw notHome(workspace)\n',
+        put: ''
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'an instance takes an older record of who owns a workspace',
+    edits: [{ file: 'handover/resident.ts', find: '    if (number < seen) throw', put: '    if (number < 0) throw' }],
+    caughtBy: '1'
+  },
+  {
+    name: 'an instance takes an older list of the members',
+    edits: [
+      {
+        file: 'daemon/known-members.ts',
+        find: '    if (value.number < this.#number) return false\n',
+        put: ''
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'an instance takes a list of members that the coordinator did not sign',
+    edits: [
+      {
+        file: 'daemon/known-members.ts',
+        find: 'await open(memberListRecord, bytes, this.#coordinator)',
+        put: 'await open(memberListRecord, bytes)'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'work that came too late is thrown away',
+    edits: [
+      {
+        file: 'handover/resident-workspace.ts',
+        find: "    if (wasHome) await this.#handInDiverged('after')\n",
+        put: '    if (wasHome) this.#idleSince = this.#deps.clock.now()\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a folder that was taken away counts as emptied by its user',
+    edits: [
+      {
+        file: 'worktree/worktree.ts',
+        find: '      state !== null &&\n      state.root !== null &&\n      !state.applying &&\n',
+        put: '      state === null &&\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a connection is given up after some tries',
+    edits: [
+      {
+        file: 'membership/control-client.ts',
+        find: 'jitter(this.#deps.random, wait)',
+        put: 'failures > 5 ? 1e9 : jitter(this.#deps.random, wait)'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'whoever is cut off tries again at once, for ever',
+    edits: [
+      {
+        file: 'membership/control-client.ts',
+        find: 'Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures++, 10))',
+        put: '1 + 0 * failures++'
+      }
+    ],
+    caughtBy: '1'
+  }
+]

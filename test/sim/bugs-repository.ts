@@ -1,0 +1,174 @@
+import type { Bug } from './bug.ts'
+
+/** Mistakes of the main repository, and of those who bring it blocks or fetch them. */
+export const REPOSITORY_BUGS: readonly Bug[] = [
+  {
+    name: 'a head is accepted before its blocks are there',
+    edits: [
+      {
+        file: 'store/main-repository.ts',
+        find: '    if (missing.length === 0) return counts\n',
+        put: '    if (missing.length >= 0) return counts\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a receipt is signed before what it says is durable',
+    edits: [
+      {
+        file: 'store/main-repository.ts',
+        find: '      if (location !== undefined) onWritten({ ...location, again: known !== null })\n    })\n    await shelf.settle()\n',
+        put: '      if (location !== undefined) onWritten({ ...location, again: known !== null })\n    })\n    void shelf.settle().catch(() => undefined)\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'packs are not synced',
+    edits: [
+      {
+        file: 'store/packs.ts',
+        find: '      await this.#disk.sync(packPath(end.pack))\n',
+        put: '      await this.#disk.size(packPath(end.pack))\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'the folder of the packs is not synced',
+    edits: [{ file: 'store/packs.ts', find: '    await this.#disk.syncFolder(PACKS_FOLDER)\n', put: '' }],
+    caughtBy: '1'
+  },
+  {
+    name: 'a full disk is taken for a written one',
+    edits: [
+      {
+        file: 'store/packs.ts',
+        find: '        this.#broken = true\n      })\n      throw error\n',
+        put: "        this.#broken = true\n      })\n      if (!(error instanceof NodeDaemonError) || error.code !== 'NO_SPACE') throw error\n"
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a write that failed for lack of room is acknowledged',
+    edits: [
+      {
+        file: 'sync/home.ts',
+        find: "    if (hasCode(error, 'NO_SPACE')) this.#refuse(error)\n",
+        put: "    if (hasCode(error, 'NO_SPACE')) for (const waiter of this.#waiters.splice(0)) waiter.resolve()\n"
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'an epoch only in memory',
+    edits: [
+      {
+        file: 'store/control-store.ts',
+        find: '[COUNTER, numberBytes(revision)]], remove: removes }, { durable: true })',
+        put: '[COUNTER, numberBytes(revision)]], remove: removes }, { durable: false })'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a stale epoch is accepted',
+    edits: [
+      {
+        file: 'content/heads.ts',
+        find: '  if (epoch < current) return refuse(',
+        put: '  if (epoch < 0) return refuse('
+      },
+      {
+        file: 'content/heads.ts',
+        find: '  if (epoch <= ownership.sealedEpoch) return',
+        put: '  if (epoch < 0) return'
+      },
+      { file: 'content/heads.ts', find: '  if (signer !== ownership.home) {', put: '  if (epoch < 0) {' },
+      {
+        file: 'store/main-repository.ts',
+        find: '  if (value.epoch > state.sealedEpoch) return\n',
+        put: '  if (value.epoch > 0 * state.sealedEpoch) return\n'
+      },
+      {
+        file: 'store/ledger.ts',
+        find: '    head.epoch >= (tip?.epoch ?? 1) &&\n    head.epoch > sealedEpoch\n',
+        put: '    sealedEpoch >= 0\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'blocks are not hashed when they come',
+    edits: [{ file: 'store/shelf.ts', find: '  verifyBlock(block)\n  return block\n', put: '  return block\n' }],
+    caughtBy: '1'
+  },
+  {
+    name: 'blocks are not hashed when they are read',
+    edits: [
+      {
+        file: 'store/shelf.ts',
+        find: 'if (bytes !== null && matches({ cid, bytes })) return bytes',
+        put: 'if (bytes !== null) return bytes'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'blocks are not hashed when they are fetched',
+    edits: [{ file: 'sync/block-exchange.ts', find: '          verifyBlock(block)\n', put: '' }],
+    caughtBy: '1'
+  },
+  {
+    name: 'what is damaged is not fetched again',
+    edits: [
+      {
+        file: 'daemon/housekeeping.ts',
+        find: '      const done = await repair(signal)\n',
+        put: '      const done = { repaired: 0, left: [], signal }\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a collection takes what was brought while it ran',
+    edits: [
+      { file: 'store/collector.ts', find: '    if (run.parts.shelf.horizon.old === null) return false\n', put: '' },
+      {
+        file: 'store/collector.ts',
+        find: '    if (this.#sweep?.workspace === workspace) this.#sweep.protect(root)\n',
+        put: ''
+      },
+      {
+        file: 'store/sweep.ts',
+        find: ' && !young.has(key) && !pins.has(cid))',
+        put: ' && young !== undefined && pins !== undefined)'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a receipt is not bound to its recipient',
+    edits: [
+      {
+        file: 'sync/repository-service.ts',
+        find: "    if (recipient !== peer || role !== 'instance')\n",
+        put: "    if (recipient === undefined || role !== 'instance')\n"
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'a receipt for a head that nobody has counts',
+    edits: [
+      {
+        file: 'sync/repository-service.ts',
+        find: '    if (head === null || head.value.workspace !== workspace || head.value.sequence !== receipt.value.sequence) {\n',
+        put: '    if (workspace === undefined) {\n'
+      }
+    ],
+    caughtBy: '1'
+  }
+]
