@@ -179,7 +179,9 @@ class Chaos {
       for (const name of INSTANCES) if (federation.program(name).hasEnded) await this.#comeBackDrained(name, after)
       const peers = await federation.peers()
       if (!peers.every(({ state }) => state === 'serving')) return false
-      return (await federation.workspaces()).every(({ state, standbys }) => state === 'serving' && standbys.length > 0)
+      const workspaces = await federation.workspaces()
+      if (workspaces.length < USERS) return false
+      return workspaces.every(({ state, standbys }) => state === 'serving' && standbys.length > 0)
     }
     await federation.until(`the federation is back after ${after}`, isBack, COME_BACK_MS)
   }

@@ -24,15 +24,24 @@ export const ALL_FAULTS: readonly Fault[] = [
   { blow: 'SIGKILL', victim: 'instance-and-coordinator', inDrain: false }
 ]
 
-/** All kinds in another order each time, for ever. */
+/** All kinds in another order each time, for ever; every other one strikes inside a drain, from the first on. */
 export function* faultsOf(chance: Chance): Generator<Fault, never> {
   for (;;) {
-    const left = [...ALL_FAULTS]
-    while (left.length > 0) {
-      const [next] = left.splice(chance.below(left.length), 1)
-      if (next !== undefined) yield next
-    }
+    const inDrains = shuffled(
+      chance,
+      ALL_FAULTS.filter(({ inDrain }) => inDrain)
+    )
+    const others = shuffled(
+      chance,
+      ALL_FAULTS.filter(({ inDrain }) => !inDrain)
+    )
+    for (const [place, fault] of inDrains.entries()) yield* [fault, ...others.slice(place, place + 1)]
   }
+}
+
+function shuffled<T>(chance: Chance, all: readonly T[]): T[] {
+  const left = [...all]
+  return all.flatMap(() => left.splice(chance.below(left.length), 1))
 }
 
 export const nameOf = ({ blow, victim, inDrain }: Fault): string =>

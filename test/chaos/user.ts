@@ -9,6 +9,9 @@ const SMALL_BYTES = 4_000
 const SAME_FILES = 3
 const PROBLEMS_MAX = 100
 
+/** Nobody listened, so that nothing was sent; or a connection that broke. */
+type NoAnswer = 'no connection' | 'no answer'
+
 export interface UserCounts {
   requests: number
   /** Changes that were acknowledged. */
@@ -118,8 +121,8 @@ export class ChaosUser {
   async #read(path: string): Promise<void> {
     const startedAt = performance.now()
     const answer = await this.#send('GET', path, {})
-    if (answer === null || answer.status === 502 || answer.status === 503) {
-      if (!this.#wasAway(startedAt)) this.#problem(`GET ${path} failed with ${answer?.status ?? 'no answer'}`)
+    if (typeof answer === 'string' || answer.status === 502 || answer.status === 503) {
+      if (!this.#wasAway(startedAt)) this.#problem(`GET ${path} failed with ${statusOf(answer)}`)
       return
     }
     const found = answer.status === 404 ? null : sha256(answer.body)
@@ -132,25 +135,27 @@ export class ChaosUser {
   async #change(method: string, path: string, sent: Sent, good: readonly number[]): Promise<Told> {
     const startedAt = performance.now()
     const answer = await this.#send(method, path, sent)
-    const told = answer === null ? 'unsure' : toldBy(answer, good)
+    const told = toldBy(answer, good)
     if (told === 'done') this.counts.acknowledged += 1
     else if (told === 'unsure') this.counts.unsure += 1
     else if (told === 'not-done') this.counts.refused += 1
-    else this.#problem(`${method} ${path}: ${answer?.status} ${answer?.text.slice(0, 200)}`)
+    else
+      this.#problem(
+        `${method} ${path}: ${statusOf(answer)} ${typeof answer === 'string' ? '' : answer.text.slice(0, 200)}`
+      )
     // The front door sends a small PUT again by itself: it fails only where the front door itself was away.
     if (method === 'PUT' && told !== 'done' && !this.#wasAway(startedAt)) {
-      this.#problem(`PUT ${path} failed with ${answer?.status ?? 'no answer'}`)
+      this.#problem(`PUT ${path} failed with ${statusOf(answer)}`)
     }
     return told === 'wrong' ? 'unsure' : told
   }
 
-  /** Null where no answer came. */
-  async #send(method: string, path: string, sent: Sent): Promise<Answer | null> {
+  async #send(method: string, path: string, sent: Sent): Promise<Answer | NoAnswer> {
     this.counts.requests += 1
     try {
       return await this.user.send(method, path, sent)
-    } catch {
-      return null
+    } catch (error) {
+      return wasRefused(error) ? 'no connection' : 'no answer'
     }
   }
 
@@ -159,7 +164,14 @@ export class ChaosUser {
   }
 }
 
-function toldBy({ status, headers }: Answer, good: readonly number[]): Told | 'wrong' {
+const wasRefused = (error: unknown): boolean =>
+  error instanceof Error && error.cause instanceof Error && 'code' in error.cause && error.cause.code === 'ECONNREFUSED'
+
+const statusOf = (answer: Answer | NoAnswer): string => (typeof answer === 'string' ? answer : String(answer.status))
+
+function toldBy(answer: Answer | NoAnswer, good: readonly number[]): Told | 'wrong' {
+  if (typeof answer === 'string') return answer === 'no connection' ? 'not-done' : 'unsure'
+  const { status, headers } = answer
   if (good.includes(status)) return 'done'
   const retry = headers.get('x-node-daemon-retry')
   if (status === 502) return retry === 'safe' ? 'not-done' : retry === 'unsafe' ? 'unsure' : 'wrong'
