@@ -120,15 +120,19 @@ export class TestFederation implements AsyncDisposable {
   }
 
   /** A volunteer runs `join` and sees the code. */
-  async ask(name: string, flags: readonly string[] = []): Promise<{ program: Program; code: string }> {
-    const program = this.start(name, ['join', this.ready.http, '--name', name, ...flags])
+  async ask(
+    name: string,
+    flags: readonly string[] = [],
+    coordinator = this.ready.http
+  ): Promise<{ program: Program; code: string }> {
+    const program = this.start(name, ['join', coordinator, '--name', name, ...flags])
     const { code } = await program.event('pending')
     return { program, code: String(code) }
   }
 
-  /** Asks, is approved, serves. */
-  async join(name: string, flags: readonly string[] = []): Promise<Program> {
-    const { program, code } = await this.ask(name, flags)
+  /** Asks, is approved, serves. `coordinator` is what is typed for it: its address. */
+  async join(name: string, flags: readonly string[] = [], coordinator = this.ready.http): Promise<Program> {
+    const { program, code } = await this.ask(name, flags, coordinator)
     await this.api.send('POST', `/peers/${name}/approve`, { code })
     await program.event('serving')
     await this.until(`${name} serves`, async () => (await this.peer(name)).state === 'serving')

@@ -8,7 +8,16 @@ import {
   type Row,
   type Section
 } from '../benchmark.ts'
-import { type DrainRound, FULL_WORKSPACES, fullDrain, manySmall } from './drains.ts'
+import {
+  type DrainRound,
+  drainOverLine,
+  FULL_WORKSPACES,
+  fullDrain,
+  LINE_BYTES,
+  LINE_BYTES_PER_SECOND,
+  type LineRound,
+  manySmall
+} from './drains.ts'
 import { type Moves, movesOf } from './moves.ts'
 
 const SMALL = MIB
@@ -52,6 +61,20 @@ function drainSection(rounds: readonly DrainRound[], { sizeBytes }: BenchOptions
   }
 }
 
+function lineSection(rounds: readonly LineRound[]): Section {
+  const rate = (ms: number): number => LINE_BYTES / MIB / (ms / 1000)
+  const megabits = (LINE_BYTES_PER_SECOND * 8) / 1e6
+  return {
+    title: `${LINE_BYTES / MIB} MiB in ${FULL_WORKSPACES} workspaces, drained to an empty instance behind a line of ${megabits} Mbit/s`,
+    rows: compared(
+      'MiB/s',
+      'rate',
+      { what: 'node-daemon drain', ...measured(rounds, ({ drainMs }) => rate(drainMs)) },
+      [{ what: 'one TCP connection over the same line', ...measured(rounds, ({ copyMs }) => rate(copyMs)) }]
+    )
+  }
+}
+
 function smallSection(times: readonly number[], { workspaces }: BenchOptions): Section {
   return {
     title: `A drain of ${workspaces.toLocaleString('en')} workspaces of one file of 1 KiB whose standbys are current`,
@@ -81,7 +104,8 @@ export const handoverBenchmark: Benchmark = {
       sections.push(pauseSection(await movesOf(options, bytes)))
     }
     const full = await rounds(options, 'a drain to an empty instance', () => fullDrain(options))
+    const line = await rounds(options, 'a drain over a thin line', () => drainOverLine(options))
     const small = await rounds(options, 'a drain of small workspaces', () => manySmall(options))
-    return [...sections, drainSection(full, options), smallSection(small, options)]
+    return [...sections, drainSection(full, options), lineSection(line), smallSection(small, options)]
   }
 }

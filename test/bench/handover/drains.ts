@@ -1,7 +1,10 @@
+import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import type { TestFederation } from '../../tools/federation.ts'
-import type { BenchOptions } from '../benchmark.ts'
+import { type BenchOptions, MIB } from '../benchmark.ts'
+import { Relay } from '../relay.ts'
 import { fill, openScene, settled } from '../scene.ts'
 import { Scratch } from '../scratch.ts'
 import { copyFolder, startRsync } from '../sync/copies.ts'
@@ -57,6 +60,45 @@ async function copies(options: BenchOptions): Promise<Omit<DrainRound, 'drainMs'
   const copyMs = await copyFolder(from, join(scratch.folder, 'copy'), { sync: true })
   await using pair = await Pair.start(scratch, 'raw', options)
   return { rsyncMs, copyMs, rawMs: (await pair.rawStream(options.sizeBytes)).ms }
+}
+
+/** Of a thin line, in bytes a second: 100 Mbit/s. */
+export const LINE_BYTES_PER_SECOND = 12_500_000
+export const LINE_BYTES = 64 * MIB
+
+export interface LineRound {
+  readonly drainMs: number
+  /** As many bytes by one TCP connection through the same line. */
+  readonly copyMs: number
+}
+
+/** As `fullDrain`, but everything that the target sends and gets passes a thin line. */
+export async function drainOverLine(options: BenchOptions): Promise<LineRound> {
+  await using scratch = await Scratch.create()
+  await using federation = await openScene(scratch, 'line', options, ['--standbys', '0'])
+  await federation.join('alpha')
+  const users = await federation.addUsers(FULL_WORKSPACES)
+  for (const user of users) await fill(user, LINE_BYTES / FULL_WORKSPACES)
+  const [, port = 'NaN'] = /\/tcp\/(\d+)/.exec(federation.ready.addresses[0] ?? '') ?? []
+  await using relay = await Relay.start(Number(port), LINE_BYTES_PER_SECOND)
+  await federation.join('beta', [], `/ip4/127.0.0.1/tcp/${relay.port}/p2p/${federation.ready.peerId}`)
+  return { drainMs: await drained(federation), copyMs: await copyOverLine() }
+}
+
+async function copyOverLine(): Promise<number> {
+  const sink = createServer((socket) => {
+    socket.resume()
+    socket.once('end', () => socket.end('done'))
+  })
+  await new Promise<void>((resolve) => sink.listen(0, '127.0.0.1', () => resolve()))
+  await using relay = await Relay.start((sink.address() as AddressInfo).port, LINE_BYTES_PER_SECOND)
+  const beganAt = performance.now()
+  const socket = connect({ host: '127.0.0.1', port: relay.port })
+  socket.end(Buffer.alloc(LINE_BYTES))
+  await once(socket, 'data')
+  const copyMs = performance.now() - beganAt
+  await new Promise((resolve) => sink.close(resolve))
+  return copyMs
 }
 
 /** Many workspaces of one small file whose standbys are current: nothing is copied. In milliseconds. */
