@@ -18,7 +18,7 @@ const SUITES = [
   'test/unit/worktree/{apply,power-loss,snapshot,properties,huge}.test.ts'
 ]
 
-/** `unit` takes seconds. `e2e` starts the compiled program as real processes, one file after another. */
+/** `unit` takes seconds. `sim` simulates federations in processes of its own. `e2e` starts the compiled program as real processes, one file after another. */
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
@@ -37,13 +37,22 @@ export default defineConfig({
       { test: { name: 'suites', include: SUITES, testTimeout: 60_000, maxWorkers, retry } },
       {
         test: {
+          name: 'sim',
+          include: ['test/sim/*.test.ts'],
+          testTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 }
+        }
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 60_000,
           fileParallelism: false,
           retry,
-          sequence: { groupOrder: 1 }
+          sequence: { groupOrder: 2 }
         }
       }
     ]

@@ -7,8 +7,18 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/director.ts',
+        find: '    const heldAt = clock.now()\n    this.#set(workspace, freeze(this.state(workspace)))\n',
+        put: '    const heldAt = clock.now()\n    Object.assign(this, { [workspace]: await this.#deps.repository.tip(workspace) })\n    this.#set(workspace, freeze(this.state(workspace)))\n'
+      },
+      {
+        file: 'handover/director.ts',
         find: '      const { base } = await repository.seal(workspace, epoch, (tip) =>\n',
-        put: '      const base = (await repository.tip(workspace))?.tip ?? null\n      await repository.seal(workspace, epoch, (tip) =>\n'
+        put: '      const { base: sealed } = await repository.seal(workspace, epoch, (tip) =>\n'
+      },
+      {
+        file: 'handover/director.ts',
+        find: '      const to = choose(tried)\n',
+        put: '      const base = Reflect.get(this, workspace)?.tip ?? sealed\n      Reflect.deleteProperty(this, workspace)\n      const to = choose(tried)\n'
       }
     ],
     caughtBy: '1'
@@ -20,6 +30,11 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         file: 'handover/resident-workspace.ts',
         find: '    const base = await this.#tip()\n',
         put: '    const base = this.#record.head ?? (await this.#tip())\n'
+      },
+      {
+        file: 'handover/resident-workspace.ts',
+        find: 'if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {',
+        put: 'if (base === undefined) {'
       }
     ],
     caughtBy: '1'
