@@ -145,7 +145,6 @@ const MIX: readonly Kind[] = [
   'disks',
   'disks',
   'rot',
-  'backup',
   'network',
   'network',
   'rogue',
@@ -153,6 +152,7 @@ const MIX: readonly Kind[] = [
   'power',
   'power'
 ]
+const BACKUP_SHARE = 0.05
 const LOSES_LOCAL: ReadonlySet<Trouble> = new Set(['revoke', 'lose-folder'])
 /** One after the other is over. */
 const DEATH_EVERY_MS = 15_000
@@ -162,7 +162,8 @@ const TEN_YEARS_MS = 3650 * DAY_MS
 
 export function planOf(seed: string): Plan {
   const chance = new Chance(`${seed}/plan`)
-  const kind = chance.one(MIX)
+  const usual = chance.one(MIX)
+  const kind = new Chance(`${seed}/backup`).happens(BACKUP_SHARE) ? 'backup' : usual
   const isCalm = CALM_KINDS.some((one) => one === kind)
   const acknowledge = chance.happens(localShare(kind)) ? 'local' : 'replicated'
   // Leases need clocks within their bound; where the seal alone is enough, clocks may run as they like.
