@@ -1,7 +1,10 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /** A machine that is busy with something else may starve one test: there it gets a second chance, which the report shows. */
 const retry = process.env.CI === undefined ? 0 : 1
+/** Vitest would leave one core alone, and with it half of a machine with two. */
+const maxWorkers = Math.max(2, availableParallelism() - 1)
 const REPORT = 'node_modules/.cache/node-daemon/tests.json'
 
 /** Real disks, crash points and random trees: thorough, and too slow for `npm run check`. */
@@ -27,10 +30,11 @@ export default defineConfig({
           include: ['test/*.test.ts', 'test/unit/**/*.test.ts'],
           exclude: SUITES,
           testTimeout: 30_000,
+          maxWorkers,
           retry
         }
       },
-      { test: { name: 'suites', include: SUITES, testTimeout: 60_000, retry } },
+      { test: { name: 'suites', include: SUITES, testTimeout: 60_000, maxWorkers, retry } },
       {
         test: {
           name: 'sim',

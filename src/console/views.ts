@@ -1,22 +1,8 @@
 import { z } from 'zod'
 import { LEVELS } from '../wire/control.ts'
+import { bytes, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
-
-type Frozen<T> = T extends readonly (infer Item)[]
-  ? readonly Frozen<Item>[]
-  : T extends object
-    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
-    : T
-type View<Schema extends z.ZodType> = Frozen<z.infer<Schema>>
-
-const count = z.int().min(0)
-const bytes = z.int().min(0)
-const durationMs = z.number().min(0)
-const time = z.string().describe('RFC 3339')
-const text = z.string()
-const labels = z.record(z.string(), z.string())
-const progress = z.object({ done: count, total: count })
 
 export const PEER_STATES = [
   'pending',

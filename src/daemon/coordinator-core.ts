@@ -1,9 +1,6 @@
-import type { Clock } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
-import { type KeyValue, prefixed } from '../core/key-value.ts'
-import type { Logger } from '../core/log.ts'
-import type { Random } from '../core/random.ts'
+import { prefixed } from '../core/key-value.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
@@ -11,37 +8,29 @@ import { LastWords } from '../handover/last-words.ts'
 import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
-import type { Rebalancer } from '../handover/rebalancer.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
-import { type Accounts, openAccounts } from '../membership/accounts.ts'
+import { openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
-import type { Gate, Host } from '../network/host.ts'
-import type { Neighbours } from '../network/neighbours.ts'
-import type { Providers } from '../network/providers.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
 import { Services } from '../routing/services.ts'
-import { type ControlStore, controlStore } from '../store/control-store.ts'
-import type { Disk } from '../store/disk.ts'
+import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
-import type { IndexPlace } from '../store/open-repository.ts'
-import type { MainRepository } from '../store/repository.ts'
-import type { DataFolder } from '../store/state-folder.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
+import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
 import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
 import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
-import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import { Presence } from './presence.ts'
 import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
@@ -54,69 +43,6 @@ export const RESERVE_BYTES = 64 * 1024 * 1024
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
-
-export type CoreOptions = Pick<
-  CoordinatorOptions,
-  | 'standbys'
-  | 'acknowledge'
-  | 'failoverAfterMs'
-  | 'leaseMs'
-  | 'restartGraceMs'
-  | 'rebalance'
-  | 'terms'
-  | 'retention'
-  | 'scrubDays'
-> & { readonly federation: string; readonly recover?: RecoverOptions | null }
-
-/** What the coordinator runs on. */
-export interface CoreParts {
-  readonly folder: DataFolder
-  /** Small state that stays over a restart. */
-  readonly state: KeyValue
-  /** The main repository's packs and its index. */
-  readonly disk: Disk
-  readonly index: IndexPlace
-  readonly startHost: (gate: Gate) => Promise<Host>
-  readonly openProviders: (host: Host, neighbours: Neighbours, reach: Reach) => Promise<Providers>
-  /** What the repository's disk has free, in bytes. */
-  readonly freeBytes: () => Promise<number>
-  /** How much of uploads was kept since the start before a head named it, in bytes. */
-  readonly uploadedBytes: () => number
-  /** Breaks the users' requests that are under way to a home which is given up. */
-  readonly dropHome: (home: PeerIdText) => void
-  /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
-  readonly hasSockets: (workspace: WorkspaceId) => boolean
-  readonly clock: Clock
-  readonly random: Random
-  readonly log: Logger
-}
-
-/** A coordinator without its doors for people: what decides, owns and keeps. */
-export interface CoordinatorCore {
-  readonly store: ControlStore
-  readonly repository: MainRepository
-  readonly repositoryService: RepositoryService
-  readonly audit: AuditLog
-  readonly registry: MemberRegistry
-  readonly accounts: Accounts
-  readonly table: OwnershipTable
-  readonly holdings: Holdings
-  readonly services: Services
-  readonly changes: Changes
-  readonly fleet: Fleet
-  readonly director: Director
-  readonly hold: PromotionHold
-  readonly routes: RouteTable
-  readonly drains: Drains
-  readonly recovery: Recovery
-  readonly lost: LostHeads
-  readonly control: ControlServer
-  readonly host: Host
-  readonly housekeeping: Housekeeping
-  readonly rebalancer: Rebalancer
-  /** Members are answered from now on. To be called once everything that answers them stands. */
-  serve(): Promise<void>
-}
 
 /** Opens all of it, and has `shutdown` close it again in reverse. */
 export async function openCoordinatorCore(

@@ -41,7 +41,7 @@ export class KnownMembers {
     return this.#number
   }
 
-  /** Those of the newest list; none before the first that this process has seen. */
+  /** Those of the newest list; none before the first. */
   peers(): PeerIdText[] {
     return this.#members.map(({ peer }) => peer)
   }

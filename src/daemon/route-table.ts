@@ -58,6 +58,8 @@ export class RouteTable implements Workspaces {
   }
 
   anyInstance(service: ServiceName, user: UserId | null): Home | null {
+    // The user may have a workspace of which this coordinator has not been told yet.
+    if (user !== null && this.#deps.hold.holds('old-backup')) return null
     const candidates = this.#deps.fleet.candidates().filter(({ services }) => services.includes(service))
     const [first] = rank(
       user ?? service,

@@ -12,7 +12,6 @@ import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
-import { REPORT_LIMITS, type ReportedWorkspace, reportCodec } from '../wire/report.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
@@ -21,6 +20,7 @@ import type { InstanceMachine } from './instance-machine.ts'
 import { KnownLevels } from './known-levels.ts'
 import { KnownMembers } from './known-members.ts'
 import { type Pin, writePin } from './pin.ts'
+import { reportPage } from './report-page.ts'
 import { filesAreSuspect, suspectFiles, suspicionIsNoted } from './suspicion.ts'
 import { VERSION } from './version.ts'
 import { toldAddresses, Vicinity } from './vicinity.ts'
@@ -117,7 +117,8 @@ export class ServingInstance {
     const remote = new Later<RemoteRepository>()
     const lease = new LeaseKeeper()
     const levels = new KnownLevels()
-    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders })
+    const members = await KnownMembers.open(state, pin.peer)
+    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders }, members.peers())
     const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
@@ -136,16 +137,14 @@ export class ServingInstance {
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
-    const members = await KnownMembers.open(state, pin.peer)
     const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
+      ...deps,
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
-      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null),
-      upload: deps.upload,
-      log
+      access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null)
     })
     return serving
   }
@@ -240,7 +239,8 @@ export class ServingInstance {
       connected: (connection) => this.#connected(connection),
       disconnected: (reason) => this.#disconnected(reason),
       lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs),
-      order: async (order) => (order.kind === 'report' ? this.#report(order.after) : this.#resident.order(order)),
+      order: async (order) =>
+        order.kind === 'report' ? reportPage(this.#resident, this.#members, order.after) : this.#resident.order(order),
       members: (memberList) => {
         this.#noteMembers(memberList).catch((error: unknown) => {
           this.#deps.log.error({ error: messageOf(error) }, 'a member list was refused')
@@ -326,22 +326,6 @@ export class ServingInstance {
     this.#events.warn(
       'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
     )
-  }
-
-  /** What this coordinator has signed for this instance, a page of it. */
-  #report(after: WorkspaceId | null): Uint8Array {
-    const workspaces: ReportedWorkspace[] = []
-    let bytes = 0
-    let more = false
-    for (const one of this.#resident.signed(after)) {
-      more = workspaces.length >= REPORT_LIMITS.workspacesMax || bytes >= REPORT_LIMITS.pageBytes
-      if (more) break
-      workspaces.push(one)
-      bytes += one.ownership.length + (one.head?.length ?? 0)
-    }
-    const { certificate, list: memberList } = this.#members
-    const proof = after === null ? { certificate, memberList } : { certificate: null, memberList: null }
-    return reportCodec.encode({ ...proof, workspaces, more })
   }
 
   #noteClock(skewMs: number): void {

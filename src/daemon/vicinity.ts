@@ -56,8 +56,10 @@ export class Vicinity implements Members {
     })
   }
 
-  static async open(deps: VicinityDeps): Promise<Vicinity> {
+  /** `members`: of the newest list that is known. */
+  static async open(deps: VicinityDeps, members: readonly PeerIdText[]): Promise<Vicinity> {
     const { host, trusted, pin, clock } = deps
+    trusted.listed(members)
     const neighbours = new Neighbours()
     // A connection with the coordinator beside those that it knows would take users' requests, and then end.
     const dials = (peer: PeerIdText): boolean => peer !== pin.peer && trusted.isMember(peer)

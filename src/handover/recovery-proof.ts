@@ -60,8 +60,10 @@ export async function repositoryProof({ table, registry, repository }: Known): P
   }
   for (const { signed } of table.all()) {
     const { workspace, epoch } = signed.value
-    const reached = (await repository.tip(workspace))?.tip.epoch ?? 0
-    if (Math.max(reached, await repository.sealedEpoch(workspace)) > epoch) {
+    const sealed = await repository.sealedEpoch(workspace)
+    // A later epoch has heads only where this one is sealed.
+    const reached = sealed < epoch ? 0 : ((await repository.tip(workspace))?.tip.epoch ?? 0)
+    if (Math.max(reached, sealed) > epoch) {
       return `the repository knows a later epoch of workspace ${workspace} than this coordinator`
     }
   }

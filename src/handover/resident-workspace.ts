@@ -5,14 +5,14 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
-import type { NearBlocks } from '../sync/members.ts'
-import { applyHead, applyRoot, receiptFor, StandbySync } from '../sync/standby.ts'
+import { applyHead, applyRoot, receiptFor, type StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
 import { isPublishedHere, newestKnown, staysHome } from './own-tip.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
+import { standBy, tellHeld } from './stand-by.ts'
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
@@ -111,15 +111,11 @@ export class ResidentWorkspace {
   }
 
   reconnected(): void {
-    const { role, head, suspect } = this.#record
-    // While the lease was over another one may have become the home: `assume` tells.
-    if (this.#home !== null && !this.#deps.leaseValid()) this.#home.frozen = true
-    if (head !== null && !suspect && (role === 'home' || role === 'standby')) this.#deps.members.holds(head)
+    const { members, leaseValid, workspace, log } = this.#deps
+    tellHeld(members, this.#record)
+    this.#home?.reconnected(leaseValid())
     this.#standby?.refresh().catch((error: unknown) => {
-      this.#deps.log.debug(
-        { workspace: this.#deps.workspace, error: messageOf(error) },
-        'a standby did not catch up yet'
-      )
+      log.debug({ workspace, error: messageOf(error) }, 'a standby did not catch up yet')
     })
   }
 
@@ -308,25 +304,15 @@ export class ResidentWorkspace {
     const { worktree } = await this.#premises()
     const { head, receipt } = this.#record
     const applied = head === null || receipt === null ? null : { head, receipt }
-    const onApplied = async (newer: SignedHead, own: Signed<Receipt>): Promise<void> => {
-      await this.#save({ head: newer, receipt: own, suspect: false })
-      this.#deps.members.holds(newer)
-    }
-    const near = (newer: SignedHead, signal: AbortSignal): NearBlocks =>
-      this.#deps.members.near(newer, this.#record.ownership.value, signal)
-    const standby = new StandbySync(
-      { ...this.#deps, worktree, readAll: () => this.#record.suspect, onApplied, near },
-      { workspace: this.#deps.workspace, applied }
-    )
+    const save = (changes: Partial<ResidentRecord>): Promise<void> => this.#save(changes)
+    const standby = standBy(this.#deps, { worktree, applied, save, record: () => this.#record })
     this.#standby = standby
-    standby.start()
     await standby.refresh()
   }
 
   /** Has no more to do with the workspace. A former home keeps the files for a while, a standby removes them. */
   async release(ownership: SignedOwnership): Promise<'kept' | 'gone'> {
     const wasHome = this.#record.role === 'home'
-    this.#deps.members.letGo(this.#deps.workspace)
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
@@ -349,7 +335,6 @@ export class ResidentWorkspace {
   }
 
   async #remove(): Promise<void> {
-    this.#deps.members.letGo(this.#deps.workspace)
     await (await this.#premises()).worktree.remove()
     await this.#deps.forget()
   }
@@ -372,6 +357,7 @@ export class ResidentWorkspace {
 
   /** Leaves the role it has. What a former home had not published is handed in as a diverged head first. */
   async #quit(): Promise<void> {
+    this.#deps.members.letGo(this.#deps.workspace)
     const wasHome = this.#record.role === 'home'
     await this.close()
     if (await this.#forgetLostFolder()) return

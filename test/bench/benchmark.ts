@@ -14,6 +14,12 @@ export interface BenchOptions {
   readonly longBytes: number
   /** How many changes are waited for until they are durable, in a round. */
   readonly changes: number
+  /** How often a workspace moves to and fro, for each size. */
+  readonly moves: number
+  /** How many small workspaces are handed over in one drain. */
+  readonly workspaces: number
+  /** How often a home is killed. */
+  readonly kills: number
   /** How often everything is measured, product and peers in turn. */
   readonly rounds: number
   /** How long each load runs, in milliseconds. */

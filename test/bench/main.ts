@@ -3,19 +3,28 @@ import { availableParallelism, cpus, loadavg } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type Benchmark, type BenchOptions, MIB } from './benchmark.ts'
+import { failoverBenchmark } from './failover/benchmark.ts'
 import { frontDoorBenchmark } from './front-door/benchmark.ts'
+import { handoverBenchmark } from './handover/benchmark.ts'
 import { installHelia, peersHere } from './peers.ts'
 import { smallFilesBenchmark } from './small-files/benchmark.ts'
 import { syncBenchmark } from './sync/benchmark.ts'
 import { dataOf, tableOf } from './table.ts'
 import { writesBenchmark } from './writes/benchmark.ts'
 
-const BENCHMARKS: readonly Benchmark[] = [syncBenchmark, smallFilesBenchmark, writesBenchmark, frontDoorBenchmark]
+const BENCHMARKS: readonly Benchmark[] = [
+  syncBenchmark,
+  smallFilesBenchmark,
+  writesBenchmark,
+  frontDoorBenchmark,
+  handoverBenchmark,
+  failoverBenchmark
+]
 const MAX_SIZE = 4096
 /** What `--size` does not say. */
 const SCALES = {
-  daily: { size: 256, files: 2_000, unchangedFiles: 10_000, changes: 100 },
-  full: { size: 1024, files: 10_000, unchangedFiles: 100_000, changes: 500 }
+  daily: { size: 256, files: 2_000, unchangedFiles: 10_000, changes: 100, moves: 20, workspaces: 200, kills: 5 },
+  full: { size: 1024, files: 10_000, unchangedFiles: 100_000, changes: 500, moves: 100, workspaces: 1_000, kills: 20 }
 } as const
 const LONG_BYTES_FULL = 10 * 1024 * MIB
 /** In sizes of the large file. */
@@ -27,7 +36,8 @@ ${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n'
 
   --json          data instead of tables
   --full          the sizes by which the product is judged: a file of 1 GiB, 10,000 small files,
-                  100,000 that do not change, 10 GiB for an instance's memory; takes long
+                  100,000 that do not change, 10 GiB for an instance's memory, 1,000 workspaces in a drain,
+                  20 kills; takes long
   --size MIB      of the large file (${SCALES.daily.size}; at most ${MAX_SIZE})
   --rounds N      how often, product and peers in turn (3; at most 20)
   --seconds N     how long each load runs (3; at most 60)

@@ -28,7 +28,7 @@ export class CheckWriters {
 
   look(): void {
     const { core } = this.#federation.coordinator
-    if (core === null) return
+    if (core === null || this.#federation.coordinator.isPutBack) return
     for (const { signed } of core.table.all()) {
       const before = this.#seen.get(signed.value.workspace)
       if (before === undefined || before.value.number !== signed.value.number) this.#changed(before ?? null, signed)

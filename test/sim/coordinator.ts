@@ -2,7 +2,8 @@ import { messageOf } from '../../src/core/errors.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import type { UserId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
-import { type CoordinatorCore, type CoreOptions, openCoordinatorCore } from '../../src/daemon/coordinator-core.ts'
+import { openCoordinatorCore } from '../../src/daemon/coordinator-core.ts'
+import type { CoordinatorCore, CoreOptions } from '../../src/daemon/coordinator-parts.ts'
 import { Shutdown } from '../../src/daemon/shutdown.ts'
 import { RETENTION } from '../../src/store/repository.ts'
 import { ValueDoor } from './door.ts'
@@ -13,6 +14,9 @@ import { Storage } from './storage.ts'
 
 export const COORDINATOR_PORT = 9470
 export const RESTART_MS = 1000
+/** Members tell a coordinator that it is not what it was as soon as they are connected again. */
+const FOUND_OUT_MS = 30_000
+const MENDED_MS = 90_000
 
 export interface CoordinatorSettings
   extends Pick<CoreOptions, 'standbys' | 'acknowledge' | 'failoverAfterMs' | 'leaseMs' | 'restartGraceMs'> {
@@ -39,6 +43,9 @@ export class SimulatedCoordinator {
     this.#log = log
     this.storage = new Storage(machine, identity)
   }
+
+  /** Its small state was put back to an earlier one, and it may not know it yet. */
+  isPutBack = false
 
   /** What runs; null while nothing does. */
   get core(): CoordinatorCore | null {
@@ -126,6 +133,19 @@ export class SimulatedCoordinator {
     this.#end('killed')
     this.#network.processEnded(this.machine, false)
     await this.storage.killed()
+  }
+
+  /** Its small state is put back to the last copy of it, as by somebody who mends a machine. */
+  async restoreBackup(): Promise<void> {
+    await this.kill()
+    this.machine.world.note('coordinator', 'is put back to an earlier state')
+    await this.storage.putBack()
+    this.isPutBack = true
+    await this.start()
+    const { world } = this.machine
+    await world.until(() => this.#core?.hold.holds('old-backup') === true, FOUND_OUT_MS)
+    await world.until(() => this.#core?.hold.holds('old-backup') === false, MENDED_MS)
+    this.isPutBack = false
   }
 
   async losePower(): Promise<void> {

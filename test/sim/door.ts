@@ -2,7 +2,7 @@ import type { Clock } from '../../src/core/clock.ts'
 import { ERRORS, hasCode, NodeDaemonError } from '../../src/core/errors.ts'
 import type { PeerIdText, ServiceName, UserId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
-import type { CoordinatorCore } from '../../src/daemon/coordinator-core.ts'
+import type { CoordinatorCore } from '../../src/daemon/coordinator-parts.ts'
 import { dataLink } from '../../src/daemon/coordinator-reach.ts'
 import type { Channel } from '../../src/network/host.ts'
 import { Hold } from '../../src/routing/hold.ts'
@@ -78,7 +78,7 @@ export class ValueDoor {
   async #place(user: UserId, { method }: Ask): Promise<Place | Told> {
     const place = this.#find(user)
     if (place !== null) return place
-    if (isRead(method)) return { status: 404, body: '' }
+    if (isRead(method)) return { status: this.#core.routes.anyInstance(FILES, user) === null ? 503 : 404, body: '' }
     try {
       return await this.#core.routes.create(FILES, user)
     } catch (error) {

@@ -117,7 +117,8 @@ async function many(): Promise<number> {
 
 function numbers(from: number, count: number): () => Generator<string> {
   return function* () {
-    for (let seed = from; seed < from + count; seed++) yield values.kind === undefined ? String(seed) : `${values.kind}/${seed}`
+    for (let seed = from; seed < from + count; seed++)
+      yield values.kind === undefined ? String(seed) : `${values.kind}/${seed}`
   }
 }
 

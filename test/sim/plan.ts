@@ -31,7 +31,8 @@ export const TROUBLES = [
   'lose-folder',
   'ambush-kill',
   'ambush-power',
-  'mass-loss'
+  'mass-loss',
+  'old-backup'
 ] as const
 
 export type Trouble = (typeof TROUBLES)[number]
@@ -41,7 +42,16 @@ export type Trouble = (typeof TROUBLES)[number]
  * noticed no more than promised. Of the others each has its share of everything.
  */
 export const CALM_KINDS = ['calm', 'death', 'restart', 'full', 'mass'] as const
-export type Kind = (typeof CALM_KINDS)[number] | 'storm' | 'handover' | 'disks' | 'rot' | 'network' | 'rogue' | 'power'
+export type Kind =
+  | (typeof CALM_KINDS)[number]
+  | 'storm'
+  | 'handover'
+  | 'disks'
+  | 'rot'
+  | 'network'
+  | 'rogue'
+  | 'power'
+  | 'backup'
 
 /** What a seed makes of a run. */
 export interface Plan {
@@ -63,6 +73,7 @@ export interface Plan {
 }
 
 const GENTLE: readonly Trouble[] = ['drain', 'drain-cancelled', 'move', 'move', 'collect-garbage', 'wall-clock']
+const APART: ReadonlySet<Trouble> = new Set(['flip-byte', 'old-backup', 'mass-loss'])
 const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
   calm: GENTLE,
   death: ['kill-instance'],
@@ -70,7 +81,8 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
   full: ['disk-full'],
   mass: ['mass-loss'],
   // What rots is not lost with another disk at the same time: no promise speaks of two.
-  storm: TROUBLES.filter((trouble) => trouble !== 'flip-byte'),
+  storm: TROUBLES.filter((trouble) => !APART.has(trouble)),
+  backup: ['old-backup', 'move', 'move', 'drain', 'stop-instance', 'kill-instance', 'kill-coordinator'],
   rogue: [
     'corrupt-blocks',
     'corrupt-blocks',
@@ -128,7 +140,10 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
 }
 
 const MIX: readonly Kind[] = [
-  ...CALM_KINDS,
+  'calm',
+  'death',
+  'restart',
+  'full',
   'storm',
   'storm',
   'storm',
@@ -145,6 +160,8 @@ const MIX: readonly Kind[] = [
   'power',
   'power'
 ]
+const BACKUP_SHARE = 0.05
+const MASS_SHARE = 0.03
 const LOSES_LOCAL: ReadonlySet<Trouble> = new Set(['revoke', 'lose-folder'])
 /** One after the other is over. */
 const DEATH_EVERY_MS = 15_000
@@ -158,8 +175,15 @@ const TEN_YEARS_MS = 3650 * DAY_MS
 export function planOf(full: string): Plan {
   const [named, seed] = full.includes('/') ? (full.split('/') as [string, string]) : [null, full]
   const chance = new Chance(`${seed}/plan`)
-  const mixed = chance.one(MIX)
-  const kind = MIX.find((one) => one === named) ?? mixed
+  const usual = chance.one(MIX)
+  const rare = new Chance(`${seed}/rare`).fraction()
+  const kind = isKind(named)
+    ? named
+    : rare < BACKUP_SHARE
+      ? 'backup'
+      : rare < BACKUP_SHARE + MASS_SHARE
+        ? 'mass'
+        : usual
   const isCalm = CALM_KINDS.some((one) => one === kind)
   const acknowledge = chance.happens(localShare(kind)) ? 'local' : 'replicated'
   // Leases need clocks within their bound; where the seal alone is enough, clocks may run as they like.
@@ -189,6 +213,8 @@ export function planOf(full: string): Plan {
     everyMs: kind === 'death' || kind === 'mass' ? DEATH_EVERY_MS : chance.one([1500, 3000, 6000])
   }
 }
+
+const isKind = (text: string | null): text is Kind => text !== null && text in KINDS
 
 function localShare(kind: Kind): number {
   if (kind === 'calm') return 0

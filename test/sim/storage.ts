@@ -26,6 +26,8 @@ export class Storage {
   readonly index: MemoryIndex = memoryIndex()
   readonly state: MemoryIndex = memoryIndex()
   #hasStopped = true
+  #openedState: LevelStore | null = null
+  #backup: [string, Uint8Array][] = []
   #boot = 0
   #bootThen = 0
 
@@ -47,6 +49,20 @@ export class Storage {
     this.packs.crash(chance)
     await this.state.crash(chance)
     await this.index.crash(chance)
+  }
+
+  /** Somebody copies the small state, while the process runs or not. */
+  async backUp(): Promise<void> {
+    this.#backup = []
+    for await (const row of this.#openedState?.entries({ prefix: '' }) ?? []) this.#backup.push(row)
+  }
+
+  /** Somebody puts the copy in the place of the small state. No process runs meanwhile. */
+  async putBack(): Promise<void> {
+    await this.state.destroy()
+    const level = await this.state.open()
+    await level.write({ put: this.#backup }, { durable: true })
+    await level.close()
   }
 
   /** The daemon's own folder, for one process. */
@@ -109,7 +125,8 @@ export class Storage {
   }
 
   async openState(life: Life): Promise<LevelStore> {
-    return this.#level(life, await this.state.open())
+    this.#openedState = await this.state.open()
+    return this.#level(life, this.#openedState)
   }
 
   #level(life: Life, level: LevelStore): LevelStore {

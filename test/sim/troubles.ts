@@ -120,6 +120,8 @@ export class Troubles {
         return this.#ambush((one) => one.losePower())
       case 'mass-loss':
         return vanish(this.#federation, this.#chance, this.#note)
+      case 'old-backup':
+        return this.#restoreBackup()
       case 'revoke':
         return this.#people.revoke()
       case 'lie':
@@ -160,6 +162,14 @@ export class Troubles {
     await end(victim)
     await this.#world.sleep(this.#chance.between(0, 6000))
     if (!victim.machine.isRunning) await victim.start()
+  }
+
+  async #restoreBackup(): Promise<void> {
+    const { coordinator } = this.#federation
+    if (coordinator.core === null || coordinator.isPutBack) return
+    await coordinator.storage.backUp()
+    await this.#world.sleep(this.#chance.between(1000, 12_000))
+    if (coordinator.machine.isRunning && !coordinator.isPutBack) await coordinator.restoreBackup()
   }
 
   async #pause(machine: Machine): Promise<void> {

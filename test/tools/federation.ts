@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Api, connectApi, folderPlace } from '../../src/cli/local-client.ts'
 import type { InstanceStatusView, PeerView, WorkspaceDetailView, WorkspaceView } from '../../src/console/views.ts'
-import { type Outcome, Program, runProgram, until } from './program.ts'
+import { COMPILED, type Launch, type Outcome, Program, runProgram, until } from './program.ts'
 import { WebUser } from './web-user.ts'
 
 const COORDINATOR = 'coordinator'
@@ -16,6 +16,12 @@ interface Ready {
   readonly admin: string
 }
 
+/** The folder in which its folder is made, and what is started; the system's, and the compiled program. */
+export interface Place {
+  readonly within?: string
+  readonly launch?: Launch
+}
+
 /**
  * A federation of real processes on free ports of this machine, each in a folder of its own. On dispose its processes
  * are ended and its folder is removed. Whatever does not happen in time throws, with the log of who was awaited.
@@ -26,21 +32,26 @@ export class TestFederation implements AsyncDisposable {
   readonly #programs = new Map<string, Program>()
   readonly #ended: Program[] = []
   readonly #settings: readonly string[]
+  readonly #launch: Launch
   #ready: Ready | null = null
 
-  private constructor(root: string, settings: readonly string[]) {
+  private constructor(root: string, settings: readonly string[], launch: Launch) {
     this.root = root
     this.#settings = settings
+    this.#launch = launch
   }
 
   /** A folder, and nothing that runs in it. */
-  static async bare(settings: readonly string[] = []): Promise<TestFederation> {
-    return new TestFederation(await mkdtemp(join(tmpdir(), 'federation-')), settings)
+  static async bare(
+    settings: readonly string[] = [],
+    { within = tmpdir(), launch = COMPILED }: Place = {}
+  ): Promise<TestFederation> {
+    return new TestFederation(await mkdtemp(join(within, 'federation-')), settings, launch)
   }
 
   /** @param settings flags of the coordinator beside folder and ports */
-  static async open(settings: readonly string[] = []): Promise<TestFederation> {
-    const federation = await TestFederation.bare(settings)
+  static async open(settings: readonly string[] = [], place: Place = {}): Promise<TestFederation> {
+    const federation = await TestFederation.bare(settings, place)
     try {
       await federation.startCoordinator()
       return federation
@@ -103,21 +114,25 @@ export class TestFederation implements AsyncDisposable {
     const before = this.#programs.get(name)
     if (before?.hasEnded === false) throw new Error(`${name} runs already`)
     if (before !== undefined) this.#ended.push(before)
-    const program = Program.start(name, [...args, '--data', folder], this.root, env)
+    const program = Program.start(name, [...args, '--data', folder], this.root, env, this.#launch)
     this.#programs.set(name, program)
     return program
   }
 
   /** A volunteer runs `join` and sees the code. */
-  async ask(name: string, flags: readonly string[] = []): Promise<{ program: Program; code: string }> {
-    const program = this.start(name, ['join', this.ready.http, '--name', name, ...flags])
+  async ask(
+    name: string,
+    flags: readonly string[] = [],
+    coordinator = this.ready.http
+  ): Promise<{ program: Program; code: string }> {
+    const program = this.start(name, ['join', coordinator, '--name', name, ...flags])
     const { code } = await program.event('pending')
     return { program, code: String(code) }
   }
 
-  /** Asks, is approved, serves. */
-  async join(name: string, flags: readonly string[] = []): Promise<Program> {
-    const { program, code } = await this.ask(name, flags)
+  /** Asks, is approved, serves. `coordinator` is what is typed for it: its address. */
+  async join(name: string, flags: readonly string[] = [], coordinator = this.ready.http): Promise<Program> {
+    const { program, code } = await this.ask(name, flags, coordinator)
     await this.api.send('POST', `/peers/${name}/approve`, { code })
     await program.event('serving')
     await this.until(`${name} serves`, async () => (await this.peer(name)).state === 'serving')

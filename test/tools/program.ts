@@ -3,7 +3,17 @@ import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 
-const PROGRAM = process.env.E2E_PROGRAM ?? fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
+/** What is started. */
+export interface Launch {
+  readonly program: string
+  /** Flags of Node for the process of this name. */
+  readonly nodeFlags: (name: string) => readonly string[]
+}
+
+export const COMPILED: Launch = {
+  program: process.env.E2E_PROGRAM ?? fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url)),
+  nodeFlags: () => []
+}
 const LOOK_EVERY_MS = 25
 const LOG_LINES_KEPT = 60
 const EVENTS_KEPT = 10_000
@@ -78,10 +88,11 @@ export class Program {
     name: string,
     args: readonly string[],
     home: string,
-    extra: Readonly<Record<string, string>> = {}
+    extra: Readonly<Record<string, string>> = {},
+    { program, nodeFlags }: Launch = COMPILED
   ): Program {
     const kept = Object.entries(process.env).filter(([key]) => !/^(NODE_DAEMON_|XDG_|STATE_DIRECTORY|VITEST)/.test(key))
-    const child = spawn(process.execPath, [PROGRAM, ...args, '--json'], {
+    const child = spawn(process.execPath, [...nodeFlags(name), program, ...args, '--json'], {
       env: { ...Object.fromEntries(kept), HOME: home, ...extra },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc']
     })

@@ -34,15 +34,18 @@ async function instance(listens: boolean): Promise<Instance> {
   trusted.pinned(COORDINATOR.peerId)
   const listen = listens ? ['/ip4/127.0.0.1/tcp/0'] : []
   const host = await startHost({ identity, gate: trusted, clock, log: silent }, { listen })
-  const vicinity = await Vicinity.open({
-    host,
-    trusted,
-    pin: PIN,
-    openProviders: (neighbours, reach) => startKad({ host, identity, neighbours, reach, log: silent }),
-    download: new RateLimit(clock),
-    clock,
-    log: silent
-  })
+  const vicinity = await Vicinity.open(
+    {
+      host,
+      trusted,
+      pin: PIN,
+      openProviders: (neighbours, reach) => startKad({ host, identity, neighbours, reach, log: silent }),
+      download: new RateLimit(clock),
+      clock,
+      log: silent
+    },
+    []
+  )
   onTestFinished(async () => {
     await vicinity.close()
     await host.close()

@@ -233,14 +233,21 @@ export interface Setting {
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */
 export class HeardUploads implements Uploads {
-  readonly heard: { workspace: WorkspaceId; bytes: Buffer; whole: boolean | null }[] = []
+  readonly heard: { readonly workspace: WorkspaceId; readonly bytes: Buffer; whole: boolean | null }[] = []
 
   tap(workspace: WorkspaceId): UploadTap {
-    const one: HeardUploads['heard'][number] = { workspace, bytes: Buffer.alloc(0), whole: null }
+    const parts: Buffer[] = []
+    const one: HeardUploads['heard'][number] = {
+      workspace,
+      get bytes() {
+        return Buffer.concat(parts)
+      },
+      whole: null
+    }
     this.heard.push(one)
     return {
       write(bytes) {
-        one.bytes = Buffer.concat([one.bytes, bytes])
+        parts.push(Buffer.from(bytes))
       },
       end(whole) {
         one.whole ??= whole

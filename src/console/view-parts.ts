@@ -1,0 +1,17 @@
+import { z } from 'zod'
+
+type Frozen<T> = T extends readonly (infer Item)[]
+  ? readonly Frozen<Item>[]
+  : T extends object
+    ? { readonly [Key in keyof T]: Frozen<T[Key]> }
+    : T
+/** The value that a schema describes, deeply read-only. */
+export type View<Schema extends z.ZodType> = Frozen<z.infer<Schema>>
+
+export const count = z.int().min(0)
+export const bytes = z.int().min(0)
+export const durationMs = z.number().min(0)
+export const time = z.string().describe('RFC 3339')
+export const text = z.string()
+export const labels = z.record(z.string(), z.string())
+export const progress = z.object({ done: count, total: count })
