@@ -239,21 +239,5 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     name: 'most instances vanish at once and are all taken for dead',
     edits: [{ file: 'daemon/presence.ts', find: '    this.#brake.judge()\n', put: '' }],
     caughtBy: 'mass/1'
-  },
-  {
-    name: 'two changes of one workspace at a time',
-    edits: [
-      {
-        file: 'handover/director.ts',
-        find: '  readonly #work = new KeyedMutex<WorkspaceId>()',
-        put: '  readonly #work = { run: <T>(_: WorkspaceId, work: () => Promise<T>): Promise<T> => work() }'
-      },
-      {
-        file: 'handover/ownership-table.ts',
-        find: '    if (found !== epoch)\n',
-        put: '    if (found < epoch)\n'
-      }
-    ],
-    caughtBy: '1'
   }
 ]

@@ -41,17 +41,6 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
     caughtBy: 'disks/10'
   },
   {
-    name: 'a full disk is taken for a written one',
-    edits: [
-      {
-        file: 'store/packs.ts',
-        find: '        this.#broken = true\n      })\n      throw error\n',
-        put: "        this.#broken = true\n      })\n      if (!(error instanceof NodeDaemonError) || error.code !== 'NO_SPACE') throw error\n"
-      }
-    ],
-    caughtBy: '1'
-  },
-  {
     name: 'a write that failed for lack of room is acknowledged',
     edits: [
       {

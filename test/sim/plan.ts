@@ -32,7 +32,8 @@ export const TROUBLES = [
   'ambush-kill',
   'ambush-power',
   'mass-loss',
-  'old-backup'
+  'old-backup',
+  'full-and-dies'
 ] as const
 
 export type Trouble = (typeof TROUBLES)[number]
@@ -52,6 +53,7 @@ export type Kind =
   | 'rogue'
   | 'power'
   | 'backup'
+  | 'room'
 
 /** What a seed makes of a run. */
 export interface Plan {
@@ -73,7 +75,7 @@ export interface Plan {
 }
 
 const GENTLE: readonly Trouble[] = ['drain', 'drain-cancelled', 'move', 'move', 'collect-garbage', 'wall-clock']
-const APART: ReadonlySet<Trouble> = new Set(['flip-byte', 'old-backup', 'mass-loss'])
+const APART: ReadonlySet<Trouble> = new Set(['flip-byte', 'old-backup', 'mass-loss', 'full-and-dies'])
 const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
   calm: GENTLE,
   death: ['kill-instance'],
@@ -99,6 +101,7 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
     'move',
     'kill-instance'
   ],
+  room: ['full-and-dies', 'full-and-dies', 'disk-full', 'move'],
   power: ['power-instance', 'power-coordinator', 'ambush-power', 'ambush-power', 'ambush-kill', 'move', 'drain'],
   rot: ['flip-byte', 'flip-byte', 'move', 'collect-garbage', 'kill-coordinator', 'drain-cancelled', 'wall-clock'],
   handover: [
@@ -164,6 +167,7 @@ const MIX: readonly Kind[] = [
 ]
 const BACKUP_SHARE = 0.05
 const MASS_SHARE = 0.03
+const ROOM_SHARE = 0.03
 const LOSES_LOCAL: ReadonlySet<Trouble> = new Set(['revoke', 'lose-folder'])
 /** One after the other is over. */
 const DEATH_EVERY_MS = 15_000
@@ -178,14 +182,7 @@ export function planOf(full: string): Plan {
   const [named, seed] = full.includes('/') ? (full.split('/') as [string, string]) : [null, full]
   const chance = new Chance(`${seed}/plan`)
   const usual = chance.one(MIX)
-  const rare = new Chance(`${seed}/rare`).fraction()
-  const kind = isKind(named)
-    ? named
-    : rare < BACKUP_SHARE
-      ? 'backup'
-      : rare < BACKUP_SHARE + MASS_SHARE
-        ? 'mass'
-        : usual
+  const kind = isKind(named) ? named : (rareKind(seed) ?? usual)
   const isCalm = CALM_KINDS.some((one) => one === kind)
   const acknowledge = chance.happens(localShare(kind)) ? 'local' : 'replicated'
   // Leases need clocks within their bound; where the seal alone is enough, clocks may run as they like.
@@ -214,6 +211,14 @@ export function planOf(full: string): Plan {
     troubles: KINDS[kind].filter((trouble) => acknowledge === 'replicated' || !LOSES_LOCAL.has(trouble)),
     everyMs: kind === 'death' || kind === 'mass' ? DEATH_EVERY_MS : chance.one([1500, 3000, 6000])
   }
+}
+
+/** Kinds that came later leave those of most seeds as they were. */
+function rareKind(seed: string): Kind | null {
+  const rare = new Chance(`${seed}/rare`).fraction()
+  if (rare < BACKUP_SHARE) return 'backup'
+  if (rare < BACKUP_SHARE + MASS_SHARE) return 'mass'
+  return rare < BACKUP_SHARE + MASS_SHARE + ROOM_SHARE ? 'room' : null
 }
 
 const isKind = (text: string | null): text is Kind => text !== null && text in KINDS

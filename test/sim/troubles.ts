@@ -127,8 +127,10 @@ export class Troubles {
         return vanish(this.#federation, this.#chance, this.#note)
       case 'old-backup':
         return this.#restoreBackup()
+      case 'full-and-dies':
+        return this.#fullAndDies()
       case 'revoke':
-        return this.#people.revoke()
+        return this.#people.revoke().then(() => this.#rogues.act('knock'))
       case 'lie':
       case 'knock':
       case 'old-words':
@@ -202,6 +204,21 @@ export class Troubles {
     Object.assign(storage.trouble, trouble)
     await this.#world.sleep(this.#chance.between(200, 10_000))
     Object.assign(storage.trouble, { full: false, failing: 0 })
+  }
+
+  /** The main repository is full, and meanwhile a home goes away for a while. */
+  async #fullAndDies(): Promise<void> {
+    const { trouble } = this.#federation.coordinator.storage
+    const running = this.#running()
+    if (running.length === 0) return
+    trouble.full = true
+    await this.#world.sleep(this.#chance.between(300, 3000))
+    const instance = this.#chance.one(running)
+    if (instance.machine.isRunning) await instance.kill()
+    await this.#world.sleep(this.#chance.between(0, 1000))
+    trouble.full = false
+    await this.#world.sleep(this.#chance.between(3000, 8000))
+    if (!instance.machine.isRunning) await instance.start()
   }
 
   /** Of one machine at most: two copies of everything survive the loss of one. */
