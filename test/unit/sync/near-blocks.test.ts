@@ -9,6 +9,7 @@ import type { Host } from '../../../src/network/host.ts'
 import { Neighbours } from '../../../src/network/neighbours.ts'
 import { Reach } from '../../../src/network/reach.ts'
 import { serveBlocks } from '../../../src/sync/blocks-server.ts'
+import { Giving } from '../../../src/sync/giving.ts'
 import type { NearBlocks } from '../../../src/sync/members.ts'
 import { NearMembers } from '../../../src/sync/near-blocks.ts'
 import { RateLimit } from '../../../src/sync/rate-limit.ts'
@@ -48,7 +49,7 @@ async function giver(
     },
     intake: null,
     access: (peer, workspace) => (workspace === WORKSPACE && mayRead(peer) ? { read: true, send: false } : null),
-    upload,
+    giving: new Giving(systemClock(), upload),
     log: silent
   })
   return one
