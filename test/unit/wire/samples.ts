@@ -295,7 +295,7 @@ export const MESSAGES = {
     samplesOf<FromMembership>('MembershipReply', membershipReply, {
       description: {
         kind: 'description',
-        description: { name: 'Main', terms: '', services: ['files'], version: '0.1.0', clockMs: AT }
+        description: { name: 'Main', terms: '', services: ['files'], version: '0.1.0', clockMs: AT, revision: 1 }
       },
       approved: {
         kind: 'standing',
