@@ -1,6 +1,7 @@
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
+import { Standstill } from '../core/standstill.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
@@ -40,7 +41,7 @@ import { VERSION } from './version.ts'
 const HEARTBEAT_MS = 500
 /** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
 export const RESERVE_BYTES = 64 * 1024 * 1024
-/** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
+/** Members get this long to come back after a restart of the coordinator, and at least as long as a lease; the same after it stood still. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 
@@ -135,9 +136,11 @@ export async function openCoordinatorCore(
     onHead: () => changes.tell('workspaces')
   })
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
+  const standstill = new Standstill(clock)
+  shutdown.later('the watch over standstills', async () => standstill[Symbol.dispose]())
   const detector = new FailureDetector(
-    clock,
-    { failoverAfterMs, restartGraceMs, leaseMs },
+    { clock, standstill },
+    { failoverAfterMs, restartGraceMs, leaseMs, backMs: START_GRACE_MS },
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
@@ -224,7 +227,8 @@ export async function openCoordinatorCore(
         memberList: registry.memberList(),
         services: services.levels()
       }),
-      events: caretaker
+      events: caretaker,
+      standstill
     },
     { leaseMs, silentMs }
   )

@@ -1,6 +1,7 @@
 import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
+import { Standstill } from '../../../src/core/standstill.ts'
 import { Caretaker } from '../../../src/daemon/caretaker.ts'
 import { Changes } from '../../../src/daemon/changes.ts'
 import { Presence } from '../../../src/daemon/presence.ts'
@@ -34,6 +35,7 @@ export class CoordinatorOf implements Disposable {
   readonly audit: AuditLog
   readonly detector: FailureDetector
   readonly lastWords: LastWords
+  readonly #standstill: Standstill
   readonly #presence: Presence
   readonly #caretaker: Caretaker
   readonly #sessions = new Map<Name, FakeSession>()
@@ -61,9 +63,15 @@ export class CoordinatorOf implements Disposable {
       sessions: () => [...this.#sessions.values()],
       session: (peer: PeerIdText) => this.#sessions.get(nameOf(peer) as Name) ?? null
     }
+    this.#standstill = new Standstill(clock)
     this.detector = new FailureDetector(
-      clock,
-      { failoverAfterMs: FAILOVER_AFTER_MS, restartGraceMs: RESTART_GRACE_MS, leaseMs: LEASE_MS },
+      { clock, standstill: this.#standstill },
+      {
+        failoverAfterMs: FAILOVER_AFTER_MS,
+        restartGraceMs: RESTART_GRACE_MS,
+        leaseMs: LEASE_MS,
+        backMs: START_GRACE_MS
+      },
       {
         dead: (peer, cause) => this.#caretaker.dead(peer, cause),
         leaseOver: (peer) => this.#caretaker.leaseOver(peer)
@@ -197,6 +205,7 @@ export class CoordinatorOf implements Disposable {
 
   [Symbol.dispose](): void {
     this.detector.close()
+    this.#standstill[Symbol.dispose]()
     this.#presence[Symbol.dispose]()
   }
 }

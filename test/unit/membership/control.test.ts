@@ -40,6 +40,7 @@ async function connected(events: Partial<ControlEvents>) {
   const server = new ControlServer(
     {
       clock,
+      standstill: { endedAt: Number.NEGATIVE_INFINITY },
       log: silent,
       welcome: () => welcome,
       events: {
