@@ -12,6 +12,7 @@ import { PromotionHold } from '../handover/promotion-hold.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
+import { Tending } from '../handover/tending.ts'
 import { openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
@@ -123,6 +124,11 @@ export async function openCoordinatorCore(
   )
   const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
   shutdown.later('the spreading of standbys', () => spread.close())
+  const tending = new Tending(
+    { director, table, instances: fleet, hold, usedBytes, onLooked: () => spread.look(), clock, log },
+    { standbys: options.standbys }
+  )
+  shutdown.later('the tending of standbys', () => tending.close())
   const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
@@ -199,13 +205,13 @@ export async function openCoordinatorCore(
     sights,
     detector,
     spread,
+    tending,
     neighbourhood,
     presence,
     hold,
     changes,
     clock,
     log,
-    standbys: options.standbys,
     idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,

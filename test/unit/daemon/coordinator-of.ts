@@ -7,6 +7,7 @@ import { Changes } from '../../../src/daemon/changes.ts'
 import { Presence } from '../../../src/daemon/presence.ts'
 import { FailureDetector } from '../../../src/handover/failure-detector.ts'
 import { LastWords } from '../../../src/handover/last-words.ts'
+import { Tending } from '../../../src/handover/tending.ts'
 import { AuditLog } from '../../../src/membership/audit.ts'
 import type { Session } from '../../../src/membership/control-server.ts'
 import { controlStore } from '../../../src/store/control-store.ts'
@@ -36,6 +37,7 @@ export class CoordinatorOf implements Disposable {
   readonly detector: FailureDetector
   readonly lastWords: LastWords
   readonly #standstill: Standstill
+  readonly #tending: Tending
   readonly #presence: Presence
   readonly #caretaker: Caretaker
   readonly #sessions = new Map<Name, FakeSession>()
@@ -57,6 +59,11 @@ export class CoordinatorOf implements Disposable {
     const fleet = Object.assign(at.fleet, {
       isGone: (peer: PeerIdText) => !at.fleet.isConnected(peer) && this.detector.isDead(peer),
       isDrained: (peer: PeerIdText) => this.#drained.has(peer),
+      isAwaited: (peer: PeerIdText) => {
+        if (this.#revoked.has(peer) || this.#drained.has(peer)) return false
+        const session = control.session(peer)
+        return session === null ? this.detector.isAwaited(peer) : session.intent === 'restart'
+      },
       noteSeen: () => undefined
     })
     const control = {
@@ -94,6 +101,10 @@ export class CoordinatorOf implements Disposable {
       },
       { failoverAfterMs: FAILOVER_AFTER_MS, leaseMs: LEASE_MS, silentMs: SILENT_MS, heartbeatMs: 500 }
     )
+    this.#tending = new Tending(
+      { director, table, instances: fleet, hold, usedBytes: () => 1000, onLooked: () => undefined, clock, log: silent },
+      { standbys: 1 }
+    )
     this.#caretaker = new Caretaker({
       registry: registry as never,
       table,
@@ -106,11 +117,11 @@ export class CoordinatorOf implements Disposable {
       presence: this.#presence,
       hold,
       spread: { look: () => undefined },
+      tending: this.#tending,
       neighbourhood: { opened: () => undefined, closed: () => undefined } as never,
       changes,
       clock,
       log: silent,
-      standbys: 1,
       idle: async () => undefined,
       isStopping: () => false,
       control: () => control as never,
