@@ -326,7 +326,9 @@ export class Recovery {
 
   /** Receipts for a head that was lost were refused: those who hold it are asked for them again. */
   async #fetchLost(): Promise<void> {
-    if ((await this.#deps.lost.fetchAll()) > 0) this.#deps.onEnded([])
+    const { lost, onEnded } = this.#deps
+    await lost.fetchAll()
+    if (lost.takeFetched() > 0) onEnded([])
   }
 
   /** The members as they stand here. */

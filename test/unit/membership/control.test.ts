@@ -46,6 +46,7 @@ async function connected(
   const server = new ControlServer(
     {
       clock,
+      standstill: { endedAt: Number.NEGATIVE_INFINITY },
       log: silent,
       welcome: () => welcome,
       events: {
