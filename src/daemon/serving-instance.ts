@@ -266,7 +266,8 @@ export class ServingInstance {
       workspaces: this.#resident.held(),
       ownershipNumber: this.#resident.ownershipNumber,
       memberListNumber: this.#members.number,
-      addresses: toldAddresses(this.#deps.host.addresses())
+      addresses: toldAddresses(this.#deps.host.addresses()),
+      awaitsDrain: this.#drains.awaitsEnd
     }
   }
 

@@ -54,7 +54,8 @@ export class RogueStranger {
       workspaces: [],
       addresses: [],
       ownershipNumber: 0,
-      memberListNumber: 0
+      memberListNumber: 0,
+      awaitsDrain: false
     }
     return [
       [HEADS_PROTOCOL, [headsRequest.encode({ id: 1, kind: 'tip', workspace })]],

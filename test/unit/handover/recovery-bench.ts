@@ -81,6 +81,7 @@ export class Holder implements Present {
       })),
       ownershipNumber: Math.max(0, ...numbers),
       memberListNumber: 0,
+      awaitsDrain: false,
       ...this.says
     }
   }

@@ -70,7 +70,8 @@ async function connected(events: Partial<ControlEvents>) {
         workspaces: [],
         ownershipNumber: 0,
         memberListNumber: 0,
-        addresses: []
+        addresses: [],
+        awaitsDrain: false
       }),
       heartbeat: async (sequence) => ({
         sequence,

@@ -112,7 +112,8 @@ export const MESSAGES = {
           ],
           ownershipNumber: 17,
           memberListNumber: 5,
-          addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470']
+          addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470'],
+          awaitsDrain: true
         }
       },
       'hello of a new instance': {
@@ -126,7 +127,8 @@ export const MESSAGES = {
           workspaces: [],
           ownershipNumber: 0,
           memberListNumber: 0,
-          addresses: []
+          addresses: [],
+          awaitsDrain: false
         }
       },
       heartbeat: {
