@@ -174,6 +174,9 @@ export async function openCoordinatorCore(
   })
   shutdown.later('the planned drains', () => drains.close())
   await drains.load()
+  hold.onChange(() => {
+    if (hold.holds('old-backup')) drains.forgetFormer('this coordinator was put back to an earlier state')
+  })
 
   const zoneOf = fleet.zoneOf.bind(fleet)
   const neighbourhood = new Neighbourhood({ control: () => control, zoneOf, clock })

@@ -268,7 +268,8 @@ export class ServingInstance {
       ownershipNumber: this.#resident.ownershipNumber,
       memberListNumber: this.#members.number,
       addresses: toldAddresses(this.#deps.host.addresses()),
-      revision: REVISION
+      revision: REVISION,
+      awaitsDrain: this.#drains.awaitsEnd
     }
   }
 

@@ -78,7 +78,8 @@ async function connected(
         ownershipNumber: 0,
         memberListNumber: 0,
         addresses: [],
-        revision
+        revision,
+        awaitsDrain: false
       }),
       heartbeat: async (sequence) => ({
         sequence,

@@ -34,7 +34,8 @@ async function connected() {
     clockMs: 1,
     certificate: new Uint8Array(0),
     memberList: new Uint8Array(0),
-    services: []
+    services: [],
+    revision: 1
   }
   const server = new ControlServer(
     { clock, standstill, log: silent, welcome: () => welcome, events },
@@ -78,7 +79,9 @@ async function connected() {
       workspaces: [],
       ownershipNumber: 0,
       memberListNumber: 0,
-      addresses: []
+      addresses: [],
+      revision: 1,
+      awaitsDrain: false
     }
   })
   await server.register(host as unknown as Host)
