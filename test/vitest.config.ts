@@ -21,7 +21,7 @@ const SUITES = [
 /** Most of an end-to-end test is waiting: for processes to start, for disks, for time that is to pass. */
 const E2E_WORKERS = 2
 
-/** `unit` takes seconds. `e2e` starts the compiled program as real processes. */
+/** `unit` takes seconds. `sim` simulates federations in processes of its own. `e2e` starts the compiled program as real processes. */
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
@@ -40,13 +40,22 @@ export default defineConfig({
       { test: { name: 'suites', include: SUITES, testTimeout: 60_000, maxWorkers, retry } },
       {
         test: {
+          name: 'sim',
+          include: ['test/sim/*.test.ts'],
+          testTimeout: 60_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 }
+        }
+      },
+      {
+        test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 60_000,
           maxWorkers: E2E_WORKERS,
           retry,
-          sequence: { groupOrder: 1 }
+          sequence: { groupOrder: 2 }
         }
       }
     ]

@@ -7,11 +7,21 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/director.ts',
+        find: '    const heldAt = clock.now()\n    this.#set(workspace, freeze(this.state(workspace)))\n',
+        put: '    const heldAt = clock.now()\n    Object.assign(this, { [workspace]: await this.#deps.repository.tip(workspace) })\n    this.#set(workspace, freeze(this.state(workspace)))\n'
+      },
+      {
+        file: 'handover/director.ts',
         find: '      const { base } = await repository.seal(workspace, epoch, (tip) =>\n',
-        put: '      const base = (await repository.tip(workspace))?.tip ?? null\n      await repository.seal(workspace, epoch, (tip) =>\n'
+        put: '      const { base: sealed } = await repository.seal(workspace, epoch, (tip) =>\n'
+      },
+      {
+        file: 'handover/director.ts',
+        find: '      const to = choose(tried)\n',
+        put: '      const base = Reflect.get(this, workspace)?.tip ?? sealed\n      Reflect.deleteProperty(this, workspace)\n      const to = choose(tried)\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'promoted at the head that the new home happens to hold',
@@ -20,9 +30,14 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         file: 'handover/resident-workspace.ts',
         find: '    const base = await this.#tip()\n',
         put: '    const base = this.#record.head ?? (await this.#tip())\n'
+      },
+      {
+        file: 'handover/resident-workspace.ts',
+        find: 'if ((base === null) !== (ownership.value.base === null) || base?.cid.equals(ownership.value.base) === false) {',
+        put: 'if (base === undefined) {'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/31'
   },
   {
     name: 'a standby serves what it has, and not the base',
@@ -55,7 +70,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    await this.#serving().freeze()\n    await (await this.#premises()).worktree.remove()\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/70'
   },
   {
     name: 'a frozen home thaws by itself',
@@ -207,7 +222,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '      const past = base === null ? [] : await repository.history(workspace, { limit: 2 })\n      const head = past.at(-1) ?? null\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/4'
   },
   {
     name: 'an epoch begins without a seal',
@@ -218,6 +233,11 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'sealedEpoch: before.sealedEpoch'
       }
     ],
+    caughtBy: '1'
+  },
+  {
+    name: 'most instances vanish at once and are all taken for dead',
+    edits: [{ file: 'daemon/presence.ts', find: '    this.#brake.judge()\n', put: '' }],
     caughtBy: '1'
   },
   {

@@ -4,6 +4,8 @@ import type { Outcome } from './run.ts'
 
 const WORKER = fileURLToPath(new URL('./worker.ts', import.meta.url))
 const EXEC = ['--experimental-transform-types', '--disable-warning=ExperimentalWarning']
+/** Starting takes a third of the time where the code was compiled before. */
+const COMPILED = fileURLToPath(new URL('../../node_modules/.cache/node-daemon/simulation', import.meta.url))
 /** A worker is given up for a new one after so many seeds: what they left in memory goes with it. */
 const SEEDS_PER_PROCESS = 200
 
@@ -26,7 +28,8 @@ export async function runSeeds(seeds: Iterator<string>, options: FleetOptions): 
 
 /** False where there are no more seeds. */
 async function runSome(seeds: Iterator<string>, options: FleetOptions, state: { isOver: boolean }): Promise<boolean> {
-  const worker = fork(WORKER, options.bug === undefined ? [] : [options.bug], { execArgv: EXEC })
+  const env = { ...process.env, NODE_COMPILE_CACHE: COMPILED }
+  const worker = fork(WORKER, options.bug === undefined ? [] : [options.bug], { execArgv: EXEC, env })
   try {
     for (let count = 0; count < SEEDS_PER_PROCESS && !state.isOver; count++) {
       const next = seeds.next()

@@ -3,7 +3,9 @@ import type { Logger } from '../../src/core/log.ts'
 import { hardlyNoticed } from './calm.ts'
 import { Checks, type Violation } from './checks.ts'
 import { begin, type Federation, makeFederation } from './federation.ts'
+import { guarded } from './guard.ts'
 import { type Plan, planOf } from './plan.ts'
+import { rememberSignatures } from './signatures.ts'
 import { Troubles } from './troubles.ts'
 import { SimulatedUser } from './users.ts'
 import { World, WorldEnded } from './world.ts'
@@ -34,7 +36,7 @@ const LOOK_EVERY_MS = 250
 
 export async function runSeed(seed: string, { onLine, log, isOneEnough = false }: RunOptions = {}): Promise<Outcome> {
   const plan = planOf(seed)
-  const world = new World(seed, onLine ?? null)
+  const world = new World(plan.seed, onLine ?? null)
   const federation = await makeFederation(world, { ...plan, zones: 2 }, log)
   const checks = new Checks(federation, plan, isOneEnough)
   const users = Array.from({ length: plan.users }, (_, index) => {
@@ -45,8 +47,10 @@ export async function runSeed(seed: string, { onLine, log, isOneEnough = false }
       onProblem: (what) => checks.add('I2', what)
     })
   })
+  rememberSignatures()
   try {
-    await world.run(() => live(federation, plan, users, checks), EVENTS_MAX)
+    const work = (): Promise<void> => world.run(() => live(federation, plan, users, checks), EVENTS_MAX)
+    await guarded(work, (what) => checks.add('run', what))
   } catch (error) {
     if (!(error instanceof WorldEnded))
       checks.add('run', error instanceof Error ? (error.stack ?? error.message) : String(error))
