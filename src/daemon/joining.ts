@@ -16,6 +16,8 @@ import type { InstanceDeps, InstanceOptions } from './options.ts'
 import { type Pin, readPin, writePin } from './pin.ts'
 
 const RETRY_MS = 2000
+/** At the first join the address may simply be wrong: it is not tried for ever. */
+const FIRST_MS = 60_000
 
 export interface JoiningDeps {
   readonly host: Host
@@ -67,6 +69,7 @@ async function find(
   pinned: Pin | null
 ): Promise<Found> {
   checkTrust(target, { code: options.code !== null, terminal: deps.interactive })
+  const until = pinned === null ? deps.clock.now() + FIRST_MS : Number.POSITIVE_INFINITY
   for (;;) {
     try {
       const found = await discover({ fetch, clock: deps.clock }, target, deps.signal)
@@ -74,11 +77,14 @@ async function find(
       return found
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT') || deps.signal.aborted) throw error
+      if (deps.clock.now() >= until) throw new NodeDaemonError('OUT_OF_REACH', messageOf(error), WRONG_ADDRESS)
       deps.report({ event: 'unreachable', reason: messageOf(error) })
       await sleep(deps.clock, jitter(deps.random, RETRY_MS), deps.signal)
     }
   }
 }
+
+const WRONG_ADDRESS = { advice: 'is that the address of the coordinator? ask the admin, and join again' }
 
 const anotherCoordinator = (found: PeerIdText, pinned: PeerIdText): NodeDaemonError =>
   new NodeDaemonError('WRONG_COORDINATOR', `that is coordinator ${found}, but this machine has joined ${pinned}`, {
