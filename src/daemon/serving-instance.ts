@@ -13,6 +13,7 @@ import { serveBlocks } from '../sync/blocks-server.ts'
 import { Giving } from '../sync/giving.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REVISION } from '../wire/revision.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
@@ -268,7 +269,9 @@ export class ServingInstance {
       workspaces: this.#resident.held(),
       ownershipNumber: this.#resident.ownershipNumber,
       memberListNumber: this.#members.number,
-      addresses: toldAddresses(this.#deps.host.addresses())
+      addresses: toldAddresses(this.#deps.host.addresses()),
+      revision: REVISION,
+      awaitsDrain: this.#drains.awaitsEnd
     }
   }
 
@@ -303,6 +306,7 @@ export class ServingInstance {
     await this.#noteMembers(welcome.memberList)
     await this.#members.noteCertificate(welcome.certificate)
     this.#levels.welcomed(welcome)
+    this.#drains.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)

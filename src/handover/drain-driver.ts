@@ -21,8 +21,6 @@ const ASSUMED_BYTES_PER_SECOND = 12_500_000
 /** A drain that is done waits for its instance, to be told, until so long before its deadline. */
 const LAST_WORD_MS = 1000
 
-const NOBODY_SERVES = 'the data is safe in the main repository, and nobody serves it until another instance joins'
-
 export interface DrainWish extends Pick<DrainPolicy, 'deadlineMs' | 'to' | 'toRepository'> {
   /** The process of the instance ends with the drain. */
   readonly exits: boolean
@@ -123,9 +121,9 @@ export class DrainDriver {
   }
 
   /** Goes back to what it was: workspaces that were handed over stay where they are. */
-  cancel(): void {
+  cancel(why = 'cancelled'): void {
     if (!this.isUnderWay) return
-    this.#end(drains.cancel(this.#drain), 'cancelled', new NodeDaemonError('ABORTED', 'the drain was cancelled'))
+    this.#end(drains.cancel(this.#drain), why, new NodeDaemonError('ABORTED', 'the drain was cancelled'))
   }
 
   /**
@@ -188,7 +186,7 @@ export class DrainDriver {
     try {
       const certificate = await this.#handOverAll()
       if (!this.isUnderWay) return
-      this.#lastWord = this.#proofs.hasOrphans ? NOBODY_SERVES : ''
+      this.#lastWord = this.#proofs.lastWord
       this.#become(drains.finish(this.#drain, certificate))
     } finally {
       watch.stop()

@@ -174,9 +174,9 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     name: 'a standby that was lost is not replaced',
     edits: [
       {
-        file: 'daemon/caretaker.ts',
-        find: 'if (signed.value.standbys.length < standbys) await',
-        put: 'if (signed.value.standbys.length < 0) await'
+        file: 'handover/tending.ts',
+        find: 'if (standbys.length >= this.#standbys ||',
+        put: 'if (standbys.length >= 0 ||'
       }
     ],
     caughtBy: '1'
