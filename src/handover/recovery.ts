@@ -13,6 +13,7 @@ import type { ControlStore } from '../store/control-store.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Hello } from '../wire/control.ts'
 import { type Asked, askReport, type MemberReport } from './ask-report.ts'
+import { LateHeads } from './late-heads.ts'
 import type { LostHeads } from './lost-heads.ts'
 import type { OwnershipTable } from './ownership-table.ts'
 import type { PromotionHold } from './promotion-hold.ts'
@@ -27,10 +28,12 @@ import {
   withGap
 } from './recovery-record.ts'
 import { LEAP, settleRecovery } from './recovery-settle.ts'
-import { type RegainDeps, regainHead } from './regain.ts'
+import type { RegainDeps } from './regain.ts'
 import { Testimony } from './testimony.ts'
 
 const AGAIN_MS = 5000
+const ASK_AGAIN_MS = 1000
+const ASK_AGAIN_MAX_MS = 30_000
 
 /** For people: what is waited for. */
 export interface RecoveryView {
@@ -83,12 +86,14 @@ export class Recovery {
   readonly #deps: RecoveryDeps
   readonly #work = new Mutex()
   readonly #record: RecoveryRecord
+  readonly #late: LateHeads
   #open: Open | null = null
   #last: Outcome | null = null
 
   private constructor(deps: RecoveryDeps) {
     this.#deps = deps
     this.#record = new RecoveryRecord(deps.store)
+    this.#late = new LateHeads(deps)
     deps.hold.onChange(() => {
       if (this.#open === null || deps.hold.holds('old-backup')) return
       // Confirmed by an admin. Nothing is promoted before what was reported is settled.
@@ -135,7 +140,7 @@ export class Recovery {
   }
 
   /**
-   * An instance has connected.
+   * An instance has connected. Where its report is needed and fails, it is asked again as long as it is connected.
    *
    * @returns true where it is told nothing for now: when the recovery ends, everybody is
    */
@@ -144,19 +149,41 @@ export class Recovery {
       if (this.#deps.lost.count > 0) void this.#fetchLost()
       return false
     }
-    const report = await askReport(instance, this.#deps.identity.peerId)
-    return this.#work.run(async () => {
+    return this.#ask(instance, ASK_AGAIN_MS)
+  }
+
+  /** Never rejects. False where nothing has to wait for its report. */
+  async #ask(instance: Present, againMs: number): Promise<boolean> {
+    try {
+      return await this.#heard(await askReport(instance, this.#deps.identity.peerId))
+    } catch (error) {
+      const { peer } = instance
+      this.#deps.log.warn({ peer, againMs, error: messageOf(error) }, 'an instance did not report, and is asked again')
+      this.#deps.clock.after(againMs, () => {
+        if (!this.#deps.signal.aborted && this.#isAwaited(instance)) {
+          void this.#ask(instance, Math.min(2 * againMs, ASK_AGAIN_MAX_MS))
+        }
+      })
+      return this.#open !== null
+    }
+  }
+
+  #isAwaited(instance: Present): boolean {
+    return this.#deps.sessions().includes(instance) && this.#open?.reported.has(instance.peer) !== true
+  }
+
+  async #heard(report: MemberReport): Promise<boolean> {
+    const isAwaited = await this.#work.run(async () => {
       if (this.#open === null) {
         const reason = await proofIn(this.#deps, report, this.#nameOf(report.peer))
-        if (reason === null) {
-          await this.#keepBeside(report)
-          return false
-        }
-        await this.#begin(reason, null, instance.peer)
+        if (reason === null) return false
+        await this.#begin(reason, null, report.peer)
       }
       await this.#note(report)
       return true
     })
+    if (!isAwaited) void this.#late.keep(report)
+    return isAwaited
   }
 
   /**
@@ -225,21 +252,12 @@ export class Recovery {
     log.error({ reason }, "this coordinator's state is older than what it has signed; nothing is promoted")
     this.#enter(begun)
     await audit({ actor: 'coordinator', action: 'recovery.begin', target: '', details: { reason } })
-    for (const session of this.#deps.sessions()) if (session.peer !== told) void this.#ask(session)
+    for (const session of this.#deps.sessions()) if (session.peer !== told) void this.#ask(session, ASK_AGAIN_MS)
   }
 
   #enter(begun: Begun): void {
     this.#open = { ...begun, testimony: new Testimony(), reported: new Set(), adoptedList: begun.listNumber }
     this.#tell()
-  }
-
-  async #ask(session: Present): Promise<void> {
-    try {
-      const report = await askReport(session, this.#deps.identity.peerId)
-      await this.#work.run(() => this.#note(report))
-    } catch (error) {
-      this.#deps.log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance did not report')
-    }
   }
 
   async #note(report: MemberReport): Promise<void> {
@@ -339,24 +357,6 @@ export class Recovery {
       number: registry.memberListNumber,
       issuedAtMs: clock.wall(),
       members: members.map(({ peerId, name, state }) => ({ peer: peerId, name, state }))
-    }
-  }
-
-  /** One that comes late holds heads that the repository does not know: they are kept as diverged ones. */
-  async #keepBeside({ peer, workspaces }: MemberReport): Promise<void> {
-    const { repository, signal, log } = this.#deps
-    for (const { head } of workspaces) {
-      if (head === null || (await repository.head(head.cid)) !== null) continue
-      const { workspace } = head.value
-      if (this.#deps.lost.get(workspace)?.equals(head.cid) === true) continue
-      const kept = await regainHead(this.#deps, { head, holders: [peer] }, 'diverged', signal).catch(
-        (error: unknown) => {
-          log.warn({ workspace, peer, error: messageOf(error) }, 'a head that only one instance holds was not kept')
-          return false
-        }
-      )
-      if (kept)
-        log.warn({ workspace, peer, head: head.cid.toString() }, 'a head that the repository lost is kept as diverged')
     }
   }
 

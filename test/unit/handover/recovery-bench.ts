@@ -18,7 +18,7 @@ import { controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import type { Hello, ReportOrder } from '../../../src/wire/control.ts'
 import { type ReportedWorkspace, reportCodec } from '../../../src/wire/report.ts'
-import { manualClock } from '../../tools/clock.ts'
+import { type ManualClock, manualClock } from '../../tools/clock.ts'
 import { request } from '../membership/support.ts'
 import { accept, snapshot } from '../store/support.ts'
 import { COORDINATOR, memoryRepository } from '../sync/support.ts'
@@ -111,6 +111,7 @@ export interface Coordinator {
   readonly recovery: Recovery
   readonly decisions: Decision[]
   readonly ended: (readonly WorkspaceId[])[]
+  readonly clock: ManualClock
   readonly safe: ReturnType<typeof safeToPromote>
 }
 
@@ -189,6 +190,7 @@ export async function coordinator(
     recovery,
     decisions,
     ended,
+    clock,
     safe: safeToPromote(repository, hold, lost)
   }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { seal } from '../../../src/core/envelope.ts'
-import { codeOf } from '../../../src/core/errors.ts'
+import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import { createIdentity } from '../../../src/core/identity.ts'
 import { headRecord, ownershipRecord, sealRecord } from '../../../src/core/records.ts'
 import { LEAP } from '../../../src/handover/recovery-settle.ts'
@@ -151,7 +151,7 @@ describe('nothing rests on the word of an instance', () => {
     b.held.set(W, { ...held, ownership: forged })
     const at = await coordinator({ state: backup, repository: disk.repository }, [])
     await at.recovery.met(a)
-    expect(await at.recovery.met(b).then(() => 'taken', codeOf)).toBe('BAD_SIGNATURE')
+    expect(await at.recovery.met(b)).toBe(true)
     expect(at.recovery.view()).toMatchObject({ reported: ['a'], awaited: ['b', 'c'] })
   })
 
@@ -166,6 +166,42 @@ describe('nothing rests on the word of an instance', () => {
     for (const one of [a, b, c]) await at.recovery.met(one)
     await settled()
     expect((await old.repository.tip(W))?.head.cid.equals(newest.cid)).toBe(true)
+  })
+})
+
+describe('an instance that does not report', () => {
+  test('is asked again as long as it is connected, until it does', async () => {
+    const { a, b, c, disk, backup } = await movedSinceBackup()
+    const connected: Holder[] = []
+    const at = await coordinator({ state: backup, repository: disk.repository }, connected)
+    connected.push(a, b, c)
+    let asked = 0
+    b.answers = async () => {
+      asked++
+      if (asked < 3) throw new NodeDaemonError('TIMED_OUT', 'slow')
+    }
+    for (const one of connected) expect(await at.recovery.met(one)).toBe(true)
+    expect(at.recovery.view()?.awaited).toEqual(['b'])
+    at.clock.advance(1000)
+    await settled()
+    expect([asked, at.recovery.isOpen]).toEqual([2, true])
+    at.clock.advance(2000)
+    await settled()
+    expect([asked, at.recovery.isOpen, homeOf(at)]).toEqual([3, false, 'b'])
+  })
+
+  test('is welcome all the same where no recovery waits for it; once it is away it is not asked any more', async () => {
+    const { b, disk, backup } = await movedSinceBackup()
+    const connected = [b]
+    const at = await coordinator({ state: backup, repository: await oldRepository(disk) }, connected)
+    b.answers = async () => {
+      throw new NodeDaemonError('TIMED_OUT', 'slow')
+    }
+    expect([await at.recovery.met(b), at.recovery.isOpen]).toEqual([false, false])
+    connected.pop()
+    at.clock.advance(1000)
+    await settled()
+    expect(at.clock.waiting).toBe(0)
   })
 })
 
@@ -189,6 +225,7 @@ describe('an admin who does not want to wait', () => {
     expect(owned(at)?.epoch).toBeGreaterThan(LEAP)
     connected.push(b)
     expect(await at.recovery.met(b)).toBe(false)
+    await settled()
     expect((await old.repository.diverged(W)).map(({ cid }) => cid.toString())).toEqual([newest.cid.toString()])
     expect((await old.repository.tip(W))?.tip.sequence).toBe(1)
   })
