@@ -113,7 +113,11 @@ async function findLost(deps: SettleDeps, testimony: Testimony, each: Each): Pro
   }
 }
 
-async function noteWhereLost({ repository, lost }: SettleDeps, held: HeldHead): Promise<void> {
+/** Lists a head where the repository lacks it and would take it yet: its workspace is not promoted without it. Durable on return. */
+export async function noteWhereLost(
+  { repository, lost }: Pick<SettleDeps, 'repository' | 'lost'>,
+  held: HeldHead
+): Promise<void> {
   if ((await repository.head(held.head.cid)) !== null) return
   const { workspace, epoch, sequence } = held.head.value
   const tip = (await repository.tip(workspace))?.tip ?? null

@@ -17,7 +17,7 @@ import { LateHeads } from './late-heads.ts'
 import type { LostHeads } from './lost-heads.ts'
 import type { OwnershipTable } from './ownership-table.ts'
 import type { PromotionHold } from './promotion-hold.ts'
-import { looksNewer, proofIn, repositoryProof } from './recovery-proof.ts'
+import { headsBeyond, looksNewer, proofIn, repositoryProof } from './recovery-proof.ts'
 import {
   type Begun,
   decisionsOf,
@@ -27,7 +27,7 @@ import {
   RecoveryRecord,
   withGap
 } from './recovery-record.ts'
-import { LEAP, settleRecovery } from './recovery-settle.ts'
+import { LEAP, noteWhereLost, settleRecovery } from './recovery-settle.ts'
 import type { RegainDeps } from './regain.ts'
 import { Testimony } from './testimony.ts'
 
@@ -89,6 +89,8 @@ export class Recovery {
   readonly #late: LateHeads
   #open: Open | null = null
   #last: Outcome | null = null
+  /** Whose report has begun a recovery since this process started: one is all that a state that went back takes. */
+  readonly #begunBy = new Set<PeerIdText>()
 
   private constructor(deps: RecoveryDeps) {
     this.#deps = deps
@@ -175,14 +177,22 @@ export class Recovery {
   async #heard(report: MemberReport): Promise<boolean> {
     const isAwaited = await this.#work.run(async () => {
       if (this.#open === null) {
-        const reason = await proofIn(this.#deps, report, this.#nameOf(report.peer))
-        if (reason === null) return false
+        const mayBegin = !this.#begunBy.has(report.peer)
+        const reason = mayBegin ? await proofIn(this.#deps, report, this.#nameOf(report.peer)) : null
+        if (reason === null) {
+          for (const held of await headsBeyond(this.#deps, report)) await noteWhereLost(this.#deps, held)
+          return false
+        }
+        this.#begunBy.add(report.peer)
         await this.#begin(reason, null, report.peer)
       }
       await this.#note(report)
       return true
     })
-    if (!isAwaited) void this.#late.keep(report)
+    if (!isAwaited) {
+      if (this.#deps.lost.count > 0) void this.#fetchLost()
+      void this.#late.keep(report)
+    }
     return isAwaited
   }
 

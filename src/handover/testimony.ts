@@ -100,6 +100,6 @@ export class Testimony {
 export const provesHead = ({ epoch, home, base }: Ownership, head: SignedHead): boolean =>
   (epoch === head.value.epoch && home === head.signer) || base?.equals(head.cid) === true
 
-function isLater({ value: a }: SignedHead, { value: b }: SignedHead): boolean {
+export function isLater({ value: a }: SignedHead, { value: b }: SignedHead): boolean {
   return a.epoch !== b.epoch ? a.epoch > b.epoch : a.sequence > b.sequence
 }

@@ -49,7 +49,11 @@ async function moved(limits: { heads: number; bytes: number } = { heads: 10, byt
     await held.keepDiverged(head, blocks)
     const ownership = table.get(W)?.signed
     if (ownership === undefined) throw new Error('no workspace')
-    const told: MemberReport = { peer: peerOf(name), memberList: null, workspaces: [{ ownership, head, role: 'kept' }] }
+    const told: MemberReport = {
+      peer: peerOf(name),
+      memberList: null,
+      workspaces: [{ ownership, head, isProven: false, role: 'kept' }]
+    }
     return { told, head }
   }
   const diverged = async (): Promise<string[]> => (await repository.diverged(W)).map(({ cid }) => cid.toString()).sort()

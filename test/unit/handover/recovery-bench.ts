@@ -49,7 +49,7 @@ export class Holder implements Present {
   readonly name: Name
   readonly held = new Map<
     WorkspaceId,
-    { ownership: SignedOwnership; head: SignedHead | null; role: ReportedWorkspace['role'] }
+    { ownership: SignedOwnership; head: SignedHead | null; role: ReportedWorkspace['role']; receipt?: Uint8Array }
   >()
   memberList: Uint8Array | null = null
   certificate: Uint8Array | null = null
@@ -91,6 +91,7 @@ export class Holder implements Present {
     const [first, ...others] = rows.map(([, one]) => ({
       ownership: one.ownership.bytes,
       head: one.head?.bytes ?? null,
+      receipt: one.receipt ?? null,
       role: one.role
     }))
     return reportCodec.encode({
