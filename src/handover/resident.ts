@@ -78,7 +78,9 @@ export class Resident {
   *signed(after: WorkspaceId | null): Generator<ReportedWorkspace> {
     const later = [...this.#workspaces].filter(([workspace]) => after === null || workspace > after)
     for (const [, { record }] of later.sort(([a], [b]) => (a < b ? -1 : 1))) {
-      yield { ownership: record.ownership.bytes, head: record.head?.bytes ?? null, role: record.role }
+      const { ownership, head, published, role } = record
+      const receipt = head !== null && published?.value.head.equals(head.cid) === true ? published.bytes : null
+      yield { ownership: ownership.bytes, head: head?.bytes ?? null, receipt, role }
     }
   }
 
@@ -203,7 +205,7 @@ export class Resident {
 
   #add(ownership: SignedOwnership): ResidentWorkspace {
     const { workspace } = ownership.value
-    const none = { head: null, receipt: null, keptUntilMs: null, suspect: false, restoring: false }
+    const none = { head: null, receipt: null, published: null, keptUntilMs: null, suspect: false, restoring: false }
     const record: ResidentRecord = { role: 'new', ownership, ...none }
     const added = new ResidentWorkspace(this.#inner(workspace), record)
     this.#workspaces.set(workspace, added)
