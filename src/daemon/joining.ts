@@ -13,7 +13,7 @@ import type { Host } from '../network/host.ts'
 import type { JoinRequest } from '../wire/membership.ts'
 import { KnownMembers } from './known-members.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
-import { type Pin, readPin, writePin } from './pin.ts'
+import { type Pin, pinFirst, readPin, writePin } from './pin.ts'
 
 const RETRY_MS = 2000
 
@@ -124,7 +124,7 @@ async function ask(
   if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
   const known = { ...pin, federation: name, acceptedTerms }
-  await writePin(deps.state, known)
+  await (isNew ? pinFirst(deps.state, known) : writePin(deps.state, known))
   const last = standing.state === 'pending' ? await decision(deps, client, known) : standing
   return { pin: known, standing: decided(last) }
 }
