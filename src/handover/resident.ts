@@ -170,6 +170,7 @@ export class Resident {
   async #changeFiles(order: Order & { readonly kind: 'freeze' | 'restore' }): Promise<Uint8Array> {
     const found = this.#existing(order.workspace)
     if (order.kind === 'restore') return (await found.restore(order.root, order.base))?.bytes ?? EMPTY
+    await this.#deps.checkQuiet?.(order.workspace)
     await found.freeze()
     return EMPTY
   }
