@@ -95,12 +95,16 @@ export class Director {
     }
   }
 
-  /** Workspaces without a home get one, where an instance can take them now. */
+  /** Workspaces without a home get one, where an instance can take them now. What fails is logged, and keeps no other. */
   async adoptOrphans(): Promise<void> {
-    const { table, instances } = this.#deps
+    const { table, instances, log } = this.#deps
     const homes = [...table.all()].map(({ signed }) => signed.value)
     const orphans = homes.filter(({ home }) => home === null || instances.isGone(home))
-    await forEachParallel(orphans, ADOPTED_AT_ONCE, ({ workspace, home }) => this.failover(workspace, home))
+    await forEachParallel(orphans, ADOPTED_AT_ONCE, async ({ workspace, home }) => {
+      await this.failover(workspace, home).catch((error: unknown) => {
+        log.warn({ workspace, error: messageOf(error) }, 'a workspace without a home was not taken over')
+      })
+    })
   }
 
   /** The instance holds a workspace that is none of its own any more: it hands in what was not published, and lets go. */

@@ -12,6 +12,11 @@ export interface Instances {
   /** Does it count as dead: not connected, and not heard for too long? */
   isGone(peer: PeerIdText): boolean
   /**
+   * Is it a member that takes nothing now and may come back in time to what it holds: away and not taken for dead yet, or
+   * about to start anew? Not one that drains, or was drained.
+   */
+  isAwaited(peer: PeerIdText): boolean
+  /**
    * May another instance become the home of this workspace without a word of the one that is gone? Where changes are
    * acknowledged by the repository alone, its seal is enough; else the lease of the home must be over. One that is
    * connected is asked, whatever its lease.

@@ -11,6 +11,7 @@ import type { MemberRegistry } from '../membership/registry.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Hello } from '../wire/control.ts'
+import { knows } from '../wire/revision.ts'
 import { type Asked, askReport, type MemberReport } from './ask-report.ts'
 import type { LostHeads } from './lost-heads.ts'
 import type { OwnershipTable } from './ownership-table.ts'
@@ -23,6 +24,7 @@ import { Testimony } from './testimony.ts'
 const KEY = 'recovery'
 const LAST_KEY = 'recovery-last'
 const AGAIN_MS = 5000
+const TOO_OLD = ' (too old to report: upgrade it)'
 
 /** How a recovery was begun. `members`: how many must have reported, where an admin said so. */
 interface Begun {
@@ -134,7 +136,9 @@ export class Recovery {
     const open = this.#open
     if (open === null) return null
     const members = this.#members()
-    const names = (peers: readonly PeerIdText[]): string[] => peers.map((peer) => this.#nameOf(peer)).sort()
+    const old = new Set(this.#deps.sessions().flatMap(({ peer, hello }) => (knows(hello, 'report') ? [] : [peer])))
+    const nameOf = (peer: PeerIdText): string => `${this.#nameOf(peer)}${old.has(peer) ? TOO_OLD : ''}`
+    const names = (peers: readonly PeerIdText[]): string[] => peers.map(nameOf).sort()
     return {
       reason: open.reason,
       reported: names([...open.reported]),
@@ -157,6 +161,7 @@ export class Recovery {
       if (this.#deps.lost.count > 0) void this.#fetchLost()
       return false
     }
+    if (!knows(instance.hello, 'report')) return this.#cannotReport(instance.peer)
     const report = await askReport(instance, this.#deps.identity.peerId)
     return this.#work.run(async () => {
       if (this.#open === null) {
@@ -170,6 +175,13 @@ export class Recovery {
       await this.#note(report)
       return true
     })
+  }
+
+  /** A version that does not know the order would end its connection over it. It is awaited until it is upgraded. */
+  #cannotReport(peer: PeerIdText): boolean {
+    this.#deps.log.warn({ peer }, 'an instance is too old to report what this coordinator has signed: upgrade it')
+    this.#tell()
+    return this.#open !== null
   }
 
   /**
@@ -229,6 +241,7 @@ export class Recovery {
   }
 
   async #ask(session: Present): Promise<void> {
+    if (!knows(session.hello, 'report')) return void this.#cannotReport(session.peer)
     try {
       const report = await askReport(session, this.#deps.identity.peerId)
       await this.#work.run(() => this.#note(report))
@@ -313,7 +326,9 @@ export class Recovery {
 
   /** Receipts for a head that was lost were refused: those who hold it are asked for them again. */
   async #fetchLost(): Promise<void> {
-    if ((await this.#deps.lost.fetchAll()) > 0) this.#deps.onEnded([])
+    const { lost, onEnded } = this.#deps
+    await lost.fetchAll()
+    if (lost.takeFetched() > 0) onEnded([])
   }
 
   /** The members as they stand here. */

@@ -118,6 +118,24 @@ describe('an old state', () => {
     expect(await at.recovery.met(a)).toBe(false)
   })
 
+  test('asks no member whose version cannot report: it is awaited until it is upgraded', async () => {
+    const { a, b, c, disk, backup } = await movedSinceBackup()
+    const asked: string[] = []
+    b.says = { revision: 0 }
+    b.answers = async () => void asked.push('b')
+    const closed = await coordinator({ state: backup, repository: (await newDisk()).repository }, [])
+    expect([await closed.recovery.met(b), closed.recovery.isOpen]).toEqual([false, false])
+    const at = await coordinator({ state: backup, repository: disk.repository }, [b])
+    for (const one of [a, b, c]) expect(await at.recovery.met(one)).toBe(true)
+    await settled()
+    expect(at.hold.reason).toContain('2 of 3 members have reported, awaited: b (too old to report: upgrade it)')
+    expect(asked).toEqual([])
+    b.says = {}
+    await at.recovery.met(b)
+    await settled()
+    expect([at.recovery.isOpen, homeOf(at)]).toEqual([false, 'b'])
+  })
+
   test('goes on being recovered after a restart', async () => {
     const { a, b, c, disk, backup } = await movedSinceBackup()
     const first = await coordinator({ state: backup, repository: disk.repository }, [])
@@ -214,6 +232,17 @@ describe('a head that only an instance which is away holds', () => {
     connected.push(b)
     expect((await sealNow(at)).base?.cid.equals(newest.cid)).toBe(true)
     expect(at.lost.count).toBe(0)
+  })
+
+  test('is told of once when it is fetched, however many instances connect meanwhile', async () => {
+    const { at, b, c, connected } = await withLost()
+    const told = at.ended.length
+    connected.push(b)
+    const met = await Promise.all([b, c, b, c, b, c, b, c].map((one) => at.recovery.met(one)))
+    expect(met).not.toContain(true)
+    await expect.poll(() => at.ended.length).toBe(told + 1)
+    await settled()
+    expect([at.lost.count, at.ended.slice(told)]).toEqual([0, [[]]])
   })
 
   test('is remembered over a restart', async () => {
