@@ -88,7 +88,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/director.ts',
-        find: "      await this.#idle(workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
+        find: "      await quiet(this.#deps.clock, workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
         put: "      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n"
       },
       {
