@@ -1,7 +1,8 @@
 import { type Clock, withTimeout } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { DrainReport, DrainRequest } from '../wire/control.ts'
+import type { DrainReport, DrainRequest, Welcome } from '../wire/control.ts'
 import { checkedTime } from '../wire/drains.ts'
+import { knows } from '../wire/revision.ts'
 import { isUnderWay } from './drain-end.ts'
 
 const ANSWER_MS = 15_000
@@ -22,6 +23,7 @@ export class DrainRequests {
   readonly #deps: DrainRequestsDeps
   #awaited: Awaited | null = null
   #isDraining = false
+  #canPlan = true
   #awaitsEnd = false
 
   constructor(deps: DrainRequestsDeps) {
@@ -33,6 +35,10 @@ export class DrainRequests {
     return this.#isDraining
   }
 
+  welcomed(welcome: Pick<Welcome, 'revision'>): void {
+    this.#canPlan = knows(welcome, 'drain at a time')
+  }
+
   /** Is this process to be told yet how a drain of it ended, should it be connected anew? */
   get awaitsEnd(): boolean {
     return this.#awaitsEnd
@@ -41,13 +47,19 @@ export class DrainRequests {
   /**
    * Asks to begin a drain, or to plan one, or for what it would do. Resolves with the first answer.
    *
-   * @throws NodeDaemonError `OUT_OF_REACH`, `TIMED_OUT` the coordinator is away; `BAD_REQUEST` the time is too far away
+   * @throws NodeDaemonError `OUT_OF_REACH`, `TIMED_OUT` the coordinator is away; `BAD_REQUEST` the time is too far away;
+   *   `REFUSED_BY_POLICY` the coordinator is too old to plan one: it would begin at once
    */
   async ask(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
     const { clock, isConnected, send } = this.#deps
     if (!isConnected()) {
       throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now', {
         advice: 'wait until it is back, or stop with "node-daemon stop"'
+      })
+    }
+    if (request.atMs !== null && !this.#canPlan) {
+      throw new NodeDaemonError('REFUSED_BY_POLICY', 'the coordinator is too old to begin a drain at a time', {
+        advice: 'ask its admin to upgrade it, or drain now'
       })
     }
     if (request.atMs !== null) checkedTime(request.atMs)

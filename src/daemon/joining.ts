@@ -10,10 +10,11 @@ import { type Coordinator, MembershipClient, type OwnStanding } from '../members
 import { checkOwnCode } from '../membership/pairing.ts'
 import { checkTrust, isProven, type JoinTarget, parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
-import type { JoinRequest } from '../wire/membership.ts'
+import type { Description, JoinRequest } from '../wire/membership.ts'
+import { knows } from '../wire/revision.ts'
 import { KnownMembers } from './known-members.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
-import { type Pin, readPin, writePin } from './pin.ts'
+import { type Pin, pinFirst, readPin, writePin } from './pin.ts'
 
 const RETRY_MS = 2000
 /** At the first join the address may simply be wrong: it is not tried for ever. */
@@ -121,7 +122,8 @@ async function ask(
   const client = new MembershipClient(deps)
   const isNew = (await readPin(deps.state)) === null
   if (isNew) await compareCode(deps, pin, options)
-  const { name, terms } = await described(deps, client, pin)
+  const description = await described(deps, client, pin)
+  const { name, terms } = description
   const acceptedTerms = isNew ? await accepted(deps, options, terms) : pin.acceptedTerms
   if (acceptedTerms !== terms)
     deps.report({ event: 'warning', text: `the terms have changed since you joined: ${terms}` })
@@ -130,15 +132,21 @@ async function ask(
   if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
   const known = { ...pin, federation: name, acceptedTerms }
-  await writePin(deps.state, known)
-  const last = standing.state === 'pending' ? await decision(deps, client, known) : standing
+  await (isNew ? pinFirst(deps.state, known) : writePin(deps.state, known))
+  const last = standing.state === 'pending' ? await decision(deps, client, known, description) : standing
   return { pin: known, standing: decided(last) }
 }
 
 /** A coordinator that has lost its state sees what it signed once; else the admin decides. */
-async function decision(deps: JoiningDeps, client: MembershipClient, pin: Pin): Promise<OwnStanding> {
+async function decision(
+  deps: JoiningDeps,
+  client: MembershipClient,
+  pin: Pin,
+  description: Description
+): Promise<OwnStanding> {
   const { certificate } = await KnownMembers.open(deps.state, pin.peer)
-  if (certificate !== null) await untilReached(deps, () => client.present(pin, certificate, deps.signal))
+  if (certificate !== null && knows(description, 'present'))
+    await untilReached(deps, () => client.present(pin, certificate, deps.signal))
   return client.pollStanding(pin, deps.signal)
 }
 
@@ -155,14 +163,11 @@ async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: InstanceOp
   if (code !== null) checkOwnCode(code, host.peerId, pin.peer)
 }
 
-async function described(
-  deps: JoiningDeps,
-  client: MembershipClient,
-  pin: Coordinator
-): Promise<{ name: string; terms: string }> {
-  const { name, terms, services } = await untilReached(deps, () => client.describe(pin, deps.signal))
+async function described(deps: JoiningDeps, client: MembershipClient, pin: Coordinator): Promise<Description> {
+  const description = await untilReached(deps, () => client.describe(pin, deps.signal))
+  const { name, terms, services } = description
   deps.report({ event: 'described', federation: name, services, terms })
-  return { name, terms }
+  return description
 }
 
 async function accepted(deps: JoiningDeps, { acceptTerms }: InstanceOptions, terms: string): Promise<string> {

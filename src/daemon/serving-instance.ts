@@ -12,6 +12,7 @@ import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REVISION } from '../wire/revision.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
@@ -134,6 +135,7 @@ export class ServingInstance {
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
       arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
+      checkQuiet: (workspace) => serving.#atWork.checkQuiet(workspace),
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
@@ -267,6 +269,7 @@ export class ServingInstance {
       ownershipNumber: this.#resident.ownershipNumber,
       memberListNumber: this.#members.number,
       addresses: toldAddresses(this.#deps.host.addresses()),
+      revision: REVISION,
       awaitsDrain: this.#drains.awaitsEnd
     }
   }
@@ -302,6 +305,7 @@ export class ServingInstance {
     await this.#noteMembers(welcome.memberList)
     await this.#members.noteCertificate(welcome.certificate)
     this.#levels.welcomed(welcome)
+    this.#drains.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)

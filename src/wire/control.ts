@@ -41,6 +41,8 @@ export interface Hello {
   readonly memberListNumber: number
   /** Where other members reach it, as multiaddrs; none where it only dials out. */
   readonly addresses: readonly string[]
+  /** See `REVISION`. */
+  readonly revision: number
   /** This process was told of a drain under way, or has asked for one, and was not told how it ended. */
   readonly awaitsDrain: boolean
 }
@@ -123,6 +125,7 @@ export interface Welcome {
   readonly certificate: Uint8Array
   readonly memberList: Uint8Array
   readonly services: readonly ServiceLevel[]
+  readonly revision: number
 }
 
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
