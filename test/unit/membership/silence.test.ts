@@ -5,6 +5,7 @@ import { Standstill } from '../../../src/core/standstill.ts'
 import { type ControlEvents, ControlServer } from '../../../src/membership/control-server.ts'
 import type { Channel, Host, Link } from '../../../src/network/host.ts'
 import { type FromInstance, fromInstance } from '../../../src/wire/control.ts'
+import { REVISION } from '../../../src/wire/revision.ts'
 import { manualClock } from '../../tools/clock.ts'
 import { settled } from '../handover/fleet.ts'
 
@@ -34,7 +35,8 @@ async function connected() {
     clockMs: 1,
     certificate: new Uint8Array(0),
     memberList: new Uint8Array(0),
-    services: []
+    services: [],
+    revision: REVISION
   }
   const server = new ControlServer(
     { clock, standstill, log: silent, welcome: () => welcome, events },
@@ -78,7 +80,8 @@ async function connected() {
       workspaces: [],
       ownershipNumber: 0,
       memberListNumber: 0,
-      addresses: []
+      addresses: [],
+      revision: REVISION
     }
   })
   await server.register(host as unknown as Host)
