@@ -152,8 +152,8 @@ export async function openCoordinatorCore(
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
-  const { hasSockets } = parts
-  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, hasSockets })
+  const isHeldOpen = (workspace: WorkspaceId): boolean => parts.hasSockets(workspace) || routes.hasLong(workspace)
+  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, isHeldOpen })
   const drains = new Drains({
     director,
     table,
@@ -163,6 +163,7 @@ export async function openCoordinatorCore(
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
     sights,
     idle: routes.idle.bind(routes),
+    breakOff: routes.breakOff.bind(routes),
     control: () => control,
     identity,
     store,

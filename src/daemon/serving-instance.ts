@@ -136,6 +136,7 @@ export class ServingInstance {
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
       arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
+      checkQuiet: (workspace) => serving.#atWork.checkQuiet(workspace),
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)

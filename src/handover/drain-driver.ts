@@ -7,7 +7,7 @@ import * as drains from './drain.ts'
 import type { DrainDriverDeps } from './drain-deps.ts'
 import type { DrainLedger } from './drain-ledger.ts'
 import { DrainProofs } from './drain-proofs.ts'
-import { DrainQueue, type Task } from './drain-queue.ts'
+import { DrainQueue, type DueTask } from './drain-queue.ts'
 import { drainableOf, reportOf } from './drain-report.ts'
 
 /** Handovers of one drain that are under way at once. */
@@ -257,7 +257,7 @@ export class DrainDriver {
     return to === null || this.#deps.instances.candidates().some(({ peer }) => peer === to)
   }
 
-  #start(task: Task): void {
+  #start(task: DueTask): void {
     const { workspace } = task
     const ended = this.#handOver(task).finally(() => {
       this.#underWay.delete(workspace)
@@ -268,10 +268,11 @@ export class DrainDriver {
   }
 
   /** Never rejects: what fails is tried again. */
-  async #handOver({ workspace, move }: Task): Promise<void> {
+  async #handOver({ workspace, move, isLate }: DueTask): Promise<void> {
     const { table, log } = this.#deps
     try {
-      if (move !== null && table.get(workspace)?.signed.value.home === this.peer) await this.#move(workspace, move)
+      if (move !== null && table.get(workspace)?.signed.value.home === this.peer)
+        await this.#move(workspace, move, isLate)
       else await this.#proofs.proveElsewhere(workspace)
       this.#queue.succeeded(workspace)
       this.#cause = ''
@@ -291,10 +292,11 @@ export class DrainDriver {
     else this.#become(drain)
   }
 
-  async #move(workspace: WorkspaceId, { to, toName }: PlannedHandover): Promise<void> {
+  async #move(workspace: WorkspaceId, { to, toName }: PlannedHandover, isLate: boolean): Promise<void> {
     if (!this.#takes(to)) throw new NodeDaemonError('OUT_OF_REACH', `${toName} takes nothing any more`)
     const { signal } = this.#stopped
-    const options = { idle: this.#deps.idle, signal, keepAsStandby: false }
+    const { idle, breakOff } = this.#deps
+    const options = { idle, signal, keepAsStandby: false, ...(isLate && { breakOff }) }
     await this.#proofs.prove(await this.#deps.director.move(workspace, to, options))
   }
 

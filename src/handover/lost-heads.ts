@@ -9,7 +9,7 @@ import { Rounds } from '../core/rounds.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import { type RegainDeps, regainHead } from './regain.ts'
-import type { HeldHead } from './testimony.ts'
+import { type HeldHead, isLater } from './testimony.ts'
 
 const PREFIX = 'lost-head/'
 const AT_ONCE = 4
@@ -62,9 +62,11 @@ export class LostHeads {
     return this.#heads.get(workspace)?.head.cid ?? null
   }
 
-  /** Durable on return. */
+  /** Durable on return. Where a later one of the workspace is listed already, that stays. */
   async add(held: HeldHead): Promise<void> {
     const { workspace } = held.head.value
+    const listed = this.#heads.get(workspace)?.head
+    if (listed !== undefined && isLater(listed, held.head)) return
     const stored: Stored = { head: Buffer.from(held.head.bytes).toString('base64'), holders: held.holders }
     await this.#deps.store.put(PREFIX + workspace, Buffer.from(JSON.stringify(stored)), { ifRevision: 'any' })
     this.#heads.set(workspace, held)

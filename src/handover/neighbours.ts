@@ -31,5 +31,7 @@ export interface Instances {
 export interface Quieting {
   /** Resolves once no request is in flight. Rejects by the signal. */
   readonly idle: (workspace: WorkspaceId, signal: AbortSignal) => Promise<void>
+  /** Breaks requests in flight off, where that may be: those that have taken long, or all of them. */
+  readonly breakOff?: (workspace: WorkspaceId, which: 'long' | 'all') => void
   readonly signal: AbortSignal
 }

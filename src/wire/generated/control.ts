@@ -4594,6 +4594,12 @@ export namespace Report {
     index: number
   }
 
+  export interface ReportWorkspacesReceiptFieldEvent {
+    field: '$.workspaces[].receipt'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
   export interface ReportMoreFieldEvent {
     field: '$.more'
     value: boolean
@@ -4612,7 +4618,7 @@ export namespace Report {
     return decodeMessage(buf, Report.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportWorkspacesReceiptFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
     return streamMessage(buf, Report.codec(), opts)
   }
 }
@@ -4621,6 +4627,7 @@ export interface Reported {
   ownership: Uint8Array<ArrayBuffer>
   head: Uint8Array<ArrayBuffer>
   role: string
+  receipt: Uint8Array<ArrayBuffer>
 }
 
 export namespace Reported {
@@ -4648,6 +4655,11 @@ export namespace Reported {
           w.string(obj.role)
         }
 
+        if ((obj.receipt != null && obj.receipt.byteLength > 0)) {
+          w.uint32(34)
+          w.bytes(obj.receipt)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -4655,7 +4667,8 @@ export namespace Reported {
         const obj: any = {
           ownership: uint8ArrayAlloc(0),
           head: uint8ArrayAlloc(0),
-          role: ''
+          role: '',
+          receipt: uint8ArrayAlloc(0)
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -4674,6 +4687,10 @@ export namespace Reported {
             }
             case 3: {
               obj.role = reader.string()
+              break
+            }
+            case 4: {
+              obj.receipt = reader.bytes()
               break
             }
             default: {
@@ -4712,6 +4729,13 @@ export namespace Reported {
               }
               break
             }
+            case 4: {
+              yield {
+                field: `${prefix}.receipt`,
+                value: reader.bytes()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4739,6 +4763,11 @@ export namespace Reported {
     value: string
   }
 
+  export interface ReportedReceiptFieldEvent {
+    field: '$.receipt'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<Reported>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Reported.codec())
   }
@@ -4747,7 +4776,7 @@ export namespace Reported {
     return decodeMessage(buf, Reported.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent | ReportedReceiptFieldEvent> {
     return streamMessage(buf, Reported.codec(), opts)
   }
 }

@@ -263,8 +263,8 @@ export const MESSAGES = {
         certificate: signed,
         memberList: signed,
         workspaces: [
-          { ownership: signed, head: signed, role: 'home' },
-          { ownership: signed, head: null, role: 'standby' }
+          { ownership: signed, head: signed, receipt: signed, role: 'home' },
+          { ownership: signed, head: null, receipt: null, role: 'standby' }
         ],
         more: true
       },
