@@ -69,7 +69,8 @@ export class Fleet implements Instances {
   }
 
   #zoneOf(peer: PeerIdText, told: Session['hello']['labels']): string | null {
-    return this.#deps.registry.get(peer)?.labels.zone ?? told.zone ?? null
+    const zone = this.#deps.registry.get(peer)?.labels.zone ?? told.zone ?? ''
+    return zone === '' ? null : zone
   }
 
   isConnected(peer: PeerIdText): boolean {
