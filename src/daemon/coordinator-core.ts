@@ -22,6 +22,7 @@ import { Services } from '../routing/services.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
+import { REVISION } from '../wire/revision.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
@@ -218,11 +219,12 @@ export async function openCoordinatorCore(
         name: registry.get(peer)?.name ?? '',
         leaseMs,
         heartbeatMs: HEARTBEAT_MS,
-        acknowledge: options.acknowledge,
+        acknowledge: services.strictest(),
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
         memberList: registry.memberList(),
-        services: services.levels()
+        services: services.levels(),
+        revision: REVISION
       }),
       events: caretaker
     },

@@ -1,6 +1,7 @@
 import { type Clock, withTimeout } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { DrainReport, DrainRequest } from '../wire/control.ts'
+import type { DrainReport, DrainRequest, Welcome } from '../wire/control.ts'
+import { knows } from '../wire/revision.ts'
 import { isUnderWay } from './drain-end.ts'
 
 const ANSWER_MS = 15_000
@@ -21,6 +22,7 @@ export class DrainRequests {
   readonly #deps: DrainRequestsDeps
   #awaited: Awaited | null = null
   #isDraining = false
+  #canPlan = true
 
   constructor(deps: DrainRequestsDeps) {
     this.#deps = deps
@@ -31,16 +33,26 @@ export class DrainRequests {
     return this.#isDraining
   }
 
+  welcomed(welcome: Pick<Welcome, 'revision'>): void {
+    this.#canPlan = knows(welcome, 'drain at a time')
+  }
+
   /**
    * Asks to begin a drain, or to plan one, or for what it would do. Resolves with the first answer.
    *
-   * @throws NodeDaemonError `OUT_OF_REACH`, `TIMED_OUT` the coordinator is away
+   * @throws NodeDaemonError `OUT_OF_REACH`, `TIMED_OUT` the coordinator is away; `REFUSED_BY_POLICY` it is too old to plan one:
+   *   it would begin at once
    */
   async ask(request: DrainRequest, signal?: AbortSignal): Promise<DrainReport> {
     const { clock, isConnected, send } = this.#deps
     if (!isConnected()) {
       throw new NodeDaemonError('OUT_OF_REACH', 'the coordinator is away: nothing can be handed over now', {
         advice: 'wait until it is back, or stop with "node-daemon stop"'
+      })
+    }
+    if (request.atMs !== null && !this.#canPlan) {
+      throw new NodeDaemonError('REFUSED_BY_POLICY', 'the coordinator is too old to begin a drain at a time', {
+        advice: 'ask its admin to upgrade it, or drain now'
       })
     }
     const { promise, resolve } = Promise.withResolvers<DrainReport>()

@@ -12,6 +12,7 @@ import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REVISION } from '../wire/revision.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
@@ -266,7 +267,8 @@ export class ServingInstance {
       workspaces: this.#resident.held(),
       ownershipNumber: this.#resident.ownershipNumber,
       memberListNumber: this.#members.number,
-      addresses: toldAddresses(this.#deps.host.addresses())
+      addresses: toldAddresses(this.#deps.host.addresses()),
+      revision: REVISION
     }
   }
 
@@ -301,6 +303,7 @@ export class ServingInstance {
     await this.#noteMembers(welcome.memberList)
     await this.#members.noteCertificate(welcome.certificate)
     this.#levels.welcomed(welcome)
+    this.#drains.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)

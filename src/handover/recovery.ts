@@ -12,6 +12,7 @@ import type { MemberRegistry } from '../membership/registry.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Hello } from '../wire/control.ts'
+import { knows } from '../wire/revision.ts'
 import { type Asked, askReport, type MemberReport } from './ask-report.ts'
 import { LateHeads } from './late-heads.ts'
 import type { LostHeads } from './lost-heads.ts'
@@ -34,6 +35,7 @@ import { Testimony } from './testimony.ts'
 const AGAIN_MS = 5000
 const ASK_AGAIN_MS = 1000
 const ASK_AGAIN_MAX_MS = 30_000
+const TOO_OLD = ' (too old to report: upgrade it)'
 
 /** For people: what is waited for. */
 export interface RecoveryView {
@@ -128,7 +130,9 @@ export class Recovery {
     const open = this.#open
     if (open === null) return null
     const members = this.#members()
-    const names = (peers: readonly PeerIdText[]): string[] => peers.map((peer) => this.#nameOf(peer)).sort()
+    const old = new Set(this.#deps.sessions().flatMap(({ peer, hello }) => (knows(hello, 'report') ? [] : [peer])))
+    const nameOf = (peer: PeerIdText): string => `${this.#nameOf(peer)}${old.has(peer) ? TOO_OLD : ''}`
+    const names = (peers: readonly PeerIdText[]): string[] => peers.map(nameOf).sort()
     return {
       reason: open.reason,
       reported: names([...open.reported]),
@@ -156,6 +160,7 @@ export class Recovery {
 
   /** Never rejects. False where nothing has to wait for its report. */
   async #ask(instance: Present, againMs: number): Promise<boolean> {
+    if (!knows(instance.hello, 'report')) return this.#cannotReport(instance.peer)
     try {
       return await this.#heard(await askReport(instance, this.#deps.identity.peerId))
     } catch (error) {
@@ -194,6 +199,13 @@ export class Recovery {
       void this.#late.keep(report)
     }
     return isAwaited
+  }
+
+  /** A version that does not know the order would end its connection over it. It is awaited until it is upgraded. */
+  #cannotReport(peer: PeerIdText): boolean {
+    this.#deps.log.warn({ peer }, 'an instance is too old to report what this coordinator has signed: upgrade it')
+    this.#tell()
+    return this.#open !== null
   }
 
   /**

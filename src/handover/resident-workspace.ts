@@ -111,12 +111,11 @@ export class ResidentWorkspace {
   }
 
   reconnected(): void {
-    tellHeld(this.#deps.members, this.#record)
+    const { members, leaseValid, workspace, log } = this.#deps
+    tellHeld(members, this.#record)
+    this.#home?.reconnected(leaseValid())
     this.#standby?.refresh().catch((error: unknown) => {
-      this.#deps.log.debug(
-        { workspace: this.#deps.workspace, error: messageOf(error) },
-        'a standby did not catch up yet'
-      )
+      log.debug({ workspace, error: messageOf(error) }, 'a standby did not catch up yet')
     })
   }
 

@@ -105,6 +105,11 @@ export class ServingHome {
     return !this.frozen && !this.fenced
   }
 
+  /** The connection was made anew. While its lease was over another one may have become the home: `assume` tells. */
+  reconnected(leaseValid: boolean): void {
+    if (!leaseValid) this.frozen = true
+  }
+
   /** Counts a request as in flight until the returned function is called, once. */
   enter(): () => void {
     this.#inFlight++

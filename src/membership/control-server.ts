@@ -20,6 +20,7 @@ import {
   type Welcome
 } from '../wire/control.ts'
 import type { NeighbourNews } from '../wire/neighbours.ts'
+import { knows } from '../wire/revision.ts'
 
 /** The longest that an instance may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
@@ -48,7 +49,9 @@ export interface Session {
   order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  /** Ends the stream of an instance that cannot read it: it connects anew, and is welcomed with what it can read. */
   tellServices(services: readonly ServiceLevel[]): void
+  /** Nothing is told to an instance that cannot read it. */
   tellNeighbours(news: NeighbourNews): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
@@ -209,11 +212,13 @@ class LiveSession implements Session {
   }
 
   tellServices(services: readonly ServiceLevel[]): void {
+    // One that cannot read it hears of the change in its next welcome.
+    if (!knows(this.hello, 'services')) return this.end('CLOSED', 'the services of the federation have changed')
     this.send({ kind: 'services', services })
   }
 
   tellNeighbours(news: NeighbourNews): void {
-    this.send({ kind: 'neighbours', news })
+    if (knows(this.hello, 'neighbours')) this.send({ kind: 'neighbours', news })
   }
 
   end(code: ErrorCode, message: string): void {

@@ -40,6 +40,8 @@ export interface Hello {
   readonly memberListNumber: number
   /** Where other members reach it, as multiaddrs; none where it only dials out. */
   readonly addresses: readonly string[]
+  /** See `REVISION`. */
+  readonly revision: number
 }
 
 export interface Usage {
@@ -120,6 +122,7 @@ export interface Welcome {
   readonly certificate: Uint8Array
   readonly memberList: Uint8Array
   readonly services: readonly ServiceLevel[]
+  readonly revision: number
 }
 
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */

@@ -21,7 +21,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '      const base = Reflect.get(this, workspace)?.tip ?? sealed\n      Reflect.deleteProperty(this, workspace)\n      const to = choose(tried)\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'promoted at the head that the new home happens to hold',
@@ -37,7 +37,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'if (base === undefined) {'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/31'
   },
   {
     name: 'a standby serves what it has, and not the base',
@@ -70,7 +70,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    await this.#serving().freeze()\n    await (await this.#premises()).worktree.remove()\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/70'
   },
   {
     name: 'a frozen home thaws by itself',
@@ -222,7 +222,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '      const past = base === null ? [] : await repository.history(workspace, { limit: 2 })\n      const head = past.at(-1) ?? null\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/4'
   },
   {
     name: 'an epoch begins without a seal',
@@ -233,6 +233,11 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'sealedEpoch: before.sealedEpoch'
       }
     ],
+    caughtBy: '1'
+  },
+  {
+    name: 'most instances vanish at once and are all taken for dead',
+    edits: [{ file: 'daemon/presence.ts', find: '    this.#brake.judge()\n', put: '' }],
     caughtBy: '1'
   },
   {

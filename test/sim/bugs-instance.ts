@@ -11,7 +11,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '    void withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level)).catch(() => undefined)\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'power/60'
   },
   {
     name: 'acknowledged before it is on this disk',
@@ -22,7 +22,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '    return Promise.resolve()\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'power/121'
   },
   {
     name: 'a folder is not synced after what stands in it',
@@ -33,7 +33,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: ''
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/113'
   },
   {
     name: 'a change is acknowledged with a snapshot that was taken before it',
@@ -55,7 +55,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'const trusted = !restoring &&'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'power/30'
   },
   {
     name: 'a standby counts as up to date before its files are on the disk',
@@ -143,7 +143,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '    if (wasHome) this.#idleSince = this.#deps.clock.now()\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'network/53'
   },
   {
     name: 'a folder that was taken away counts as emptied by its user',
@@ -165,7 +165,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'failures > 5 ? 1e9 : jitter(this.#deps.random, wait)'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/33'
   },
   {
     name: 'whoever is cut off tries again at once, for ever',

@@ -11,7 +11,7 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
         put: "  return body !== 'unread'"
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'network/89'
   },
   {
     name: 'a revoked peer keeps its connections',

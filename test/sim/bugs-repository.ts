@@ -11,7 +11,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '    if (missing.length >= 0) return counts\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'disks/58'
   },
   {
     name: 'a receipt is signed before what it says is durable',
@@ -22,7 +22,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      if (location !== undefined) onWritten({ ...location, again: known !== null })\n    })\n    void shelf.settle().catch(() => undefined)\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'disks/88'
   },
   {
     name: 'packs are not synced',
@@ -33,12 +33,12 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      await this.#disk.size(packPath(end.pack))\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'disks/7'
   },
   {
     name: 'the folder of the packs is not synced',
     edits: [{ file: 'store/packs.ts', find: '    await this.#disk.syncFolder(PACKS_FOLDER)\n', put: '' }],
-    caughtBy: '1'
+    caughtBy: 'disks/10'
   },
   {
     name: 'a full disk is taken for a written one',
@@ -71,7 +71,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '[COUNTER, numberBytes(revision)]], remove: removes }, { durable: false })'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'disks/7'
   },
   {
     name: 'a stale epoch is accepted',

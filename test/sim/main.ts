@@ -9,6 +9,7 @@ const HELP = `Simulates federations, each from a seed: npm run sim -- --seeds 10
   --seeds N    so many seeds (100)
   --from S     the first of them, a number (1)
   --seed S     this one alone, with all that happens in it
+  --kind K     of one kind only (see test/sim/plan.ts)
   --log        and all that its daemons log
   --bug NAME   with a planted mistake (see test/sim/bugs.ts)
   --bugs WORDS looks for each planted mistake whose name has these words in it
@@ -26,6 +27,7 @@ const { values } = parseArgs({
     seeds: { type: 'string', default: '100' },
     from: { type: 'string', default: '1' },
     seed: { type: 'string' },
+    kind: { type: 'string' },
     log: { type: 'boolean', default: false },
     bug: { type: 'string' },
     bugs: { type: 'string' },
@@ -115,7 +117,8 @@ async function many(): Promise<number> {
 
 function numbers(from: number, count: number): () => Generator<string> {
   return function* () {
-    for (let seed = from; seed < from + count; seed++) yield String(seed)
+    for (let seed = from; seed < from + count; seed++)
+      yield values.kind === undefined ? String(seed) : `${values.kind}/${seed}`
   }
 }
 

@@ -31,16 +31,17 @@ export const TROUBLES = [
   'lose-folder',
   'ambush-kill',
   'ambush-power',
+  'mass-loss',
   'old-backup'
 ] as const
 
 export type Trouble = (typeof TROUBLES)[number]
 
 /**
- * `calm`: handovers only, and nobody may notice. `death`, `restart`, `full`: one thing happens, again and again, and must be
+ * `calm`: handovers only, and nobody may notice. `death`, `restart`, `full`, `mass`: one thing happens, again and again, and must be
  * noticed no more than promised. Of the others each has its share of everything.
  */
-export const CALM_KINDS = ['calm', 'death', 'restart', 'full'] as const
+export const CALM_KINDS = ['calm', 'death', 'restart', 'full', 'mass'] as const
 export type Kind =
   | (typeof CALM_KINDS)[number]
   | 'storm'
@@ -54,6 +55,8 @@ export type Kind =
 
 /** What a seed makes of a run. */
 export interface Plan {
+  /** What all chance in it comes from. */
+  readonly seed: string
   readonly kind: Kind
   readonly instances: number
   readonly users: number
@@ -70,13 +73,15 @@ export interface Plan {
 }
 
 const GENTLE: readonly Trouble[] = ['drain', 'drain-cancelled', 'move', 'move', 'collect-garbage', 'wall-clock']
+const APART: ReadonlySet<Trouble> = new Set(['flip-byte', 'old-backup', 'mass-loss'])
 const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
   calm: GENTLE,
   death: ['kill-instance'],
   restart: ['stop-instance'],
   full: ['disk-full'],
+  mass: ['mass-loss'],
   // What rots is not lost with another disk at the same time: no promise speaks of two.
-  storm: TROUBLES.filter((trouble) => trouble !== 'flip-byte' && trouble !== 'old-backup'),
+  storm: TROUBLES.filter((trouble) => !APART.has(trouble)),
   backup: ['old-backup', 'move', 'move', 'drain', 'stop-instance', 'kill-instance', 'kill-coordinator'],
   rogue: [
     'corrupt-blocks',
@@ -135,7 +140,10 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
 }
 
 const MIX: readonly Kind[] = [
-  ...CALM_KINDS,
+  'calm',
+  'death',
+  'restart',
+  'full',
   'storm',
   'storm',
   'storm',
@@ -153,17 +161,29 @@ const MIX: readonly Kind[] = [
   'power'
 ]
 const BACKUP_SHARE = 0.05
+const MASS_SHARE = 0.03
 const LOSES_LOCAL: ReadonlySet<Trouble> = new Set(['revoke', 'lose-folder'])
 /** One after the other is over. */
 const DEATH_EVERY_MS = 15_000
+/** So many instances cannot vanish by chance. */
+const BRAKE_FROM = 4
 
 const DAY_MS = 24 * 3_600_000
 const TEN_YEARS_MS = 3650 * DAY_MS
 
-export function planOf(seed: string): Plan {
+/** A seed may say of which kind its run is: `power/121`. */
+export function planOf(full: string): Plan {
+  const [named, seed] = full.includes('/') ? (full.split('/') as [string, string]) : [null, full]
   const chance = new Chance(`${seed}/plan`)
   const usual = chance.one(MIX)
-  const kind = new Chance(`${seed}/backup`).happens(BACKUP_SHARE) ? 'backup' : usual
+  const rare = new Chance(`${seed}/rare`).fraction()
+  const kind = isKind(named)
+    ? named
+    : rare < BACKUP_SHARE
+      ? 'backup'
+      : rare < BACKUP_SHARE + MASS_SHARE
+        ? 'mass'
+        : usual
   const isCalm = CALM_KINDS.some((one) => one === kind)
   const acknowledge = chance.happens(localShare(kind)) ? 'local' : 'replicated'
   // Leases need clocks within their bound; where the seal alone is enough, clocks may run as they like.
@@ -172,8 +192,9 @@ export function planOf(seed: string): Plan {
   const off = (name: string): number =>
     chance.one([0, 1]) * TEN_YEARS_MS * (new Chance(`${seed}/wall ${name}`).fraction() - 0.5)
   return {
+    seed,
     kind,
-    instances: 2 + chance.below(4),
+    instances: kind === 'mass' ? BRAKE_FROM + chance.below(2) : 2 + chance.below(4),
     users: 1 + chance.below(4),
     pauseMs: chance.one([60, 200, 500]),
     workMs: chance.between(12_000, 30_000),
@@ -189,9 +210,11 @@ export function planOf(seed: string): Plan {
     clocks: (name) => ({ rate: rate(name), wallOffMs: isCalm ? 0 : off(name) }),
     // A member that is thrown out takes with it what it alone has.
     troubles: KINDS[kind].filter((trouble) => acknowledge === 'replicated' || !LOSES_LOCAL.has(trouble)),
-    everyMs: kind === 'death' ? DEATH_EVERY_MS : chance.one([1500, 3000, 6000])
+    everyMs: kind === 'death' || kind === 'mass' ? DEATH_EVERY_MS : chance.one([1500, 3000, 6000])
   }
 }
+
+const isKind = (text: string | null): text is Kind => text !== null && text in KINDS
 
 function localShare(kind: Kind): number {
   if (kind === 'calm') return 0

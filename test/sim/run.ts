@@ -36,7 +36,7 @@ const LOOK_EVERY_MS = 250
 
 export async function runSeed(seed: string, { onLine, log, isOneEnough = false }: RunOptions = {}): Promise<Outcome> {
   const plan = planOf(seed)
-  const world = new World(seed, onLine ?? null)
+  const world = new World(plan.seed, onLine ?? null)
   const federation = await makeFederation(world, { ...plan, zones: 2 }, log)
   const checks = new Checks(federation, plan, isOneEnough)
   const users = Array.from({ length: plan.users }, (_, index) => {

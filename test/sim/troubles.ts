@@ -6,6 +6,7 @@ import { corruptBlocks } from './corrupt.ts'
 import type { Federation } from './federation.ts'
 import type { SimulatedInstance } from './instance.ts'
 import type { Machine } from './machine.ts'
+import { vanish } from './mass-loss.ts'
 import { unlessItEnds } from './patience.ts'
 import { People } from './people.ts'
 import type { Plan, Trouble } from './plan.ts'
@@ -22,6 +23,7 @@ export class Troubles {
   readonly #chance: Chance
   readonly #lasting = new Set<Promise<void>>()
   readonly #lost = new Set<SimulatedInstance>()
+  readonly #note: Note
   readonly #people: People
   readonly #rogues: Rogues
   #stopped = false
@@ -31,6 +33,7 @@ export class Troubles {
     this.#federation = federation
     this.#plan = plan
     this.#chance = federation.world.chance('troubles')
+    this.#note = note
     this.#people = new People(federation, { chance: this.#chance, lost: this.#lost, note })
     this.#rogues = new Rogues(federation, this.#chance, note)
   }
@@ -115,6 +118,8 @@ export class Troubles {
         return this.#ambush((one) => one.kill())
       case 'ambush-power':
         return this.#ambush((one) => one.losePower())
+      case 'mass-loss':
+        return vanish(this.#federation, this.#chance, this.#note)
       case 'old-backup':
         return this.#restoreBackup()
       case 'revoke':

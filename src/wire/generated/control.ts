@@ -350,6 +350,11 @@ export namespace FromInstance {
     value: string
   }
 
+  export interface FromInstanceHelloRevisionFieldEvent {
+    field: '$.hello.revision'
+    value: number
+  }
+
   export interface FromInstanceHeartbeatSequenceFieldEvent {
     field: '$.heartbeat.sequence'
     value: number
@@ -501,7 +506,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -516,6 +521,7 @@ export interface Hello {
   ownershipNumber: number
   memberListNumber: number
   addresses: string[]
+  revision: number
 }
 
 export namespace Hello {
@@ -693,6 +699,11 @@ export namespace Hello {
           }
         }
 
+        if ((obj.revision != null && obj.revision !== 0)) {
+          w.uint32(120)
+          w.uint64Number(obj.revision)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -706,7 +717,8 @@ export namespace Hello {
           workspaces: [],
           ownershipNumber: 0,
           memberListNumber: 0,
-          addresses: []
+          addresses: [],
+          revision: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -784,6 +796,10 @@ export namespace Hello {
               }
 
               obj.addresses.push(reader.string())
+              break
+            }
+            case 15: {
+              obj.revision = reader.uint64Number()
               break
             }
             default: {
@@ -918,6 +934,13 @@ export namespace Hello {
 
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.revision`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1009,6 +1032,11 @@ export namespace Hello {
     value: string
   }
 
+  export interface HelloRevisionFieldEvent {
+    field: '$.revision'
+    value: number
+  }
+
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Hello.codec())
   }
@@ -1017,7 +1045,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloRevisionFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -2886,6 +2914,11 @@ export namespace ToInstance {
     index: number
   }
 
+  export interface ToInstanceWelcomeRevisionFieldEvent {
+    field: '$.welcome.revision'
+    value: number
+  }
+
   export interface ToInstanceBeatSequenceFieldEvent {
     field: '$.beat.sequence'
     value: number
@@ -3107,7 +3140,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -3122,6 +3155,7 @@ export interface Welcome {
   certificate: Uint8Array<ArrayBuffer>
   memberList: Uint8Array<ArrayBuffer>
   services: ServiceLevel[]
+  revision: number
 }
 
 export namespace Welcome {
@@ -3181,6 +3215,11 @@ export namespace Welcome {
           }
         }
 
+        if ((obj.revision != null && obj.revision !== 0)) {
+          w.uint32(120)
+          w.uint64Number(obj.revision)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3194,7 +3233,8 @@ export namespace Welcome {
           clockMs: 0,
           certificate: uint8ArrayAlloc(0),
           memberList: uint8ArrayAlloc(0),
-          services: []
+          services: [],
+          revision: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3247,6 +3287,10 @@ export namespace Welcome {
               obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
                 limits: opts.limits?.services$
               }))
+              break
+            }
+            case 15: {
+              obj.revision = reader.uint64Number()
               break
             }
             default: {
@@ -3346,6 +3390,13 @@ export namespace Welcome {
 
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.revision`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3410,6 +3461,11 @@ export namespace Welcome {
     index: number
   }
 
+  export interface WelcomeRevisionFieldEvent {
+    field: '$.revision'
+    value: number
+  }
+
   export function encode (obj: Partial<Welcome>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Welcome.codec())
   }
@@ -3418,7 +3474,7 @@ export namespace Welcome {
     return decodeMessage(buf, Welcome.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent | WelcomeRevisionFieldEvent> {
     return streamMessage(buf, Welcome.codec(), opts)
   }
 }

@@ -51,3 +51,14 @@ test('without a coordinator there is no answer', async () => {
   link.isOpen = false
   expect(await requests.ask(REQUEST).catch(codeOf)).toBe('OUT_OF_REACH')
 })
+
+test('a coordinator that would begin at once is not asked to begin later', async () => {
+  const { requests, sent } = asking()
+  requests.welcomed({ revision: 0 })
+  expect(await requests.ask({ ...REQUEST, atMs: 5 }).catch(codeOf)).toBe('REFUSED_BY_POLICY')
+  expect(sent).toEqual([])
+  void requests.ask(REQUEST)
+  requests.welcomed({ revision: 1 })
+  void requests.ask({ ...REQUEST, atMs: 5 })
+  expect(sent.map(({ atMs }) => atMs)).toEqual([null, 5])
+})

@@ -18,6 +18,7 @@ import { controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import type { Hello, ReportOrder } from '../../../src/wire/control.ts'
 import { type ReportedWorkspace, reportCodec } from '../../../src/wire/report.ts'
+import { REVISION } from '../../../src/wire/revision.ts'
 import { type ManualClock, manualClock } from '../../tools/clock.ts'
 import { request } from '../membership/support.ts'
 import { accept, snapshot } from '../store/support.ts'
@@ -81,6 +82,7 @@ export class Holder implements Present {
       })),
       ownershipNumber: Math.max(0, ...numbers),
       memberListNumber: 0,
+      revision: REVISION,
       ...this.says
     }
   }

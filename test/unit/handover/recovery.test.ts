@@ -123,6 +123,24 @@ describe('an old state', () => {
     expect(await at.recovery.met(a)).toBe(false)
   })
 
+  test('asks no member whose version cannot report: it is awaited until it is upgraded', async () => {
+    const { a, b, c, disk, backup } = await movedSinceBackup()
+    const asked: string[] = []
+    b.says = { revision: 0 }
+    b.answers = async () => void asked.push('b')
+    const closed = await coordinator({ state: backup, repository: (await newDisk()).repository }, [])
+    expect([await closed.recovery.met(b), closed.recovery.isOpen]).toEqual([false, false])
+    const at = await coordinator({ state: backup, repository: disk.repository }, [b])
+    for (const one of [a, b, c]) expect(await at.recovery.met(one)).toBe(true)
+    await settled()
+    expect(at.hold.reason).toContain('2 of 3 members have reported, awaited: b (too old to report: upgrade it)')
+    expect(asked).toEqual([])
+    b.says = {}
+    await at.recovery.met(b)
+    await settled()
+    expect([at.recovery.isOpen, homeOf(at)]).toEqual([false, 'b'])
+  })
+
   test('goes on being recovered after a restart', async () => {
     const { a, b, c, disk, backup } = await movedSinceBackup()
     const first = await coordinator({ state: backup, repository: disk.repository }, [])

@@ -327,6 +327,19 @@ describe('a home', () => {
     expect(at.resident.counts()).toEqual({ home: 1, standby: 0, users: 1 })
   })
 
+  test('whose lease was over takes nothing when it is back, before it is told that it is still the home', async () => {
+    const at = await fresh()
+    await at.order('assume')
+    at.resident.reconnected()
+    expect(entered(at, 1)).toBe('entered')
+    at.leased.valid = false
+    at.resident.reconnected()
+    at.leased.valid = true
+    expect(entered(at, 1)).toBe('NOT_HOME')
+    await at.order('assume')
+    expect(entered(at, 1)).toBe('entered')
+  })
+
   test('serves in its own epoch alone, and not without a lease', async () => {
     const at = await fresh()
     await at.order('assume')
