@@ -80,6 +80,12 @@ export class Fleet implements Instances {
     return !this.isConnected(peer) && this.#deps.detector().isDead(peer)
   }
 
+  isAwaited(peer: PeerIdText): boolean {
+    if (!this.#takesMore(peer)) return false
+    const session = this.#deps.control().session(peer)
+    return session === null ? this.#deps.detector().isAwaited(peer) : session.intent === 'restart'
+  }
+
   mayTakeOver({ service, home }: Pick<Ownership, 'service' | 'home'>): boolean {
     const { levelOf, detector } = this.#deps
     if (home === null || levelOf(service) === 'replicated') return true

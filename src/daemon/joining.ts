@@ -14,7 +14,7 @@ import type { Description, JoinRequest } from '../wire/membership.ts'
 import { knows } from '../wire/revision.ts'
 import { KnownMembers } from './known-members.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
-import { type Pin, readPin, writePin } from './pin.ts'
+import { type Pin, pinFirst, readPin, writePin } from './pin.ts'
 
 const RETRY_MS = 2000
 /** At the first join the address may simply be wrong: it is not tried for ever. */
@@ -132,7 +132,7 @@ async function ask(
   if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
   const known = { ...pin, federation: name, acceptedTerms }
-  await writePin(deps.state, known)
+  await (isNew ? pinFirst(deps.state, known) : writePin(deps.state, known))
   const last = standing.state === 'pending' ? await decision(deps, client, known, description) : standing
   return { pin: known, standing: decided(last) }
 }

@@ -5,6 +5,7 @@ import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { headRecord } from '../core/records.ts'
+import { Rounds } from '../core/rounds.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import { type RegainDeps, regainHead } from './regain.ts'
@@ -35,6 +36,8 @@ export class LostHeads {
   readonly #deps: LostHeadsDeps
   readonly #heads = new Map<WorkspaceId, HeldHead>()
   readonly #work = new KeyedMutex<WorkspaceId>()
+  readonly #rounds = new Rounds(() => this.#fetchEach())
+  #fetched = 0
 
   private constructor(deps: LostHeadsDeps) {
     this.#deps = deps
@@ -82,14 +85,18 @@ export class LostHeads {
    *
    * @throws NodeDaemonError `OUT_OF_REACH` those that hold it are away, or do not have all of it now
    */
-  regained(workspace: WorkspaceId): Promise<void> {
-    return this.#work.run(workspace, () => this.#regain(workspace))
+  async regained(workspace: WorkspaceId): Promise<void> {
+    await this.#work.run(workspace, () => this.#regain(workspace))
   }
 
-  async #regain(workspace: WorkspaceId): Promise<void> {
+  /** Has it been fetched now? */
+  async #regain(workspace: WorkspaceId): Promise<boolean> {
     const held = this.#heads.get(workspace)
-    if (held === undefined) return
-    if (await this.#fetch(held)) return this.forget(workspace)
+    if (held === undefined) return false
+    if (await this.#fetch(held)) {
+      await this.forget(workspace)
+      return true
+    }
     const { holders, head } = held
     const left = holders.filter(this.#deps.isMember)
     if (left.length > 0) {
@@ -102,6 +109,7 @@ export class LostHeads {
     await this.#deps.audit({ actor: 'coordinator', action: 'workspace.head-lost', target: workspace, details })
     this.#deps.log.error({ workspace, ...details }, 'the newest state of a workspace is lost: who held it is no member')
     await this.forget(workspace)
+    return false
   }
 
   async #fetch(held: HeldHead): Promise<boolean> {
@@ -118,17 +126,25 @@ export class LostHeads {
   }
 
   /**
-   * Fetches what can be had now. Never rejects: what cannot be had is tried again when an instance connects.
-   *
-   * @returns how many heads the repository has again
+   * Fetches what can be had now. Never rejects: what cannot be had is tried again when an instance connects. One round
+   * serves all who ask for one meanwhile.
    */
-  async fetchAll(): Promise<number> {
-    let fetched = 0
+  fetchAll(): Promise<void> {
+    return this.#rounds.run()
+  }
+
+  /** How many heads `fetchAll` has fetched since this was asked last. */
+  takeFetched(): number {
+    const fetched = this.#fetched
+    this.#fetched = 0
+    return fetched
+  }
+
+  async #fetchEach(): Promise<void> {
     await forEachParallel([...this.#heads.keys()], AT_ONCE, async (workspace) => {
       if (this.#deps.signal.aborted) return
       try {
-        await this.regained(workspace)
-        fetched++
+        if (await this.#work.run(workspace, () => this.#regain(workspace))) this.#fetched++
       } catch (error) {
         this.#deps.log.warn(
           { workspace, error: messageOf(error) },
@@ -136,6 +152,5 @@ export class LostHeads {
         )
       }
     })
-    return fetched
   }
 }

@@ -33,9 +33,9 @@ import type { RegainDeps } from './regain.ts'
 import { Testimony } from './testimony.ts'
 
 const AGAIN_MS = 5000
+const TOO_OLD = ' (too old to report: upgrade it)'
 const ASK_AGAIN_MS = 1000
 const ASK_AGAIN_MAX_MS = 30_000
-const TOO_OLD = ' (too old to report: upgrade it)'
 
 /** For people: what is waited for. */
 export interface RecoveryView {
@@ -367,7 +367,9 @@ export class Recovery {
 
   /** Receipts for a head that was lost were refused: those who hold it are asked for them again. */
   async #fetchLost(): Promise<void> {
-    if ((await this.#deps.lost.fetchAll()) > 0) this.#deps.onEnded([])
+    const { lost, onEnded } = this.#deps
+    await lost.fetchAll()
+    if (lost.takeFetched() > 0) onEnded([])
   }
 
   /** The members as they stand here. */

@@ -16,7 +16,8 @@ import { ResidentWorkspace } from './resident-workspace.ts'
 const ACKNOWLEDGE_MS = 30_000
 
 /** The highest ownership number that was seen, beside the records of workspaces. */
-const HIGHEST_KEY = 'highest-number'
+/** The highest number of what the coordinator has signed, beside the records. */
+export const HIGHEST_KEY = 'highest-number'
 
 /** A request's stay in a workspace. */
 export interface Admission {
@@ -171,6 +172,7 @@ export class Resident {
   async #changeFiles(order: Order & { readonly kind: 'freeze' | 'restore' }): Promise<Uint8Array> {
     const found = this.#existing(order.workspace)
     if (order.kind === 'restore') return (await found.restore(order.root, order.base))?.bytes ?? EMPTY
+    await this.#deps.checkQuiet?.(order.workspace)
     await found.freeze()
     return EMPTY
   }

@@ -2,6 +2,7 @@ import type { Clock, Instant, TimerHandle } from '../core/clock.ts'
 import { type ErrorCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import type { Standstill } from '../core/standstill.ts'
 import type { Channel, Host, Link } from '../network/host.ts'
 import {
   CONTROL_PROTOCOL,
@@ -72,6 +73,7 @@ export interface ControlServerDeps {
   readonly log: Logger
   readonly welcome: (peer: PeerIdText) => Welcome
   readonly events: ControlEvents
+  readonly standstill: Pick<Standstill, 'endedAt'>
 }
 
 /** Accepts the control streams of instances; one session for each, the newest wins. */
@@ -282,12 +284,13 @@ class LiveSession implements Session {
 
   /** Ends the stream of an instance that is not heard any more: a stopped process keeps its connections. */
   #watch(): TimerHandle {
-    const { clock } = this.#deps
+    const { clock, standstill } = this.#deps
     // Before its first heartbeat it opens its other connection, which takes a while over a slow link.
     const silentMs = this.heartbeat === null ? Math.max(HELLO_MS, this.#silentMs) : this.#silentMs
-    const quiet = clock.now() - this.heardAt
-    return clock.after(Math.max(1, Math.min(silentMs - quiet, this.#silentMs)), () => {
-      if (clock.now() - this.heardAt >= silentMs) this.#channel.abort(new Error('silent for too long'))
+    // What it said while this process stood still was not read yet.
+    const quietMs = (): number => clock.now() - Math.max(this.heardAt, standstill.endedAt)
+    return clock.after(Math.max(1, Math.min(silentMs - quietMs(), this.#silentMs)), () => {
+      if (quietMs() >= silentMs) this.#channel.abort(new Error('silent for too long'))
       else this.#watchdog = this.#watch()
     })
   }

@@ -88,7 +88,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/director.ts',
-        find: "      await this.#idle(workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
+        find: "      await quiet(this.#deps.clock, workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
         put: "      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n"
       },
       {
@@ -97,7 +97,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '        while (signal.aborted) await'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'failover does not wait for the lease to end',
@@ -108,7 +108,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'leaseOverAt: Math.max(deadAt, 0 * grantorUntil(leaseGrantedAt, leaseMs)) }'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/119'
   },
   {
     name: 'a restarted coordinator takes all leases for ended',
@@ -119,7 +119,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'this.#watch(peer, { deadAt: now, leaseOverAt: now }, causeOf(intent))'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/37'
   },
   {
     name: 'one that comes back soon is taken for dead at once',
@@ -130,7 +130,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: "intent === 'restart' ? Math.min(restartGraceMs, 0) : "
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'restart/1'
   },
   {
     name: 'what comes back connected is still taken for dead',
@@ -152,7 +152,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'intent === null ? 3 * failoverAfterMs : 0'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'death/1'
   },
   {
     name: 'workspaces without a home are forgotten',
@@ -174,9 +174,9 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     name: 'a standby that was lost is not replaced',
     edits: [
       {
-        file: 'daemon/caretaker.ts',
-        find: 'if (signed.value.standbys.length < standbys) await',
-        put: 'if (signed.value.standbys.length < 0) await'
+        file: 'handover/tending.ts',
+        find: 'if (standbys.length >= this.#standbys ||',
+        put: 'if (standbys.length >= 0 ||'
       }
     ],
     caughtBy: '1'
@@ -184,7 +184,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
   {
     name: 'a drain hands over to an instance that drains too',
     edits: [{ file: 'daemon/fleet.ts', find: "=== 'member' && !this.isDraining(peer) &&", put: "=== 'member' &&" }],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'drained with a workspace that is not proven',
@@ -195,7 +195,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    return this.#deps'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'drained while a handover failed',
@@ -209,6 +209,17 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         file: 'handover/drain-proofs.ts',
         find: '    return this.elsewhere.length === 0 && this.#deps.table.homesOf(this.#peer).length === 0\n',
         put: '    return this.elsewhere.length === 0\n'
+      }
+    ],
+    caughtBy: '1'
+  },
+  {
+    name: 'who was away when its drain ended is drained of nothing once more',
+    edits: [
+      {
+        file: 'daemon/drain-outcomes.ts',
+        find: 'if (!fleet.isDrained(peer) ||',
+        put: 'if (fleet.isDrained(peer) ||'
       }
     ],
     caughtBy: '1'
@@ -238,7 +249,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
   {
     name: 'most instances vanish at once and are all taken for dead',
     edits: [{ file: 'daemon/presence.ts', find: '    this.#brake.judge()\n', put: '' }],
-    caughtBy: '1'
+    caughtBy: 'mass/1'
   },
   {
     name: 'two changes of one workspace at a time',

@@ -56,7 +56,8 @@ export class RogueStranger {
       addresses: [],
       ownershipNumber: 0,
       memberListNumber: 0,
-      revision: REVISION
+      revision: REVISION,
+      awaitsDrain: false
     }
     return [
       [HEADS_PROTOCOL, [headsRequest.encode({ id: 1, kind: 'tip', workspace })]],

@@ -355,6 +355,11 @@ export namespace FromInstance {
     value: number
   }
 
+  export interface FromInstanceHelloAwaitsDrainFieldEvent {
+    field: '$.hello.awaitsDrain'
+    value: boolean
+  }
+
   export interface FromInstanceHeartbeatSequenceFieldEvent {
     field: '$.heartbeat.sequence'
     value: number
@@ -506,7 +511,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -522,6 +527,7 @@ export interface Hello {
   memberListNumber: number
   addresses: string[]
   revision: number
+  awaitsDrain: boolean
 }
 
 export namespace Hello {
@@ -704,6 +710,11 @@ export namespace Hello {
           w.uint64Number(obj.revision)
         }
 
+        if ((obj.awaitsDrain != null && obj.awaitsDrain !== false)) {
+          w.uint32(80)
+          w.bool(obj.awaitsDrain)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -718,7 +729,8 @@ export namespace Hello {
           ownershipNumber: 0,
           memberListNumber: 0,
           addresses: [],
-          revision: 0
+          revision: 0,
+          awaitsDrain: false
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -800,6 +812,10 @@ export namespace Hello {
             }
             case 15: {
               obj.revision = reader.uint64Number()
+              break
+            }
+            case 10: {
+              obj.awaitsDrain = reader.bool()
               break
             }
             default: {
@@ -941,6 +957,13 @@ export namespace Hello {
               }
               break
             }
+            case 10: {
+              yield {
+                field: `${prefix}.awaitsDrain`,
+                value: reader.bool()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1037,6 +1060,11 @@ export namespace Hello {
     value: number
   }
 
+  export interface HelloAwaitsDrainFieldEvent {
+    field: '$.awaitsDrain'
+    value: boolean
+  }
+
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Hello.codec())
   }
@@ -1045,7 +1073,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloRevisionFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloRevisionFieldEvent | HelloAwaitsDrainFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }

@@ -83,6 +83,7 @@ export class Holder implements Present {
       ownershipNumber: Math.max(0, ...numbers),
       memberListNumber: 0,
       revision: REVISION,
+      awaitsDrain: false,
       ...this.says
     }
   }

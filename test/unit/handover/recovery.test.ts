@@ -310,6 +310,17 @@ describe('a head that only an instance which is away holds', () => {
     expect(at.lost.count).toBe(0)
   })
 
+  test('is told of once when it is fetched, however many instances connect meanwhile', async () => {
+    const { at, b, c, connected } = await withLost()
+    const told = at.ended.length
+    connected.push(b)
+    const met = await Promise.all([b, c, b, c, b, c, b, c].map((one) => at.recovery.met(one)))
+    expect(met).not.toContain(true)
+    await expect.poll(() => at.ended.length).toBe(told + 1)
+    await settled()
+    expect([at.lost.count, at.ended.slice(told)]).toEqual([0, [[]]])
+  })
+
   test('is remembered over a restart', async () => {
     const { old, c, disk, newest } = await withLost()
     const again = await coordinator(old, [c], disk.repository)

@@ -46,6 +46,7 @@ async function connected(
   const server = new ControlServer(
     {
       clock,
+      standstill: { endedAt: Number.NEGATIVE_INFINITY },
       log: silent,
       welcome: () => welcome,
       events: {
@@ -77,7 +78,8 @@ async function connected(
         ownershipNumber: 0,
         memberListNumber: 0,
         addresses: [],
-        revision
+        revision,
+        awaitsDrain: false
       }),
       heartbeat: async (sequence) => ({
         sequence,

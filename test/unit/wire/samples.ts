@@ -113,7 +113,8 @@ export const MESSAGES = {
           ownershipNumber: 17,
           memberListNumber: 5,
           addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470'],
-          revision: 1
+          revision: 1,
+          awaitsDrain: true
         }
       },
       'hello of a new instance': {
@@ -128,7 +129,8 @@ export const MESSAGES = {
           ownershipNumber: 0,
           memberListNumber: 0,
           addresses: [],
-          revision: 0
+          revision: 0,
+          awaitsDrain: false
         }
       },
       heartbeat: {
