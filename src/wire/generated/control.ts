@@ -350,14 +350,14 @@ export namespace FromInstance {
     value: string
   }
 
-  export interface FromInstanceHelloRevisionFieldEvent {
-    field: '$.hello.revision'
-    value: number
-  }
-
   export interface FromInstanceHelloAwaitsDrainFieldEvent {
     field: '$.hello.awaitsDrain'
     value: boolean
+  }
+
+  export interface FromInstanceHelloRevisionFieldEvent {
+    field: '$.hello.revision'
+    value: number
   }
 
   export interface FromInstanceHeartbeatSequenceFieldEvent {
@@ -511,7 +511,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -526,8 +526,8 @@ export interface Hello {
   ownershipNumber: number
   memberListNumber: number
   addresses: string[]
-  revision: number
   awaitsDrain: boolean
+  revision: number
 }
 
 export namespace Hello {
@@ -705,14 +705,14 @@ export namespace Hello {
           }
         }
 
-        if ((obj.revision != null && obj.revision !== 0)) {
-          w.uint32(120)
-          w.uint64Number(obj.revision)
-        }
-
         if ((obj.awaitsDrain != null && obj.awaitsDrain !== false)) {
           w.uint32(80)
           w.bool(obj.awaitsDrain)
+        }
+
+        if ((obj.revision != null && obj.revision !== 0)) {
+          w.uint32(120)
+          w.uint64Number(obj.revision)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -729,8 +729,8 @@ export namespace Hello {
           ownershipNumber: 0,
           memberListNumber: 0,
           addresses: [],
-          revision: 0,
-          awaitsDrain: false
+          awaitsDrain: false,
+          revision: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -810,12 +810,12 @@ export namespace Hello {
               obj.addresses.push(reader.string())
               break
             }
-            case 15: {
-              obj.revision = reader.uint64Number()
-              break
-            }
             case 10: {
               obj.awaitsDrain = reader.bool()
+              break
+            }
+            case 15: {
+              obj.revision = reader.uint64Number()
               break
             }
             default: {
@@ -950,17 +950,17 @@ export namespace Hello {
 
               break
             }
-            case 15: {
-              yield {
-                field: `${prefix}.revision`,
-                value: reader.uint64Number()
-              }
-              break
-            }
             case 10: {
               yield {
                 field: `${prefix}.awaitsDrain`,
                 value: reader.bool()
+              }
+              break
+            }
+            case 15: {
+              yield {
+                field: `${prefix}.revision`,
+                value: reader.uint64Number()
               }
               break
             }
@@ -1055,14 +1055,14 @@ export namespace Hello {
     value: string
   }
 
-  export interface HelloRevisionFieldEvent {
-    field: '$.revision'
-    value: number
-  }
-
   export interface HelloAwaitsDrainFieldEvent {
     field: '$.awaitsDrain'
     value: boolean
+  }
+
+  export interface HelloRevisionFieldEvent {
+    field: '$.revision'
+    value: number
   }
 
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
@@ -1073,7 +1073,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloRevisionFieldEvent | HelloAwaitsDrainFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloRevisionFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
