@@ -79,6 +79,7 @@ export async function drainsOf(at: Bench, state: KeyValue = memoryKeyValue()): P
       awaitsOthers: () => false
     },
     idle: async () => undefined,
+    breakOff: () => undefined,
     control: () => ({ session }) as never,
     identity: COORDINATOR,
     folder: {
