@@ -10,6 +10,7 @@ import { LeaseKeeper } from '../membership/lease.ts'
 import { MembershipClient } from '../membership/membership-client.ts'
 import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
+import { Giving } from '../sync/giving.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
 import { REVISION } from '../wire/revision.ts'
@@ -143,7 +144,8 @@ export class ServingInstance {
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
-      ...deps,
+      log,
+      giving: new Giving(clock, deps.upload),
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
       access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null)

@@ -97,7 +97,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '        while (signal.aborted) await'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'failover does not wait for the lease to end',
@@ -108,7 +108,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'leaseOverAt: Math.max(deadAt, 0 * grantorUntil(leaseGrantedAt, leaseMs)) }'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'storm/119'
   },
   {
     name: 'a restarted coordinator takes all leases for ended',
@@ -119,7 +119,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'this.#watch(peer, { deadAt: now, leaseOverAt: now }, causeOf(intent))'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/37'
   },
   {
     name: 'one that comes back soon is taken for dead at once',
@@ -130,7 +130,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: "intent === 'restart' ? Math.min(restartGraceMs, 0) : "
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'restart/1'
   },
   {
     name: 'what comes back connected is still taken for dead',
@@ -152,7 +152,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'intent === null ? 3 * failoverAfterMs : 0'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'death/1'
   },
   {
     name: 'workspaces without a home are forgotten',
@@ -184,7 +184,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
   {
     name: 'a drain hands over to an instance that drains too',
     edits: [{ file: 'daemon/fleet.ts', find: "=== 'member' && !this.isDraining(peer) &&", put: "=== 'member' &&" }],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'drained with a workspace that is not proven',
@@ -195,7 +195,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    return this.#deps'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'calm/137'
   },
   {
     name: 'drained while a handover failed',
@@ -249,7 +249,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
   {
     name: 'most instances vanish at once and are all taken for dead',
     edits: [{ file: 'daemon/presence.ts', find: '    this.#brake.judge()\n', put: '' }],
-    caughtBy: '1'
+    caughtBy: 'mass/1'
   },
   {
     name: 'two changes of one workspace at a time',

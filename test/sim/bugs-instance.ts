@@ -94,7 +94,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'lease: (_askedAt, leaseMs) => this.#lease.granted(this.#deps.clock.wall(), leaseMs)'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'power/289'
   },
   {
     name: 'a lease is not looked at again after waiting',
@@ -105,7 +105,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: ''
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'power/289'
   },
   {
     name: 'an instance takes an older record of who owns a workspace',

@@ -35,6 +35,8 @@ export class CheckFrozen {
 
   #told(instance: SimulatedInstance, bytes: Uint8Array): void {
     const message = toInstance.decode(bytes)
+    // Each connection counts its orders anew.
+    if (message.kind === 'welcome') this.#ordered.get(instance)?.clear()
     if (message.kind !== 'order') return
     this.#orders.set(instance, this.#ordersOf(instance) + 1)
     if (message.order.kind === 'freeze') this.#ordered.get(instance)?.set(message.id, message.order.workspace)

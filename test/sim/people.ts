@@ -16,6 +16,8 @@ export interface PeopleDeps {
   /** Those who are gone for good. */
   readonly lost: Set<SimulatedInstance>
   readonly note: Note
+  /** Nobody may notice anything: somebody serves at any moment. */
+  readonly isCalm: boolean
 }
 
 /** What volunteers and admins do. */
@@ -34,9 +36,13 @@ export class People {
     return this.#federation.instances.filter(({ machine, core }) => machine.isRunning && core !== null)
   }
 
+  get #serving(): SimulatedInstance[] {
+    return this.#running.filter(({ core }) => core?.daemon.status().state === 'serving')
+  }
+
   async drain(isCancelled: boolean): Promise<void> {
-    const running = this.#running
-    if (running.length === 0) return
+    const running = this.#deps.isCalm ? this.#serving : this.#running
+    if (running.length < (this.#deps.isCalm ? 2 : 1)) return
     const instance = this.#deps.chance.one(running)
     const daemon = instance.core?.daemon
     if (daemon === undefined) return
@@ -74,7 +80,7 @@ export class People {
 
   async stopInstance(): Promise<void> {
     // One that has not said hello cannot say farewell either.
-    const running = this.#running.filter(({ core }) => core?.daemon.status().state === 'serving')
+    const running = this.#serving
     if (running.length === 0) return
     const instance = this.#deps.chance.one(running)
     if (instance.core !== null) await unlessItEnds(this.#world, instance, instance.core.daemon.flush(10_000))

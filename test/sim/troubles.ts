@@ -34,7 +34,12 @@ export class Troubles {
     this.#plan = plan
     this.#chance = federation.world.chance('troubles')
     this.#note = note
-    this.#people = new People(federation, { chance: this.#chance, lost: this.#lost, note })
+    this.#people = new People(federation, {
+      chance: this.#chance,
+      lost: this.#lost,
+      note,
+      isCalm: plan.kind === 'calm'
+    })
     this.#rogues = new Rogues(federation, this.#chance, note)
   }
 

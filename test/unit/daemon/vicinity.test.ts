@@ -54,7 +54,7 @@ async function instance(listens: boolean): Promise<Instance> {
     source: { read: async (_, cid) => BLOCKS.find((block) => block.cid.equals(cid))?.bytes ?? null },
     intake: null,
     access: () => ({ read: true, send: false }),
-    upload: null,
+    giving: null,
     log: silent
   })
   return { identity, host, trusted, vicinity }
