@@ -20,7 +20,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
-import type { NeighbourNews } from '../wire/neighbours.ts'
+import { type NeighbourBytes, neighboursParts } from '../wire/neighbours.ts'
 import { knows } from '../wire/revision.ts'
 
 /** The longest that an instance may take from opening the stream to its first message. */
@@ -53,7 +53,7 @@ export interface Session {
   /** Ends the stream of an instance that cannot read it: it connects anew, and is welcomed with what it can read. */
   tellServices(services: readonly ServiceLevel[]): void
   /** Nothing is told to an instance that cannot read it. */
-  tellNeighbours(news: NeighbourNews): void
+  tellNeighbours(news: NeighbourBytes): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -219,8 +219,8 @@ class LiveSession implements Session {
     this.send({ kind: 'services', services })
   }
 
-  tellNeighbours(news: NeighbourNews): void {
-    if (knows(this.hello, 'neighbours')) this.send({ kind: 'neighbours', news })
+  tellNeighbours(news: NeighbourBytes): void {
+    if (knows(this.hello, 'neighbours')) this.#sendFrame(neighboursParts(news))
   }
 
   end(code: ErrorCode, message: string): void {
@@ -268,11 +268,15 @@ class LiveSession implements Session {
   }
 
   send(message: ToInstance): void {
+    this.#sendFrame([toInstance.encode(message)])
+  }
+
+  #sendFrame(parts: readonly Uint8Array[]): void {
     // One who asks and never reads.
     if (this.#unsent >= UNSENT_MAX) return this.#channel.abort(new Error('too much waits to be sent'))
     this.#unsent++
     this.#channel
-      .send(toInstance.encode(message))
+      .send(...parts)
       .catch((error: unknown) => {
         this.#deps.log.debug({ peer: this.peer, error: messageOf(error) }, 'a control message was not sent')
         this.#channel.abort(error instanceof Error ? error : new Error(String(error)))

@@ -8,6 +8,7 @@ import { ControlClient, type ControlHandlers } from '../../../src/membership/con
 import { type ControlEvents, ControlServer, type Session } from '../../../src/membership/control-server.ts'
 import { startHost } from '../../../src/network/libp2p-host.ts'
 import type { Welcome } from '../../../src/wire/control.ts'
+import { neighbourBytes } from '../../../src/wire/neighbours.ts'
 import { REVISION } from '../../../src/wire/revision.ts'
 
 const LEASE_MS = 10_000
@@ -133,7 +134,7 @@ test('a last word without a connection, and one whose connection ends, keep nobo
   expect(client.connected).toBe(false)
 })
 
-const NEWS = { whole: true, zone: null, neighbours: [] }
+const NEWS = { whole: true, zone: null, neighbours: neighbourBytes([]) }
 
 test('an instance that does not know of neighbours and services is not sent them, and stays connected', async () => {
   const heard: string[] = []
