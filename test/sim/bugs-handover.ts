@@ -214,17 +214,6 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     caughtBy: '1'
   },
   {
-    name: 'who was away when its drain ended is drained of nothing once more',
-    edits: [
-      {
-        file: 'daemon/drain-outcomes.ts',
-        find: 'if (!fleet.isDrained(peer) ||',
-        put: 'if (fleet.isDrained(peer) ||'
-      }
-    ],
-    caughtBy: '1'
-  },
-  {
     name: 'a certificate without the last head',
     edits: [
       {

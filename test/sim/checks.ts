@@ -14,6 +14,8 @@ export interface Violation {
 
 export type Note = (promise: string, what: string) => void
 
+/** From one look to the next. */
+const DIALS_MAX = 25
 const HANDED_IN_MS = 60_000
 const LOOK_AGAIN_MS = 2000
 /** Of a text: enough to tell it from all others. */
@@ -49,6 +51,15 @@ export class Checks {
     this.#writers.look()
     await this.#exits.look()
     this.#receiptsAreOfTheirSigners()
+    this.#nobodyRushes()
+  }
+
+  /** I14: who is cut off does not try again and again without a pause. */
+  #nobodyRushes(): void {
+    for (const [{ name }, count] of this.#federation.network.dials) {
+      if (count > DIALS_MAX) this.add('I14', `${name} tried to reach others ${count} times within a moment`)
+    }
+    this.#federation.network.dials.clear()
   }
 
   /** I7 */

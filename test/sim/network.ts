@@ -48,6 +48,8 @@ export class Network {
   /** Bytes that were delivered, from one machine to another: `a>b`. */
   readonly carried = new Map<string, number>()
   readonly onFrame = new Set<OnFrame>()
+  /** How often each machine has tried to reach another one. */
+  readonly dials = new Map<Machine, number>()
   readonly dht = new SimulatedDht()
   readonly #hosts = new Map<string, SimulatedHost>()
   readonly #machines = new Map<string, Machine>()
@@ -505,6 +507,7 @@ export class SimulatedHost implements Host {
 
   /** Null where nobody answers who can be talked with. */
   async #dialOne(address: string, peer: PeerIdText, signal: AbortSignal | undefined): Promise<Link | null> {
+    this.#network.dials.set(this.machine, (this.#network.dials.get(this.machine) ?? 0) + 1)
     const [, ip = ''] = /^\/ip4\/([0-9.]+)\//.exec(address) ?? []
     const roundTrip = this.#network.travelMs(40) + this.#network.travelMs(40)
     await this.#wait(2 * roundTrip, signal)

@@ -92,6 +92,8 @@ const KINDS: Readonly<Record<Kind, readonly Trouble[]>> = {
     'knock',
     'old-words',
     'revoke',
+    'revoke',
+    'revoke',
     'lose-folder',
     'move',
     'move',

@@ -24,7 +24,8 @@ function scene(): { terminal: FakeTerminal; context: Context; calls: string[]; r
     clock: systemClock(),
     random: systemRandom(),
     log: silent,
-    data: null
+    data: null,
+    flags: {}
   }
   return { terminal, context, calls, running }
 }
