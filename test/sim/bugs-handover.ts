@@ -48,7 +48,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: "if (role === 'standby' && !suspect && receipt !== null) return receipt"
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/2'
   },
   {
     name: 'held requests are released before the new home has applied the base',
@@ -59,7 +59,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    const receipt = null\n    if (base !== null) void this.#receiptFor(base, suspect).catch(() => undefined)\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/2'
   },
   {
     name: 'the old home removes its files before the swap',
@@ -81,7 +81,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n      this.frozen = false\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/2'
   },
   {
     name: 'requests in flight are not waited for',
@@ -233,7 +233,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'sealedEpoch: before.sealedEpoch'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/1'
   },
   {
     name: 'most instances vanish at once and are all taken for dead',

@@ -78,7 +78,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'takesRequests !== true || epoch > current)'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'handover/1'
   },
   {
     name: 'a lease on the wall clock',

@@ -22,7 +22,7 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
         put: '    clock.after(CUT_AFTER_MS, () => network())\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/5'
   },
   {
     name: 'a revoked peer keeps its workspaces',
@@ -38,7 +38,7 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
         put: "    if (registry.standing(peer) === 'member') detector.lost(peer, { heardAt, intent, leaseGrantedAt })\n"
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/1'
   },
   {
     name: 'a revoked peer still counts as a member',

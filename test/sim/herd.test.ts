@@ -39,7 +39,10 @@ test(`${INSTANCES} instances that were cut off come back to a cold coordinator w
     const isBack = (): boolean => coordinator.core?.control.sessions().length === INSTANCES
     while (!isBack() && world.now - startedAt < BACK_WITHIN_MS) {
       await world.sleep(1000)
-      most.dials = Math.max(most.dials, [...network.dials.values()].reduce((sum, count) => sum + count, 0))
+      most.dials = Math.max(
+        most.dials,
+        [...network.dials.values()].reduce((sum, count) => sum + count, 0)
+      )
       network.dials.clear()
     }
     expect(coordinator.core?.control.sessions()).toHaveLength(INSTANCES)
