@@ -6,9 +6,11 @@ import { certificateRecord, type MemberList, memberListRecord } from '../core/re
 
 const LIST_KEY = 'member-list'
 const CERTIFICATE_KEY = 'certificate'
+/** The first version kept the number of the newest list, and not the list. */
+const NUMBER_KEY = 'member-list-number'
 
 /** All that is kept here of one federation. */
-export const MEMBER_KEYS = [LIST_KEY, CERTIFICATE_KEY] as const
+export const MEMBER_KEYS = [LIST_KEY, CERTIFICATE_KEY, NUMBER_KEY] as const
 
 async function signedBy<T>(
   coordinator: PeerIdText,
@@ -19,6 +21,8 @@ async function signedBy<T>(
   const signed = await open(type, bytes)
   return signed.signer === coordinator ? signed : null
 }
+
+const numberIn = (bytes: Uint8Array | null): number => (bytes === null ? 0 : Number(Buffer.from(bytes).toString()))
 
 /**
  * The members, as the coordinator's newest signed list names them, and the certificate of this instance. They are kept
@@ -48,6 +52,7 @@ export class KnownMembers {
     const known = new KnownMembers(state, coordinator)
     known.#certificate = certificate?.bytes ?? null
     if (list !== null) known.#take(list.bytes, list.value)
+    else if ((await state.get(LIST_KEY)) === null) known.#number = numberIn(await state.get(NUMBER_KEY))
     return known
   }
 
