@@ -18,7 +18,10 @@ const SUITES = [
   'test/unit/worktree/{apply,power-loss,snapshot,properties,huge}.test.ts'
 ]
 
-/** `unit` takes seconds. `sim` simulates federations in processes of its own. `e2e` starts the compiled program as real processes, one file after another. */
+/** Most of an end-to-end test is waiting: for processes to start, for disks, for time that is to pass. */
+const E2E_WORKERS = 2
+
+/** `unit` takes seconds. `sim` simulates federations in processes of its own. `e2e` starts the compiled program as real processes. */
 export default defineConfig({
   root: new URL('..', import.meta.url).pathname,
   test: {
@@ -50,7 +53,7 @@ export default defineConfig({
           include: ['test/e2e/**/*.test.ts'],
           testTimeout: 180_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          maxWorkers: E2E_WORKERS,
           retry,
           sequence: { groupOrder: 2 }
         }

@@ -1,5 +1,5 @@
-import { type Clock, sleep } from '../core/clock.ts'
-import { messageOf } from '../core/errors.ts'
+import { type Clock, sleep, withTimeout } from '../core/clock.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { forEachParallel } from '../core/parallel.ts'
@@ -9,6 +9,8 @@ import type { HookPlace } from './hooks.ts'
 const CALM_MS = 60_000
 const HANDING_OVER_MS = 5000
 const ASKED_AT_ONCE = 4
+/** Users wait while it is asked again. */
+const ASK_AGAIN_MS = 2000
 
 /** Asks whether users are at work in a workspace; null where its service has no way to say so. */
 export type AskAtWork = (place: HookPlace) => ((signal: AbortSignal) => Promise<boolean>) | null
@@ -25,15 +27,35 @@ export interface AtWorkDeps {
 /** In which workspaces users are at work, as their apps say. */
 export class AtWork {
   readonly #deps: AtWorkDeps
-  #workspaces: readonly WorkspaceId[] = []
+  readonly #found = new Set<WorkspaceId>()
 
   constructor(deps: AtWorkDeps) {
     this.#deps = deps
   }
 
-  /** As of the last look, which is at most a minute old. */
+  /** Each as it was answered last. */
   get workspaces(): readonly WorkspaceId[] {
-    return this.#workspaces
+    return [...this.#found]
+  }
+
+  /**
+   * Asks again, right before a workspace is frozen in which nobody was at work. Where that is not answered soon, the last
+   * answer counts.
+   *
+   * @throws NodeDaemonError `BUSY` somebody is at work by now, which is known from here on
+   */
+  async checkQuiet(workspace: WorkspaceId): Promise<void> {
+    if (this.#found.has(workspace)) return
+    const { ask, places, clock, log } = this.#deps
+    const place = (await places()).find((one) => one.workspace === workspace)
+    const asked = place === undefined ? null : ask(place)
+    if (asked === null) return
+    try {
+      this.#note(workspace, await withTimeout(clock, ASK_AGAIN_MS, 'asking whether users are at work', asked))
+    } catch (error) {
+      log.info({ workspace, error: messageOf(error) }, 'whether users are at work was not answered again')
+    }
+    if (this.#found.has(workspace)) throw new NodeDaemonError('BUSY', 'users have just begun to work in it')
   }
 
   /** Until the signal. Never rejects. */
@@ -55,10 +77,16 @@ export class AtWork {
   }
 
   async #look(signal: AbortSignal): Promise<void> {
-    const found: WorkspaceId[] = []
-    await forEachParallel(await this.#deps.places(), ASKED_AT_ONCE, async (place) => {
-      if ((await this.#deps.ask(place)?.(signal)) === true) found.push(place.workspace)
+    const places = await this.#deps.places()
+    const here = new Set(places.map(({ workspace }) => workspace))
+    for (const workspace of this.#found) if (!here.has(workspace)) this.#found.delete(workspace)
+    await forEachParallel(places, ASKED_AT_ONCE, async (place) => {
+      this.#note(place.workspace, (await this.#deps.ask(place)?.(signal)) === true)
     })
-    this.#workspaces = found
+  }
+
+  #note(workspace: WorkspaceId, isAtWork: boolean): void {
+    if (isAtWork) this.#found.add(workspace)
+    else this.#found.delete(workspace)
   }
 }

@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { Flags } from './command.ts'
 import { defaultFolder, type Role } from './folders.ts'
 import { type Api, connectApi, folderPlace, remotePlace } from './local-client.ts'
 import type { Printer } from './printer.ts'
@@ -16,6 +17,8 @@ export interface Context {
   readonly log: Logger
   /** `--data`, where it was said. */
   readonly data: string | null
+  /** What was typed. */
+  readonly flags: Flags
 }
 
 export const folderOf = (context: Context, role: Role): string =>

@@ -188,7 +188,8 @@ async function carryOut<S extends Settings>(
     random,
     print: new Printer(terminal, global.json),
     log: createLogger(terminal, level),
-    data: global.data
+    data: global.data,
+    flags
   }
   return await spec.run(context, readSettings(spec.settings, sources), args)
 }

@@ -1,4 +1,4 @@
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { RunningInstance } from '../daemon/options.ts'
 import type { Context } from './context.ts'
 
@@ -42,11 +42,23 @@ export class StopRequests implements Disposable {
     const { onStop, deadlineMs } = this.#options
     if (this.#signals === 1 && onStop === 'drain') {
       this.#context.print.say('Handing over what this instance is home of. Once more: flush and stop, to be back soon.')
-      this.#carryOut(this.#running.drain(deadlineMs))
+      this.#carryOut(this.#handOver(this.#running, deadlineMs))
       return
     }
     this.#context.print.say('Saving everything, then stopping. Once more: end at once.')
     this.#carryOut(this.#running.flush(deadlineMs))
+  }
+
+  /** Whoever is to stop stops: where nobody can take over, everything is saved and waits for it to come back. */
+  async #handOver(running: RunningInstance, deadlineMs: number): Promise<void> {
+    try {
+      await running.drain(deadlineMs)
+    } catch (error) {
+      if (!hasCode(error, 'REFUSED_BY_POLICY') || this.#signals > 1) throw error
+      this.#context.print.note(`warning: nothing can be handed over: ${messageOf(error)}`)
+      this.#context.print.say('Saving everything, then stopping instead; its users wait until it is back.')
+      await running.flush(deadlineMs)
+    }
   }
 
   #onOrphaned(): void {

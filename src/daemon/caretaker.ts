@@ -10,6 +10,7 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Recovery } from '../handover/recovery.ts'
 import type { Spread } from '../handover/spread.ts'
+import type { Tending } from '../handover/tending.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
@@ -39,13 +40,13 @@ export interface CaretakerDeps {
   readonly sights: LiveSights
   readonly detector: FailureDetector
   readonly spread: Pick<Spread, 'look'>
+  readonly tending: Pick<Tending, 'look'>
   readonly neighbourhood: Neighbourhood
   readonly presence: Presence
   readonly hold: PromotionHold
   readonly changes: Changes
   readonly clock: Clock
   readonly log: Logger
-  readonly standbys: number
   readonly idle: Quieting['idle']
   readonly isStopping: () => boolean
   readonly control: () => ControlServer
@@ -75,27 +76,22 @@ export class Caretaker implements ControlEvents, FailureEvents {
 
   async #welcome(session: Session): Promise<void> {
     const { peer, hello } = session
-    const { recovery, drains, director, fleet } = this.#deps
+    const { recovery, drains, director, fleet, tending } = this.#deps
     if (await recovery().met(session)) return
     await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
-    await this.#tendAll()
+    tending.look()
     const usedBytes = fleet.usedBytes.bind(fleet)
     await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
-  }
-
-  async #tendAll(): Promise<void> {
-    const { director, table, standbys } = this.#deps
-    for (const { signed } of table.all()) {
-      if (signed.value.standbys.length < standbys) await director.tend(signed.value.workspace)
-    }
-    this.#deps.spread.look()
   }
 
   /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
   async recovered(adopted: readonly WorkspaceId[]): Promise<void> {
     const { control, director, table, registry, fleet, detector, log } = this.#deps
+    for (const { peerId, state } of registry.members()) {
+      if (state === 'approved' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
+    }
     const sessions = control().sessions()
     const welcomed = await Promise.allSettled(sessions.map((session) => this.#welcome(session)))
     for (const [index, outcome] of welcomed.entries()) {
@@ -106,9 +102,6 @@ export class Caretaker implements ControlEvents, FailureEvents {
       for (const former of table.get(workspace)?.formerHomes ?? []) {
         if (fleet.isConnected(former)) await director.dismiss(former, workspace)
       }
-    }
-    for (const { peerId, state } of registry.members()) {
-      if (state === 'approved' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
     }
   }
 
@@ -172,14 +165,13 @@ export class Caretaker implements ControlEvents, FailureEvents {
   }
 
   #heldOrNot(): void {
-    const { hold, detector, director, changes, log } = this.#deps
+    const { hold, detector, director, changes, tending, log } = this.#deps
     changes.tell('peers')
     if (hold.reason !== null) return
     const all = detector.dead().map((peer) => this.#takeOver(peer))
-    const seenTo = Promise.all(all).then(async () => {
-      await director.adoptOrphans()
-      await this.#tendAll()
-    })
+    const seenTo = Promise.all(all)
+      .then(() => director.adoptOrphans())
+      .finally(() => tending.look())
     seenTo.catch((error: unknown) => log.error({ error: messageOf(error) }, 'not every failover was made up for'))
   }
 

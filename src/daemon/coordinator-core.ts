@@ -1,6 +1,7 @@
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { prefixed } from '../core/key-value.ts'
+import { Standstill } from '../core/standstill.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
@@ -11,6 +12,7 @@ import { PromotionHold } from '../handover/promotion-hold.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
+import { Tending } from '../handover/tending.ts'
 import { openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
@@ -22,6 +24,7 @@ import { Services } from '../routing/services.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
+import { REVISION } from '../wire/revision.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
@@ -40,7 +43,7 @@ import { VERSION } from './version.ts'
 const HEARTBEAT_MS = 500
 /** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
 export const RESERVE_BYTES = 64 * 1024 * 1024
-/** Members get this long to come back after a restart of the coordinator, and at least as long as a lease. */
+/** Members get this long to come back after a restart of the coordinator, and at least as long as a lease; the same after it stood still. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
 
@@ -122,6 +125,11 @@ export async function openCoordinatorCore(
   )
   const spread = new Spread({ director, table, instances: fleet, holdings, usedBytes, exchanges, clock, log })
   shutdown.later('the spreading of standbys', () => spread.close())
+  const tending = new Tending(
+    { director, table, instances: fleet, hold, usedBytes, onLooked: () => spread.look(), clock, log },
+    { standbys: options.standbys }
+  )
+  shutdown.later('the tending of standbys', () => tending.close())
   const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
   const repositoryService = new RepositoryService({
     repository,
@@ -135,15 +143,17 @@ export async function openCoordinatorCore(
     onHead: () => changes.tell('workspaces')
   })
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
+  const standstill = new Standstill(clock)
+  shutdown.later('the watch over standstills', async () => standstill[Symbol.dispose]())
   const detector = new FailureDetector(
-    clock,
-    { failoverAfterMs, restartGraceMs, leaseMs },
+    { clock, standstill },
+    { failoverAfterMs, restartGraceMs, leaseMs, backMs: START_GRACE_MS },
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
   const isInFlight = routes.isBusy.bind(routes)
-  const { hasSockets } = parts
-  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, hasSockets })
+  const isHeldOpen = (workspace: WorkspaceId): boolean => parts.hasSockets(workspace) || routes.hasLong(workspace)
+  const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, isHeldOpen })
   const drains = new Drains({
     director,
     table,
@@ -153,6 +163,7 @@ export async function openCoordinatorCore(
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
     sights,
     idle: routes.idle.bind(routes),
+    breakOff: routes.breakOff.bind(routes),
     control: () => control,
     identity,
     store,
@@ -164,6 +175,9 @@ export async function openCoordinatorCore(
   })
   shutdown.later('the planned drains', () => drains.close())
   await drains.load()
+  hold.onChange(() => {
+    if (hold.holds('old-backup')) drains.forgetFormer('this coordinator was put back to an earlier state')
+  })
 
   const zoneOf = fleet.zoneOf.bind(fleet)
   const neighbourhood = new Neighbourhood({ control: () => control, zoneOf, clock })
@@ -196,13 +210,13 @@ export async function openCoordinatorCore(
     sights,
     detector,
     spread,
+    tending,
     neighbourhood,
     presence,
     hold,
     changes,
     clock,
     log,
-    standbys: options.standbys,
     idle: routes.idle.bind(routes),
     isStopping: () => shutdown.begun,
     control: () => control,
@@ -218,13 +232,15 @@ export async function openCoordinatorCore(
         name: registry.get(peer)?.name ?? '',
         leaseMs,
         heartbeatMs: HEARTBEAT_MS,
-        acknowledge: options.acknowledge,
+        acknowledge: services.strictest(),
         clockMs: clock.wall(),
         certificate: registry.standingOf(peer).certificate,
         memberList: registry.memberList(),
-        services: services.levels()
+        services: services.levels(),
+        revision: REVISION
       }),
-      events: caretaker
+      events: caretaker,
+      standstill
     },
     { leaseMs, silentMs }
   )

@@ -3,7 +3,7 @@ import type { PeerIdText } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { parse } from '../core/parse.ts'
 import type { DrainWish } from '../handover/drain-driver.ts'
-import type { ControlStore } from '../store/control-store.ts'
+import type { ControlChange, ControlStore } from '../store/control-store.ts'
 
 const RUNNING = 'drain/'
 const DRAINED = 'drained/'
@@ -70,21 +70,27 @@ export class DrainRows {
     })
   }
 
-  ended(peer: PeerIdText): Promise<void> {
-    return this.#writes.run(peer, () => this.#store.remove(RUNNING + peer, { ifRevision: 'any' }))
-  }
-
-  keepDrained({ peer, stays }: DrainedInstance): Promise<void> {
+  /** The drain has ended. Its row stays where that is another one's by the time at which it would be removed. */
+  ended(peer: PeerIdText, isLast: () => boolean): Promise<void> {
     return this.#writes.run(peer, async () => {
-      await this.#store.transact([
-        { kind: 'put', key: DRAINED + peer, value: Buffer.from(JSON.stringify({ stays })), ifRevision: 'any' },
-        { kind: 'remove', key: RUNNING + peer, ifRevision: 'any' }
-      ])
+      if (isLast()) await this.#store.remove(RUNNING + peer, { ifRevision: 'any' })
     })
   }
 
-  /** The instance takes workspaces again. */
-  serves(peer: PeerIdText): Promise<void> {
-    return this.#writes.run(peer, () => this.#store.remove(DRAINED + peer, { ifRevision: 'any' }))
+  /** Its drain has ended well, and does not go on after a restart, unless another one is under way by then. */
+  keepDrained({ peer, stays }: DrainedInstance, isUnderWay: () => boolean): Promise<void> {
+    const value = Buffer.from(JSON.stringify({ stays }))
+    return this.#writes.run(peer, async () => {
+      const ended: ControlChange[] = isUnderWay() ? [] : [{ kind: 'remove', key: RUNNING + peer, ifRevision: 'any' }]
+      await this.#store.transact([{ kind: 'put', key: DRAINED + peer, value, ifRevision: 'any' }, ...ended])
+    })
+  }
+
+  /** The instance takes workspaces again: no drain of it goes on after a restart, but for one that is under way by then. */
+  serves(peer: PeerIdText, isUnderWay: () => boolean): Promise<void> {
+    return this.#writes.run(peer, async () => {
+      const keys = isUnderWay() ? [DRAINED + peer] : [DRAINED + peer, RUNNING + peer]
+      await this.#store.transact(keys.map((key) => ({ kind: 'remove', key, ifRevision: 'any' })))
+    })
   }
 }

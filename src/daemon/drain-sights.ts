@@ -20,8 +20,8 @@ export interface LiveSightsDeps {
   readonly clock: Clock
   /** Are requests of the workspace in flight? */
   readonly isInFlight: (workspace: WorkspaceId) => boolean
-  /** Are connections of its users open that speak another protocol than HTTP by now? */
-  readonly hasSockets: (workspace: WorkspaceId) => boolean
+  /** Are connections of its users open that speak another protocol than HTTP by now, or requests that take long? */
+  readonly isHeldOpen: (workspace: WorkspaceId) => boolean
 }
 
 interface Heard {
@@ -70,7 +70,7 @@ export class LiveSights implements DrainSights {
   }
 
   isOccupied(workspace: WorkspaceId): boolean {
-    if (this.#deps.hasSockets(workspace)) return true
+    if (this.#deps.isHeldOpen(workspace)) return true
     const home = this.#deps.table.get(workspace)?.signed.value.home ?? null
     return home !== null && this.#heard.get(home)?.atWork.has(workspace) === true
   }

@@ -1,6 +1,7 @@
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { DrainDriverDeps } from '../handover/drain-deps.ts'
 import { DrainDriver, type DrainWish } from '../handover/drain-driver.ts'
@@ -12,6 +13,7 @@ import type { DataFolder } from '../store/state-folder.ts'
 import type { DrainReport } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
 import { NO_DRAIN, STAYS_DRAINED } from './drain-end.ts'
+import { DrainOutcomes } from './drain-outcomes.ts'
 import { DrainRows } from './drain-rows.ts'
 import type { Fleet } from './fleet.ts'
 import { type PlannedDrain, PlannedDrains } from './planned-drains.ts'
@@ -30,6 +32,12 @@ export interface DrainsDeps extends DrainDriverDeps {
   readonly log: Logger
 }
 
+interface FormerDrain {
+  readonly driver: DrainDriver
+  readonly wish: DrainWish
+  readonly actor: string
+}
+
 /** The drains of this federation, one at a time for each instance. They go on after a restart of the coordinator. */
 export class Drains {
   readonly #deps: DrainsDeps
@@ -40,12 +48,17 @@ export class Drains {
   readonly #staying = new Set<PeerIdText>()
   readonly #actors = new Map<PeerIdText, string>()
   readonly #keptAt = new Map<PeerIdText, number>()
-  #toGoOn: (() => void)[] = []
+  readonly #outcomes: DrainOutcomes
+  /** An instance is kept as drained, or takes workspaces again: one after another. */
+  readonly #servings = new KeyedMutex<PeerIdText>()
+  /** Drains of a former run that nobody has wished for since. */
+  readonly #former = new Map<PeerIdText, FormerDrain>()
 
   constructor(deps: DrainsDeps) {
     const { store, clock, log, fleet } = deps
     this.#deps = deps
     this.#rows = new DrainRows(store)
+    this.#outcomes = new DrainOutcomes(deps, this.#rows)
     this.#planned = new PlannedDrains({
       store,
       clock,
@@ -67,15 +80,45 @@ export class Drains {
       const driver = this.#driver(peer)
       this.#deps.fleet.setDrain(peer, driver)
       this.#actors.set(peer, actor)
-      this.#toGoOn.push(() => void this.#run(driver, wish, actor, { resumed: true }))
+      this.#former.set(peer, { driver, wish, actor })
     }
     await this.#planned.load()
   }
 
   /** Goes on with what a former run has left. To be called once instances are answered. */
   goOn(): void {
-    for (const work of this.#toGoOn.splice(0)) work()
+    for (const { driver, wish, actor } of this.#former.values()) void this.#run(driver, wish, actor, { resumed: true })
     this.#planned.start()
+  }
+
+  /** What a former run has left is not wished any more: it stands in a state that is older than what was signed since. */
+  forgetFormer(why: string): void {
+    const former = [...this.#former.values()]
+    this.#former.clear()
+    const planned = this.#planned.former()
+    this.#forget(former, planned, why).catch((error: unknown) => {
+      this.#deps.log.error({ error: messageOf(error) }, 'not every drain of an earlier state was forgotten')
+    })
+  }
+
+  async #forget(former: readonly FormerDrain[], planned: readonly PeerIdText[], why: string): Promise<void> {
+    const { fleet, audit } = this.#deps
+    const details = { reason: why }
+    for (const { driver, actor } of former) {
+      const { peer } = driver
+      const isUnderWay = driver.isUnderWay
+      driver.cancel(why)
+      await this.#ended(driver)
+      if (isUnderWay || fleet.drain(peer) !== driver) continue
+      fleet.setDrain(peer, null)
+      await audit({ actor, action: 'drain.cancelled', target: peer, details })
+    }
+    for (const peer of planned) {
+      const actor = this.#planned.of(peer)?.actor ?? peer
+      if (await this.#planned.forget(peer)) {
+        await audit({ actor, action: 'drain.plan.cancelled', target: peer, details })
+      }
+    }
   }
 
   close(): void {
@@ -101,9 +144,17 @@ export class Drains {
 
   /**
    * Begins a drain, or joins the one that is under way. Returns what it is like at once; that it goes on is durable then.
-   * What was planned for later is not done once more.
+   * What was planned for later is not done once more. Where the instance asks again for a drain that has ended while it
+   * was away, that is what it is told.
    */
   async start(peer: PeerIdText, wish: DrainWish, actor: string): Promise<DrainReport> {
+    if (this.#isBack(peer)) {
+      const untold = await this.#untold(peer)
+      // The certificate is told as soon as it is connected.
+      if (untold !== null) return { ...untold, certificate: new Uint8Array(0) }
+      await this.#serves(peer, () => this.#isBack(peer))
+    }
+    this.#former.delete(peer)
     const running = this.#deps.fleet.drain(peer)
     if (running?.isUnderWay === true) {
       running.join(wish)
@@ -120,7 +171,7 @@ export class Drains {
     return this.report(peer)
   }
 
-  /** Durable on return. */
+  /** Durable on return. @throws NodeDaemonError `BAD_REQUEST` the time is too far away */
   async plan(peer: PeerIdText, atMs: number, wish: DrainWish, actor: string): Promise<DrainReport> {
     await this.#planned.plan(peer, { atMs, wish, actor })
     const { deadlineMs } = wish
@@ -140,7 +191,7 @@ export class Drains {
     const driver = this.#deps.fleet.drain(peer)
     if (driver?.isUnderWay === true) {
       driver.cancel()
-      await this.#rows.ended(peer)
+      await this.#ended(driver)
       return this.report(peer)
     }
     if (!(await this.#planned.forget(peer))) return null
@@ -153,7 +204,7 @@ export class Drains {
     const driver = this.#deps.fleet.drain(peer)
     if (driver?.isUnderWay === true) {
       driver.cancel()
-      await this.#rows.ended(peer)
+      await this.#ended(driver)
     }
     await this.#planned.forget(peer)
     await this.#serves(peer)
@@ -162,14 +213,17 @@ export class Drains {
   }
 
   /**
-   * An instance is connected. One that was drained by its own wish takes workspaces again, one that an admin drained does
-   * not; a drain that is under way goes on, and one whose time has come begins.
+   * An instance is connected. A process whose drain has ended while it was away is told so, with the certificate. A new
+   * one takes workspaces again where the instance was drained by its own wish, and does not where an admin drained it. A
+   * drain that is under way goes on, and one whose time has come begins.
    */
   async returned({ peer }: Pick<Session, 'peer'>): Promise<void> {
     const { fleet } = this.#deps
-    if (fleet.isDrained(peer) && !this.#staying.has(peer)) await this.#serves(peer)
+    const untold = await this.#untold(peer)
+    if (untold === null && this.#isBack(peer)) await this.#serves(peer, () => this.#isBack(peer))
     const isKnown = fleet.isDrained(peer) || fleet.isDraining(peer) || this.#planned.of(peer) !== null
-    if (isKnown) this.#tell(peer, fleet.isDrained(peer) ? STAYS_DRAINED : this.report(peer))
+    if (untold !== null) this.#tell(peer, untold)
+    else if (isKnown) this.#tell(peer, fleet.isDrained(peer) ? STAYS_DRAINED : this.report(peer))
     this.#planned.connected(peer)
   }
 
@@ -188,14 +242,34 @@ export class Drains {
     })
   }
 
-  async #serves(peer: PeerIdText): Promise<void> {
+  /** Is it connected after a drain by its own wish? */
+  #isBack(peer: PeerIdText): boolean {
+    const { fleet } = this.#deps
+    return fleet.isDrained(peer) && !this.#staying.has(peer) && !fleet.isDraining(peer) && fleet.isConnected(peer)
+  }
+
+  #untold(peer: PeerIdText): Promise<DrainReport | null> {
+    return this.#outcomes.untold({ peer, stays: this.#staying.has(peer) }, this.#ledger(peer))
+  }
+
+  #serves(peer: PeerIdText, isStillWished: () => boolean = () => true): Promise<void> {
     const { fleet, changes } = this.#deps
-    await this.#rows.serves(peer)
-    await this.#ledger(peer).clear()
-    this.#staying.delete(peer)
-    fleet.setDrained(peer, false)
-    if (fleet.drain(peer)?.isUnderWay !== true) fleet.setDrain(peer, null)
-    changes.tell('peers')
+    return this.#servings.run(peer, async () => {
+      if (!isStillWished()) return
+      await this.#rows.serves(peer, () => fleet.isDraining(peer))
+      if (!fleet.isDraining(peer)) await this.#ledger(peer).clear()
+      this.#staying.delete(peer)
+      fleet.setDrained(peer, false)
+      if (!fleet.isDraining(peer)) fleet.setDrain(peer, null)
+      changes.tell('peers')
+    })
+  }
+
+  /** Nothing of it is left to go on with after a restart, unless another drain of the instance has begun since. */
+  #ended(driver: DrainDriver): Promise<void> {
+    const { fleet } = this.#deps
+    const { peer } = driver
+    return this.#rows.ended(peer, () => (fleet.drain(peer) ?? driver) === driver)
   }
 
   #ledger(peer: PeerIdText): DrainLedger {
@@ -226,8 +300,9 @@ export class Drains {
       log.error({ peer, error: messageOf(error) }, 'a drain broke off')
       driver.cancel()
     }
+    if (this.#former.get(peer)?.driver === driver) this.#former.delete(peer)
     if (driver.state === 'drained') return
-    await this.#rows.ended(peer).catch((error: unknown) => {
+    await this.#ended(driver).catch((error: unknown) => {
       log.error({ peer, error: messageOf(error) }, 'the end of a drain was not kept: it goes on after a restart')
     })
   }
@@ -255,19 +330,16 @@ export class Drains {
     // Before anything can be placed there again.
     fleet.setDrained(peer, true)
     if (!report.exits) this.#staying.add(peer)
-    this.#keep(peer, report)
-      .catch((error: unknown) => log.error({ peer, error: messageOf(error) }, 'an exit certificate was not kept here'))
+    const drained = { peer, stays: this.#staying.has(peer) }
+    this.#servings
+      .run(peer, () => this.#outcomes.keep(drained, report.certificate))
+      .catch((error: unknown) =>
+        log.error({ peer, error: messageOf(error) }, 'it was not kept that an instance is drained')
+      )
       .finally(() => this.#tell(peer, report))
     // Others stand by from now on where it did.
     const standbys = this.#deps.table.standbysOf(peer).map(({ signed }) => signed.value.workspace)
     void forEachParallel(standbys, TENDED_AT_ONCE, (workspace) => this.#deps.director.tend(workspace))
-  }
-
-  async #keep(peer: PeerIdText, { certificate }: DrainReport): Promise<void> {
-    const { folder, clock } = this.#deps
-    const day = new Date(clock.wall()).toISOString().replaceAll(':', '-')
-    await folder.writeAtomic(`certificates/${day}-${peer}.json`, certificate, { mode: 0o644 })
-    await this.#rows.keepDrained({ peer, stays: this.#staying.has(peer) })
   }
 
   #tell(peer: PeerIdText, report: DrainReport): void {

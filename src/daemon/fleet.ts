@@ -69,7 +69,8 @@ export class Fleet implements Instances {
   }
 
   #zoneOf(peer: PeerIdText, told: Session['hello']['labels']): string | null {
-    return this.#deps.registry.get(peer)?.labels.zone ?? told.zone ?? null
+    const zone = this.#deps.registry.get(peer)?.labels.zone ?? told.zone ?? ''
+    return zone === '' ? null : zone
   }
 
   isConnected(peer: PeerIdText): boolean {
@@ -78,6 +79,12 @@ export class Fleet implements Instances {
 
   isGone(peer: PeerIdText): boolean {
     return !this.isConnected(peer) && this.#deps.detector().isDead(peer)
+  }
+
+  isAwaited(peer: PeerIdText): boolean {
+    if (!this.#takesMore(peer)) return false
+    const session = this.#deps.control().session(peer)
+    return session === null ? this.#deps.detector().isAwaited(peer) : session.intent === 'restart'
   }
 
   mayTakeOver({ service, home }: Pick<Ownership, 'service' | 'home'>): boolean {

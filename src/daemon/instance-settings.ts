@@ -51,13 +51,16 @@ export class InstanceSettings {
     const kept = schema.parse(stored === null ? {} : JSON.parse(Buffer.from(stored).toString('utf8')))
     const upload = given.upload ?? { limit: kept.uploadLimit, hours: kept.uploadHours }
     const download = given.download ?? { limit: kept.downloadLimit, hours: kept.downloadHours }
-    return new InstanceSettings(state, limits, {
+    const now = {
       uploadLimit: upload.limit,
       uploadHours: [...upload.hours],
       downloadLimit: download.limit,
       downloadHours: [...download.hours],
       capacity: given.capacity ?? kept.capacity
-    })
+    }
+    const settings = new InstanceSettings(state, limits, now)
+    if (JSON.stringify(now) !== JSON.stringify(kept)) await settings.change(now)
+    return settings
   }
 
   get view(): SettingsView {

@@ -1,6 +1,6 @@
 import { chmod, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { createInstanceSocketServer } from '../console/http-api.ts'
 import { systemClock } from '../core/clock.ts'
 import { systemRandom } from '../core/random.ts'
@@ -37,7 +37,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const { log } = deps
   const clock = systemClock()
   const random = systemRandom()
-  checkOffers(options.services)
+  checkOffers(options.services, resolve(options.data))
   const services = options.services.map(({ name }) => name)
   const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
   const askAtWork = busyHooks(options.hooks, services, { clock, log })

@@ -10,12 +10,15 @@ import { type Coordinator, MembershipClient, type OwnStanding } from '../members
 import { checkOwnCode } from '../membership/pairing.ts'
 import { checkTrust, isProven, type JoinTarget, parseTarget } from '../membership/target.ts'
 import type { Host } from '../network/host.ts'
-import type { JoinRequest } from '../wire/membership.ts'
+import type { Description, JoinRequest } from '../wire/membership.ts'
+import { knows } from '../wire/revision.ts'
 import { KnownMembers } from './known-members.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
-import { type Pin, readPin, writePin } from './pin.ts'
+import { type Pin, pinFirst, readPin, writePin } from './pin.ts'
 
 const RETRY_MS = 2000
+/** At the first join the address may simply be wrong: it is not tried for ever. */
+const FIRST_MS = 60_000
 
 export interface JoiningDeps {
   readonly host: Host
@@ -67,6 +70,7 @@ async function find(
   pinned: Pin | null
 ): Promise<Found> {
   checkTrust(target, { code: options.code !== null, terminal: deps.interactive })
+  const until = pinned === null ? deps.clock.now() + FIRST_MS : Number.POSITIVE_INFINITY
   for (;;) {
     try {
       const found = await discover({ fetch, clock: deps.clock }, target, deps.signal)
@@ -74,11 +78,14 @@ async function find(
       return found
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT') || deps.signal.aborted) throw error
+      if (deps.clock.now() >= until) throw new NodeDaemonError('OUT_OF_REACH', messageOf(error), WRONG_ADDRESS)
       deps.report({ event: 'unreachable', reason: messageOf(error) })
       await sleep(deps.clock, jitter(deps.random, RETRY_MS), deps.signal)
     }
   }
 }
+
+const WRONG_ADDRESS = { advice: 'is that the address of the coordinator? ask the admin, and join again' }
 
 const anotherCoordinator = (found: PeerIdText, pinned: PeerIdText): NodeDaemonError =>
   new NodeDaemonError('WRONG_COORDINATOR', `that is coordinator ${found}, but this machine has joined ${pinned}`, {
@@ -115,7 +122,8 @@ async function ask(
   const client = new MembershipClient(deps)
   const isNew = (await readPin(deps.state)) === null
   if (isNew) await compareCode(deps, pin, options)
-  const { name, terms } = await described(deps, client, pin)
+  const description = await described(deps, client, pin)
+  const { name, terms } = description
   const acceptedTerms = isNew ? await accepted(deps, options, terms) : pin.acceptedTerms
   if (acceptedTerms !== terms)
     deps.report({ event: 'warning', text: `the terms have changed since you joined: ${terms}` })
@@ -124,15 +132,21 @@ async function ask(
   if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
   const known = { ...pin, federation: name, acceptedTerms }
-  await writePin(deps.state, known)
-  const last = standing.state === 'pending' ? await decision(deps, client, known) : standing
+  await (isNew ? pinFirst(deps.state, known) : writePin(deps.state, known))
+  const last = standing.state === 'pending' ? await decision(deps, client, known, description) : standing
   return { pin: known, standing: decided(last) }
 }
 
 /** A coordinator that has lost its state sees what it signed once; else the admin decides. */
-async function decision(deps: JoiningDeps, client: MembershipClient, pin: Pin): Promise<OwnStanding> {
+async function decision(
+  deps: JoiningDeps,
+  client: MembershipClient,
+  pin: Pin,
+  description: Description
+): Promise<OwnStanding> {
   const { certificate } = await KnownMembers.open(deps.state, pin.peer)
-  if (certificate !== null) await untilReached(deps, () => client.present(pin, certificate, deps.signal))
+  if (certificate !== null && knows(description, 'present'))
+    await untilReached(deps, () => client.present(pin, certificate, deps.signal))
   return client.pollStanding(pin, deps.signal)
 }
 
@@ -149,14 +163,11 @@ async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: InstanceOp
   if (code !== null) checkOwnCode(code, host.peerId, pin.peer)
 }
 
-async function described(
-  deps: JoiningDeps,
-  client: MembershipClient,
-  pin: Coordinator
-): Promise<{ name: string; terms: string }> {
-  const { name, terms, services } = await untilReached(deps, () => client.describe(pin, deps.signal))
+async function described(deps: JoiningDeps, client: MembershipClient, pin: Coordinator): Promise<Description> {
+  const description = await untilReached(deps, () => client.describe(pin, deps.signal))
+  const { name, terms, services } = description
   deps.report({ event: 'described', federation: name, services, terms })
-  return { name, terms }
+  return description
 }
 
 async function accepted(deps: JoiningDeps, { acceptTerms }: InstanceOptions, terms: string): Promise<string> {

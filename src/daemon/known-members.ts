@@ -1,12 +1,28 @@
-import { open } from '../core/envelope.ts'
+import { open, type RecordType, type Signed } from '../core/envelope.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import { certificateRecord, type MemberList, memberListRecord } from '../core/records.ts'
 
-const NUMBER_KEY = 'member-list-number'
 const LIST_KEY = 'member-list'
 const CERTIFICATE_KEY = 'certificate'
+/** The first version kept the number of the newest list, and not the list. */
+const NUMBER_KEY = 'member-list-number'
+
+/** All that is kept here of one federation. */
+export const MEMBER_KEYS = [LIST_KEY, CERTIFICATE_KEY, NUMBER_KEY] as const
+
+async function signedBy<T>(
+  coordinator: PeerIdText,
+  type: RecordType<T>,
+  bytes: Uint8Array | null
+): Promise<Signed<T> | null> {
+  if (bytes === null) return null
+  const signed = await open(type, bytes)
+  return signed.signer === coordinator ? signed : null
+}
+
+const numberIn = (bytes: Uint8Array | null): number => (bytes === null ? 0 : Number(Buffer.from(bytes).toString()))
 
 /**
  * The members, as the coordinator's newest signed list names them, and the certificate of this instance. They are kept
@@ -15,24 +31,28 @@ const CERTIFICATE_KEY = 'certificate'
 export class KnownMembers {
   readonly #state: KeyValue
   readonly #coordinator: PeerIdText
-  #number: number
+  #number = 0
   #list: Uint8Array | null = null
   #members: MemberList['members'] = []
   #certificate: Uint8Array | null = null
 
-  private constructor(state: KeyValue, coordinator: PeerIdText, number: number) {
+  private constructor(state: KeyValue, coordinator: PeerIdText) {
     this.#state = state
     this.#coordinator = coordinator
-    this.#number = number
   }
 
-  /** @throws NodeDaemonError `BAD_SIGNATURE` what is kept is not of this coordinator */
+  /**
+   * What another coordinator has signed counts for nothing here.
+   *
+   * @throws NodeDaemonError `BAD_SIGNATURE` what is kept does not verify
+   */
   static async open(state: KeyValue, coordinator: PeerIdText): Promise<KnownMembers> {
-    const number = await state.get(NUMBER_KEY)
-    const known = new KnownMembers(state, coordinator, number === null ? 0 : Number(Buffer.from(number).toString()))
-    known.#certificate = await state.get(CERTIFICATE_KEY)
-    const list = await state.get(LIST_KEY)
-    if (list !== null) known.#take(list, (await open(memberListRecord, list, coordinator)).value)
+    const list = await signedBy(coordinator, memberListRecord, await state.get(LIST_KEY))
+    const certificate = await signedBy(coordinator, certificateRecord, await state.get(CERTIFICATE_KEY))
+    const known = new KnownMembers(state, coordinator)
+    known.#certificate = certificate?.bytes ?? null
+    if (list !== null) known.#take(list.bytes, list.value)
+    else if ((await state.get(LIST_KEY)) === null) known.#number = numberIn(await state.get(NUMBER_KEY))
     return known
   }
 
@@ -65,16 +85,7 @@ export class KnownMembers {
     const { value } = await open(memberListRecord, bytes, this.#coordinator)
     if (value.number < this.#number) return false
     this.#take(bytes, value)
-    const number = Buffer.from(String(value.number))
-    await this.#state.write(
-      {
-        put: [
-          [NUMBER_KEY, number],
-          [LIST_KEY, bytes]
-        ]
-      },
-      { durable: true }
-    )
+    await this.#state.write({ put: [[LIST_KEY, bytes]] }, { durable: true })
     return true
   }
 

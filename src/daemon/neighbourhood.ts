@@ -3,10 +3,12 @@ import type { PeerIdText } from '../core/ids.ts'
 import { formatMultiaddr, isLoopbackHost, isUnspecifiedHost, parseMultiaddr } from '../membership/addresses.ts'
 import type { ControlServer, Session } from '../membership/control-server.ts'
 import { Neighbours } from '../network/neighbours.ts'
-import { NEIGHBOUR_LIMITS, type Neighbour } from '../wire/neighbours.ts'
+import { NEIGHBOUR_LIMITS, type Neighbour, neighbourBytes } from '../wire/neighbours.ts'
 
 /** Changes of so long are told together. */
 const GATHER_MS = 500
+/** Sessions that are told before other work has its turn. */
+const TOLD_AT_ONCE = 50
 
 export interface NeighbourhoodDeps {
   readonly control: () => ControlServer
@@ -15,11 +17,16 @@ export interface NeighbourhoodDeps {
   readonly clock: Clock
 }
 
-/** The connected instances that listen, and what all of them are told of it. */
+/**
+ * The connected instances that listen, and what all of them are told of it, soon: one that connected or has another
+ * zone hears of all, the others of what changed. An instance may hear of itself.
+ */
 export class Neighbourhood {
   readonly neighbours = new Neighbours()
   readonly #deps: NeighbourhoodDeps
   readonly #changed = new Set<PeerIdText>()
+  /** Who is to hear of all. */
+  readonly #fresh = new Set<PeerIdText>()
   #timer: TimerHandle | null = null
 
   constructor(deps: NeighbourhoodDeps) {
@@ -28,22 +35,23 @@ export class Neighbourhood {
 
   opened(session: Session): void {
     this.#note(session)
-    this.#tellAll(session)
+    this.#fresh.add(session.peer)
+    this.#later()
   }
 
   /** One that is away is none to fetch from. */
   closed(peer: PeerIdText): void {
+    this.#fresh.delete(peer)
     if (this.neighbours.get(peer) === null) return
     this.neighbours.remove(peer)
-    this.#later(peer)
+    this.#changed.add(peer)
+    this.#later()
   }
 
   /** Its labels may be others now. */
   relabelled(peer: PeerIdText): void {
     const session = this.#deps.control().session(peer)
-    if (session === null) return
-    this.#note(session)
-    this.#tellAll(session)
+    if (session !== null) this.opened(session)
   }
 
   close(): void {
@@ -56,32 +64,44 @@ export class Neighbourhood {
     if (next.addresses.length === 0 && before === null) return
     if (before === null && this.neighbours.all().length >= NEIGHBOUR_LIMITS.neighboursMax) return
     this.neighbours.note(next)
-    this.#later(peer)
-  }
-
-  #tellAll(session: Session): void {
-    const neighbours = this.neighbours.all().filter(({ peer }) => peer !== session.peer)
-    session.tellNeighbours({ whole: true, zone: this.#deps.zoneOf(session.peer), neighbours })
-  }
-
-  #later(peer: PeerIdText): void {
     this.#changed.add(peer)
-    this.#timer ??= this.#deps.clock.after(GATHER_MS, () => {
-      this.#timer = null
-      this.#tellChanges()
-    })
   }
 
-  #tellChanges(): void {
-    const gone = (peer: PeerIdText): Neighbour => ({ peer, zone: null, addresses: [] })
-    const changes = [...this.#changed].map((peer) => this.neighbours.get(peer) ?? gone(peer))
+  #later(): void {
+    this.#timer ??= this.#deps.clock.after(GATHER_MS, () => this.#tellAll())
+  }
+
+  #tellAll(): void {
+    const fresh = new Set(this.#fresh)
+    const changed = [...this.#changed]
+    this.#fresh.clear()
     this.#changed.clear()
-    for (const session of this.#deps.control().sessions()) {
-      const others = changes.filter(({ peer }) => peer !== session.peer)
-      if (others.length === 0) continue
-      if (others.length > NEIGHBOUR_LIMITS.neighboursMax) this.#tellAll(session)
-      else session.tellNeighbours({ whole: false, zone: this.#deps.zoneOf(session.peer), neighbours: others })
+    const gone = (peer: PeerIdText): Neighbour => ({ peer, zone: null, addresses: [] })
+    const news = neighbourBytes(changed.map((peer) => this.neighbours.get(peer) ?? gone(peer)))
+    const all = fresh.size > 0 || changed.length > NEIGHBOUR_LIMITS.neighboursMax
+    const everyone = all ? neighbourBytes(this.neighbours.all()) : news
+    const tell = (session: Session): void => {
+      const whole = fresh.has(session.peer) || changed.length > NEIGHBOUR_LIMITS.neighboursMax
+      if (!whole && changed.length === 0) return
+      const neighbours = whole ? everyone : news
+      session.tellNeighbours({ whole, zone: this.#deps.zoneOf(session.peer), neighbours })
     }
+    this.#inTurns(this.#deps.control().sessions(), tell)
+  }
+
+  /** What changes meanwhile is told after it: an instance hears of everything in its order. */
+  #inTurns(sessions: readonly Session[], tell: (session: Session) => void): void {
+    const { control, clock } = this.#deps
+    for (const session of sessions.slice(0, TOLD_AT_ONCE)) {
+      if (control().session(session.peer) === session) tell(session)
+    }
+    const rest = sessions.slice(TOLD_AT_ONCE)
+    if (rest.length > 0) {
+      this.#timer = clock.after(0, () => this.#inTurns(rest, tell))
+      return
+    }
+    this.#timer = null
+    if (this.#changed.size + this.#fresh.size > 0) this.#later()
   }
 }
 

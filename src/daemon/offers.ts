@@ -9,12 +9,21 @@ export interface Offer {
   readonly upstream: UpstreamTarget | null
 }
 
-/** @throws NodeDaemonError `BAD_USAGE` a service is offered twice, or there is no built-in app for it */
-export function checkOffers(offers: readonly Offer[]): void {
+/**
+ * @param folder the data folder: an app is told in a header where below it the files of users are
+ * @throws NodeDaemonError `BAD_USAGE` a service is offered twice, there is no built-in app for it, or an app could not be
+ *   told of the folder
+ */
+export function checkOffers(offers: readonly Offer[], folder: string): void {
   const names = new Set<ServiceName>()
   for (const { name, upstream } of offers) {
     if (names.has(name)) throw new NodeDaemonError('BAD_USAGE', `the service ${name} is offered twice`)
     names.add(name)
+    if (upstream !== null && !PRINTABLE_ASCII.test(folder)) {
+      throw new NodeDaemonError('BAD_USAGE', `the app of ${name} cannot be told of the data folder ${folder}`, {
+        advice: 'choose one with --data whose whole path is in plain ASCII letters, digits and signs'
+      })
+    }
     if (upstream !== null || name === BUILT_IN) continue
     throw new NodeDaemonError('BAD_USAGE', `only the service ${BUILT_IN} is built in`, {
       advice: `run an app for ${name} on this machine, and say where it is: --service ${name}=http://127.0.0.1:8080`
@@ -23,3 +32,4 @@ export function checkOffers(offers: readonly Offer[]): void {
 }
 
 const BUILT_IN = 'files'
+const PRINTABLE_ASCII = /^[\x20-\x7e]*$/

@@ -6,6 +6,7 @@ import type { Logger } from '../core/log.ts'
 import { parse } from '../core/parse.ts'
 import type { DrainWish } from '../handover/drain-driver.ts'
 import type { ControlStore } from '../store/control-store.ts'
+import { checkedTime, DRAIN_LIMITS } from '../wire/drains.ts'
 
 const PREFIX = 'drain-at/'
 /** The time of day may be set anew meanwhile, and a drain that could not begin is tried again. */
@@ -51,6 +52,8 @@ export class PlannedDrains {
   readonly #deps: PlannedDrainsDeps
   readonly #planned = new Map<PeerIdText, PlannedDrain>()
   readonly #timers = new Map<PeerIdText, TimerHandle>()
+  /** Of what is planned: what a former run has left. */
+  readonly #former = new Set<PeerIdText>()
 
   constructor(deps: PlannedDrainsDeps) {
     this.#deps = deps
@@ -58,9 +61,12 @@ export class PlannedDrains {
 
   async load(): Promise<void> {
     for await (const { key, value } of this.#deps.store.list(PREFIX)) {
+      const peer = parse.peer(key.slice(PREFIX.length))
       const { atMs, actor, wish } = row.parse(JSON.parse(Buffer.from(value).toString()))
       const to = wish.to === null ? null : parse.peer(wish.to)
-      this.#planned.set(parse.peer(key.slice(PREFIX.length)), { atMs, actor, wish: { ...wish, to }, reason: '' })
+      // What earlier versions have taken for a time is later than whatever can be told.
+      this.#planned.set(peer, { atMs: Math.min(atMs, DRAIN_LIMITS.atMsMax), actor, wish: { ...wish, to }, reason: '' })
+      this.#former.add(peer)
     }
   }
 
@@ -78,11 +84,22 @@ export class PlannedDrains {
     return this.#planned.get(peer) ?? null
   }
 
-  /** Durable on return. Another plan for the same instance is replaced. */
+  /** Those that a former run has left. */
+  former(): PeerIdText[] {
+    return [...this.#former]
+  }
+
+  /**
+   * Durable on return. Another plan for the same instance is replaced.
+   *
+   * @throws NodeDaemonError `BAD_REQUEST` the time is too far away
+   */
   async plan(peer: PeerIdText, planned: Omit<PlannedDrain, 'reason'>): Promise<void> {
     const { store, changed } = this.#deps
+    checkedTime(planned.atMs)
     await store.put(PREFIX + peer, Buffer.from(JSON.stringify(planned)), { ifRevision: 'any' })
     this.#planned.set(peer, { ...planned, reason: '' })
+    this.#former.delete(peer)
     this.#arm(peer)
     changed(peer)
   }
@@ -92,6 +109,7 @@ export class PlannedDrains {
     if (!this.#planned.has(peer)) return false
     await this.#deps.store.remove(PREFIX + peer, { ifRevision: 'any' })
     const was = this.#planned.delete(peer)
+    this.#former.delete(peer)
     this.#timers.get(peer)?.cancel()
     this.#timers.delete(peer)
     this.#deps.changed(peer)

@@ -74,10 +74,13 @@ export class Presence implements Disposable {
 
   /** The coordinator starts: everybody is away, and gets at least `graceMs` to come back. */
   begin(graceMs: number): void {
-    const { registry, table, detector, lastWords } = this.#deps
+    const { registry, table, fleet, detector, lastWords } = this.#deps
     const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
+    // A version before this one kept no last words.
+    const isFirst = lastWords.isEmpty
     for (const { peerId, state } of registry.members()) {
       if (state === 'approved') {
+        if (isFirst && homes.has(peerId) && !fleet.isDrained(peerId)) lastWords.note(peerId, 'serving')
         const word = lastWords.of(peerId)
         const until = detector.awaited(peerId, graceMs, word === 'restart' ? 'restart' : null)
         if (word === 'serving') this.#brake.vanished(peerId, until)

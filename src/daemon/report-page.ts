@@ -16,7 +16,7 @@ export function reportPage(
     more = workspaces.length >= REPORT_LIMITS.workspacesMax || bytes >= REPORT_LIMITS.pageBytes
     if (more) break
     workspaces.push(one)
-    bytes += one.ownership.length + (one.head?.length ?? 0)
+    bytes += one.ownership.length + (one.head?.length ?? 0) + (one.receipt?.length ?? 0)
   }
   const proof = after === null ? { certificate, memberList } : { certificate: null, memberList: null }
   return reportCodec.encode({ ...proof, workspaces, more })

@@ -20,13 +20,21 @@ export interface RouteTableDeps {
   readonly log: Logger
 }
 
+interface InFlight {
+  readonly since: Instant
+  readonly breakOff: () => void
+}
+
+/** A request that has taken so long is waited for like an open connection. */
+const LONG_MS = 3000
 const IDLE_POLL_MS = 5
 const QUIET_MS_MAX = 5 * 60_000
 
 /** Where users' workspaces are served, for the front door. */
 export class RouteTable implements Workspaces {
   readonly #deps: RouteTableDeps
-  readonly #inFlight = new Map<WorkspaceId, number>()
+  /** Those of each in the order in which they were sent. */
+  readonly #inFlight = new Map<WorkspaceId, Set<InFlight>>()
   /** When the last request of each ended, the longest ago first; for a while. */
   readonly #lastAt = new Map<WorkspaceId, Instant>()
 
@@ -74,17 +82,33 @@ export class RouteTable implements Workspaces {
     this.#deps.log.info({ home }, 'a request to this home failed')
   }
 
-  enter(workspace: WorkspaceId): () => void {
-    this.#inFlight.set(workspace, (this.#inFlight.get(workspace) ?? 0) + 1)
-    let left = false
+  enter(workspace: WorkspaceId, breakOff: () => void): () => void {
+    const here = this.#inFlight.get(workspace) ?? new Set()
+    this.#inFlight.set(workspace, here)
+    const request = { since: this.#deps.clock.now(), breakOff }
+    here.add(request)
     return () => {
-      if (left) return
-      left = true
-      const count = (this.#inFlight.get(workspace) ?? 1) - 1
-      if (count > 0) this.#inFlight.set(workspace, count)
-      else this.#inFlight.delete(workspace)
+      if (!here.delete(request)) return
+      if (here.size === 0) this.#inFlight.delete(workspace)
       this.#noteLast(workspace)
     }
+  }
+
+  /** Is a request in flight that does not end soon: a stream of events, a large download? */
+  hasLong(workspace: WorkspaceId): boolean {
+    const [oldest] = this.#inFlight.get(workspace) ?? []
+    return oldest !== undefined && this.#isLong(oldest)
+  }
+
+  /** Breaks requests in flight off: those that have taken long, or all of them. */
+  breakOff(workspace: WorkspaceId, which: 'long' | 'all'): void {
+    for (const request of [...(this.#inFlight.get(workspace) ?? [])]) {
+      if (which === 'all' || this.#isLong(request)) request.breakOff()
+    }
+  }
+
+  #isLong({ since }: InFlight): boolean {
+    return this.#deps.clock.now() - since >= LONG_MS
   }
 
   isBusy(workspace: WorkspaceId): boolean {

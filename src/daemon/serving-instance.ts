@@ -10,8 +10,10 @@ import { LeaseKeeper } from '../membership/lease.ts'
 import { MembershipClient } from '../membership/membership-client.ts'
 import { Arrivals } from '../sync/arrivals.ts'
 import { serveBlocks } from '../sync/blocks-server.ts'
+import { Giving } from '../sync/giving.ts'
 import { connectRepository, type RemoteRepository } from '../sync/repository-client.ts'
 import type { DrainReport, DrainRequest, Heartbeat, Hello, Usage } from '../wire/control.ts'
+import { REVISION } from '../wire/revision.ts'
 import { DrainRequests } from './drain-requests.ts'
 import type { Entrance } from './entrance.ts'
 import type { InstanceFigures } from './figures.ts'
@@ -134,6 +136,7 @@ export class ServingInstance {
       filesTrusted: !(await filesAreSuspect(state)),
       keepMs: () => deps.keep.ms,
       arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
+      checkQuiet: (workspace) => serving.#atWork.checkQuiet(workspace),
       hooksFor: deps.hooksFor
     })
     await suspicionIsNoted(state)
@@ -141,7 +144,8 @@ export class ServingInstance {
     const serving = new ServingInstance(deps, pin, events, parts)
     serving.#entrance = await machine.openEntrance(serving)
     await serveBlocks(host, {
-      ...deps,
+      log,
+      giving: new Giving(clock, deps.upload),
       source: { read: (workspace, cid) => resident.readBlock(workspace, cid) },
       intake: null,
       access: (peer, workspace) => (resident.mayRead(peer, workspace) ? { read: true, send: false } : null)
@@ -266,7 +270,9 @@ export class ServingInstance {
       workspaces: this.#resident.held(),
       ownershipNumber: this.#resident.ownershipNumber,
       memberListNumber: this.#members.number,
-      addresses: toldAddresses(this.#deps.host.addresses())
+      addresses: toldAddresses(this.#deps.host.addresses()),
+      revision: REVISION,
+      awaitsDrain: this.#drains.awaitsEnd
     }
   }
 
@@ -301,6 +307,7 @@ export class ServingInstance {
     await this.#noteMembers(welcome.memberList)
     await this.#members.noteCertificate(welcome.certificate)
     this.#levels.welcomed(welcome)
+    this.#drains.welcomed(welcome)
     this.#name = welcome.name
     this.#told.clear()
     this.#noteClock(clock.wall() - welcome.clockMs)

@@ -107,7 +107,7 @@ export class Vicinity implements Members {
   }
 
   async close(): Promise<void> {
-    await this.#announcements.close()
-    await this.#providers.close()
+    // Nothing more is announced, and what is under way ends with the providers.
+    await Promise.all([this.#announcements.close(), this.#providers.close()])
   }
 }

@@ -6,6 +6,7 @@ import {
   type MemberList,
   memberListRecord,
   ownershipRecord,
+  receiptRecord,
   type SignedHead,
   type SignedOwnership
 } from '../core/records.ts'
@@ -21,6 +22,8 @@ export interface Testified {
   readonly ownership: SignedOwnership
   /** Signed by whoever made it; whether that one was the home then is not checked yet. */
   readonly head: SignedHead | null
+  /** The repository had that head once, as its receipt says. */
+  readonly isProven: boolean
   readonly role: ReportedWorkspace['role']
 }
 
@@ -63,14 +66,21 @@ export async function askReport(asked: Asked, coordinator: PeerIdText): Promise<
   }
 }
 
-async function opened({ ownership, head, role }: ReportedWorkspace, coordinator: PeerIdText): Promise<Testified> {
+async function opened(reported: ReportedWorkspace, coordinator: PeerIdText): Promise<Testified> {
+  const { ownership, head, receipt, role } = reported
   const record = await open(ownershipRecord, ownership, coordinator)
   const signedHead = head === null ? null : await open(headRecord, head)
   if (record.value.federation !== coordinator) throw violation('holds a record of another federation')
   if (signedHead !== null && signedHead.value.workspace !== record.value.workspace) {
     throw violation('names the head of another workspace')
   }
-  return { ownership: record, head: signedHead, role }
+  const isProven = signedHead !== null && receipt !== null && (await isReceiptFor(signedHead, receipt, coordinator))
+  return { ownership: record, head: signedHead, isProven, role }
+}
+
+async function isReceiptFor({ cid }: SignedHead, receipt: Uint8Array, coordinator: PeerIdText): Promise<boolean> {
+  const { value } = await open(receiptRecord, receipt, coordinator)
+  return value.role === 'repository' && value.recipient === coordinator && value.head.equals(cid)
 }
 
 const violation = (what: string): NodeDaemonError =>

@@ -1,4 +1,3 @@
-import { withTimeout } from '../core/clock.ts'
 import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
@@ -12,6 +11,7 @@ import { checkNotHeld, letGo, whyNobody } from './held.ts'
 import type { Moved } from './moved.ts'
 import type { Quieting } from './neighbours.ts'
 import type { OwnedWorkspace } from './ownership-table.ts'
+import { quiet } from './quiet.ts'
 import { type StandbyOptions, Standbys } from './standbys.ts'
 import { Successors } from './successors.ts'
 import { assumed, beginMove, freeze, orphan, passes, promote, thaw, type WorkspaceState } from './workspace-state.ts'
@@ -19,8 +19,6 @@ import { initialState, WorkspaceStates } from './workspace-states.ts'
 
 /** Handing a role over that needs no data. */
 const ORDER_MS = 15_000
-/** How long new requests are held for those in flight to end. Where they do not, the move is tried again later. */
-const IDLE_MS = 3000
 const FREEZE_MS = 15_000
 const REPLACE_AGAIN_MS = 5000
 const ADOPTED_AT_ONCE = 64
@@ -97,12 +95,16 @@ export class Director {
     }
   }
 
-  /** Workspaces without a home get one, where an instance can take them now. */
+  /** Workspaces without a home get one, where an instance can take them now. What fails is logged, and keeps no other. */
   async adoptOrphans(): Promise<void> {
-    const { table, instances } = this.#deps
+    const { table, instances, log } = this.#deps
     const homes = [...table.all()].map(({ signed }) => signed.value)
     const orphans = homes.filter(({ home }) => home === null || instances.isGone(home))
-    await forEachParallel(orphans, ADOPTED_AT_ONCE, ({ workspace, home }) => this.failover(workspace, home))
+    await forEachParallel(orphans, ADOPTED_AT_ONCE, async ({ workspace, home }) => {
+      await this.failover(workspace, home).catch((error: unknown) => {
+        log.warn({ workspace, error: messageOf(error) }, 'a workspace without a home was not taken over')
+      })
+    })
   }
 
   /** The instance holds a workspace that is none of its own any more: it hands in what was not published, and lets go. */
@@ -181,7 +183,7 @@ export class Director {
     const heldAt = clock.now()
     this.#set(workspace, freeze(this.state(workspace)))
     try {
-      await this.#idle(workspace, options)
+      await quiet(this.#deps.clock, workspace, options)
       await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)
       checkNotHeld(this.#deps)
       if (to !== null && !instances.isConnected(to)) {
@@ -223,7 +225,7 @@ export class Director {
       }
       this.#set(workspace, freeze(this.state(workspace)))
       try {
-        await this.#idle(workspace, options)
+        await quiet(this.#deps.clock, workspace, options)
         const done = await work(home)
         this.#set(workspace, thaw(this.state(workspace)))
         return done
@@ -232,11 +234,6 @@ export class Director {
         throw error
       }
     })
-  }
-
-  #idle(workspace: WorkspaceId, { idle, signal: outer }: Quieting): Promise<void> {
-    const what = 'ending the requests in flight'
-    return withTimeout(this.#deps.clock, IDLE_MS, what, (signal) => idle(workspace, signal), outer)
   }
 
   /** Where it fails before the swap, the frozen home serves on. */

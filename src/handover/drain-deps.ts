@@ -12,7 +12,7 @@ export interface DrainSights {
   unsyncedBytes(workspace: WorkspaceId): number
   /** Are requests in flight, or is it occupied? Then it is moved last. */
   isBusy(workspace: WorkspaceId): boolean
-  /** Are connections open, or does its app say that it is at work? Then it is waited for. */
+  /** Are connections open or requests that take long, or does its app say that it is at work? Then it is waited for. */
   isOccupied(workspace: WorkspaceId): boolean
   /** How fast data has reached an instance of late, in bytes a second; null where that was not measured. */
   bytesPerSecond(to: PeerIdText): number | null
@@ -27,5 +27,6 @@ export interface DrainDriverDeps extends DrainProofsDeps {
   readonly instances: Instances
   readonly sights: DrainSights
   readonly idle: Quieting['idle']
+  readonly breakOff: NonNullable<Quieting['breakOff']>
   readonly log: Logger
 }

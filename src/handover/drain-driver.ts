@@ -7,7 +7,7 @@ import * as drains from './drain.ts'
 import type { DrainDriverDeps } from './drain-deps.ts'
 import type { DrainLedger } from './drain-ledger.ts'
 import { DrainProofs } from './drain-proofs.ts'
-import { DrainQueue, type Task } from './drain-queue.ts'
+import { DrainQueue, type DueTask } from './drain-queue.ts'
 import { drainableOf, reportOf } from './drain-report.ts'
 
 /** Handovers of one drain that are under way at once. */
@@ -20,8 +20,6 @@ const PREPARE_MS = 15_000
 const ASSUMED_BYTES_PER_SECOND = 12_500_000
 /** A drain that is done waits for its instance, to be told, until so long before its deadline. */
 const LAST_WORD_MS = 1000
-
-const NOBODY_SERVES = 'the data is safe in the main repository, and nobody serves it until another instance joins'
 
 export interface DrainWish extends Pick<DrainPolicy, 'deadlineMs' | 'to' | 'toRepository'> {
   /** The process of the instance ends with the drain. */
@@ -123,9 +121,9 @@ export class DrainDriver {
   }
 
   /** Goes back to what it was: workspaces that were handed over stay where they are. */
-  cancel(): void {
+  cancel(why = 'cancelled'): void {
     if (!this.isUnderWay) return
-    this.#end(drains.cancel(this.#drain), 'cancelled', new NodeDaemonError('ABORTED', 'the drain was cancelled'))
+    this.#end(drains.cancel(this.#drain), why, new NodeDaemonError('ABORTED', 'the drain was cancelled'))
   }
 
   /**
@@ -188,7 +186,7 @@ export class DrainDriver {
     try {
       const certificate = await this.#handOverAll()
       if (!this.isUnderWay) return
-      this.#lastWord = this.#proofs.hasOrphans ? NOBODY_SERVES : ''
+      this.#lastWord = this.#proofs.lastWord
       this.#become(drains.finish(this.#drain, certificate))
     } finally {
       watch.stop()
@@ -259,7 +257,7 @@ export class DrainDriver {
     return to === null || this.#deps.instances.candidates().some(({ peer }) => peer === to)
   }
 
-  #start(task: Task): void {
+  #start(task: DueTask): void {
     const { workspace } = task
     const ended = this.#handOver(task).finally(() => {
       this.#underWay.delete(workspace)
@@ -270,10 +268,11 @@ export class DrainDriver {
   }
 
   /** Never rejects: what fails is tried again. */
-  async #handOver({ workspace, move }: Task): Promise<void> {
+  async #handOver({ workspace, move, isLate }: DueTask): Promise<void> {
     const { table, log } = this.#deps
     try {
-      if (move !== null && table.get(workspace)?.signed.value.home === this.peer) await this.#move(workspace, move)
+      if (move !== null && table.get(workspace)?.signed.value.home === this.peer)
+        await this.#move(workspace, move, isLate)
       else await this.#proofs.proveElsewhere(workspace)
       this.#queue.succeeded(workspace)
       this.#cause = ''
@@ -293,10 +292,11 @@ export class DrainDriver {
     else this.#become(drain)
   }
 
-  async #move(workspace: WorkspaceId, { to, toName }: PlannedHandover): Promise<void> {
+  async #move(workspace: WorkspaceId, { to, toName }: PlannedHandover, isLate: boolean): Promise<void> {
     if (!this.#takes(to)) throw new NodeDaemonError('OUT_OF_REACH', `${toName} takes nothing any more`)
     const { signal } = this.#stopped
-    const options = { idle: this.#deps.idle, signal, keepAsStandby: false }
+    const { idle, breakOff } = this.#deps
+    const options = { idle, signal, keepAsStandby: false, ...(isLate && { breakOff }) }
     await this.#proofs.prove(await this.#deps.director.move(workspace, to, options))
   }
 

@@ -5,11 +5,13 @@ import type { Identity } from '../core/identity.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { exitRecord } from '../core/records.ts'
 import { receiptProblem, writeCertificate } from './certificate.ts'
-import type { DrainLedger } from './drain-ledger.ts'
+import type { DrainLedger, Proof } from './drain-ledger.ts'
 import type { Holdings } from './holdings.ts'
 import type { Moved } from './moved.ts'
 import type { OwnershipTable } from './ownership-table.ts'
 import type { RepositoryProof } from './proof.ts'
+
+const NOBODY_SERVES = 'the data is safe in the main repository, and nobody serves it until another instance joins'
 
 export interface DrainProofsDeps {
   readonly table: OwnershipTable
@@ -44,10 +46,11 @@ export class DrainProofs {
     return this.elsewhere.length === 0 && this.#deps.table.homesOf(this.#peer).length === 0
   }
 
-  /** Is anything of what it left served by nobody now? */
-  get hasOrphans(): boolean {
+  /** What there is to say beside the certificate; empty where every workspace that it left is served. */
+  get lastWord(): string {
     const { table } = this.#deps
-    return this.#ledger.proofs().some(({ head }) => table.get(head.value.workspace)?.signed.value.home === null)
+    const isOrphan = ({ head }: Proof): boolean => table.get(head.value.workspace)?.signed.value.home === null
+    return this.#ledger.proofs().some(isOrphan) ? NOBODY_SERVES : ''
   }
 
   /** Durable on return. */

@@ -10,6 +10,12 @@ export interface Task {
   readonly move: PlannedHandover | null
 }
 
+/** One that is to be done now. */
+export interface DueTask extends Task {
+  /** Its users are waited for no more. */
+  readonly isLate: boolean
+}
+
 const RETRY_MS_MIN = 1000
 const RETRY_MS_MAX = 15_000
 /** How much longer than planned the last handovers may take, and what is left for trying them again. */
@@ -52,7 +58,7 @@ export class DrainQueue {
   }
 
   /** Takes the first that can be done now; null where there is none. */
-  next(deadline: Instant): Task | null {
+  next(deadline: Instant): DueTask | null {
     const now = this.#clock.now()
     let until: Instant | null = null
     const at = this.#tasks.findIndex((task) => {
@@ -61,7 +67,9 @@ export class DrainQueue {
       until ??= this.#until(deadline)
       return now >= until
     })
-    return at === -1 ? null : (this.#tasks.splice(at, 1)[0] ?? null)
+    const [task] = at === -1 ? [] : this.#tasks.splice(at, 1)
+    if (task === undefined) return null
+    return { ...task, isLate: now >= deadline - this.#spareMs(deadline) || this.#sights.isOccupied(task.workspace) }
   }
 
   failed(workspace: WorkspaceId): void {
@@ -83,8 +91,11 @@ export class DrainQueue {
 
   #until(deadline: Instant): Instant {
     const costMs = this.#occupied().reduce((sum, { move }) => sum + (move?.costMs ?? 0), 0)
-    const spareMs = Math.min(SPARE_MS_MAX, (deadline - this.#startedAt) * SPARE_SHARE)
-    return deadline - COST_FACTOR * costMs - spareMs
+    return deadline - COST_FACTOR * costMs - this.#spareMs(deadline)
+  }
+
+  #spareMs(deadline: Instant): number {
+    return Math.min(SPARE_MS_MAX, (deadline - this.#startedAt) * SPARE_SHARE)
   }
 
   #occupied(): Task[] {

@@ -1,5 +1,6 @@
 import type { Clock, Instant, TimerHandle } from '../core/clock.ts'
 import type { PeerIdText } from '../core/ids.ts'
+import type { Standstill } from '../core/standstill.ts'
 import { grantorUntil } from '../membership/lease.ts'
 import type { StopIntent } from '../wire/control.ts'
 
@@ -9,6 +10,8 @@ export interface FailureDetectorOptions {
   /** The same for one that said that it comes back soon. */
   readonly restartGraceMs: number
   readonly leaseMs: number
+  /** After this process stood still: instances may have given the connection up, and get so long to come back. */
+  readonly backMs: number
 }
 
 /** The last that is known of an instance. */
@@ -26,7 +29,10 @@ export interface Ends {
   readonly leaseOverAt: Instant
 }
 
-export function endsOf({ heardAt, intent, leaseGrantedAt }: LastSeen, options: FailureDetectorOptions): Ends {
+export function endsOf(
+  { heardAt, intent, leaseGrantedAt }: LastSeen,
+  options: Omit<FailureDetectorOptions, 'backMs'>
+): Ends {
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const patience = intent === 'restart' ? restartGraceMs : intent === null ? failoverAfterMs : 0
   const deadAt = heardAt + patience
@@ -48,6 +54,7 @@ export interface FailureEvents {
 /** Tells which instances are dead: those that are not connected and were not heard for too long. */
 export class FailureDetector {
   readonly #clock: Clock
+  readonly #standstill: Pick<Standstill, 'endedAt'>
   readonly #options: FailureDetectorOptions
   readonly #events: FailureEvents
   readonly #pending = new Map<PeerIdText, TimerHandle>()
@@ -56,8 +63,13 @@ export class FailureDetector {
   readonly #leased = new Map<PeerIdText, TimerHandle>()
   readonly #withoutLease = new Set<PeerIdText>()
 
-  constructor(clock: Clock, options: FailureDetectorOptions, events: FailureEvents) {
+  constructor(
+    { clock, standstill }: { readonly clock: Clock; readonly standstill: Pick<Standstill, 'endedAt'> },
+    options: FailureDetectorOptions,
+    events: FailureEvents
+  ) {
     this.#clock = clock
+    this.#standstill = standstill
     this.#options = options
     this.#events = events
   }
@@ -100,7 +112,7 @@ export class FailureDetector {
   awaited(peer: PeerIdText, graceMs: number, intent: StopIntent | null = null): Instant {
     const now = this.#clock.now()
     const ends = endsOf({ heardAt: now, intent, leaseGrantedAt: now }, this.#options)
-    const deadAt = Math.max(now + graceMs, ends.deadAt)
+    const deadAt = Math.max(now + graceMs, ends.deadAt, this.#notBefore(causeOf(intent)))
     this.#watch(peer, { deadAt, leaseOverAt: Math.max(deadAt, ends.leaseOverAt) }, causeOf(intent))
     return deadAt
   }
@@ -122,9 +134,12 @@ export class FailureDetector {
     this.#leased.delete(peer)
   }
 
-  #watch(peer: PeerIdText, { deadAt, leaseOverAt }: Ends, cause: DeathCause): void {
+  #watch(peer: PeerIdText, ends: Ends, cause: DeathCause): void {
     this.#cancel(peer)
+    const { leaseOverAt } = ends
+    const deadAt = Math.max(ends.deadAt, this.#notBefore(cause))
     this.#at(this.#pending, peer, deadAt, () => {
+      if (this.#clock.now() < this.#notBefore(cause)) return this.#watch(peer, ends, cause)
       this.#dead.add(peer)
       this.#at(this.#leased, peer, leaseOverAt, () => {
         this.#withoutLease.add(peer)
@@ -132,6 +147,11 @@ export class FailureDetector {
       })
       this.#events.dead(peer, cause)
     })
+  }
+
+  /** Who could not be heard, or not come back, is not dead for that. */
+  #notBefore(cause: DeathCause): Instant {
+    return cause === 'announced' ? Number.NEGATIVE_INFINITY : this.#standstill.endedAt + this.#options.backMs
   }
 
   #at(timers: Map<PeerIdText, TimerHandle>, peer: PeerIdText, at: Instant, then: () => void): void {

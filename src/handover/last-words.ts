@@ -35,6 +35,11 @@ export class LastWords {
     return new LastWords(store, log, words)
   }
 
+  /** Is nobody awaited? */
+  get isEmpty(): boolean {
+    return this.#words.size === 0
+  }
+
   of(peer: PeerIdText): LastWord | null {
     return this.#words.get(peer) ?? null
   }

@@ -5,10 +5,11 @@ import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { headRecord } from '../core/records.ts'
+import { Rounds } from '../core/rounds.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import { type RegainDeps, regainHead } from './regain.ts'
-import type { HeldHead } from './testimony.ts'
+import { type HeldHead, isLater } from './testimony.ts'
 
 const PREFIX = 'lost-head/'
 const AT_ONCE = 4
@@ -35,6 +36,8 @@ export class LostHeads {
   readonly #deps: LostHeadsDeps
   readonly #heads = new Map<WorkspaceId, HeldHead>()
   readonly #work = new KeyedMutex<WorkspaceId>()
+  readonly #rounds = new Rounds(() => this.#fetchEach())
+  #fetched = 0
 
   private constructor(deps: LostHeadsDeps) {
     this.#deps = deps
@@ -59,9 +62,11 @@ export class LostHeads {
     return this.#heads.get(workspace)?.head.cid ?? null
   }
 
-  /** Durable on return. */
+  /** Durable on return. Where a later one of the workspace is listed already, that stays. */
   async add(held: HeldHead): Promise<void> {
     const { workspace } = held.head.value
+    const listed = this.#heads.get(workspace)?.head
+    if (listed !== undefined && isLater(listed, held.head)) return
     const stored: Stored = { head: Buffer.from(held.head.bytes).toString('base64'), holders: held.holders }
     await this.#deps.store.put(PREFIX + workspace, Buffer.from(JSON.stringify(stored)), { ifRevision: 'any' })
     this.#heads.set(workspace, held)
@@ -80,14 +85,18 @@ export class LostHeads {
    *
    * @throws NodeDaemonError `OUT_OF_REACH` those that hold it are away, or do not have all of it now
    */
-  regained(workspace: WorkspaceId): Promise<void> {
-    return this.#work.run(workspace, () => this.#regain(workspace))
+  async regained(workspace: WorkspaceId): Promise<void> {
+    await this.#work.run(workspace, () => this.#regain(workspace))
   }
 
-  async #regain(workspace: WorkspaceId): Promise<void> {
+  /** Has it been fetched now? */
+  async #regain(workspace: WorkspaceId): Promise<boolean> {
     const held = this.#heads.get(workspace)
-    if (held === undefined) return
-    if (await this.#fetch(held)) return this.forget(workspace)
+    if (held === undefined) return false
+    if (await this.#fetch(held)) {
+      await this.forget(workspace)
+      return true
+    }
     const { holders, head } = held
     const left = holders.filter(this.#deps.isMember)
     if (left.length > 0) {
@@ -100,6 +109,7 @@ export class LostHeads {
     await this.#deps.audit({ actor: 'coordinator', action: 'workspace.head-lost', target: workspace, details })
     this.#deps.log.error({ workspace, ...details }, 'the newest state of a workspace is lost: who held it is no member')
     await this.forget(workspace)
+    return false
   }
 
   async #fetch(held: HeldHead): Promise<boolean> {
@@ -116,17 +126,25 @@ export class LostHeads {
   }
 
   /**
-   * Fetches what can be had now. Never rejects: what cannot be had is tried again when an instance connects.
-   *
-   * @returns how many heads the repository has again
+   * Fetches what can be had now. Never rejects: what cannot be had is tried again when an instance connects. One round
+   * serves all who ask for one meanwhile.
    */
-  async fetchAll(): Promise<number> {
-    let fetched = 0
+  fetchAll(): Promise<void> {
+    return this.#rounds.run()
+  }
+
+  /** How many heads `fetchAll` has fetched since this was asked last. */
+  takeFetched(): number {
+    const fetched = this.#fetched
+    this.#fetched = 0
+    return fetched
+  }
+
+  async #fetchEach(): Promise<void> {
     await forEachParallel([...this.#heads.keys()], AT_ONCE, async (workspace) => {
       if (this.#deps.signal.aborted) return
       try {
-        await this.regained(workspace)
-        fetched++
+        if (await this.#work.run(workspace, () => this.#regain(workspace))) this.#fetched++
       } catch (error) {
         this.#deps.log.warn(
           { workspace, error: messageOf(error) },
@@ -134,6 +152,5 @@ export class LostHeads {
         )
       }
     })
-    return fetched
   }
 }

@@ -12,6 +12,11 @@ export interface Instances {
   /** Does it count as dead: not connected, and not heard for too long? */
   isGone(peer: PeerIdText): boolean
   /**
+   * Is it a member that takes nothing now and may come back in time to what it holds: away and not taken for dead yet, or
+   * about to start anew? Not one that drains, or was drained.
+   */
+  isAwaited(peer: PeerIdText): boolean
+  /**
    * May another instance become the home of this workspace without a word of the one that is gone? Where changes are
    * acknowledged by the repository alone, its seal is enough; else the lease of the home must be over. One that is
    * connected is asked, whatever its lease.
@@ -26,5 +31,7 @@ export interface Instances {
 export interface Quieting {
   /** Resolves once no request is in flight. Rejects by the signal. */
   readonly idle: (workspace: WorkspaceId, signal: AbortSignal) => Promise<void>
+  /** Breaks requests in flight off, where that may be: those that have taken long, or all of them. */
+  readonly breakOff?: (workspace: WorkspaceId, which: 'long' | 'all') => void
   readonly signal: AbortSignal
 }

@@ -4,7 +4,7 @@ import type { Hello } from '../wire/control.ts'
 import type { MemberReport } from './ask-report.ts'
 import type { LostHeads } from './lost-heads.ts'
 import type { OwnershipTable } from './ownership-table.ts'
-import { Testimony } from './testimony.ts'
+import { type HeldHead, Testimony } from './testimony.ts'
 
 export interface Known {
   readonly table: OwnershipTable
@@ -34,21 +34,36 @@ export async function proofIn(
   if ((report.memberList?.value.number ?? 0) > registry.memberListNumber) {
     return `${name} holds a member list that this coordinator signed and does not know`
   }
-  const testimony = new Testimony()
-  testimony.note(report)
+  const testimony = testimonyOf(report)
   if (testimony.highestNumber > table.number) {
     return `${name} holds an ownership record that this coordinator signed and does not know`
   }
-  for (const workspace of testimony.workspaces()) {
-    const known = table.get(workspace)?.signed.value ?? null
-    const head = testimony.newestHead(workspace, known)?.head ?? null
-    if (head === null || head.value.epoch < (known?.epoch ?? 0)) continue
-    if (lost.get(workspace)?.equals(head.cid) === true) continue
-    if (head.value.sequence > (await sequenceOf(repository, workspace))) {
-      return `${name} holds a head of workspace ${workspace} that the repository does not have`
-    }
+  const proven = new Set(report.workspaces.flatMap(({ head, isProven }) => (isProven ? [head?.cid.toString()] : [])))
+  for (const { head } of await headsBeyond({ table, registry, repository, lost }, report)) {
+    if (!proven.has(head.cid.toString())) continue
+    return `${name} holds a head of workspace ${head.value.workspace} that the repository does not have`
   }
   return null
+}
+
+/** Heads of workspaces in their epochs that are newer than what the repository has, as far as their homes say so. */
+export async function headsBeyond({ table, repository, lost }: Known, report: MemberReport): Promise<HeldHead[]> {
+  const beyond: HeldHead[] = []
+  const testimony = testimonyOf(report)
+  for (const workspace of testimony.workspaces()) {
+    const known = table.get(workspace)?.signed.value ?? null
+    const held = testimony.newestHead(workspace, known)
+    if (held === null || held.head.value.epoch < (known?.epoch ?? 0)) continue
+    if (lost.get(workspace)?.equals(held.head.cid) === true) continue
+    if (held.head.value.sequence > (await sequenceOf(repository, workspace))) beyond.push(held)
+  }
+  return beyond
+}
+
+function testimonyOf(report: MemberReport): Testimony {
+  const testimony = new Testimony()
+  testimony.note(report)
+  return testimony
 }
 
 /** Does the repository know workspaces or epochs that the coordinator does not? Null where it does not. */

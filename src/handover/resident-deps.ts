@@ -56,6 +56,8 @@ export interface ResidentDeps {
   readonly keepMs: () => number
   /** Bytes of a workspace have come here from elsewhere. */
   readonly arrived?: (workspace: WorkspaceId, bytes: number) => void
+  /** Rejects where a workspace is not to be frozen now: users have begun to work in it. Asked while its requests are held. */
+  readonly checkQuiet?: (workspace: WorkspaceId) => Promise<void>
   /** Null where nothing runs around the snapshots of the place's service. */
   readonly hooksFor: (place: HomePlace) => HomeHooks | null
 }

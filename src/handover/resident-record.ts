@@ -18,6 +18,8 @@ export interface ResidentRecord {
   readonly head: SignedHead | null
   /** A standby's own receipt for that head. Nobody else has one: where a home served, others have written into the files. */
   readonly receipt: Signed<Receipt> | null
+  /** The repository's own receipt for the head that was published last from here. */
+  readonly published: Signed<Receipt> | null
   /** Unix time until which the files of a workspace that was handed over stay. */
   readonly keptUntilMs: number | null
   /** The files may be older than what was acknowledged: power was lost since they were written. */
@@ -36,7 +38,7 @@ export async function countHomes(records: KeyValue): Promise<number> {
 }
 
 export function encodeRecord(record: ResidentRecord): Uint8Array {
-  const { role, ownership, head, receipt, keptUntilMs, suspect, restoring } = record
+  const { role, ownership, head, receipt, published, keptUntilMs, suspect, restoring } = record
   const text = (signed: Signed<unknown> | null): string | null =>
     signed === null ? null : Buffer.from(signed.bytes).toString('base64')
   return Buffer.from(
@@ -47,7 +49,8 @@ export function encodeRecord(record: ResidentRecord): Uint8Array {
       restoring,
       ownership: text(ownership),
       head: text(head),
-      receipt: text(receipt)
+      receipt: text(receipt),
+      published: text(published)
     })
   )
 }
@@ -60,6 +63,7 @@ interface Stored {
   readonly ownership: string
   readonly head: string | null
   readonly receipt: string | null
+  readonly published?: string | null
 }
 
 export async function decodeRecord(bytes: Uint8Array, coordinator: PeerIdText): Promise<ResidentRecord> {
@@ -72,6 +76,7 @@ export async function decodeRecord(bytes: Uint8Array, coordinator: PeerIdText): 
     restoring: stored.restoring === true,
     ownership: await open(ownershipRecord, raw(stored.ownership), coordinator),
     head: stored.head === null ? null : await open(headRecord, raw(stored.head)),
-    receipt: stored.receipt === null ? null : await open(receiptRecord, raw(stored.receipt))
+    receipt: stored.receipt === null ? null : await open(receiptRecord, raw(stored.receipt)),
+    published: typeof stored.published === 'string' ? await open(receiptRecord, raw(stored.published)) : null
   }
 }

@@ -211,8 +211,8 @@ export class ResidentWorkspace {
 
   async #serve(tip: SignedHead | null, frozen = false): Promise<void> {
     const { ownership } = this.#record
-    const onPublished = async (head: SignedHead): Promise<void> => {
-      await this.#save({ head })
+    const onPublished = async (head: SignedHead, published: Signed<Receipt> | null): Promise<void> => {
+      await this.#save({ head, published })
       this.#deps.members.holds(head)
     }
     this.#home = await ServingHome.open(this.#deps, { ownership, tip, frozen, onPublished })

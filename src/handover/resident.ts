@@ -16,7 +16,8 @@ import { ResidentWorkspace } from './resident-workspace.ts'
 const ACKNOWLEDGE_MS = 30_000
 
 /** The highest ownership number that was seen, beside the records of workspaces. */
-const HIGHEST_KEY = 'highest-number'
+/** The highest number of what the coordinator has signed, beside the records. */
+export const HIGHEST_KEY = 'highest-number'
 
 /** A request's stay in a workspace. */
 export interface Admission {
@@ -78,7 +79,9 @@ export class Resident {
   *signed(after: WorkspaceId | null): Generator<ReportedWorkspace> {
     const later = [...this.#workspaces].filter(([workspace]) => after === null || workspace > after)
     for (const [, { record }] of later.sort(([a], [b]) => (a < b ? -1 : 1))) {
-      yield { ownership: record.ownership.bytes, head: record.head?.bytes ?? null, role: record.role }
+      const { ownership, head, published, role } = record
+      const receipt = head !== null && published?.value.head.equals(head.cid) === true ? published.bytes : null
+      yield { ownership: ownership.bytes, head: head?.bytes ?? null, receipt, role }
     }
   }
 
@@ -169,6 +172,7 @@ export class Resident {
   async #changeFiles(order: Order & { readonly kind: 'freeze' | 'restore' }): Promise<Uint8Array> {
     const found = this.#existing(order.workspace)
     if (order.kind === 'restore') return (await found.restore(order.root, order.base))?.bytes ?? EMPTY
+    await this.#deps.checkQuiet?.(order.workspace)
     await found.freeze()
     return EMPTY
   }
@@ -203,7 +207,7 @@ export class Resident {
 
   #add(ownership: SignedOwnership): ResidentWorkspace {
     const { workspace } = ownership.value
-    const none = { head: null, receipt: null, keptUntilMs: null, suspect: false, restoring: false }
+    const none = { head: null, receipt: null, published: null, keptUntilMs: null, suspect: false, restoring: false }
     const record: ResidentRecord = { role: 'new', ownership, ...none }
     const added = new ResidentWorkspace(this.#inner(workspace), record)
     this.#workspaces.set(workspace, added)

@@ -2,6 +2,7 @@ import { sleep, withTimeout } from '../core/clock.ts'
 import type { SignedHead, SignedOwnership } from '../core/records.ts'
 import { Rounds } from '../core/rounds.ts'
 import { HomeSync } from '../sync/home.ts'
+import type { HomeSyncDeps } from '../sync/home-deps.ts'
 import type { AcknowledgeLevel } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
@@ -23,7 +24,7 @@ export interface ServingHomeOptions {
   readonly tip: SignedHead | null
   readonly frozen: boolean
   /** A head was accepted: remembered durably on return. */
-  readonly onPublished: (head: SignedHead) => Promise<void>
+  readonly onPublished: HomeSyncDeps['onPublished']
 }
 
 interface Parts {

@@ -47,13 +47,9 @@ export class Spread {
   look(): void {
     if (this.#stopped.signal.aborted) return
     this.#again = true
-    this.#running ??= this.#run()
-      .catch((error: unknown) => {
-        if (!this.#stopped.signal.aborted) this.#deps.log.warn({ error: messageOf(error) }, 'standbys were not spread')
-      })
-      .finally(() => {
-        this.#running = null
-      })
+    this.#running ??= this.#run().catch((error: unknown) => {
+      if (!this.#stopped.signal.aborted) this.#deps.log.warn({ error: messageOf(error) }, 'standbys were not spread')
+    })
   }
 
   async close(): Promise<void> {
@@ -62,10 +58,14 @@ export class Spread {
   }
 
   async #run(): Promise<void> {
-    while (this.#again) {
-      this.#again = false
-      const found = await this.#badlyPlaced()
-      await forEachParallel(found, AT_ONCE, (workspace) => this.#improve(workspace))
+    try {
+      while (this.#again) {
+        this.#again = false
+        const found = await this.#badlyPlaced()
+        await forEachParallel(found, AT_ONCE, (workspace) => this.#improve(workspace))
+      }
+    } finally {
+      this.#running = null
     }
   }
 
@@ -79,7 +79,9 @@ export class Spread {
     for (const { signed } of [...table.all()]) {
       if (++looked % LOOKED_AT === 0) await sleep(clock, 1, this.#stopped.signal)
       const { workspace, home, standbys } = signed.value
-      if (home !== null && badlyPlaced(home, standbys, zone) !== undefined) found.push(workspace)
+      // Of who is away nobody knows the zone. Looked at again when it is back.
+      if (home === null || [home, ...standbys].some((peer) => instances.isAwaited(peer))) continue
+      if (badlyPlaced(home, standbys, zone) !== undefined) found.push(workspace)
     }
     return found
   }

@@ -56,7 +56,8 @@ export class Standbys {
     if (home === null) return
     const what = { workspace, service, bytes: usedBytes(workspace) }
     const { count, first } = this.#underExchange(workspace, standbys)
-    const wanted = chooseStandbys(what, home, first, instances.candidates(), count)
+    const isAwaited = instances.isAwaited.bind(instances)
+    const wanted = chooseStandbys(what, home, first, instances.candidates(), count, isAwaited)
     if (wanted.length === standbys.length && wanted.every((peer) => standbys.includes(peer))) return
     const changed = await table.setStandbys(workspace, epoch, wanted)
     const dropped = standbys.filter((peer) => !wanted.includes(peer))

@@ -96,9 +96,10 @@ export class Testimony {
   }
 }
 
-const provesHead = ({ epoch, home, base }: Ownership, head: SignedHead): boolean =>
+/** Does this record say that whoever signed the head was the home in its epoch, or that the head is a base? */
+export const provesHead = ({ epoch, home, base }: Ownership, head: SignedHead): boolean =>
   (epoch === head.value.epoch && home === head.signer) || base?.equals(head.cid) === true
 
-function isLater({ value: a }: SignedHead, { value: b }: SignedHead): boolean {
+export function isLater({ value: a }: SignedHead, { value: b }: SignedHead): boolean {
   return a.epoch !== b.epoch ? a.epoch > b.epoch : a.sequence > b.sequence
 }

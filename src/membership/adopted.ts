@@ -10,7 +10,7 @@ export interface Origin {
   readonly at: number
 }
 
-const BY = 'recovery'
+export const BY_RECOVERY = 'recovery'
 
 /** A member of whom only its key and its name are known any more. The name is changed where another holds it. */
 export function readmitted(
@@ -34,30 +34,46 @@ export function readmitted(
     reason: '',
     askedAt: at,
     decidedAt: at,
-    decidedBy: BY,
+    decidedBy: BY_RECOVERY,
     certificate: null
   }
 }
 
-/** What has to change so that exactly those on the list are members. Who is one already keeps all that is known of it. */
+/** A peer of which nothing but its key and its name is known, or that asks already: an admin decides. */
+export function askedAnew(
+  known: ReadonlyMap<PeerIdText, Member>,
+  who: { readonly peer: PeerIdText; readonly name: string },
+  reason: string,
+  origin: Origin
+): Member {
+  const before = known.get(who.peer) ?? readmitted(known.values(), who, origin)
+  return { ...before, state: 'pending', reason, decidedAt: null, decidedBy: null }
+}
+
+/**
+ * What has to change so that exactly those on the list are members. Who is one already keeps all that is known of it.
+ * `stays`: of this one the list says nothing that is newer than what is known here.
+ */
 export function adopted(
   known: ReadonlyMap<PeerIdText, Member>,
   list: MemberList,
-  origin: Origin
+  origin: Origin,
+  stays: (member: Member) => boolean
 ): { readonly came: readonly Member[]; readonly gone: readonly Member[] } {
   const listed = new Map(list.members.map((one) => [one.peer, one]))
   const gone = [...known.values()]
     .filter(({ peerId, state }) => state === 'approved' && !listed.has(peerId))
+    .filter((member) => !stays(member))
     .map((member): Member => {
       const reason = 'not on the newest member list that this coordinator had signed'
-      return { ...member, state: 'revoked', reason, decidedAt: origin.at, decidedBy: BY, certificate: null }
+      return { ...member, state: 'revoked', reason, decidedAt: origin.at, decidedBy: BY_RECOVERY, certificate: null }
     })
   const after = new Map(known)
   for (const member of gone) after.set(member.peerId, member)
   const came: Member[] = []
   for (const one of listed.values()) {
     const before = known.get(one.peer)
-    if (before?.state === 'approved') continue
+    if (before?.state === 'approved' || (before !== undefined && stays(before))) continue
     const member =
       before === undefined
         ? readmitted(after.values(), one, origin)
@@ -72,7 +88,7 @@ const decided = ({ at }: Origin): Pick<Member, 'state' | 'reason' | 'decidedAt' 
   state: 'approved',
   reason: '',
   decidedAt: at,
-  decidedBy: BY
+  decidedBy: BY_RECOVERY
 })
 
 function freeName(members: Iterable<Member>, peer: PeerIdText, name: string): string {

@@ -2,6 +2,7 @@ import type { Clock, Instant, TimerHandle } from '../core/clock.ts'
 import { type ErrorCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import type { Standstill } from '../core/standstill.ts'
 import type { Channel, Host, Link } from '../network/host.ts'
 import {
   CONTROL_PROTOCOL,
@@ -19,7 +20,8 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
-import type { NeighbourNews } from '../wire/neighbours.ts'
+import { type NeighbourBytes, neighboursParts } from '../wire/neighbours.ts'
+import { knows } from '../wire/revision.ts'
 
 /** The longest that an instance may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
@@ -48,8 +50,10 @@ export interface Session {
   order(order: Order | ReportOrder, timeoutMs: number): Promise<Uint8Array>
   tellDrain(report: DrainReport): void
   tellMembers(memberList: Uint8Array): void
+  /** Ends the stream of an instance that cannot read it: it connects anew, and is welcomed with what it can read. */
   tellServices(services: readonly ServiceLevel[]): void
-  tellNeighbours(news: NeighbourNews): void
+  /** Nothing is told to an instance that cannot read it. */
+  tellNeighbours(news: NeighbourBytes): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -69,6 +73,7 @@ export interface ControlServerDeps {
   readonly log: Logger
   readonly welcome: (peer: PeerIdText) => Welcome
   readonly events: ControlEvents
+  readonly standstill: Pick<Standstill, 'endedAt'>
 }
 
 /** Accepts the control streams of instances; one session for each, the newest wins. */
@@ -209,11 +214,13 @@ class LiveSession implements Session {
   }
 
   tellServices(services: readonly ServiceLevel[]): void {
+    // One that cannot read it hears of the change in its next welcome.
+    if (!knows(this.hello, 'services')) return this.end('CLOSED', 'the services of the federation have changed')
     this.send({ kind: 'services', services })
   }
 
-  tellNeighbours(news: NeighbourNews): void {
-    this.send({ kind: 'neighbours', news })
+  tellNeighbours(news: NeighbourBytes): void {
+    if (knows(this.hello, 'neighbours')) this.#sendFrame(neighboursParts(news))
   }
 
   end(code: ErrorCode, message: string): void {
@@ -261,11 +268,15 @@ class LiveSession implements Session {
   }
 
   send(message: ToInstance): void {
+    this.#sendFrame([toInstance.encode(message)])
+  }
+
+  #sendFrame(parts: readonly Uint8Array[]): void {
     // One who asks and never reads.
     if (this.#unsent >= UNSENT_MAX) return this.#channel.abort(new Error('too much waits to be sent'))
     this.#unsent++
     this.#channel
-      .send(toInstance.encode(message))
+      .send(...parts)
       .catch((error: unknown) => {
         this.#deps.log.debug({ peer: this.peer, error: messageOf(error) }, 'a control message was not sent')
         this.#channel.abort(error instanceof Error ? error : new Error(String(error)))
@@ -277,12 +288,13 @@ class LiveSession implements Session {
 
   /** Ends the stream of an instance that is not heard any more: a stopped process keeps its connections. */
   #watch(): TimerHandle {
-    const { clock } = this.#deps
+    const { clock, standstill } = this.#deps
     // Before its first heartbeat it opens its other connection, which takes a while over a slow link.
     const silentMs = this.heartbeat === null ? Math.max(HELLO_MS, this.#silentMs) : this.#silentMs
-    const quiet = clock.now() - this.heardAt
-    return clock.after(Math.max(1, Math.min(silentMs - quiet, this.#silentMs)), () => {
-      if (clock.now() - this.heardAt >= silentMs) this.#channel.abort(new Error('silent for too long'))
+    // What it said while this process stood still was not read yet.
+    const quietMs = (): number => clock.now() - Math.max(this.heardAt, standstill.endedAt)
+    return clock.after(Math.max(1, Math.min(silentMs - quietMs(), this.#silentMs)), () => {
+      if (quietMs() >= silentMs) this.#channel.abort(new Error('silent for too long'))
       else this.#watchdog = this.#watch()
     })
   }

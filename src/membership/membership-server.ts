@@ -13,6 +13,7 @@ import {
   membershipRequest,
   type ToMembership
 } from '../wire/membership.ts'
+import { REVISION } from '../wire/revision.ts'
 import type { MemberRegistry } from './registry.ts'
 
 /** From opening a stream to the end of the answer. */
@@ -21,7 +22,7 @@ export const MEMBERSHIP_STREAM_MS = 10_000
 export interface MembershipServerDeps {
   readonly registry: MemberRegistry
   /** What the federation says of itself now. */
-  readonly describe: () => Omit<Description, 'clockMs'>
+  readonly describe: () => Omit<Description, 'clockMs' | 'revision'>
   /** A peer shows what this coordinator signed for it once. Where that counts, it is a member on return. */
   readonly present: (peer: PeerIdText, certificate: Uint8Array) => Promise<void>
   readonly clock: Clock
@@ -53,7 +54,7 @@ async function answer(
 ): Promise<FromMembership> {
   switch (request.kind) {
     case 'describe':
-      return { kind: 'description', description: { ...describe(), clockMs: clock.wall() } }
+      return { kind: 'description', description: { ...describe(), clockMs: clock.wall(), revision: REVISION } }
     case 'join':
       if (registry.standing(peer) !== 'member') checkTerms(describe().terms, request.join)
       return { kind: 'standing', standing: await registry.join(peer, request.join, remoteAddress) }

@@ -10,7 +10,7 @@ import type { Certificate, MemberList } from '../core/records.ts'
 import type { Gate } from '../network/host.ts'
 import type { ControlChange, ControlStore } from '../store/control-store.ts'
 import type { JoinRequest, Standing } from '../wire/membership.ts'
-import { adopted, type Origin, readmitted } from './adopted.ts'
+import { adopted, askedAnew, type Origin, readmitted } from './adopted.ts'
 import type { Audit } from './audit.ts'
 import { loadDocuments, putOwn } from './documents.ts'
 import { Invites } from './invites.ts'
@@ -273,17 +273,36 @@ export class MemberRegistry implements Gate {
   }
 
   /**
+   * A peer that shows a certificate of which it is not known whether it still counted: an admin decides, who reads the
+   * reason. Does nothing where one has decided about the peer already. Durable on return.
+   *
+   * @throws NodeDaemonError `BUSY` with 1,000 requests pending
+   */
+  askAnew(certificate: Certificate, reason: string): Promise<void> {
+    return this.#writes.run(async () => {
+      const before = this.get(certificate.peer)
+      if (before !== null && (before.state !== 'pending' || before.reason === reason)) return
+      if (before === null && pendingCount(this.#members.values()) >= PENDING_MAX) throw queueIsFull()
+      const next = askedAnew(this.#members, certificate, reason, this.#origin())
+      await this.#deps.store.transact([putOwn(memberKey(next.peerId), memberDocument(next))])
+      this.#show({ member: next, before })
+    })
+  }
+
+  /**
    * The members become those of a list that this coordinator signed and does not know any more; the next list's number
-   * is above `above`. Those that are approved here and not on it are revoked. Durable on return.
+   * is above `above`. Those that are approved here and not on it are revoked. Who `stays` stays as it is here. Durable on
+   * return.
    *
    * @returns the members that came, and those that were revoked
    */
   adopt(
     list: MemberList,
-    above: number
+    above: number,
+    stays: (member: Member) => boolean
   ): Promise<{ readonly came: readonly Member[]; readonly gone: readonly Member[] }> {
     return this.#writes.run(async () => {
-      const changes = adopted(this.#members, list, this.#origin())
+      const changes = adopted(this.#members, list, this.#origin(), stays)
       const number = this.#issuer.next(above)
       const came: Member[] = []
       for (const member of changes.came) {

@@ -76,8 +76,12 @@ const reduced = <Part extends keyof KadDHTComponents>(
 class Contacts {
   readonly #deps: KadDeps & { readonly host: KadHost }
   readonly #introduced = new Set<PeerIdText>()
+  /** Neighbours that could not be reached. */
+  readonly #failed = new Set<PeerIdText>()
+  #introducing: Promise<void> | null = null
   #topology: Topology | null = null
-  #close: () => void = () => undefined
+  #ignore: () => void = () => undefined
+  #closed = false
 
   constructor(deps: KadDeps & { readonly host: KadHost }) {
     this.#deps = deps
@@ -86,12 +90,13 @@ class Contacts {
   /** Makes neighbours known to the DHT, those of now and those that come. */
   open(): void {
     const { neighbours } = this.#deps
-    this.#close = neighbours.onChange((peer) => this.#introduce(peer))
-    for (const { peer } of neighbours.all()) this.#introduce(peer)
+    this.#ignore = neighbours.onChange((peer) => this.#changed(peer))
+    this.#introduceSome()
   }
 
   close(): void {
-    this.#close()
+    this.#closed = true
+    this.#ignore()
   }
 
   addresses(id: PeerId): Multiaddr[] {
@@ -179,19 +184,47 @@ class Contacts {
     return 0
   }
 
+  #changed(peer: PeerIdText): void {
+    this.#failed.delete(peer)
+    if (this.#deps.neighbours.get(peer) === null) this.#introduced.delete(peer)
+    this.#introduceSoon()
+  }
+
+  /** Several that change or fail at once are looked at together. */
+  #introduceSoon(): void {
+    this.#introducing ??= Promise.resolve().then(() => {
+      this.#introducing = null
+      this.#introduceSome()
+    })
+  }
+
+  /** As many as there is room for, beginning with those after this host's own name: others begin elsewhere. */
+  #introduceSome(): void {
+    const { host, neighbours } = this.#deps
+    const room = KAD_LIMITS.contactsMax - this.#introduced.size
+    if (this.#closed || room <= 0) return
+    const isNew = (peer: PeerIdText): boolean => !this.#introduced.has(peer) && !this.#failed.has(peer)
+    const names = neighbours
+      .all()
+      .map(({ peer }) => peer)
+      .filter(isNew)
+      .sort()
+    const first = names.findIndex((peer) => peer > host.peerId)
+    const inTurn = first < 0 ? names : [...names.slice(first), ...names.slice(0, first)]
+    for (const peer of inTurn.slice(0, room)) this.#introduce(peer)
+  }
+
   /** No identify is spoken here: the DHT hears of each neighbour as if that had told its protocols. */
   #introduce(peer: PeerIdText): void {
-    if (this.#deps.neighbours.get(peer) === null) {
-      this.#introduced.delete(peer)
-      return
-    }
-    if (this.#introduced.has(peer) || this.#introduced.size >= KAD_LIMITS.contactsMax) return
     this.#introduced.add(peer)
     this.#link(peer)
       .then((link) => this.#topology?.onConnect?.(peerIdFromString(peer), link.connection))
       .catch((error: unknown) => {
-        this.#introduced.delete(peer)
         this.#deps.log.debug({ peer, error: messageOf(error) }, 'a neighbour was not made known to the DHT')
+        if (!this.#introduced.delete(peer)) return
+        // It is tried again once something new is heard of it.
+        this.#failed.add(peer)
+        this.#introduceSoon()
       })
   }
 }

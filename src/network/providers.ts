@@ -14,11 +14,3 @@ export interface Providers {
   find(cid: CID, signal?: AbortSignal): Promise<readonly PeerIdText[]>
   close(): Promise<void>
 }
-
-/** Knows nobody. */
-export const noProviders: Providers = {
-  announce: async () => undefined,
-  forget: async () => undefined,
-  find: async () => [],
-  close: async () => undefined
-}

@@ -10,7 +10,7 @@ export interface ToPlace {
 
 /** Those that may take a workspace, best first. */
 export function eligible(what: ToPlace, candidates: readonly Candidate[]): Candidate[] {
-  const able = candidates.filter((one) => one.services.includes(what.service) && roomOf(one) > what.bytes)
+  const able = candidates.filter((one) => isAble(what, one))
   return rank(
     what.workspace,
     able,
@@ -19,6 +19,9 @@ export function eligible(what: ToPlace, candidates: readonly Candidate[]): Candi
   )
 }
 
+const isAble = (what: ToPlace, one: Candidate): boolean =>
+  one.services.includes(what.service) && roomOf(one) > what.bytes
+
 /** The home of a new workspace; null where no instance can take it. */
 export function chooseHome(what: ToPlace, candidates: readonly Candidate[]): Candidate | null {
   return eligible(what, candidates)[0] ?? null
@@ -26,17 +29,20 @@ export function chooseHome(what: ToPlace, candidates: readonly Candidate[]): Can
 
 /**
  * The standbys that a workspace should have: those that it has and that may stay, then the best others, of zones that
- * are not among them before any other. Fewer than `count` where there are not enough.
+ * are not among them before any other. Fewer than `count` where there are not enough. `isAwaited`: no candidate for now,
+ * and about to be one again with all that it holds.
  */
 export function chooseStandbys(
   what: ToPlace,
   home: PeerIdText | null,
   current: readonly PeerIdText[],
   candidates: readonly Candidate[],
-  count: number
+  count: number,
+  isAwaited: (peer: PeerIdText) => boolean
 ): PeerIdText[] {
   const others = candidates.filter((one) => one.peer !== home && one.services.includes(what.service))
-  const chosen = current.filter((peer) => others.some((one) => one.peer === peer)).slice(0, count)
+  const stays = (peer: PeerIdText): boolean => others.some((one) => one.peer === peer) || isAwaited(peer)
+  const chosen = current.filter((peer) => peer !== home && stays(peer)).slice(0, count)
   const zones = new Zones(candidates, home === null ? chosen : [home, ...chosen])
   const left = eligible(what, others).filter(({ peer }) => !chosen.includes(peer))
   while (chosen.length < count) {
@@ -47,6 +53,16 @@ export function chooseStandbys(
     chosen.push(next.peer)
   }
   return chosen
+}
+
+/** Could one more stand by? Cheap: for each of many workspaces. */
+export function mayGrow(
+  what: ToPlace,
+  home: PeerIdText | null,
+  standbys: readonly PeerIdText[],
+  candidates: readonly Candidate[]
+): boolean {
+  return candidates.some((one) => one.peer !== home && !standbys.includes(one.peer) && isAble(what, one))
 }
 
 /** One standby in the place of another. */

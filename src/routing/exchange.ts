@@ -224,7 +224,7 @@ export class Exchange {
   #send(target: Target, { stream, reused }: PooledStream): void {
     const { workspaces, pools, clock, uploads } = this.#deps
     const { workspace } = target
-    const leave = workspace === null ? () => undefined : workspaces.enter(workspace)
+    const leave = workspace === null ? () => undefined : workspaces.enter(workspace, () => stream.destroy())
     this.#giveUp = forward(
       clock,
       {

@@ -12,6 +12,7 @@ import type { Duplex } from 'node:stream'
 import { sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import { answerOn } from './answer-on.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
@@ -173,7 +174,8 @@ export class FrontDoor implements AsyncDisposable {
       keepAlive: true,
       keepAliveInitialDelay: limits.idleMs,
       insecureHTTPParser: false,
-      requireHostHeader: false
+      requireHostHeader: false,
+      shouldUpgradeCallback: ({ headers }) => leavesHttp(headers.upgrade ?? '')
     }
     const listener: RequestListener = (request, response) =>
       this.#arrive({ request, response, upgrade: null, expects: false })
@@ -197,8 +199,7 @@ export class FrontDoor implements AsyncDisposable {
   #arriveToUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
-    response.assignSocket(socket as Socket)
-    response.once('finish', () => socket.end())
+    answerOn(socket, response)
     socket.on('error', () => socket.destroy())
     this.#arrive({ request, response, upgrade: { socket, head }, expects: false })
   }
@@ -344,6 +345,10 @@ export class FrontDoor implements AsyncDisposable {
     socket.end(rawAnswer(status), () => socket.destroy())
   }
 }
+
+/** Is another protocol offered than the forms of HTTP that clients try? Else the request is one like any other. */
+const leavesHttp = (offered: string): boolean =>
+  offered.split(',').some((name) => !/^(h2c|tls|http)(\/|$)/i.test(name.trim()))
 
 const STATUS_OF_PARSER: Readonly<Record<string, 408 | 431>> = {
   HPE_HEADER_OVERFLOW: 431,

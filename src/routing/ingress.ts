@@ -1,10 +1,10 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { codeOf, ERRORS, messageOf } from '../core/errors.ts'
 import { isServiceName, isUserId, isWorkspaceId, type ServiceName, type UserId, type WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Upgrading } from '../wire/http.ts'
+import { answerOn } from './answer-on.ts'
 
 /** What the front door says about a request. */
 export interface IngressTarget {
@@ -102,9 +102,8 @@ export class Ingress implements AsyncDisposable {
     const target = targetOf(request)
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
-    response.once('finish', () => socket.end())
     const decline = (): ServerResponse => {
-      response.assignSocket(socket as Socket)
+      answerOn(socket, response)
       return response
     }
     if (target === null) return refuse(decline(), 400, 'BAD_REQUEST: this did not come from a front door\n')

@@ -49,8 +49,10 @@ export interface Workspaces {
   /**
    * Called when a request is sent to the home of a workspace; the returned function when it has ended. Requests that
    * are held, and WebSockets, do not count: a held request has not begun, a WebSocket is closed when its workspace moves.
+   *
+   * @param breakOff has it end now: what has no answer yet is treated as if its home was lost
    */
-  enter(workspace: WorkspaceId): () => void
+  enter(workspace: WorkspaceId, breakOff: () => void): () => void
 }
 
 export interface Users {

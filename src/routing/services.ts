@@ -89,6 +89,11 @@ export class Services {
     return this.#list.map(({ name, acknowledge }) => ({ name, acknowledge }))
   }
 
+  /** The level for one who cannot be told the level of each: nowhere less than what was declared. */
+  strictest(): AcknowledgeLevel {
+    return this.#list.every(({ acknowledge }) => acknowledge === 'local') ? 'local' : 'replicated'
+  }
+
   /** Calls back after each change. */
   onChange(listener: () => void): void {
     this.#listeners.add(listener)

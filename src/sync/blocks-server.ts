@@ -14,8 +14,8 @@ import {
   type ToBlocks
 } from '../wire/blocks.ts'
 import { type Access, noAccess } from './access.ts'
+import type { Giving } from './giving.ts'
 import { UnderWay } from './under-way.ts'
-import type { Uplink } from './uplink.ts'
 
 /** Where served blocks come from. */
 export interface BlockSource {
@@ -34,8 +34,8 @@ interface Deps {
   /** Null where blocks are only given, not taken. */
   readonly intake: BlockIntake | null
   readonly access: (peer: PeerIdText, workspace: WorkspaceId) => Access
-  /** What is given goes out in its turn here; null where nothing else is to be sent. */
-  readonly upload: Uplink | null
+  /** How an instance gives beside what it sends itself; null at the repository, which has nothing else to send. */
+  readonly giving: Giving | null
   readonly log: Logger
 }
 
@@ -47,7 +47,8 @@ export async function serveBlocks(host: Host, deps: Deps): Promise<void> {
   const all = new UnderWay({ count: BLOCKS_LIMITS.requestsMaxOfAll, bytes: BLOCKS_LIMITS.underWayBytesOfAll })
   await host.handle(BLOCKS_PROTOCOL, async (channel) => {
     try {
-      await converse(channel, deps, all)
+      const conversing = (): Promise<void> => converse(channel, deps, all)
+      await (deps.giving === null ? conversing() : deps.giving.during(channel.peer, conversing))
     } catch (error) {
       if (codeOf(error) === 'CLOSED') return
       deps.log.debug({ peer: channel.peer, error: messageOf(error) }, 'a blocks stream failed')
@@ -138,37 +139,25 @@ function taking({ intake }: Deps): BlockIntake {
   return intake
 }
 
-async function sendBlocks(to: Conversation, { source, upload }: Deps, cids: readonly CID[]): Promise<void> {
-  const most = upload === null ? BLOCKS_LIMITS.batchBytes : Math.min(BLOCKS_LIMITS.batchBytes, upload.pieceBytes)
+async function sendBlocks(to: Conversation, { source, giving }: Deps, cids: readonly CID[]): Promise<void> {
+  const most = giving === null ? BLOCKS_LIMITS.batchBytes : Math.min(BLOCKS_LIMITS.batchBytes, giving.pieceBytes)
+  const send = (batch: readonly Block[], bytes: number): Promise<void> =>
+    giving === null
+      ? to.channel.send(...blocksParts(batch))
+      : giving.send(to.channel, to.workspace, bytes, blocksParts(batch), to.gone)
   let batch: Block[] = []
   let bytes = 0
   for (const cid of cids) {
     const found = await source.read(to.workspace, cid)
     if (found === null) continue
     if (batch.length > 0 && bytes + found.length > most) {
-      await sendInTurn(to, upload, batch, bytes)
+      await send(batch, bytes)
       batch = []
       bytes = 0
     }
     batch.push({ cid, bytes: found })
     bytes += found.length
   }
-  if (batch.length > 0) await sendInTurn(to, upload, batch, bytes)
+  if (batch.length > 0) await send(batch, bytes)
   await reply(to.channel, { kind: 'blocks', blocks: [] })
-}
-
-/** Others can have these blocks elsewhere: whatever this instance has to send itself goes before. */
-async function sendInTurn(
-  { channel, workspace, gone }: Conversation,
-  upload: Uplink | null,
-  batch: readonly Block[],
-  bytes: number
-): Promise<void> {
-  if (upload === null) return channel.send(...blocksParts(batch))
-  await upload.take(bytes, workspace, 'bulk', gone)
-  try {
-    await channel.send(...blocksParts(batch))
-  } finally {
-    upload.lost(bytes)
-  }
 }

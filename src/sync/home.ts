@@ -272,7 +272,7 @@ export class HomeSync {
       this.#tip = tip
       this.#attempt = null
       this.changed('all')
-      await onPublished(tip)
+      await onPublished(tip, null)
       return true
     } catch (error) {
       log.warn({ workspace: this.#workspace, error: messageOf(error) }, 'the newest head could not be asked for')
@@ -377,12 +377,12 @@ export class HomeSync {
 
   async #settle(attempt: Attempt, onDurable: () => void): Promise<void> {
     const remote = await this.#deps.remote(this.#stopped.signal)
-    await remote.publish(attempt.head, attempt.inline).catch(unknownThere)
+    const receipt = await remote.publish(attempt.head, attempt.inline).catch(unknownThere)
     this.#tip = attempt.head
     this.#attempt = null
     this.#forget = false
     onDurable()
-    await this.#deps.onPublished(attempt.head)
+    await this.#deps.onPublished(attempt.head, receipt)
     await attempt.snapshot.commit()
   }
 }

@@ -19,10 +19,3 @@ export interface Members {
   /** It is not any more. */
   letGo(workspace: WorkspaceId): void
 }
-
-/** There are no others: everything comes from the main repository. */
-export const noMembers: Members = {
-  near: () => ({ want: async () => [], close: async () => undefined }),
-  holds: () => undefined,
-  letGo: () => undefined
-}

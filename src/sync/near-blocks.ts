@@ -1,8 +1,8 @@
 import type { CID } from 'multiformats/cid'
 import type { Block } from '../core/blocks.ts'
 import { BoundedMap } from '../core/bounded-map.ts'
-import { type Clock, type Instant, withTimeout } from '../core/clock.ts'
-import { hasCode, messageOf } from '../core/errors.ts'
+import { aborted, type Clock, type Instant, withTimeout } from '../core/clock.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Ownership, SignedHead } from '../core/records.ts'
@@ -17,9 +17,10 @@ import { Uplink } from './uplink.ts'
 
 /** Blocks that a member is asked for at a time: more while it is quick, so that a slow one costs little. */
 const PIECE = { min: 8, max: 64 }
-const QUICK_MS = 2000
-/** A member that takes longer for a piece is none that saves anything. */
-const SLOW_MS = 20_000
+const QUICK_MS = 500
+/** What members may cost for one head. Bytes that come add what they take at a fair rate, so that who is quick goes on. */
+const BUDGET_MS = { first: 2000, max: 10_000 }
+const FAIR_BYTES_PER_MS = 500
 /** Who failed is left alone for so long; who sent what is not so, for longer. */
 const REST_MS = 60_000
 const LIAR_REST_MS = 60 * 60_000
@@ -56,6 +57,8 @@ export class NearMembers {
 
   failed(peer: PeerIdText, error: unknown): void {
     const { clock, log } = this.#deps
+    // It gives to others now, and may have time for the next head.
+    if (hasCode(error, 'BUSY')) return
     const lied = hasCode(error, 'INTEGRITY', 'PROTOCOL_VIOLATION')
     this.#resting.set(peer, clock.now() + (lied ? LIAR_REST_MS : REST_MS))
     const fields = { peer, error: messageOf(error) }
@@ -67,9 +70,14 @@ export class NearMembers {
 interface Line {
   readonly exchange: Promise<BlockExchange>
   readonly end: AbortController
+  /** What `exchange` came to; null until it did. */
+  opened: BlockExchange | null
 }
 
-/** One head's blocks. Each member that fails is not asked again. */
+/**
+ * One head's blocks. A member that fails, or lacks any of what it is asked for, is not asked again; and nobody is once
+ * the time for members is used up: the main repository has them all.
+ */
 class NearSession implements NearBlocks {
   readonly #deps: NearDeps
   readonly #members: NearMembers
@@ -81,6 +89,7 @@ class NearSession implements NearBlocks {
   #sources: Promise<readonly PeerIdText[]> | null = null
   #piece: number = PIECE.min
   #bytes = 0
+  #leftMs = BUDGET_MS.first
 
   constructor(deps: NearDeps, members: NearMembers, head: SignedHead, ownership: Ownership, signal: AbortSignal) {
     this.#deps = deps
@@ -106,9 +115,10 @@ class NearSession implements NearBlocks {
   async close(): Promise<void> {
     const { workspace, sequence } = this.#head.value
     if (this.#bytes > 0) this.#deps.log.debug({ workspace, sequence, bytes: this.#bytes }, 'blocks came from members')
-    for (const { exchange } of this.#lines.values()) {
-      const opened = await exchange.catch(() => null)
-      await opened?.close()
+    for (const { opened, end } of this.#lines.values()) {
+      // One that did not open yet ends itself when it does: nobody waits for that.
+      if (opened === null) end.abort(new NodeDaemonError('ABORTED', 'the blocks are not needed any more'))
+      else await opened.close()
     }
   }
 
@@ -127,27 +137,29 @@ class NearSession implements NearBlocks {
   async #ask(peer: PeerIdText, cids: readonly CID[]): Promise<Block[]> {
     const { clock, download } = this.#deps
     const found: Block[] = []
-    for (let from = 0; from < cids.length && !this.#over.has(peer); ) {
+    for (let from = 0; from < cids.length && !this.#over.has(peer) && this.#leftMs > 0; ) {
       const asked = cids.slice(from, from + this.#piece)
       from += asked.length
       const begun = clock.now()
-      const blocks = await this.#piecesOf(peer, asked)
-      this.#piece = clock.now() - begun < QUICK_MS ? Math.min(PIECE.max, this.#piece * 2) : PIECE.min
-      // One that has nothing of what it is asked for is behind.
-      if (blocks.length === 0) this.#over.add(peer)
+      const blocks = await this.#pieceOf(peer, asked)
+      const tookMs = clock.now() - begun
+      this.#piece = tookMs < QUICK_MS ? Math.min(PIECE.max, this.#piece * 2) : PIECE.min
+      // One that lacks something is behind, or withholds it.
+      if (blocks.length < asked.length) this.#over.add(peer)
       const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0)
       this.#bytes += bytes
+      this.#leftMs = Math.min(BUDGET_MS.max, this.#leftMs - tookMs + bytes / FAIR_BYTES_PER_MS)
       await download.take(bytes, this.#signal)
       found.push(...blocks)
     }
     return found
   }
 
-  async #piecesOf(peer: PeerIdText, asked: readonly CID[]): Promise<Block[]> {
+  async #pieceOf(peer: PeerIdText, asked: readonly CID[]): Promise<Block[]> {
     try {
       return await withTimeout(
         this.#deps.clock,
-        SLOW_MS,
+        this.#leftMs,
         'blocks of a member',
         async () => (await this.#line(peer).exchange).want(asked),
         this.#signal
@@ -165,7 +177,14 @@ class NearSession implements NearBlocks {
     const known = this.#lines.get(peer)
     if (known !== undefined) return known
     const end = new AbortController()
-    const line = { exchange: this.#open(peer, AbortSignal.any([end.signal, this.#signal])), end }
+    const exchange = this.#open(peer, AbortSignal.any([end.signal, this.#signal]))
+    const line: Line = { exchange, end, opened: null }
+    exchange.then(
+      (opened) => {
+        line.opened = opened
+      },
+      () => undefined
+    )
     this.#lines.set(peer, line)
     return line
   }
@@ -173,6 +192,7 @@ class NearSession implements NearBlocks {
   async #open(peer: PeerIdText, signal: AbortSignal): Promise<BlockExchange> {
     const { clock, reach } = this.#deps
     const link = await reach.link(peer)
+    if (signal.aborted) throw aborted(signal)
     // What comes is counted after the time that it took was measured.
     const pace = { upload: new Uplink(clock), download: new RateLimit(clock), clock }
     return openExchange(link, this.#ownership.workspace, pace, signal)

@@ -60,7 +60,7 @@ export class RepositoryService {
   async register(host: Host): Promise<void> {
     await host.handle(HEADS_PROTOCOL, (channel) => this.#serveHeads(channel))
     const { repository, access, log } = this.#deps
-    await serveBlocks(host, { source: repository, intake: repository, access, upload: null, log })
+    await serveBlocks(host, { source: repository, intake: repository, access, giving: null, log })
   }
 
   async #serveHeads(channel: Channel): Promise<void> {

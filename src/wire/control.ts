@@ -2,6 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { ErrorCode } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
+import { type DrainStateName, decodeReport, decodeRequest, encodeReport, encodeRequest } from './drains.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
 import { checkedLabels } from './membership.ts'
 import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
@@ -40,6 +41,10 @@ export interface Hello {
   readonly memberListNumber: number
   /** Where other members reach it, as multiaddrs; none where it only dials out. */
   readonly addresses: readonly string[]
+  /** See `REVISION`. */
+  readonly revision: number
+  /** This process was told of a drain under way, or has asked for one, and was not told how it ended. */
+  readonly awaitsDrain: boolean
 }
 
 export interface Usage {
@@ -120,6 +125,7 @@ export interface Welcome {
   readonly certificate: Uint8Array
   readonly memberList: Uint8Array
   readonly services: readonly ServiceLevel[]
+  readonly revision: number
 }
 
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
@@ -142,18 +148,6 @@ export interface ReportOrder {
   readonly kind: 'report'
   readonly after: WorkspaceId | null
 }
-
-export const DRAIN_STATES = [
-  'serving',
-  'preparing',
-  'draining',
-  'stalled',
-  'drained',
-  'expired',
-  'cancelled',
-  'failed'
-] as const
-export type DrainStateName = (typeof DRAIN_STATES)[number]
 
 export interface PlannedMove {
   readonly workspace: WorkspaceId
@@ -224,9 +218,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
       case 'stopping':
         return RawFromInstance.encode({ stopping: { intent: message.intent } })
       case 'drain':
-        return RawFromInstance.encode({
-          drain: { ...message.request, to: message.request.to ?? '', atMs: message.request.atMs ?? 0 }
-        })
+        return RawFromInstance.encode({ drain: encodeRequest(message.request) })
       case 'drain-cancel':
         return RawFromInstance.encode({ drainCancel: {} })
     }
@@ -243,10 +235,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
     if (raw.stopping !== undefined) {
       return { kind: 'stopping', intent: parse.word(raw.stopping.intent, INTENTS, 'intent') }
     }
-    if (raw.drain !== undefined) {
-      const to = raw.drain.to === '' ? null : parse.peer(raw.drain.to)
-      return { kind: 'drain', request: { ...raw.drain, to, atMs: raw.drain.atMs === 0 ? null : raw.drain.atMs } }
-    }
+    if (raw.drain !== undefined) return { kind: 'drain', request: decodeRequest(raw.drain) }
     if (raw.drainCancel !== undefined) return { kind: 'drain-cancel' }
     throw unknownKind()
   }
@@ -346,42 +335,3 @@ const decodeLevel = ({ name, acknowledge }: { name: string; acknowledge: string 
   name: parse.service(name),
   acknowledge: levelOf(acknowledge)
 })
-
-function encodeReport(report: DrainReport): NonNullable<RawToInstance['drain']> {
-  return {
-    state: report.state,
-    workspacesDone: report.workspaces.done,
-    workspacesTotal: report.workspaces.total,
-    bytesDone: report.bytes.done,
-    bytesTotal: report.bytes.total,
-    etaMs: Math.round(report.etaMs),
-    reason: report.reason,
-    certificate: own(report.certificate),
-    plan: report.plan.map((move) => ({ ...move, to: move.to ?? '', etaMs: Math.round(move.etaMs) })),
-    waiting: [...report.waiting],
-    unproven: [...report.unproven],
-    exits: report.exits,
-    plannedAtMs: report.plannedAtMs ?? 0
-  }
-}
-
-function decodeReport(raw: NonNullable<RawToInstance['drain']>): DrainReport {
-  return {
-    state: parse.word(raw.state, DRAIN_STATES, 'drain state'),
-    workspaces: { done: raw.workspacesDone, total: raw.workspacesTotal },
-    bytes: { done: raw.bytesDone, total: raw.bytesTotal },
-    etaMs: raw.etaMs,
-    reason: parse.line(raw.reason, 1000),
-    certificate: raw.certificate,
-    plan: raw.plan.map((move) => ({
-      ...move,
-      workspace: parse.workspace(move.workspace),
-      to: move.to === '' ? null : parse.peer(move.to),
-      toName: parse.line(move.toName, 100)
-    })),
-    waiting: raw.waiting.map(parse.workspace),
-    unproven: raw.unproven.map(parse.workspace),
-    exits: raw.exits,
-    plannedAtMs: raw.plannedAtMs === 0 ? null : raw.plannedAtMs
-  }
-}

@@ -56,6 +56,8 @@ export interface Description {
   readonly services: readonly string[]
   readonly version: string
   readonly clockMs: number
+  /** See `REVISION`. */
+  readonly revision: number
 }
 
 export const STANDINGS = ['unknown', 'pending', 'approved', 'denied', 'revoked', 'left'] as const

@@ -1,7 +1,8 @@
+import { varint } from 'multiformats'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
-import type { Neighbours as RawNeighbours } from './generated/control.ts'
+import { Neighbours as RawNeighbours } from './generated/control.ts'
 
 /** A member that listens, and where, as the coordinator heard it. A hint: only the key that answers proves who is there. */
 export interface Neighbour {
@@ -21,6 +22,11 @@ export interface NeighbourNews {
   readonly neighbours: readonly Neighbour[]
 }
 
+/** The same, with `neighbourBytes` of the neighbours. */
+export interface NeighbourBytes extends Pick<NeighbourNews, 'whole' | 'zone'> {
+  readonly neighbours: Uint8Array
+}
+
 export const NEIGHBOUR_LIMITS = { neighboursMax: 1000, addressesMax: 8, addressMax: 300, zoneMax: 63 } as const
 
 export const encodeNeighbours = ({ whole, zone, neighbours }: NeighbourNews): RawNeighbours => ({
@@ -28,6 +34,22 @@ export const encodeNeighbours = ({ whole, zone, neighbours }: NeighbourNews): Ra
   zone: zone ?? '',
   neighbours: neighbours.map((one) => ({ ...one, zone: one.zone ?? '', addresses: [...one.addresses] }))
 })
+
+/** Neighbours as they stand in a message. */
+export const neighbourBytes = (neighbours: readonly Neighbour[]): Uint8Array =>
+  RawNeighbours.encode(encodeNeighbours({ whole: false, zone: null, neighbours }))
+
+/** The number of `neighbours` in the schema of what an instance is told. */
+const NEIGHBOURS_FIELD = 8
+
+/** A `neighbours` in parts, one after another: what many are told of is encoded once. */
+export function neighboursParts({ whole, zone, neighbours }: NeighbourBytes): Uint8Array[] {
+  const own = RawNeighbours.encode(encodeNeighbours({ whole, zone, neighbours: [] }))
+  const length = own.length + neighbours.length
+  const head = new Uint8Array(1 + varint.encodingLength(length))
+  head[0] = (NEIGHBOURS_FIELD << 3) | 2
+  return [varint.encodeTo(length, head, 1), own, neighbours]
+}
 
 export const decodeNeighbours = ({ whole, zone, neighbours }: RawNeighbours): NeighbourNews => ({
   whole,

@@ -17,6 +17,8 @@ export interface ReportedWorkspace {
   readonly ownership: Uint8Array
   /** The newest head that it published or applied, as its writer signed it; null before the first. */
   readonly head: Uint8Array | null
+  /** The repository's receipt for that head, where it was published from here; null: there is none. */
+  readonly receipt: Uint8Array | null
   readonly role: (typeof ROLES)[number]
 }
 
@@ -39,7 +41,12 @@ export const reportCodec: WireCodec<Report> = wireCodec(
     RawReport.encode({
       certificate: own(certificate),
       memberList: own(memberList),
-      workspaces: workspaces.map(({ ownership, head, role }) => ({ ownership: own(ownership), head: own(head), role })),
+      workspaces: workspaces.map(({ ownership, head, receipt, role }) => ({
+        ownership: own(ownership),
+        head: own(head),
+        receipt: own(receipt),
+        role
+      })),
       ...(more ? { more } : { last: true })
     }),
   (frame) => {
@@ -52,9 +59,10 @@ export const reportCodec: WireCodec<Report> = wireCodec(
     return {
       certificate: orNull(raw.certificate),
       memberList: orNull(raw.memberList),
-      workspaces: raw.workspaces.map(({ ownership, head, role }) => ({
+      workspaces: raw.workspaces.map(({ ownership, head, receipt, role }) => ({
         ownership,
         head: orNull(head),
+        receipt: orNull(receipt),
         role: parse.word(role, ROLES, 'role')
       })),
       more

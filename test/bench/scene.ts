@@ -26,6 +26,23 @@ export function openScene(
   return TestFederation.open(settings, { within: scratch.folder, launch })
 }
 
+/** Where profiles are wanted, its processes end by themselves, which writes them. To be called before it is disposed of. */
+export async function profiled(
+  federation: TestFederation,
+  { profileFolder }: BenchOptions,
+  instances: readonly string[]
+): Promise<void> {
+  if (profileFolder === null) return
+  for (const name of instances) {
+    const program = federation.program(name)
+    // One that was drained is ending already.
+    if (!program.events.some(({ event }) => event === 'drained')) await federation.command(name, 'stop')
+    await program.ended()
+  }
+  await federation.admin('stop')
+  await federation.program('coordinator').ended()
+}
+
 /** Saves random bytes through the front door, in files of at most 16 MiB. */
 export async function fill(user: WebUser, bytes: number): Promise<void> {
   const part = randomFillSync(Buffer.alloc(Math.min(FILE_BYTES, bytes)))

@@ -88,7 +88,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/director.ts',
-        find: "      await this.#idle(workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
+        find: "      await quiet(this.#deps.clock, workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
         put: "      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n"
       },
       {
@@ -174,9 +174,9 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     name: 'a standby that was lost is not replaced',
     edits: [
       {
-        file: 'daemon/caretaker.ts',
-        find: 'if (signed.value.standbys.length < standbys) await',
-        put: 'if (signed.value.standbys.length < 0) await'
+        file: 'handover/tending.ts',
+        find: 'if (standbys.length >= this.#standbys ||',
+        put: 'if (standbys.length >= 0 ||'
       }
     ],
     caughtBy: '1'

@@ -123,7 +123,9 @@ export class ValueDoor {
       channel.abort(new Error('not needed'))
       return { kind: 'elsewhere' }
     }
-    const leave = routes.enter(place.workspace)
+    const leave = routes.enter(place.workspace, () =>
+      channel.abort(new NodeDaemonError('CLOSED', 'the request was broken off'))
+    )
     const underWay = this.#underWay.get(place.home) ?? new Set()
     this.#underWay.set(place.home, underWay.add(channel))
     try {

@@ -47,7 +47,8 @@ export class People {
     const daemon = instance.core?.daemon
     if (daemon === undefined) return
     const deadlineMs = this.#deps.chance.between(3000, 40_000)
-    instance.drainedFrom.clear()
+    // One that drains already is drained of all of it.
+    if (daemon.status().state !== 'draining') instance.drainedFrom.clear()
     for (const { signed } of this.#federation.coordinator.core?.table.homesOf(instance.peerId) ?? []) {
       instance.drainedFrom.set(signed.value.workspace, signed.value.epoch)
     }
@@ -55,8 +56,7 @@ export class People {
       const request = { deadlineMs, to: null, toRepository: false, planOnly: false, leave: false, atMs: null }
       const cancelling = isCancelled ? this.#cancelSoon(daemon) : undefined
       const drained = daemon.drainAway(request).then((last) => daemon.finishDrain(last))
-      await unlessItEnds(this.#world, instance, drained)
-      await cancelling
+      await Promise.all([unlessItEnds(this.#world, instance, drained), cancelling])
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT', 'ABORTED', 'REFUSED_BY_POLICY', 'ILLEGAL_TRANSITION'))
         throw error

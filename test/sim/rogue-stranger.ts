@@ -3,6 +3,7 @@ import { BLOCKS_PROTOCOL, blocksRequest } from '../../src/wire/blocks.ts'
 import { CONTROL_PROTOCOL, fromInstance } from '../../src/wire/control.ts'
 import { HEADS_PROTOCOL, headsRequest } from '../../src/wire/heads.ts'
 import type { Protocol } from '../../src/wire/protocol.ts'
+import { REVISION } from '../../src/wire/revision.ts'
 import type { Note } from './checks.ts'
 import type { Federation } from './federation.ts'
 import { Machine } from './machine.ts'
@@ -54,7 +55,9 @@ export class RogueStranger {
       workspaces: [],
       addresses: [],
       ownershipNumber: 0,
-      memberListNumber: 0
+      memberListNumber: 0,
+      revision: REVISION,
+      awaitsDrain: false
     }
     return [
       [HEADS_PROTOCOL, [headsRequest.encode({ id: 1, kind: 'tip', workspace })]],

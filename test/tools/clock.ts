@@ -4,6 +4,8 @@ import type { Clock, TimerHandle } from '../../src/core/clock.ts'
 export interface ManualClock extends Clock {
   /** Lets time pass, calling back what is due on the way, in the order of its time. */
   advance(ms: number): void
+  /** Lets time pass as for a process that is stopped: what is due meanwhile is called back at the end. */
+  standStill(ms: number): void
   /** Moves the time of day alone, as somebody who sets the clock does. */
   setWall(unixMs: number): void
   /** How many callbacks are waiting. */
@@ -24,6 +26,14 @@ export function manualClock(): ManualClock {
   const nextDue = (until: number): { readonly at: number; readonly callback: () => void } | undefined =>
     [...timers].filter(({ at }) => at <= until).sort((a, b) => a.at - b.at)[0]
 
+  const callDue = (until: number): void => {
+    for (let timer = nextDue(until); timer !== undefined; timer = nextDue(until)) {
+      timers.delete(timer)
+      pass(Math.max(0, timer.at - now))
+      timer.callback()
+    }
+  }
+
   return {
     now: () => now,
     wall: () => wall,
@@ -34,12 +44,12 @@ export function manualClock(): ManualClock {
     },
     advance(ms) {
       const until = now + ms
-      for (let timer = nextDue(until); timer !== undefined; timer = nextDue(until)) {
-        timers.delete(timer)
-        pass(Math.max(0, timer.at - now))
-        timer.callback()
-      }
+      callDue(until)
       pass(until - now)
+    },
+    standStill(ms) {
+      pass(ms)
+      callDue(now)
     },
     setWall(unixMs) {
       wall = unixMs

@@ -4,6 +4,7 @@ import { command } from '../command.ts'
 import { askedYes, type Context, folderOf } from '../context.ts'
 import { clean } from '../format.ts'
 import { InstanceStory } from '../instance-story.ts'
+import { keepFlags } from '../join-config.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
 import {
@@ -168,6 +169,8 @@ export const joinCommand = command({
       confirm: confirmIn(context)
     })
     const running = await requests.apply(starting)
+    const kept = coordinator === undefined ? null : await keepFlags(options.data, context.flags)
+    if (kept !== null) context.print.say(`"join" alone goes on with this: it is kept in ${kept}`)
     const { exitCode, message } = await running.finished
     if (exitCode !== 0) throw ending(exitCode, message, story.refusal)
     if (message !== '') context.print.say(clean(message))

@@ -350,6 +350,16 @@ export namespace FromInstance {
     value: string
   }
 
+  export interface FromInstanceHelloAwaitsDrainFieldEvent {
+    field: '$.hello.awaitsDrain'
+    value: boolean
+  }
+
+  export interface FromInstanceHelloRevisionFieldEvent {
+    field: '$.hello.revision'
+    value: number
+  }
+
   export interface FromInstanceHeartbeatSequenceFieldEvent {
     field: '$.heartbeat.sequence'
     value: number
@@ -501,7 +511,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -516,6 +526,8 @@ export interface Hello {
   ownershipNumber: number
   memberListNumber: number
   addresses: string[]
+  awaitsDrain: boolean
+  revision: number
 }
 
 export namespace Hello {
@@ -693,6 +705,16 @@ export namespace Hello {
           }
         }
 
+        if ((obj.awaitsDrain != null && obj.awaitsDrain !== false)) {
+          w.uint32(80)
+          w.bool(obj.awaitsDrain)
+        }
+
+        if ((obj.revision != null && obj.revision !== 0)) {
+          w.uint32(120)
+          w.uint64Number(obj.revision)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -706,7 +728,9 @@ export namespace Hello {
           workspaces: [],
           ownershipNumber: 0,
           memberListNumber: 0,
-          addresses: []
+          addresses: [],
+          awaitsDrain: false,
+          revision: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -784,6 +808,14 @@ export namespace Hello {
               }
 
               obj.addresses.push(reader.string())
+              break
+            }
+            case 10: {
+              obj.awaitsDrain = reader.bool()
+              break
+            }
+            case 15: {
+              obj.revision = reader.uint64Number()
               break
             }
             default: {
@@ -918,6 +950,20 @@ export namespace Hello {
 
               break
             }
+            case 10: {
+              yield {
+                field: `${prefix}.awaitsDrain`,
+                value: reader.bool()
+              }
+              break
+            }
+            case 15: {
+              yield {
+                field: `${prefix}.revision`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1009,6 +1055,16 @@ export namespace Hello {
     value: string
   }
 
+  export interface HelloAwaitsDrainFieldEvent {
+    field: '$.awaitsDrain'
+    value: boolean
+  }
+
+  export interface HelloRevisionFieldEvent {
+    field: '$.revision'
+    value: number
+  }
+
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Hello.codec())
   }
@@ -1017,7 +1073,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloRevisionFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -2886,6 +2942,11 @@ export namespace ToInstance {
     index: number
   }
 
+  export interface ToInstanceWelcomeRevisionFieldEvent {
+    field: '$.welcome.revision'
+    value: number
+  }
+
   export interface ToInstanceBeatSequenceFieldEvent {
     field: '$.beat.sequence'
     value: number
@@ -3107,7 +3168,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -3122,6 +3183,7 @@ export interface Welcome {
   certificate: Uint8Array<ArrayBuffer>
   memberList: Uint8Array<ArrayBuffer>
   services: ServiceLevel[]
+  revision: number
 }
 
 export namespace Welcome {
@@ -3181,6 +3243,11 @@ export namespace Welcome {
           }
         }
 
+        if ((obj.revision != null && obj.revision !== 0)) {
+          w.uint32(120)
+          w.uint64Number(obj.revision)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3194,7 +3261,8 @@ export namespace Welcome {
           clockMs: 0,
           certificate: uint8ArrayAlloc(0),
           memberList: uint8ArrayAlloc(0),
-          services: []
+          services: [],
+          revision: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3247,6 +3315,10 @@ export namespace Welcome {
               obj.services.push(ServiceLevel.codec().decode(reader, reader.uint32(), {
                 limits: opts.limits?.services$
               }))
+              break
+            }
+            case 15: {
+              obj.revision = reader.uint64Number()
               break
             }
             default: {
@@ -3346,6 +3418,13 @@ export namespace Welcome {
 
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.revision`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3410,6 +3489,11 @@ export namespace Welcome {
     index: number
   }
 
+  export interface WelcomeRevisionFieldEvent {
+    field: '$.revision'
+    value: number
+  }
+
   export function encode (obj: Partial<Welcome>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Welcome.codec())
   }
@@ -3418,7 +3502,7 @@ export namespace Welcome {
     return decodeMessage(buf, Welcome.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Welcome>): Generator<WelcomeFederationFieldEvent | WelcomeNameFieldEvent | WelcomeLeaseMsFieldEvent | WelcomeHeartbeatMsFieldEvent | WelcomeAcknowledgeFieldEvent | WelcomeClockMsFieldEvent | WelcomeCertificateFieldEvent | WelcomeMemberListFieldEvent | WelcomeServicesNameFieldEvent | WelcomeServicesAcknowledgeFieldEvent | WelcomeRevisionFieldEvent> {
     return streamMessage(buf, Welcome.codec(), opts)
   }
 }
@@ -4510,6 +4594,12 @@ export namespace Report {
     index: number
   }
 
+  export interface ReportWorkspacesReceiptFieldEvent {
+    field: '$.workspaces[].receipt'
+    value: Uint8Array<ArrayBuffer>
+    index: number
+  }
+
   export interface ReportMoreFieldEvent {
     field: '$.more'
     value: boolean
@@ -4528,7 +4618,7 @@ export namespace Report {
     return decodeMessage(buf, Report.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Report>): Generator<ReportCertificateFieldEvent | ReportMemberListFieldEvent | ReportWorkspacesOwnershipFieldEvent | ReportWorkspacesHeadFieldEvent | ReportWorkspacesRoleFieldEvent | ReportWorkspacesReceiptFieldEvent | ReportMoreFieldEvent | ReportLastFieldEvent> {
     return streamMessage(buf, Report.codec(), opts)
   }
 }
@@ -4537,6 +4627,7 @@ export interface Reported {
   ownership: Uint8Array<ArrayBuffer>
   head: Uint8Array<ArrayBuffer>
   role: string
+  receipt: Uint8Array<ArrayBuffer>
 }
 
 export namespace Reported {
@@ -4564,6 +4655,11 @@ export namespace Reported {
           w.string(obj.role)
         }
 
+        if ((obj.receipt != null && obj.receipt.byteLength > 0)) {
+          w.uint32(34)
+          w.bytes(obj.receipt)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -4571,7 +4667,8 @@ export namespace Reported {
         const obj: any = {
           ownership: uint8ArrayAlloc(0),
           head: uint8ArrayAlloc(0),
-          role: ''
+          role: '',
+          receipt: uint8ArrayAlloc(0)
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -4590,6 +4687,10 @@ export namespace Reported {
             }
             case 3: {
               obj.role = reader.string()
+              break
+            }
+            case 4: {
+              obj.receipt = reader.bytes()
               break
             }
             default: {
@@ -4628,6 +4729,13 @@ export namespace Reported {
               }
               break
             }
+            case 4: {
+              yield {
+                field: `${prefix}.receipt`,
+                value: reader.bytes()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4655,6 +4763,11 @@ export namespace Reported {
     value: string
   }
 
+  export interface ReportedReceiptFieldEvent {
+    field: '$.receipt'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<Reported>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Reported.codec())
   }
@@ -4663,7 +4776,7 @@ export namespace Reported {
     return decodeMessage(buf, Reported.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Reported>): Generator<ReportedOwnershipFieldEvent | ReportedHeadFieldEvent | ReportedRoleFieldEvent | ReportedReceiptFieldEvent> {
     return streamMessage(buf, Reported.codec(), opts)
   }
 }

@@ -1230,6 +1230,11 @@ export namespace MembershipReply {
     value: number
   }
 
+  export interface MembershipReplyDescriptionRevisionFieldEvent {
+    field: '$.description.revision'
+    value: number
+  }
+
   export interface MembershipReplyStandingStateFieldEvent {
     field: '$.standing.state'
     value: string
@@ -1278,7 +1283,7 @@ export namespace MembershipReply {
     return decodeMessage(buf, MembershipReply.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MembershipReply>): Generator<MembershipReplyDescriptionNameFieldEvent | MembershipReplyDescriptionTermsFieldEvent | MembershipReplyDescriptionServicesFieldEvent | MembershipReplyDescriptionVersionFieldEvent | MembershipReplyDescriptionClockMsFieldEvent | MembershipReplyStandingStateFieldEvent | MembershipReplyStandingNameFieldEvent | MembershipReplyStandingReasonFieldEvent | MembershipReplyStandingCertificateFieldEvent | MembershipReplyStandingMemberListFieldEvent | MembershipReplyStandingClockMsFieldEvent | MembershipReplyFailureCodeFieldEvent | MembershipReplyFailureMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MembershipReply>): Generator<MembershipReplyDescriptionNameFieldEvent | MembershipReplyDescriptionTermsFieldEvent | MembershipReplyDescriptionServicesFieldEvent | MembershipReplyDescriptionVersionFieldEvent | MembershipReplyDescriptionClockMsFieldEvent | MembershipReplyDescriptionRevisionFieldEvent | MembershipReplyStandingStateFieldEvent | MembershipReplyStandingNameFieldEvent | MembershipReplyStandingReasonFieldEvent | MembershipReplyStandingCertificateFieldEvent | MembershipReplyStandingMemberListFieldEvent | MembershipReplyStandingClockMsFieldEvent | MembershipReplyFailureCodeFieldEvent | MembershipReplyFailureMessageFieldEvent> {
     return streamMessage(buf, MembershipReply.codec(), opts)
   }
 }
@@ -1289,6 +1294,7 @@ export interface Description {
   services: string[]
   version: string
   clockMs: number
+  revision: number
 }
 
 export namespace Description {
@@ -1328,6 +1334,11 @@ export namespace Description {
           w.uint64Number(obj.clockMs)
         }
 
+        if ((obj.revision != null && obj.revision !== 0)) {
+          w.uint32(120)
+          w.uint64Number(obj.revision)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1337,7 +1348,8 @@ export namespace Description {
           terms: '',
           services: [],
           version: '',
-          clockMs: 0
+          clockMs: 0,
+          revision: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1372,6 +1384,10 @@ export namespace Description {
             }
             case 5: {
               obj.clockMs = reader.uint64Number()
+              break
+            }
+            case 15: {
+              obj.revision = reader.uint64Number()
               break
             }
             default: {
@@ -1440,6 +1456,13 @@ export namespace Description {
               }
               break
             }
+            case 15: {
+              yield {
+                field: `${prefix}.revision`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1478,6 +1501,11 @@ export namespace Description {
     value: number
   }
 
+  export interface DescriptionRevisionFieldEvent {
+    field: '$.revision'
+    value: number
+  }
+
   export function encode (obj: Partial<Description>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Description.codec())
   }
@@ -1486,7 +1514,7 @@ export namespace Description {
     return decodeMessage(buf, Description.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Description>): Generator<DescriptionNameFieldEvent | DescriptionTermsFieldEvent | DescriptionServicesFieldEvent | DescriptionVersionFieldEvent | DescriptionClockMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Description>): Generator<DescriptionNameFieldEvent | DescriptionTermsFieldEvent | DescriptionServicesFieldEvent | DescriptionVersionFieldEvent | DescriptionClockMsFieldEvent | DescriptionRevisionFieldEvent> {
     return streamMessage(buf, Description.codec(), opts)
   }
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { TestFederation } from '../../tools/federation.ts'
 import { type BenchOptions, MIB } from '../benchmark.ts'
 import { Relay } from '../relay.ts'
-import { fill, openScene, settled } from '../scene.ts'
+import { fill, openScene, profiled, settled } from '../scene.ts'
 import { Scratch } from '../scratch.ts'
 import { copyFolder, startRsync } from '../sync/copies.ts'
 import { writeRandomFile } from '../sync/files.ts'
@@ -38,7 +38,9 @@ async function drainToEmpty(options: BenchOptions): Promise<number> {
   for (const user of users) await fill(user, options.sizeBytes / FULL_WORKSPACES)
   await federation.join('beta')
   await output('sync', ['--file-system', scratch.folder])
-  return await drained(federation)
+  const drainMs = await drained(federation)
+  await profiled(federation, options, ['alpha', 'beta'])
+  return drainMs
 }
 
 /** In milliseconds, from the command to its end, with a certificate. */
@@ -82,7 +84,9 @@ export async function drainOverLine(options: BenchOptions): Promise<LineRound> {
   const [, port = 'NaN'] = /\/tcp\/(\d+)/.exec(federation.ready.addresses[0] ?? '') ?? []
   await using relay = await Relay.start(Number(port), LINE_BYTES_PER_SECOND)
   await federation.join('beta', [], `/ip4/127.0.0.1/tcp/${relay.port}/p2p/${federation.ready.peerId}`)
-  return { drainMs: await drained(federation), copyMs: await copyOverLine() }
+  const drainMs = await drained(federation)
+  await profiled(federation, options, ['alpha', 'beta'])
+  return { drainMs, copyMs: await copyOverLine() }
 }
 
 async function copyOverLine(): Promise<number> {
@@ -117,5 +121,7 @@ export async function manySmall(options: BenchOptions): Promise<number> {
   )
   await federation.join('beta')
   await settled(federation)
-  return await drained(federation)
+  const drainMs = await drained(federation)
+  await profiled(federation, options, ['alpha', 'beta'])
+  return drainMs
 }

@@ -2,7 +2,7 @@ import type { MoveView } from '../../../src/console/views.ts'
 import type { TestFederation } from '../../tools/federation.ts'
 import type { WebUser } from '../../tools/web-user.ts'
 import type { BenchOptions } from '../benchmark.ts'
-import { fill, openScene, settled } from '../scene.ts'
+import { fill, openScene, profiled, settled } from '../scene.ts'
 import { Scratch } from '../scratch.ts'
 import { pause } from '../system.ts'
 import { SteadyUser } from './steady.ts'
@@ -41,6 +41,7 @@ export async function movesOf(options: BenchOptions, bytes: number): Promise<Mov
     figures.quiet.push(quiet)
     figures.took.push(took)
   }
+  await profiled(federation, options, ['alpha', 'beta'])
   return figures
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { AtWork } from '../../../src/apps/at-work.ts'
 import type { HookPlace } from '../../../src/apps/hooks.ts'
+import { NodeDaemonError } from '../../../src/core/errors.ts'
 import type { ServiceName, WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { manualClock } from '../../tools/clock.ts'
@@ -13,6 +14,11 @@ const place = (workspace: string, service = 'files'): HookPlace => ({
   folder: '/'
 })
 
+const untilAborted = (signal: AbortSignal): Promise<boolean> =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new NodeDaemonError('ABORTED', 'not asked any more')), { once: true })
+  })
+
 function watching() {
   const clock = manualClock()
   const stop = new AbortController()
@@ -20,13 +26,16 @@ function watching() {
     places: [place('a'), place('b'), place('n', 'notes')],
     atWork: new Set(['a']),
     handsOver: false,
-    asked: 0
+    asked: 0,
+    /** Those whose app does not answer. */
+    silent: new Set<string>()
   }
   const all = new AtWork({
     ask: ({ workspace, service }) =>
       service === 'files'
-        ? async () => {
+        ? async (signal) => {
             now.asked++
+            if (now.silent.has(workspace)) return untilAborted(signal)
             return now.atWork.has(workspace)
           }
         : null,
@@ -70,5 +79,46 @@ test('they are asked more often while something is handed over, soon after that 
   expect(all.workspaces).toEqual(['b'])
   await advance(30_000)
   expect(now.asked).toBeGreaterThan(10)
+  await end()
+})
+
+test('each is known as soon as it was answered, whoever else is still asked', async () => {
+  const { all, now, end } = watching()
+  now.silent.add('b')
+  await settled()
+  expect(all.workspaces).toEqual(['a'])
+  await end()
+})
+
+test('one that is no home of here any more is forgotten', async () => {
+  const { all, now, advance, end } = watching()
+  await settled()
+  now.places = [place('b')]
+  await advance(61_000)
+  expect(all.workspaces).toEqual([])
+  await end()
+})
+
+test('right before a freeze it is asked again, once: what is known already is no surprise', async () => {
+  const { all, now, end } = watching()
+  await settled()
+  const workspace = 'b' as WorkspaceId
+  await all.checkQuiet(workspace)
+  now.atWork.add('b')
+  await expect(all.checkQuiet(workspace)).rejects.toMatchObject({ code: 'BUSY' })
+  expect(all.workspaces).toEqual(['a', 'b'])
+  await all.checkQuiet(workspace)
+  await all.checkQuiet('n' as WorkspaceId)
+  await end()
+})
+
+test('a freeze does not wait for long for an app that does not answer', async () => {
+  const { all, now, advance, end } = watching()
+  await settled()
+  now.silent.add('b')
+  const checked = all.checkQuiet('b' as WorkspaceId)
+  await advance(3000)
+  await checked
+  expect(all.workspaces).toEqual(['a'])
   await end()
 })

@@ -3,6 +3,7 @@ import type { Context } from '../../../src/cli/context.ts'
 import { Printer } from '../../../src/cli/printer.ts'
 import { StopRequests } from '../../../src/cli/stop-requests.ts'
 import { systemClock } from '../../../src/core/clock.ts'
+import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import type { RunningInstance } from '../../../src/daemon/options.ts'
@@ -23,7 +24,8 @@ function scene(): { terminal: FakeTerminal; context: Context; calls: string[]; r
     clock: systemClock(),
     random: systemRandom(),
     log: silent,
-    data: null
+    data: null,
+    flags: {}
   }
   return { terminal, context, calls, running }
 }
@@ -39,6 +41,17 @@ test('the first signal drains, the second flushes, the third ends at once', asyn
   expect(terminal.exits).toEqual([])
   terminal.signal('SIGHUP')
   expect(terminal.exits).toEqual([130])
+})
+
+test('where nobody can take over, the first signal saves everything and stops', async () => {
+  const { terminal, context, calls, running } = scene()
+  const refused = new NodeDaemonError('REFUSED_BY_POLICY', 'no other offers its service notes')
+  const alone = { ...running, drain: () => Promise.reject(refused) }
+  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000 })
+  await requests.apply(Promise.resolve(alone))
+  terminal.signal('SIGTERM')
+  await expect.poll(() => calls).toEqual(['flush 1000'])
+  expect(terminal.stderr()).toContain('no other offers its service notes')
 })
 
 test('with --on-stop flush the first signal flushes', async () => {

@@ -152,6 +152,31 @@ describe('a coordinator that starts', () => {
     expect(coordinator.at.hold.reason).toContain('3 of 4')
   })
 
+  test('and has no last words, as after an update from a version that kept none, takes homes for serving', async () => {
+    using coordinator = await CoordinatorOf.start(ALL)
+    const workspaces = await workspacesAt(coordinator, 'a', 'b', 'c')
+    coordinator.at.fleet.serving.clear()
+    coordinator.begin()
+    coordinator.connect('d')
+    await coordinator.pass(START_GRACE_MS + 60_000)
+    expect(coordinator.homes(...workspaces)).toEqual(['a', 'b', 'c'])
+    expect(coordinator.at.hold.reason).toContain('3 of 4')
+  })
+
+  test('leaves standbys where they are until it knows that they do not come back', async () => {
+    using coordinator = await CoordinatorOf.start(ALL)
+    const [workspace] = await workspacesAt(coordinator, 'a')
+    const standbys = (): string[] =>
+      coordinator.at.table.get(workspace as WorkspaceId)?.signed.value.standbys.map(nameOf) ?? []
+    coordinator.at.fleet.serving.clear()
+    coordinator.begin()
+    for (const name of ['a', 'b', 'c'] as const) coordinator.connect(name)
+    await coordinator.pass(START_GRACE_MS - 1000)
+    expect([standbys(), coordinator.at.fleet.effects.filter((one) => one.startsWith('release'))]).toEqual([['d'], []])
+    await coordinator.pass(2000)
+    expect(['b', 'c']).toContain(standbys().join())
+  })
+
   test('gives up one that is missing alone', async () => {
     const { second, workspaces } = await begun(() => undefined)
     using coordinator = second
@@ -252,6 +277,24 @@ describe('told apart to the last line of the audit log', () => {
     await coordinator.pass(START_GRACE_MS + 250)
     expect((await coordinator.told()).filter((line) => line === 'peer.dead a')).toHaveLength(1)
   })
+})
+
+test('a standby that starts anew keeps its place, also while it has not ended yet', async () => {
+  using coordinator = await CoordinatorOf.serving(ALL)
+  const [workspace] = await workspacesAt(coordinator, 'a')
+  const standbys = (): string[] =>
+    coordinator.at.table.get(workspace as WorkspaceId)?.signed.value.standbys.map(nameOf) ?? []
+  const tended = async (): Promise<string[]> => {
+    await coordinator.at.director.tend(workspace as WorkspaceId)
+    return standbys()
+  }
+  coordinator.say('d', 'restart')
+  coordinator.at.fleet.draining.add('d')
+  expect(await tended()).toEqual(['d'])
+  coordinator.vanish('d')
+  expect(await tended()).toEqual(['d'])
+  await coordinator.pass(RESTART_GRACE_MS + 250)
+  expect(standbys()).not.toContain('d')
 })
 
 test('a home that acknowledges by itself lets go before another takes its place', async () => {

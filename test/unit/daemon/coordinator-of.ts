@@ -1,11 +1,13 @@
 import type { PeerIdText, WorkspaceId } from '../../../src/core/ids.ts'
 import { type KeyValue, memoryKeyValue } from '../../../src/core/key-value.ts'
 import { silent } from '../../../src/core/log.ts'
+import { Standstill } from '../../../src/core/standstill.ts'
 import { Caretaker } from '../../../src/daemon/caretaker.ts'
 import { Changes } from '../../../src/daemon/changes.ts'
 import { Presence } from '../../../src/daemon/presence.ts'
 import { FailureDetector } from '../../../src/handover/failure-detector.ts'
 import { LastWords } from '../../../src/handover/last-words.ts'
+import { Tending } from '../../../src/handover/tending.ts'
 import { AuditLog } from '../../../src/membership/audit.ts'
 import type { Session } from '../../../src/membership/control-server.ts'
 import { controlStore } from '../../../src/store/control-store.ts'
@@ -34,6 +36,8 @@ export class CoordinatorOf implements Disposable {
   readonly audit: AuditLog
   readonly detector: FailureDetector
   readonly lastWords: LastWords
+  readonly #standstill: Standstill
+  readonly #tending: Tending
   readonly #presence: Presence
   readonly #caretaker: Caretaker
   readonly #sessions = new Map<Name, FakeSession>()
@@ -55,15 +59,26 @@ export class CoordinatorOf implements Disposable {
     const fleet = Object.assign(at.fleet, {
       isGone: (peer: PeerIdText) => !at.fleet.isConnected(peer) && this.detector.isDead(peer),
       isDrained: (peer: PeerIdText) => this.#drained.has(peer),
+      isAwaited: (peer: PeerIdText) => {
+        if (this.#revoked.has(peer) || this.#drained.has(peer)) return false
+        const session = control.session(peer)
+        return session === null ? this.detector.isAwaited(peer) : session.intent === 'restart'
+      },
       noteSeen: () => undefined
     })
     const control = {
       sessions: () => [...this.#sessions.values()],
       session: (peer: PeerIdText) => this.#sessions.get(nameOf(peer) as Name) ?? null
     }
+    this.#standstill = new Standstill(clock)
     this.detector = new FailureDetector(
-      clock,
-      { failoverAfterMs: FAILOVER_AFTER_MS, restartGraceMs: RESTART_GRACE_MS, leaseMs: LEASE_MS },
+      { clock, standstill: this.#standstill },
+      {
+        failoverAfterMs: FAILOVER_AFTER_MS,
+        restartGraceMs: RESTART_GRACE_MS,
+        leaseMs: LEASE_MS,
+        backMs: START_GRACE_MS
+      },
       {
         dead: (peer, cause) => this.#caretaker.dead(peer, cause),
         leaseOver: (peer) => this.#caretaker.leaseOver(peer)
@@ -86,6 +101,10 @@ export class CoordinatorOf implements Disposable {
       },
       { failoverAfterMs: FAILOVER_AFTER_MS, leaseMs: LEASE_MS, silentMs: SILENT_MS, heartbeatMs: 500 }
     )
+    this.#tending = new Tending(
+      { director, table, instances: fleet, hold, usedBytes: () => 1000, onLooked: () => undefined, clock, log: silent },
+      { standbys: 1 }
+    )
     this.#caretaker = new Caretaker({
       registry: registry as never,
       table,
@@ -98,11 +117,11 @@ export class CoordinatorOf implements Disposable {
       presence: this.#presence,
       hold,
       spread: { look: () => undefined },
+      tending: this.#tending,
       neighbourhood: { opened: () => undefined, closed: () => undefined } as never,
       changes,
       clock,
       log: silent,
-      standbys: 1,
       idle: async () => undefined,
       isStopping: () => false,
       control: () => control as never,
@@ -197,6 +216,7 @@ export class CoordinatorOf implements Disposable {
 
   [Symbol.dispose](): void {
     this.detector.close()
+    this.#standstill[Symbol.dispose]()
     this.#presence[Symbol.dispose]()
   }
 }

@@ -10,6 +10,8 @@ import { FILES, peerOf } from '../handover/fleet.ts'
 import { workspace } from '../store/support.ts'
 import { COORDINATOR } from '../sync/support.ts'
 
+type Labels = Readonly<Record<string, string>>
+
 /** Workspaces at the instance `a`, which is connected at first. */
 async function bench(ids: readonly WorkspaceId[]) {
   const clock = manualClock()
@@ -18,12 +20,14 @@ async function bench(ids: readonly WorkspaceId[]) {
     await table.create(id, { service: FILES, user: `user:u${index}` as UserId, home: peerOf('a'), createdAtMs: 1 })
   }
   const connected = new Set<PeerIdText>([peerOf('a')])
-  const control = { session: (peer: PeerIdText) => (connected.has(peer) ? {} : null), sessions: () => [] }
+  const labels: { told: Labels; given: Labels } = { told: {}, given: {} }
+  const session = (peer: PeerIdText) => (connected.has(peer) ? { hello: { labels: labels.told } } : null)
+  const control = { session, sessions: () => [] }
   const over = { dead: false, lease: false }
   const level: { now: AcknowledgeLevel } = { now: 'replicated' }
   const fleet = new Fleet({
     levelOf: () => level.now,
-    registry: {} as never,
+    registry: { get: () => ({ labels: labels.given }) } as never,
     control: () => control as never,
     table,
     detector: () => ({ isDead: () => over.dead, isLeaseOver: () => over.lease }) as never,
@@ -31,7 +35,7 @@ async function bench(ids: readonly WorkspaceId[]) {
   })
   const told = (id: WorkspaceId, unsyncedBytes: number, unsyncedAgeMs: number): void =>
     fleet.noteUsage([{ workspace: id, usedBytes: 0, files: 0, unsyncedBytes, unsyncedAgeMs }])
-  return { clock, connected, fleet, level, over, told }
+  return { clock, connected, fleet, labels, level, over, told }
 }
 
 test('what an instance said before it went away grows older; what it had synced stays synced', async () => {
@@ -77,4 +81,21 @@ test('a workspace of a local service passes from a lost home only when its lease
   level.now = 'local'
   over.lease = true
   expect(may()).toBe(true)
+})
+
+test('an instance is in the zone that it says, unless an admin says otherwise; an empty label is none', async () => {
+  const { fleet, labels } = await bench([])
+  const zones = [
+    [{}, {}],
+    [{ zone: 'hall' }, {}],
+    [{ zone: 'hall' }, { zone: 'attic' }],
+    [{ zone: 'hall' }, { zone: '' }],
+    [{ zone: '' }, {}]
+  ] as const
+  const seen = zones.map(([told, given]) => {
+    labels.told = told
+    labels.given = given
+    return fleet.zoneOf(peerOf('a'))
+  })
+  expect(seen).toEqual([null, 'hall', 'attic', null, null])
 })

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import { Neighbourhood } from '../../../src/daemon/neighbourhood.ts'
 import type { ControlServer, Session } from '../../../src/membership/control-server.ts'
-import type { NeighbourNews } from '../../../src/wire/neighbours.ts'
+import { Neighbours } from '../../../src/wire/generated/control.ts'
+import type { NeighbourBytes } from '../../../src/wire/neighbours.ts'
 import { manualClock } from '../../tools/clock.ts'
 
 const peer = (name: string): PeerIdText => name as PeerIdText
@@ -14,17 +15,25 @@ interface Bench {
   readonly zones: Map<string, string>
   open(name: string, addresses: readonly string[]): void
   close(name: string): void
+  /** Calls back once, when it is told the next time. */
+  onTold(name: string, callback: () => void): void
+  /** All that was told, without what is the same. */
+  readonly bytes: ReadonlySet<Uint8Array>
   pass(): void
 }
 
-const told = ({ whole, zone, neighbours }: NeighbourNews): string =>
-  `${whole ? 'all' : 'news'} for ${zone}: ${neighbours.map((one) => `${one.peer}@${one.addresses.join('+')}/${one.zone}`).join(' ')}`
+function told({ whole, zone, neighbours }: NeighbourBytes): string {
+  const each = Neighbours.decode(neighbours).neighbours
+  return `${whole ? 'all' : 'news'} for ${zone}: ${each.map((one) => `${one.peer}@${one.addresses.join('+')}/${one.zone}`).join(' ')}`
+}
 
 function bench(): Bench {
   const clock = manualClock()
   const sessions = new Map<PeerIdText, Session>()
   const zones = new Map<string, string>()
   const all = new Map<string, string[]>()
+  const bytes = new Set<Uint8Array>()
+  const callbacks = new Map<string, () => void>()
   const control: Pick<ControlServer, 'session' | 'sessions'> = {
     session: (one) => sessions.get(one) ?? null,
     sessions: () => [...sessions.values()]
@@ -44,7 +53,13 @@ function bench(): Bench {
       const session: Pick<Session, 'peer' | 'tellNeighbours'> & { hello: Pick<Session['hello'], 'addresses'> } = {
         peer: peer(name),
         hello: { addresses },
-        tellNeighbours: (news) => void heard.push(told(news))
+        tellNeighbours(news) {
+          heard.push(told(news))
+          bytes.add(news.neighbours)
+          const callback = callbacks.get(name)
+          callbacks.delete(name)
+          callback?.()
+        }
       }
       sessions.set(peer(name), session as Session)
       neighbourhood.opened(session as Session)
@@ -53,6 +68,8 @@ function bench(): Bench {
       sessions.delete(peer(name))
       neighbourhood.closed(peer(name))
     },
+    onTold: (name, callback) => void callbacks.set(name, callback),
+    bytes,
     pass: () => clock.advance(500)
   }
 }
@@ -64,14 +81,13 @@ test('who connects hears of all that listen, and the others hear of it if it lis
   at.zones.set('a', 'hall')
   at.open('a', [AT(1)])
   at.open('quiet', [])
+  at.pass()
   at.open('b', [AT(2)])
   at.pass()
-  expect(at.told.get('a')).toEqual(['all for hall: ', `news for hall: b@${AT(2)}/null`])
-  expect(at.told.get('quiet')).toEqual([
-    `all for null: a@${AT(1)}/hall`,
-    `news for null: a@${AT(1)}/hall b@${AT(2)}/null`
-  ])
-  expect(at.told.get('b')).toEqual([`all for null: a@${AT(1)}/hall`, `news for null: a@${AT(1)}/hall`])
+  const [a, b] = [`a@${AT(1)}/hall`, `b@${AT(2)}/`]
+  expect(at.told.get('a')).toEqual([`all for hall: ${a}`, `news for hall: ${b}`])
+  expect(at.told.get('quiet')).toEqual([`all for null: ${a}`, `news for null: ${b}`])
+  expect(at.told.get('b')).toEqual([`all for null: ${a} ${b}`])
 })
 
 test('who goes away listens no more, and labels count from when they are set', () => {
@@ -83,11 +99,28 @@ test('who goes away listens no more, and labels count from when they are set', (
   at.neighbourhood.relabelled(peer('a'))
   at.pass()
   expect(at.told.get('b')?.at(-1)).toBe(`news for null: a@${AT(1)}/attic`)
-  expect(at.told.get('a')?.at(-1)).toBe(`all for attic: b@${AT(2)}/null`)
+  expect(at.told.get('a')?.at(-1)).toBe(`all for attic: a@${AT(1)}/attic b@${AT(2)}/`)
   at.close('a')
   at.pass()
-  expect(at.told.get('b')?.at(-1)).toBe('news for null: a@/null')
+  expect(at.told.get('b')?.at(-1)).toBe('news for null: a@/')
   expect(at.neighbourhood.neighbours.all().map((one) => one.peer)).toEqual(['b'])
+})
+
+test('many are told the same bytes, some at a time, and what changes meanwhile after it', () => {
+  const at = bench()
+  const names = Array.from({ length: 120 }, (_, index) => `m${index}`)
+  for (const name of names) at.open(name, [AT(1)])
+  at.pass()
+  const all = names.map((name) => `${name}@${AT(1)}/`).join(' ')
+  for (const name of names) expect(at.told.get(name)).toEqual([`all for null: ${all}`])
+  expect(at.bytes.size).toBe(1)
+  at.onTold('m0', () => at.close('m119'))
+  at.close('m1')
+  at.pass()
+  at.pass()
+  expect(at.told.get('m0')?.slice(1)).toEqual(['news for null: m1@/', 'news for null: m119@/'])
+  expect(at.told.get('m118')?.slice(1)).toEqual(['news for null: m1@/', 'news for null: m119@/'])
+  expect(at.told.get('m119')).toHaveLength(1)
 })
 
 test('what nobody else could dial is not passed on', () => {

@@ -105,4 +105,12 @@ describe('a drain that is planned', () => {
     await again.planned.load()
     expect(again.planned.of(ALPHA.peerId)).toBeNull()
   })
+
+  test('is told with a time that can be said, also where an earlier version took any number for one', async () => {
+    const { planned, store } = planner()
+    const row = { atMs: 9_000_000_000_000_000, wish: WISH, actor: 'admin' }
+    await store.put(`drain-at/${ALPHA.peerId}`, Buffer.from(JSON.stringify(row)), { ifRevision: 'any' })
+    await planned.load()
+    expect(new Date(planned.of(ALPHA.peerId)?.atMs ?? 0).toISOString()).toBe('9999-12-31T23:59:59.999Z')
+  })
 })

@@ -9,11 +9,13 @@ import { Vicinity } from '../../../src/daemon/vicinity.ts'
 import type { Host } from '../../../src/network/host.ts'
 import { startKad } from '../../../src/network/kad.ts'
 import { startHost } from '../../../src/network/libp2p-host.ts'
+import type { Providers } from '../../../src/network/providers.ts'
 import { serveBlocks } from '../../../src/sync/blocks-server.ts'
 import { RateLimit } from '../../../src/sync/rate-limit.ts'
 import { eventually } from '../../tools/eventually.ts'
+import { noProviders } from '../../tools/nobody.ts'
 import { ownershipOf } from '../handover/home.ts'
-import { headOf } from '../sync/members.ts'
+import { headOf, hostOf } from '../sync/members.ts'
 import { COORDINATOR } from '../sync/support.ts'
 
 const clock = systemClock()
@@ -54,7 +56,7 @@ async function instance(listens: boolean): Promise<Instance> {
     source: { read: async (_, cid) => BLOCKS.find((block) => block.cid.equals(cid))?.bytes ?? null },
     intake: null,
     access: () => ({ read: true, send: false }),
-    upload: null,
+    giving: null,
     log: silent
   })
   return { identity, host, trusted, vicinity }
@@ -123,4 +125,23 @@ test('a standby that the DHT names as holding the head is asked, also where the 
   beta.vicinity.holds(head)
   await eventually(wanted).toBe(3)
   expect(gamma.host.links(beta.host.peerId)).not.toEqual([])
+})
+
+test('closing ends an announcement that is under way', async () => {
+  const identity = await createIdentity()
+  const host = await hostOf(identity, true)
+  const [announcing, closed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  const openProviders = async (): Promise<Providers> => ({
+    ...noProviders,
+    announce() {
+      announcing.resolve()
+      return closed.promise
+    },
+    close: async () => closed.resolve()
+  })
+  const deps = { host, trusted: new Trusted(), pin: PIN, openProviders, download: new RateLimit(clock), clock }
+  const vicinity = await Vicinity.open({ ...deps, log: silent }, [])
+  vicinity.holds((await headOf(identity, { a: 'a' })).head)
+  await announcing.promise
+  await vicinity.close()
 })

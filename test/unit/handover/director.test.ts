@@ -274,6 +274,21 @@ describe('a failover', () => {
     await expect.poll(() => at.home(workspace)).toBe('b')
   })
 
+  test('that fails for one workspace keeps no other from its new home', async () => {
+    const at = await bench(['a', 'b'], 0)
+    const orphans: WorkspaceId[] = []
+    for (let number = 0; number < 80; number++) {
+      const user = `user:of-${number}` as UserId
+      const id = number.toString(16).padStart(32, '0') as WorkspaceId
+      await at.table.create(id, { service: FILES, user, home: peerOf('a'), createdAtMs: 1 })
+      orphans.push(id)
+    }
+    at.fleet.serving.delete('a')
+    at.trouble.seal = true
+    await at.director.adoptOrphans()
+    expect(orphans.filter((workspace) => at.home(workspace) === 'b')).toHaveLength(79)
+  })
+
   test('takes the place of a home that comes back: it is told to let go', async () => {
     const at = await bench(['a', 'b', 'c'])
     const workspace = await at.workspaceAt('a', ['b'])

@@ -22,6 +22,8 @@ export const proofOf = (head: SignedHead): Promise<Signed<Receipt>> =>
 export interface Situation {
   /** Requests in flight that do not end. */
   inFlight: boolean
+  /** Does it help to break them off? */
+  breakable: boolean
   /** Users at work, in these workspaces. */
   readonly occupied: Set<WorkspaceId>
   /** Others that are away for a moment. */
@@ -55,6 +57,7 @@ export function draining(at: Bench, name: Name, options: DrainingOptions = {}): 
   const reports: DrainReport[] = []
   const now: Situation = {
     inFlight: false,
+    breakable: false,
     occupied: new Set(),
     othersAway: false,
     unsyncedBytes: 0,
@@ -80,6 +83,9 @@ export function draining(at: Bench, name: Name, options: DrainingOptions = {}): 
     sights,
     idle: async () => {
       if (now.inFlight) throw new NodeDaemonError('TIMED_OUT', 'requests in flight')
+    },
+    breakOff: () => {
+      if (now.breakable) now.inFlight = false
     },
     identity: COORDINATOR,
     clock,

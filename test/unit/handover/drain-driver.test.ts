@@ -76,6 +76,34 @@ describe('a drain', () => {
     expect(states).toEqual(['preparing', 'draining', 'stalled', 'draining', 'drained'])
   })
 
+  test('waits for requests that take long, and breaks them off at the last moment', async () => {
+    const at = await bench(['a', 'b'])
+    const workspace = await at.workspaceAt('a', ['b'])
+    const { driver, states, until } = draining(at, 'a', {
+      now: { inFlight: true, breakable: true, occupied: new Set([workspace]) }
+    })
+    const running = driver.run(WISH)
+    await until(() => at.clock.now() > 40_000)
+    expect(driver.report()).toMatchObject({ state: 'draining', waiting: [workspace] })
+    expect(at.fleet.effects).not.toContain('freeze a')
+    await until(({ state }) => state !== 'draining')
+    expect((await running).state).toBe('drained')
+    expect(at.clock.now()).toBeLessThan(WISH.deadlineMs)
+    expect(states).toEqual(['preparing', 'draining', 'drained'])
+  })
+
+  test('breaks nothing off before that', async () => {
+    const at = await bench(['a', 'b'])
+    await at.workspaceAt('a', ['b'])
+    const { driver, now, until } = draining(at, 'a', { now: { inFlight: true, breakable: true } })
+    const running = driver.run(WISH)
+    await until(({ state }) => state === 'stalled')
+    expect(now.inFlight).toBe(true)
+    now.inFlight = false
+    await until(({ state }) => state === 'drained')
+    await running
+  })
+
   test('that reaches its deadline names what is unproven, and the home serves on', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])

@@ -72,6 +72,13 @@ export class FakeFleet implements Instances {
     return [...this.serving].some((name) => peerOf(name) === peer)
   }
 
+  /** Those that are away, and about to come back. */
+  readonly awaited = new Set<Name>()
+
+  isAwaited(peer: PeerIdText): boolean {
+    return this.awaited.has(nameOf(peer) as Name)
+  }
+
   /** Whose lease runs on, of those that are gone: a workspace that needs its end waits. */
   readonly leased = new Set<Name>()
 

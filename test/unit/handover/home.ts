@@ -8,7 +8,7 @@ import { silent } from '../../../src/core/log.ts'
 import { type Ownership, ownershipRecord, type SignedOwnership } from '../../../src/core/records.ts'
 import { Resident } from '../../../src/handover/resident.ts'
 import type { ResidentDeps } from '../../../src/handover/resident-deps.ts'
-import { noMembers } from '../../../src/sync/members.ts'
+import { noMembers } from '../../tools/nobody.ts'
 import { ALPHA, COORDINATOR, WORKSPACE } from '../sync/support.ts'
 
 /** What the coordinator says of the workspace: alpha has it, in its first epoch. */

@@ -18,7 +18,8 @@ import { controlStore } from '../../../src/store/control-store.ts'
 import type { MainRepository } from '../../../src/store/repository.ts'
 import type { Hello, ReportOrder } from '../../../src/wire/control.ts'
 import { type ReportedWorkspace, reportCodec } from '../../../src/wire/report.ts'
-import { manualClock } from '../../tools/clock.ts'
+import { REVISION } from '../../../src/wire/revision.ts'
+import { type ManualClock, manualClock } from '../../tools/clock.ts'
 import { request } from '../membership/support.ts'
 import { accept, snapshot } from '../store/support.ts'
 import { COORDINATOR, memoryRepository } from '../sync/support.ts'
@@ -49,7 +50,7 @@ export class Holder implements Present {
   readonly name: Name
   readonly held = new Map<
     WorkspaceId,
-    { ownership: SignedOwnership; head: SignedHead | null; role: ReportedWorkspace['role'] }
+    { ownership: SignedOwnership; head: SignedHead | null; role: ReportedWorkspace['role']; receipt?: Uint8Array }
   >()
   memberList: Uint8Array | null = null
   certificate: Uint8Array | null = null
@@ -81,6 +82,8 @@ export class Holder implements Present {
       })),
       ownershipNumber: Math.max(0, ...numbers),
       memberListNumber: 0,
+      revision: REVISION,
+      awaitsDrain: false,
       ...this.says
     }
   }
@@ -91,6 +94,7 @@ export class Holder implements Present {
     const [first, ...others] = rows.map(([, one]) => ({
       ownership: one.ownership.bytes,
       head: one.head?.bytes ?? null,
+      receipt: one.receipt ?? null,
       role: one.role
     }))
     return reportCodec.encode({
@@ -111,6 +115,7 @@ export interface Coordinator {
   readonly recovery: Recovery
   readonly decisions: Decision[]
   readonly ended: (readonly WorkspaceId[])[]
+  readonly clock: ManualClock
   readonly safe: ReturnType<typeof safeToPromote>
 }
 
@@ -189,6 +194,7 @@ export async function coordinator(
     recovery,
     decisions,
     ended,
+    clock,
     safe: safeToPromote(repository, hold, lost)
   }
 }

@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { seal } from '../../../src/core/envelope.ts'
-import { codeOf } from '../../../src/core/errors.ts'
+import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import { createIdentity } from '../../../src/core/identity.ts'
-import { headRecord, ownershipRecord, sealRecord } from '../../../src/core/records.ts'
+import { headRecord, ownershipRecord, receiptRecord, sealRecord } from '../../../src/core/records.ts'
 import { LEAP } from '../../../src/handover/recovery-settle.ts'
-import { readClosure } from '../store/support.ts'
+import { receiptOf } from '../../../src/sync/receipt.ts'
+import { readClosure, snapshot } from '../store/support.ts'
 import { COORDINATOR } from '../sync/support.ts'
 import { identityOf, nameOf, peerOf, settled } from './fleet.ts'
 import {
@@ -101,7 +102,7 @@ describe('an old state', () => {
     expect(at.lost.count).toBe(0)
   })
 
-  test('is noticed by a head alone, where no record has changed since the backup', async () => {
+  test('is noticed by a head and its receipt alone, where no record has changed since the backup', async () => {
     const disk = await newDisk()
     const a = new Holder('a')
     const before = await coordinator(disk, [])
@@ -111,11 +112,33 @@ describe('an old state', () => {
     const repository = await oldRepository(disk)
     const newest = await publish(before)
     tell(before, [a], newest)
+    const held = a.held.get(W)
+    if (held === undefined) throw new Error('a holds it')
+    const receipt = receiptOf(newest, { blocks: 1, bytes: 1 }, 'repository', COORDINATOR.peerId, 1)
+    a.held.set(W, { ...held, receipt: (await seal(receiptRecord, receipt, COORDINATOR)).bytes })
     const at = await coordinator({ state: disk.state, repository }, [a], disk.repository)
     expect(await at.recovery.met(a)).toBe(true)
     await settled()
     expect((await repository.tip(W))?.tip.sequence).toBe(2)
     expect(await at.recovery.met(a)).toBe(false)
+  })
+
+  test('asks no member whose version cannot report: it is awaited until it is upgraded', async () => {
+    const { a, b, c, disk, backup } = await movedSinceBackup()
+    const asked: string[] = []
+    b.says = { revision: 0 }
+    b.answers = async () => void asked.push('b')
+    const closed = await coordinator({ state: backup, repository: (await newDisk()).repository }, [])
+    expect([await closed.recovery.met(b), closed.recovery.isOpen]).toEqual([false, false])
+    const at = await coordinator({ state: backup, repository: disk.repository }, [b])
+    for (const one of [a, b, c]) expect(await at.recovery.met(one)).toBe(true)
+    await settled()
+    expect(at.hold.reason).toContain('2 of 3 members have reported, awaited: b (too old to report: upgrade it)')
+    expect(asked).toEqual([])
+    b.says = {}
+    await at.recovery.met(b)
+    await settled()
+    expect([at.recovery.isOpen, homeOf(at)]).toEqual([false, 'b'])
   })
 
   test('goes on being recovered after a restart', async () => {
@@ -143,6 +166,40 @@ describe('nothing rests on the word of an instance', () => {
     expect([at.recovery.isOpen, at.hold.reason, at.table.number]).toEqual([false, null, 0])
   })
 
+  test('a head without a receipt opens no recovery: nothing but its own workspace waits for it', async () => {
+    const disk = await newDisk()
+    const [a, b] = [new Holder('a'), new Holder('b')]
+    const at = await coordinator(disk, [])
+    await admit(at, [a, b])
+    await create(at, 'a', [])
+    const head = await publish(at)
+    const { root } = await snapshot({ 'a.txt': 'nobody has it' })
+    for (const sequence of [1e9, 1e6]) {
+      tell(at, [a], await seal(headRecord, { ...head.value, sequence, root, previous: head.cid }, identityOf('a')))
+      expect([await at.recovery.met(a), at.recovery.isOpen, at.hold.reason]).toEqual([false, false, null])
+    }
+    expect([owned(at)?.epoch, at.table.number, at.lost.count]).toEqual([1, 2, 1])
+    expect(await sealNow(at).then(() => 'sealed', codeOf)).toBe('OUT_OF_REACH')
+    await at.registry.revoke(a.peer, 'it lies', 'admin')
+    expect((await sealNow(at)).base?.cid.equals(head.cid)).toBe(true)
+  })
+
+  test('a receipt that the coordinator did not sign makes the whole report worth nothing', async () => {
+    const disk = await newDisk()
+    const a = new Holder('a')
+    const at = await coordinator(disk, [])
+    await admit(at, [a])
+    await create(at, 'a', [])
+    const head = await publish(at)
+    const lie = await seal(headRecord, { ...head.value, sequence: 1e9, previous: head.cid }, identityOf('a'))
+    tell(at, [a], lie)
+    const held = a.held.get(W)
+    if (held === undefined) throw new Error('a holds it')
+    const receipt = receiptOf(lie, { blocks: 1, bytes: 1 }, 'repository', COORDINATOR.peerId, 1)
+    a.held.set(W, { ...held, receipt: (await seal(receiptRecord, receipt, identityOf('a'))).bytes })
+    expect([await at.recovery.met(a), at.recovery.isOpen, at.lost.count]).toEqual([false, false, 0])
+  })
+
   test('a record that another key signed is refused with the whole report', async () => {
     const { a, b, disk, backup } = await movedSinceBackup()
     const held = b.held.get(W)
@@ -151,7 +208,7 @@ describe('nothing rests on the word of an instance', () => {
     b.held.set(W, { ...held, ownership: forged })
     const at = await coordinator({ state: backup, repository: disk.repository }, [])
     await at.recovery.met(a)
-    expect(await at.recovery.met(b).then(() => 'taken', codeOf)).toBe('BAD_SIGNATURE')
+    expect(await at.recovery.met(b)).toBe(true)
     expect(at.recovery.view()).toMatchObject({ reported: ['a'], awaited: ['b', 'c'] })
   })
 
@@ -166,6 +223,42 @@ describe('nothing rests on the word of an instance', () => {
     for (const one of [a, b, c]) await at.recovery.met(one)
     await settled()
     expect((await old.repository.tip(W))?.head.cid.equals(newest.cid)).toBe(true)
+  })
+})
+
+describe('an instance that does not report', () => {
+  test('is asked again as long as it is connected, until it does', async () => {
+    const { a, b, c, disk, backup } = await movedSinceBackup()
+    const connected: Holder[] = []
+    const at = await coordinator({ state: backup, repository: disk.repository }, connected)
+    connected.push(a, b, c)
+    let asked = 0
+    b.answers = async () => {
+      asked++
+      if (asked < 3) throw new NodeDaemonError('TIMED_OUT', 'slow')
+    }
+    for (const one of connected) expect(await at.recovery.met(one)).toBe(true)
+    expect(at.recovery.view()?.awaited).toEqual(['b'])
+    at.clock.advance(1000)
+    await settled()
+    expect([asked, at.recovery.isOpen]).toEqual([2, true])
+    at.clock.advance(2000)
+    await settled()
+    expect([asked, at.recovery.isOpen, homeOf(at)]).toEqual([3, false, 'b'])
+  })
+
+  test('is welcome all the same where no recovery waits for it; once it is away it is not asked any more', async () => {
+    const { b, disk, backup } = await movedSinceBackup()
+    const connected = [b]
+    const at = await coordinator({ state: backup, repository: await oldRepository(disk) }, connected)
+    b.answers = async () => {
+      throw new NodeDaemonError('TIMED_OUT', 'slow')
+    }
+    expect([await at.recovery.met(b), at.recovery.isOpen]).toEqual([false, false])
+    connected.pop()
+    at.clock.advance(1000)
+    await settled()
+    expect(at.clock.waiting).toBe(0)
   })
 })
 
@@ -189,6 +282,7 @@ describe('an admin who does not want to wait', () => {
     expect(owned(at)?.epoch).toBeGreaterThan(LEAP)
     connected.push(b)
     expect(await at.recovery.met(b)).toBe(false)
+    await settled()
     expect((await old.repository.diverged(W)).map(({ cid }) => cid.toString())).toEqual([newest.cid.toString()])
     expect((await old.repository.tip(W))?.tip.sequence).toBe(1)
   })
@@ -214,6 +308,17 @@ describe('a head that only an instance which is away holds', () => {
     connected.push(b)
     expect((await sealNow(at)).base?.cid.equals(newest.cid)).toBe(true)
     expect(at.lost.count).toBe(0)
+  })
+
+  test('is told of once when it is fetched, however many instances connect meanwhile', async () => {
+    const { at, b, c, connected } = await withLost()
+    const told = at.ended.length
+    connected.push(b)
+    const met = await Promise.all([b, c, b, c, b, c, b, c].map((one) => at.recovery.met(one)))
+    expect(met).not.toContain(true)
+    await expect.poll(() => at.ended.length).toBe(told + 1)
+    await settled()
+    expect([at.lost.count, at.ended.slice(told)]).toEqual([0, [[]]])
   })
 
   test('is remembered over a restart', async () => {

@@ -33,7 +33,12 @@ interface Bench {
   readonly resident: Resident
   readonly near: NearRepository
   readonly folder: string
-  readonly script: { before: (signal: AbortSignal) => Promise<void>; after: () => Promise<void> }
+  readonly script: {
+    before: (signal: AbortSignal) => Promise<void>
+    after: () => Promise<void>
+    /** What is asked before a freeze. */
+    quiet: () => Promise<void>
+  }
   readonly places: HomePlace[]
   runs: number
   files(): Promise<number>
@@ -57,7 +62,11 @@ async function bench(): Promise<Bench> {
     random: systemRandom(),
     log: silent
   })
-  const script: Bench['script'] = { before: async () => undefined, after: async () => undefined }
+  const script: Bench['script'] = {
+    before: async () => undefined,
+    after: async () => undefined,
+    quiet: async () => undefined
+  }
   const places: HomePlace[] = []
   const resident = await openResident({
     premises: async () => ({
@@ -72,6 +81,7 @@ async function bench(): Promise<Bench> {
     }),
     remote: async () => near,
     clock,
+    checkQuiet: () => script.quiet(),
     hooksFor: (place) => {
       places.push(place)
       return {
@@ -104,6 +114,17 @@ async function bench(): Promise<Bench> {
 
 const freeze = ({ resident }: Bench): Promise<string> =>
   resident.order({ kind: 'freeze', workspace: WORKSPACE }).then(() => 'frozen', messageOf)
+
+test('a workspace in which users have just begun to work is not frozen, and serves on', async () => {
+  const at = await bench()
+  at.script.quiet = async () => {
+    throw new NodeDaemonError('BUSY', 'users have just begun to work in it')
+  }
+  expect(await freeze(at)).toBe('users have just begun to work in it')
+  at.resident.enter(WORKSPACE, 1).leave()
+  at.script.quiet = async () => undefined
+  expect(await freeze(at)).toBe('frozen')
+})
 
 test('what before writes is in the snapshot, though only the watcher saw it, and the snapshots come to rest', async () => {
   const at = await bench()

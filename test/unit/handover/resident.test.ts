@@ -12,7 +12,7 @@ import { systemRandom } from '../../../src/core/random.ts'
 import { type Ownership, receiptRecord, type SignedHead, type SignedOwnership } from '../../../src/core/records.ts'
 import type { Resident } from '../../../src/handover/resident.ts'
 import type { Premises } from '../../../src/handover/resident-deps.ts'
-import { type Members, noMembers } from '../../../src/sync/members.ts'
+import type { Members } from '../../../src/sync/members.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { Order } from '../../../src/wire/control.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
@@ -20,6 +20,7 @@ import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
 import { Worktree } from '../../../src/worktree/worktree.ts'
 import { manualClock } from '../../tools/clock.ts'
+import { noMembers } from '../../tools/nobody.ts'
 import {
   ALPHA,
   BETA,

@@ -99,3 +99,16 @@ test('a standby whose zone goes away is replaced, wherever there is room', async
   expect(at.standbys()).toEqual(['b'])
   expect(at.home(at.workspace)).toBe(nameOf(peerOf('a')))
 })
+
+test('a standby whose zone is not known because it is away for a moment stays', async () => {
+  const at = await spreading([
+    ['a', 'hall'],
+    ['b', 'cellar'],
+    ['c', 'attic']
+  ])
+  at.fleet.serving.delete('b')
+  at.fleet.awaited.add('b')
+  at.spread.look()
+  await settled()
+  expect(at.standbys()).toEqual(['b'])
+})

@@ -5,6 +5,7 @@ import { createIdentity } from '../../../src/core/identity.ts'
 import type { PeerIdText, ServiceName, UserId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import { headRecord, type Receipt, receiptRecord, type SignedHead } from '../../../src/core/records.ts'
+import { Standstill } from '../../../src/core/standstill.ts'
 import { endsOf, FailureDetector } from '../../../src/handover/failure-detector.ts'
 import { Holdings } from '../../../src/handover/holdings.ts'
 import { OwnershipTable } from '../../../src/handover/ownership-table.ts'
@@ -121,11 +122,11 @@ describe('the table of ownership', () => {
 })
 
 describe('the failure detector', () => {
-  const options = { failoverAfterMs: 2000, restartGraceMs: 120_000, leaseMs: 10_000 }
-  const watching = () => {
-    const clock = manualClock()
+  const options = { failoverAfterMs: 2000, restartGraceMs: 120_000, leaseMs: 10_000, backMs: 8000 }
+  const never = { endedAt: Number.NEGATIVE_INFINITY }
+  const watching = (clock = manualClock(), standstill: Pick<Standstill, 'endedAt'> = never) => {
     const [dead, leaseOver]: [PeerIdText[], PeerIdText[]] = [[], []]
-    const detector = new FailureDetector(clock, options, {
+    const detector = new FailureDetector({ clock, standstill }, options, {
       dead: (peer) => void dead.push(peer),
       leaseOver: (peer) => void leaseOver.push(peer)
     })
@@ -208,6 +209,37 @@ describe('the failure detector', () => {
     detector.awaited(BETA.peerId, 30_000)
     detector.close()
     expect(clock.waiting).toBe(0)
+  })
+
+  test('lets those come back that were away, or go, while the coordinator itself stood still', () => {
+    const clock = manualClock()
+    using standstill = new Standstill(clock)
+    const { dead, detector, last } = watching(clock, standstill)
+    const leaving = 'leaving' as PeerIdText
+    detector.lost(ALPHA.peerId, last)
+    detector.lost(leaving, { ...last, intent: 'restart' })
+    clock.standStill(150_000)
+    detector.lost(BETA.peerId, last)
+    expect(dead).toEqual([])
+    clock.advance(7999)
+    expect(dead).toEqual([])
+    detector.connected(ALPHA.peerId)
+    clock.advance(1)
+    expect(dead.sort()).toEqual([BETA.peerId, leaving].sort())
+
+    detector.lost(ALPHA.peerId, { ...last, heardAt: clock.now() })
+    clock.advance(2000)
+    expect(detector.isDead(ALPHA.peerId)).toBe(true)
+  })
+
+  test('one that leaves for good needs no time to come back', () => {
+    const clock = manualClock()
+    using standstill = new Standstill(clock)
+    const { dead, detector, last } = watching(clock, standstill)
+    clock.standStill(5000)
+    detector.lost(ALPHA.peerId, { ...last, intent: 'leave' })
+    clock.advance(0)
+    expect(dead).toEqual([ALPHA.peerId])
   })
 })
 

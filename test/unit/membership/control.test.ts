@@ -3,15 +3,21 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { createIdentity } from '../../../src/core/identity.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { ControlClient } from '../../../src/membership/control-client.ts'
-import { type ControlEvents, ControlServer } from '../../../src/membership/control-server.ts'
+import { NO_DRAIN } from '../../../src/daemon/drain-end.ts'
+import { ControlClient, type ControlHandlers } from '../../../src/membership/control-client.ts'
+import { type ControlEvents, ControlServer, type Session } from '../../../src/membership/control-server.ts'
 import { startHost } from '../../../src/network/libp2p-host.ts'
 import type { Welcome } from '../../../src/wire/control.ts'
+import { neighbourBytes } from '../../../src/wire/neighbours.ts'
+import { REVISION } from '../../../src/wire/revision.ts'
 
 const LEASE_MS = 10_000
 
 /** A coordinator's and an instance's end of a control stream, over a real connection. */
-async function connected(events: Partial<ControlEvents>) {
+async function connected(
+  events: Partial<ControlEvents>,
+  { revision = REVISION, ...handlers }: Partial<ControlHandlers> & { readonly revision?: number } = {}
+) {
   const clock = systemClock()
   const gate = { standing: () => 'member' as const }
   const [mine, theirs] = [await createIdentity(), await createIdentity()]
@@ -35,11 +41,13 @@ async function connected(events: Partial<ControlEvents>) {
     clockMs: 1,
     certificate: new Uint8Array(0),
     memberList: new Uint8Array(0),
-    services: []
+    services: [],
+    revision: REVISION
   }
   const server = new ControlServer(
     {
       clock,
+      standstill: { endedAt: Number.NEGATIVE_INFINITY },
       log: silent,
       welcome: () => welcome,
       events: {
@@ -70,7 +78,9 @@ async function connected(events: Partial<ControlEvents>) {
         workspaces: [],
         ownershipNumber: 0,
         memberListNumber: 0,
-        addresses: []
+        addresses: [],
+        revision,
+        awaitsDrain: false
       }),
       heartbeat: async (sequence) => ({
         sequence,
@@ -92,7 +102,8 @@ async function connected(events: Partial<ControlEvents>) {
       services: ignore,
       members: ignore,
       neighbours: ignore,
-      drain: ignore
+      drain: ignore,
+      ...handlers
     },
     clock,
     random: systemRandom(),
@@ -121,4 +132,41 @@ test('a last word without a connection, and one whose connection ends, keep nobo
   await client.say({ kind: 'stopping', intent: 'restart' }, 60_000)
   await client.say({ kind: 'stopping', intent: 'restart' }, 60_000)
   expect(client.connected).toBe(false)
+})
+
+const NEWS = { whole: true, zone: null, neighbours: neighbourBytes([]) }
+
+test('an instance that does not know of neighbours and services is not sent them, and stays connected', async () => {
+  const heard: string[] = []
+  const drain = Promise.withResolvers<void>()
+  const opened = (session: Session): void => {
+    session.tellNeighbours(NEWS)
+    session.tellDrain(NO_DRAIN)
+  }
+  await connected(
+    { opened },
+    {
+      revision: 0,
+      neighbours: () => void heard.push('neighbours'),
+      disconnected: () => void heard.push('disconnected'),
+      drain: () => drain.resolve()
+    }
+  )
+  await drain.promise
+  expect(heard).toEqual([])
+})
+
+test('it hears of other services by a new welcome; one that knows of them is told', async () => {
+  const sessions: Session[] = []
+  const again = Promise.withResolvers<void>()
+  const opened = (session: Session): void => {
+    if (sessions.push(session) === 1) session.tellServices([])
+    else again.resolve()
+  }
+  await connected({ opened }, { revision: 0 })
+  await again.promise
+  const told = Promise.withResolvers<void>()
+  await connected({ opened: (session) => session.tellServices([]) }, { services: () => told.resolve() })
+  await told.promise
+  expect(sessions).toHaveLength(2)
 })

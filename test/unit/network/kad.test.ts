@@ -104,6 +104,19 @@ test('a provider that forgets is not told again by itself, and one that does not
   expect(await found(alpha, head)).toEqual([])
 })
 
+test('neighbours that cannot be reached do not keep the others out', async () => {
+  const [alpha, beta] = [await member(), await member()]
+  const away = await Promise.all(Array.from({ length: KAD_LIMITS.contactsMax + 8 }, createIdentity))
+  for (const { peerId: peer } of away) {
+    alpha.neighbours.note({ peer, zone: null, addresses: ['/ip4/127.0.0.1/tcp/1'] })
+  }
+  // Beta knows of nobody: alpha has to ask it.
+  alpha.neighbours.note({ peer: beta.host.peerId, zone: null, addresses: beta.host.addresses() })
+  const head = await someHead()
+  await beta.providers.announce(head)
+  await eventually(() => found(alpha, head)).toEqual([beta.host.peerId])
+})
+
 test('a stranger learns nothing and tells nothing', async () => {
   const members = new Set<PeerIdText>()
   const alpha = await member({ members: () => [...members] })

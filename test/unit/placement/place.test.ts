@@ -14,6 +14,7 @@ import { rank } from '../../../src/placement/rendezvous.ts'
 import { FILES, instance, peer, workspace } from './support.ts'
 
 const what = (number: number, bytes = 0) => ({ workspace: workspace(number), service: FILES, bytes })
+const nobody = (): boolean => false
 const KEYS = Array.from({ length: 4000 }, (_, index) => `key ${index}`)
 const first = (key: string, nodes: readonly { id: string; weight: number }[]): string =>
   rank(
@@ -114,29 +115,37 @@ describe('standbys', () => {
 
   test('are never the home, and no more than there are', () => {
     for (let number = 0; number < 50; number++) {
-      const chosen = chooseStandbys(what(number), peer('a'), [], all, 2)
+      const chosen = chooseStandbys(what(number), peer('a'), [], all, 2, nobody)
       expect(chosen).toHaveLength(2)
       expect(chosen).not.toContain('a')
       expect(new Set(chosen).size).toBe(2)
     }
-    expect(chooseStandbys(what(1), peer('a'), [], [instance('a')], 2)).toEqual([])
+    expect(chooseStandbys(what(1), peer('a'), [], [instance('a')], 2, nobody)).toEqual([])
   })
 
   test('stay where they are while they may, also on a disk that has become full', () => {
     const tight = [instance('a'), instance('b', 0), instance('c'), instance('d')]
     for (let number = 0; number < 20; number++) {
-      expect(chooseStandbys(what(number, 10), peer('a'), [peer('b')], tight, 1)).toEqual(['b'])
+      expect(chooseStandbys(what(number, 10), peer('a'), [peer('b')], tight, 1, nobody)).toEqual(['b'])
     }
-    expect(chooseStandbys(what(1), peer('a'), [peer('gone')], all, 1)).not.toContain('gone')
+    expect(chooseStandbys(what(1), peer('a'), [peer('gone')], all, 1, nobody)).not.toContain('gone')
+  })
+
+  test('that are away for a moment keep their place, but not beside too many others', () => {
+    const isAway = (one: string): boolean => one === 'away'
+    expect(chooseStandbys(what(1), peer('a'), [peer('away'), peer('gone')], all, 1, isAway)).toEqual(['away'])
+    expect(chooseStandbys(what(1), peer('a'), [peer('b'), peer('away')], all, 1, isAway)).toEqual(['b'])
+    expect(chooseStandbys(what(1), peer('away'), [peer('away')], all, 1, isAway)).not.toContain('away')
+    expect(chooseStandbys(what(1), peer('a'), [], all, 3, isAway)).not.toContain('away')
   })
 
   test('that are too many are dropped, the newest first', () => {
-    expect(chooseStandbys(what(1), peer('a'), [peer('c'), peer('b')], all, 1)).toEqual(['c'])
-    expect(chooseStandbys(what(1), peer('a'), [peer('c')], all, 0)).toEqual([])
+    expect(chooseStandbys(what(1), peer('a'), [peer('c'), peer('b')], all, 1, nobody)).toEqual(['c'])
+    expect(chooseStandbys(what(1), peer('a'), [peer('c')], all, 0, nobody)).toEqual([])
   })
 
   test('no longer count once one of them is the home', () => {
-    const chosen = chooseStandbys(what(1), peer('b'), [peer('b')], all, 1)
+    const chosen = chooseStandbys(what(1), peer('b'), [peer('b')], all, 1, nobody)
     expect(chosen).toHaveLength(1)
     expect(chosen).not.toContain('b')
   })
@@ -150,7 +159,7 @@ describe('zones', () => {
     const full = instance('full', 5, { zone: 'attic' })
     for (let number = 0; number < 50; number++) {
       const all = [...HALL, inZone('d', 'cellar'), inZone('e', null), full]
-      expect(chooseStandbys(what(number, 10), peer('a'), [], all, 1)).toEqual(['d'])
+      expect(chooseStandbys(what(number, 10), peer('a'), [], all, 1, nobody)).toEqual(['d'])
     }
   })
 
@@ -158,7 +167,7 @@ describe('zones', () => {
     const chosen = new Set<string>()
     for (let number = 0; number < 50; number++) {
       const all = [...HALL, inZone('d', 'cellar'), inZone('e', 'cellar'), inZone('f', 'attic')]
-      const [one = '', two = '', three = ''] = chooseStandbys(what(number), peer('a'), [], all, 3)
+      const [one = '', two = '', three = ''] = chooseStandbys(what(number), peer('a'), [], all, 3, nobody)
       expect([one, two]).toContain('f')
       expect('def').toContain(one)
       expect(['b', 'c', 'd', 'e']).toContain(three)
@@ -171,8 +180,8 @@ describe('zones', () => {
     const bare = ['a', 'b', 'c', 'd'].map((name) => instance(name))
     const some = bare.map((one) => (one.name === 'd' ? { ...one, zone: 'cellar' } : one))
     for (let number = 0; number < 20; number++) {
-      expect(chooseStandbys(what(number), peer('a'), [], some, 1)).toEqual(
-        chooseStandbys(what(number), peer('a'), [], bare, 1)
+      expect(chooseStandbys(what(number), peer('a'), [], some, 1, nobody)).toEqual(
+        chooseStandbys(what(number), peer('a'), [], bare, 1, nobody)
       )
     }
   })

@@ -63,6 +63,8 @@ export class Table implements Workspaces {
   readonly places = new Map<string, Place>()
   readonly suspects: PeerIdText[] = []
   readonly entered: WorkspaceId[] = []
+  /** What breaks each request off that was sent. */
+  readonly breakOff: (() => void)[] = []
   readonly created: UserId[] = []
   inside = 0
   list: ServiceRoute[] = [{ name: FILES, route: { kind: 'path', prefix: '' }, scope: 'user' }]
@@ -119,8 +121,9 @@ export class Table implements Workspaces {
     this.suspects.push(home)
   }
 
-  enter(workspace: WorkspaceId): () => void {
+  enter(workspace: WorkspaceId, breakOff: () => void): () => void {
     this.entered.push(workspace)
+    this.breakOff.push(breakOff)
     this.inside += 1
     return () => {
       this.inside -= 1

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
 import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { ALICE, ALICES, answerTo, Federation, gate, ManualClock, TOKEN, until } from './federation.ts'
@@ -239,6 +240,28 @@ test('giving up a home decides at once what is under way there', async () => {
   fed.door.dropHome(fed.alpha.peerId)
   expect((await read).text).toBe('beta:GET:')
   expect((await change).headers['x-node-daemon-retry']).toBe('unsafe')
+})
+
+test('a request that is broken off for a move is cut off, asked of the next home, or refused', async () => {
+  await using fed = await Federation.start()
+  fed.alpha.serve = async (request, response) => {
+    request.resume()
+    if (request.url === '/events') response.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1')
+  }
+  const events = fed.open('GET', '/events', { authorization: `Bearer ${TOKEN}` })
+  events.end()
+  const [stream] = (await once(events, 'response')) as [IncomingMessage]
+  const cut = once(stream.resume(), 'error')
+  const read = fed.ask('GET', '/poll')
+  const change = fed.ask('POST', '/change', { body: 'x' })
+  await until(() => fed.alpha.seen.length === 3 && fed.table.inside === 3)
+  fed.table.put(ALICE, moving)
+  for (const breakOff of fed.table.breakOff) breakOff()
+  await cut
+  expect(await change).toMatchObject({ status: 502, headers: { 'x-node-daemon-retry': 'unsafe' } })
+  await until(() => fed.table.inside === 0)
+  fed.table.put(ALICE, fed.beta.serving(ALICES, 2))
+  expect((await read).text).toBe('beta:GET:')
 })
 
 test('a workspace that moves while a body is being read gets it at its new home', async () => {

@@ -103,6 +103,15 @@ describe('a declared service', () => {
     expect(await refused(services.remove('notes', 'root'))).toBe('NOT_FOUND')
   })
 
+  test('has a level that holds for one who hears of one level alone: local only where all are', async () => {
+    const { services } = await opened()
+    expect(services.strictest()).toBe('replicated')
+    await services.add(NOTES, 'root')
+    expect(services.strictest()).toBe('replicated')
+    await services.remove('files', 'root')
+    expect([services.levelOf('notes' as ServiceName), services.strictest()]).toEqual(['local', 'local'])
+  })
+
   test('that is not declared counts as local: whoever serves it may acknowledge by itself', async () => {
     const { services } = await opened()
     expect(services.levelOf('photos' as ServiceName)).toBe('local')

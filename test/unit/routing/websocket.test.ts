@@ -1,11 +1,16 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import type { IngressDeps } from '../../../src/routing/ingress.ts'
 import { ALICE, ALICES, Federation, TOKEN, until, untilClosed } from './federation.ts'
 
 const ACCEPTED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-App: yes\r\n\r\n'
+
+const LONG = Array<Buffer>(128).fill(Buffer.alloc(64 * 1024, 'x'))
+const LONG_BYTES = 8 * 1024 * 1024
 
 const echo: NonNullable<IngressDeps['upgrade']> = async (_request, { socket, head }) => {
   socket.write(ACCEPTED)
@@ -97,6 +102,22 @@ test('a refused upgrade is an answer like any other', async () => {
 test('without an app that upgrades, the request is served as a plain one', async () => {
   await using fed = await Federation.start()
   expect(await untilClosed(ask(fed))).toMatch(/^HTTP\/1\.1 200 .*alpha:GET:/s)
+})
+
+test('a long answer to a declined upgrade comes whole', async () => {
+  await using fed = await Federation.start({
+    upgrade: (_request, { decline }) => pipeline(Readable.from(LONG), decline())
+  })
+  expect((await untilClosed(ask(fed))).length).toBeGreaterThan(LONG_BYTES)
+})
+
+test('an offer to go on with another form of HTTP is no upgrade', async () => {
+  await using fed = await Federation.start({ upgrade: echo })
+  fed.alpha.serve = (_request, response) => pipeline(Readable.from(LONG), response)
+  const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' }
+  const answer = await fed.ask('GET', '/big', { headers })
+  expect([answer.status, answer.text.length]).toEqual([200, LONG_BYTES])
+  expect(fed.alpha.seen[0]?.headers.upgrade).toBeUndefined()
 })
 
 test('a newcomer, and a page of another site, get no WebSocket', async () => {

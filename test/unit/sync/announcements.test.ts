@@ -1,9 +1,9 @@
 import type { CID } from 'multiformats/cid'
 import { expect, onTestFinished, test } from 'vitest'
 import { blockOf, RAW_CODEC } from '../../../src/core/blocks.ts'
-import { noProviders } from '../../../src/network/providers.ts'
 import { Announcements } from '../../../src/sync/announcements.ts'
 import { manualClock } from '../../tools/clock.ts'
+import { noProviders } from '../../tools/nobody.ts'
 import { settled } from '../handover/fleet.ts'
 import { OTHER, WORKSPACE } from './support.ts'
 

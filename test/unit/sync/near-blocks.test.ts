@@ -9,11 +9,12 @@ import type { Host } from '../../../src/network/host.ts'
 import { Neighbours } from '../../../src/network/neighbours.ts'
 import { Reach } from '../../../src/network/reach.ts'
 import { serveBlocks } from '../../../src/sync/blocks-server.ts'
+import { Giving } from '../../../src/sync/giving.ts'
 import type { NearBlocks } from '../../../src/sync/members.ts'
 import { NearMembers } from '../../../src/sync/near-blocks.ts'
 import { RateLimit } from '../../../src/sync/rate-limit.ts'
 import { Uplink } from '../../../src/sync/uplink.ts'
-import { BLOCKS_PROTOCOL, blocksReply } from '../../../src/wire/blocks.ts'
+import { BLOCKS_PROTOCOL, blocksReply, blocksRequest } from '../../../src/wire/blocks.ts'
 import { manualClock } from '../../tools/clock.ts'
 import { eventually } from '../../tools/eventually.ts'
 import { ownershipOf } from '../handover/home.ts'
@@ -48,7 +49,7 @@ async function giver(
     },
     intake: null,
     access: (peer, workspace) => (workspace === WORKSPACE && mayRead(peer) ? { read: true, send: false } : null),
-    upload,
+    giving: new Giving(systemClock(), upload),
     log: silent
   })
   return one
@@ -158,7 +159,7 @@ test('one that says nothing is given up after a while, and left alone for some t
   const near = await at.open()
   const wanted = near.want(CIDS)
   await heard.promise
-  at.clock.advance(20_000)
+  at.clock.advance(2000)
   expect(await wanted).toEqual([])
   await near.close()
   const again = await at.open()
@@ -240,6 +241,73 @@ test('the process ends at once while blocks are awaited', async () => {
   const near = at.members.open((await headOf(identity, { a: 'a' })).head, value, ending.signal)
   const wanted = near.want(CIDS)
   await heard.promise
+  ending.abort()
+  await expect(wanted).rejects.toMatchObject({ code: 'ABORTED' })
+  await near.close()
+})
+
+test('members that give too slowly, or not all of what they have, are left for the main repository', async () => {
+  const identity = await createIdentity()
+  const slow = { identity, host: await hostOf(identity, true) }
+  const home = await giver(BLOCKS)
+  const at = await asking([
+    [home, null],
+    [slow, 'hall']
+  ])
+  let gives = 0
+  let pieces = 0
+  await slow.host.handle(BLOCKS_PROTOCOL, async (channel) => {
+    await channel.receive()
+    await channel.send(blocksReply.encode({ kind: 'opened' }))
+    for (let frame = await channel.receive(); frame !== null; frame = await channel.receive()) {
+      const asked = blocksRequest.decode(frame)
+      if (asked.kind !== 'want') return
+      pieces++
+      at.clock.advance(1500)
+      const blocks = BLOCKS.filter(({ cid }) => asked.cids.some((one) => one.equals(cid))).slice(0, gives)
+      await channel.send(blocksReply.encode({ kind: 'blocks', blocks }))
+      await channel.send(blocksReply.encode({ kind: 'blocks', blocks: [] }))
+    }
+  })
+  gives = 1
+  const withheld = await at.open()
+  expect(names(await withheld.want(CIDS))).toEqual(names(BLOCKS))
+  expect([pieces, home.asked]).toEqual([1, BLOCKS.length - 1])
+  await withheld.close()
+  gives = 64
+  const slowly = await at.open()
+  expect((await slowly.want(CIDS)).length).toBe(8)
+  expect(await slowly.want(CIDS)).toEqual([])
+  expect([pieces, home.asked]).toEqual([3, BLOCKS.length - 1])
+  await slowly.close()
+})
+
+test('closing does not wait for a member that is still being dialled', async () => {
+  const self = await createIdentity()
+  const dialled = Promise.withResolvers<void>()
+  const clock = manualClock()
+  const members = new NearMembers({
+    self: self.peerId,
+    zone: () => null,
+    neighbours: new Neighbours(),
+    reach: {
+      isNear: () => true,
+      link() {
+        dialled.resolve()
+        return new Promise(() => undefined)
+      }
+    },
+    providers: { find: async () => [] },
+    download: new RateLimit(clock),
+    clock,
+    log: silent
+  })
+  const home = await createIdentity()
+  const { value } = await ownershipOf({ home: home.peerId, standbys: [self.peerId] })
+  const ending = new AbortController()
+  const near = members.open((await headOf(self, { a: 'a' })).head, value, ending.signal)
+  const wanted = near.want(CIDS)
+  await dialled.promise
   ending.abort()
   await expect(wanted).rejects.toMatchObject({ code: 'ABORTED' })
   await near.close()

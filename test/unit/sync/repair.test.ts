@@ -31,7 +31,7 @@ async function instance(coordinator: Host, has: readonly Block[]): Promise<Ident
     intake: null,
     access: (peer, workspace) =>
       peer === COORDINATOR.peerId && workspace === WORKSPACE ? { read: true, send: false } : null,
-    upload: null,
+    giving: null,
     log: silent
   })
   await host.dial(coordinator.addresses(), COORDINATOR.peerId)

@@ -4,8 +4,10 @@ import { MAX_BLOCK_BYTES } from '../../../src/core/blocks.ts'
 import { RECORD_CODEC } from '../../../src/core/envelope.ts'
 import { ERRORS } from '../../../src/core/errors.ts'
 import { CLOCK_DRIFT_MAX, LEASE_MS_MAX } from '../../../src/membership/lease.ts'
+import { GIVING_LIMITS } from '../../../src/sync/giving.ts'
 import { BLOCKS_LIMITS, BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
-import { CONTROL_PROTOCOL, DRAIN_STATES, INTENTS } from '../../../src/wire/control.ts'
+import { CONTROL_PROTOCOL, INTENTS } from '../../../src/wire/control.ts'
+import { DRAIN_LIMITS, DRAIN_STATES } from '../../../src/wire/drains.ts'
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
 import { KAD_LIMITS, KAD_PROTOCOL } from '../../../src/wire/kad.ts'
@@ -56,6 +58,11 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['bytes of requests of one stream under way at once', BLOCKS_LIMITS.underWayBytes],
     ['requests of all streams that the repository works on at once', BLOCKS_LIMITS.requestsMaxOfAll],
     ['their bytes', BLOCKS_LIMITS.underWayBytesOfAll],
+    ['streams of one member at one instance at once', GIVING_LIMITS.streamsOfPeerMax],
+    ['streams at one instance at once', GIVING_LIMITS.streamsMax],
+    ['pieces that an instance sent one member and that were not taken', GIVING_LIMITS.piecesOfPeerMax],
+    ['pieces that an instance sent and that were not taken', GIVING_LIMITS.piecesMax],
+    ['an instance waits for a piece to be taken', GIVING_LIMITS.sendMs],
     ['the text of a failure', 1000]
   ],
   heads: [
@@ -92,6 +99,8 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['workspaces with arrivals, of a heartbeat', bound('control', 'Heartbeat', 'arrived')],
     ['planned or unproven workspaces of a drain', bound('control', 'DrainState', 'plan')],
     ['workspaces that a drain says it waits for', bound('control', 'DrainState', 'waiting')],
+    ['milliseconds to the deadline of a drain; more counts as this', DRAIN_LIMITS.deadlineMsMax],
+    ['the time of a drain that is planned, in Unix milliseconds', DRAIN_LIMITS.atMsMax],
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
     ['version', 40],

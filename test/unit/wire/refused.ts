@@ -1,3 +1,4 @@
+import { DRAIN_LIMITS } from '../../../src/wire/drains.ts'
 import { hex, type RefusedVector } from './vector-files.ts'
 
 const text = (value: string): string => hex(Buffer.from(value))
@@ -6,6 +7,14 @@ const field = (number: number, content: string): string => {
   const length = content.length / 2
   if (length > 127) throw new Error('too long for one byte of length')
   return hex(Uint8Array.of(number * 8 + 2, length)) + content
+}
+/** A number after the tag of its field. */
+function varint(value: number): string {
+  const bytes: number[] = []
+  for (let left = BigInt(value); bytes.length === 0 || left > 0n; left >>= 7n) {
+    bytes.push(Number(left & 0x7fn) | (left > 0x7fn ? 0x80 : 0))
+  }
+  return hex(Uint8Array.from(bytes))
 }
 const times = (count: number, content: string): string => content.repeat(count)
 /** A message of any length in a field. */
@@ -51,6 +60,11 @@ export const REFUSED: Readonly<Record<string, readonly RefusedVector[]>> = {
     { name: 'a label that begins with a dot', type: 'FromInstance', hex: field(1, label('.a')) },
     { name: 'an intent that does not exist', type: 'FromInstance', hex: field(4, field(1, text('pause'))) },
     { name: 'a drain to what is no peer', type: 'FromInstance', hex: field(5, field(2, text('0OIl'))) },
+    {
+      name: 'a drain that is planned for the year 10000',
+      type: 'FromInstance',
+      hex: field(5, `30${varint(DRAIN_LIMITS.atMsMax + 1)}`)
+    },
     { name: 'an order of no kind', type: 'ToInstance', hex: field(3, '0801') },
     { name: 'a drain state that does not exist', type: 'ToInstance', hex: field(5, field(1, text('paused'))) },
     { name: 'a welcome without an acknowledgement level', type: 'ToInstance', hex: field(1, field(1, text('Main'))) },

@@ -112,7 +112,9 @@ export const MESSAGES = {
           ],
           ownershipNumber: 17,
           memberListNumber: 5,
-          addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470']
+          addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470'],
+          revision: 1,
+          awaitsDrain: true
         }
       },
       'hello of a new instance': {
@@ -126,7 +128,9 @@ export const MESSAGES = {
           workspaces: [],
           ownershipNumber: 0,
           memberListNumber: 0,
-          addresses: []
+          addresses: [],
+          revision: 0,
+          awaitsDrain: false
         }
       },
       heartbeat: {
@@ -183,7 +187,8 @@ export const MESSAGES = {
           services: [
             { name: FILES, acknowledge: 'replicated' },
             { name: 'notes' as ServiceName, acknowledge: 'local' }
-          ]
+          ],
+          revision: 1
         }
       },
       services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
@@ -258,8 +263,8 @@ export const MESSAGES = {
         certificate: signed,
         memberList: signed,
         workspaces: [
-          { ownership: signed, head: signed, role: 'home' },
-          { ownership: signed, head: null, role: 'standby' }
+          { ownership: signed, head: signed, receipt: signed, role: 'home' },
+          { ownership: signed, head: null, receipt: null, role: 'standby' }
         ],
         more: true
       },
@@ -292,7 +297,7 @@ export const MESSAGES = {
     samplesOf<FromMembership>('MembershipReply', membershipReply, {
       description: {
         kind: 'description',
-        description: { name: 'Main', terms: '', services: ['files'], version: '0.1.0', clockMs: AT }
+        description: { name: 'Main', terms: '', services: ['files'], version: '0.1.0', clockMs: AT, revision: 1 }
       },
       approved: {
         kind: 'standing',
