@@ -168,7 +168,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'if (home === null) this.touch(workspace)'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'network/2'
   },
   {
     name: 'a standby that was lost is not replaced',

@@ -110,7 +110,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
   {
     name: 'an instance takes an older record of who owns a workspace',
     edits: [{ file: 'handover/resident.ts', find: '    if (number < seen) throw', put: '    if (number < 0) throw' }],
-    caughtBy: '1'
+    caughtBy: 'rogue/2'
   },
   {
     name: 'an instance takes an older list of the members',
@@ -121,7 +121,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: ''
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/7'
   },
   {
     name: 'an instance takes a list of members that the coordinator did not sign',
@@ -132,7 +132,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'await open(memberListRecord, bytes)'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/3'
   },
   {
     name: 'work that came too late is thrown away',
@@ -154,7 +154,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '      state === null &&\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/11'
   },
   {
     name: 'a connection is given up after some tries',

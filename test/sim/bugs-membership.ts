@@ -54,7 +54,7 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
   {
     name: 'one protocol without the membership check',
     edits: [{ file: 'wire/heads.ts', find: "  open: 'members'\n", put: "  open: 'anyone'\n" }],
-    caughtBy: '1'
+    caughtBy: 'rogue/2'
   },
   {
     name: 'blocks for whoever knows their names',
@@ -67,6 +67,6 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
       { file: 'sync/blocks-server.ts', find: '      if (!access.read) throw noAccess(workspace)\n', put: '' },
       { file: 'sync/blocks-server.ts', find: '  if (access === null) throw noAccess(workspace)\n', put: '' }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/13'
   }
 ]

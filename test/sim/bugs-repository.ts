@@ -87,12 +87,12 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '    sealedEpoch >= 0\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/2'
   },
   {
     name: 'blocks are not hashed when they come',
     edits: [{ file: 'store/shelf.ts', find: '  verifyBlock(block)\n  return block\n', put: '  return block\n' }],
-    caughtBy: '1'
+    caughtBy: 'rogue/11'
   },
   {
     name: 'blocks are not hashed when they are read',
@@ -103,7 +103,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: 'if (bytes !== null) return bytes'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rot/34'
   },
   {
     name: 'blocks are not hashed when they are fetched',
@@ -119,7 +119,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      const done = { repaired: 0, left: [], signal }\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rot/10'
   },
   {
     name: 'a collection takes what was brought while it ran',
@@ -147,7 +147,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: "    if (recipient === undefined || role !== 'instance')\n"
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/11'
   },
   {
     name: 'a receipt for a head that nobody has counts',
@@ -158,6 +158,6 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '    if (workspace === undefined) {\n'
       }
     ],
-    caughtBy: '1'
+    caughtBy: 'rogue/5'
   }
 ]

@@ -1,5 +1,6 @@
 import type { UserId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
+import type { CoordinatorCore } from '../../src/daemon/coordinator-parts.ts'
 import { hardlyNoticed } from './calm.ts'
 import { Checks, type Violation } from './checks.ts'
 import { begin, type Federation, makeFederation } from './federation.ts'
@@ -91,12 +92,13 @@ async function live(
   await Promise.all(working)
   hardlyNoticed(federation, plan, users, checks)
   await troubles.mend()
-  await recovers(federation, users, troubles, checks)
+  await recovers(federation, plan, users, troubles, checks)
 }
 
 /** I9, I14: without anybody's help everything is served again, and nothing that was acknowledged is missing. */
 async function recovers(
   federation: Federation,
+  plan: Plan,
   users: readonly SimulatedUser[],
   troubles: Troubles,
   checks: Checks
@@ -105,11 +107,7 @@ async function recovers(
   const expected = instances.filter((instance) => !troubles.lost.has(instance)).length
   const isWhole = (): boolean => {
     const { core } = coordinator
-    if (core === null || core.control.sessions().length < expected) return false
-    return [...core.table.all()].every(({ signed }) => {
-      const place = core.routes.find(signed.value.service, signed.value.user)
-      return place?.state === 'serving'
-    })
+    return core !== null && core.control.sessions().length >= expected && isServed(core, plan.settings.standbys)
   }
   if (!(await world.until(isWhole, RECOVERY_MS))) checks.add('I14', describe(federation))
   await checks.look()
@@ -124,13 +122,23 @@ async function recovers(
   await checks.everyHeadIsWhole()
 }
 
+/** Each workspace has a home that serves, and as many standbys as it should have. */
+function isServed({ table, routes, fleet }: CoordinatorCore, standbysWanted: number): boolean {
+  const wanted = Math.min(standbysWanted, fleet.candidates().length - 1)
+  return [...table.all()].every(({ signed: { value } }) => {
+    const standbys = value.standbys.filter((peer) => fleet.isConnected(peer))
+    return routes.find(value.service, value.user)?.state === 'serving' && standbys.length >= wanted
+  })
+}
+
 function describe({ coordinator }: Federation): string {
   const { core } = coordinator
   if (core === null) return 'the coordinator does not run'
   const connected = core.control.sessions().map(({ peer }) => core.fleet.nameOf(peer))
   const places = [...core.table.all()].map(({ signed: { value } }) => {
     const home = value.home === null ? 'nobody' : core.fleet.nameOf(value.home)
-    return `${value.workspace.slice(0, 6)} ${core.director.state(value.workspace).state} at ${home}`
+    const standbys = value.standbys.map((peer) => core.fleet.nameOf(peer))
+    return `${value.workspace.slice(0, 6)} ${core.director.state(value.workspace).state} at ${home}, by ${standbys}`
   })
   return `not whole again: connected ${connected.join(' ')}; ${places.join('; ')}`
 }
