@@ -2,6 +2,7 @@ import { type Clock, type Instant, sleep, withTimeout } from '../core/clock.ts'
 import { hasCode, messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { OneRun } from '../core/one-run.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { badlyPlaced, betterSpread, type Exchange } from '../placement/place.ts'
 import type { Director } from './director.ts'
@@ -35,41 +36,31 @@ export interface SpreadDeps {
  */
 export class Spread {
   readonly #deps: SpreadDeps
-  readonly #stopped = new AbortController()
-  #running: Promise<void> | null = null
-  #again = false
+  readonly #looking: OneRun
 
   constructor(deps: SpreadDeps) {
     this.#deps = deps
+    this.#looking = new OneRun(
+      (signal) => this.#look(signal),
+      (error) => deps.log.warn({ error: messageOf(error) }, 'standbys were not spread')
+    )
   }
 
   /** Zones may have changed: an instance came, or was labelled. */
   look(): void {
-    if (this.#stopped.signal.aborted) return
-    this.#again = true
-    this.#running ??= this.#run().catch((error: unknown) => {
-      if (!this.#stopped.signal.aborted) this.#deps.log.warn({ error: messageOf(error) }, 'standbys were not spread')
-    })
+    this.#looking.ask()
   }
 
-  async close(): Promise<void> {
-    this.#stopped.abort()
-    await this.#running
+  close(): Promise<void> {
+    return this.#looking.close()
   }
 
-  async #run(): Promise<void> {
-    try {
-      while (this.#again) {
-        this.#again = false
-        const found = await this.#badlyPlaced()
-        await forEachParallel(found, AT_ONCE, (workspace) => this.#improve(workspace))
-      }
-    } finally {
-      this.#running = null
-    }
+  async #look(signal: AbortSignal): Promise<void> {
+    const found = await this.#badlyPlaced(signal)
+    await forEachParallel(found, AT_ONCE, (workspace) => this.#improve(workspace, signal))
   }
 
-  async #badlyPlaced(): Promise<WorkspaceId[]> {
+  async #badlyPlaced(signal: AbortSignal): Promise<WorkspaceId[]> {
     const { table, instances, clock } = this.#deps
     const zones = new Map(instances.candidates().map(({ peer, zone }) => [peer, zone]))
     if (new Set([...zones.values()].filter((zone) => zone !== null)).size < 2) return []
@@ -77,7 +68,7 @@ export class Spread {
     const found: WorkspaceId[] = []
     let looked = 0
     for (const { signed } of [...table.all()]) {
-      if (++looked % LOOKED_AT === 0) await sleep(clock, 1, this.#stopped.signal)
+      if (++looked % LOOKED_AT === 0) await sleep(clock, 1, signal)
       const { workspace, home, standbys } = signed.value
       // Of who is away nobody knows the zone. Looked at again when it is back.
       if (home === null || [home, ...standbys].some((peer) => instances.isAwaited(peer))) continue
@@ -86,29 +77,28 @@ export class Spread {
     return found
   }
 
-  async #improve(workspace: WorkspaceId): Promise<void> {
+  async #improve(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
     const { director, table, instances, usedBytes, exchanges, clock } = this.#deps
     const owned = table.get(workspace)?.signed.value
-    if (owned === undefined || this.#stopped.signal.aborted) return
+    if (owned === undefined || signal.aborted) return
     const what = { workspace, service: owned.service, bytes: usedBytes(workspace) }
     const exchange = betterSpread(what, owned.home, owned.standbys, instances.candidates())
     if (exchange === null) return
     exchanges.set(workspace, exchange)
     try {
       await director.tend(workspace)
-      await this.#replaced(workspace, exchange, clock.now() + EXCHANGE_MS)
+      await this.#replaced(workspace, exchange, clock.now() + EXCHANGE_MS, signal)
       await director.tend(workspace)
     } finally {
       exchanges.delete(workspace)
       // Where it did not come to an end, the newest one is one too many.
-      if (!this.#stopped.signal.aborted) await director.tend(workspace)
+      if (!signal.aborted) await director.tend(workspace)
     }
   }
 
   /** Resolves once the new standby holds as much, or cannot come to it. */
-  async #replaced(workspace: WorkspaceId, exchange: Exchange, until: Instant): Promise<void> {
+  async #replaced(workspace: WorkspaceId, exchange: Exchange, until: Instant, signal: AbortSignal): Promise<void> {
     const { table, instances, holdings, clock } = this.#deps
-    const { signal } = this.#stopped
     const isUnderWay = (): boolean =>
       clock.now() < until &&
       instances.isConnected(exchange.add) &&

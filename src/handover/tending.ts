@@ -2,6 +2,7 @@ import { type Clock, sleep } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { OneRun } from '../core/one-run.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { mayGrow } from '../placement/place.ts'
 import type { Director } from './director.ts'
@@ -30,52 +31,42 @@ export interface TendingDeps {
 export class Tending {
   readonly #deps: TendingDeps
   readonly #standbys: number
-  readonly #stopped = new AbortController()
-  #running: Promise<void> | null = null
-  #again = false
+  readonly #looking: OneRun
 
   constructor(deps: TendingDeps, options: { readonly standbys: number }) {
     this.#deps = deps
     this.#standbys = options.standbys
+    this.#looking = new OneRun(
+      (signal) => this.#look(signal),
+      (error) => deps.log.warn({ error: messageOf(error) }, 'standbys were not seen to')
+    )
   }
 
   /** There may be more room: an instance came, or promotions are not held any more. */
   look(): void {
-    if (this.#stopped.signal.aborted) return
-    this.#again = true
-    this.#running ??= this.#run().catch((error: unknown) => {
-      if (!this.#stopped.signal.aborted) this.#deps.log.warn({ error: messageOf(error) }, 'standbys were not seen to')
+    this.#looking.ask()
+  }
+
+  close(): Promise<void> {
+    return this.#looking.close()
+  }
+
+  async #look(signal: AbortSignal): Promise<void> {
+    await forEachParallel(await this.#lacking(signal), AT_ONCE, async (workspace) => {
+      if (!signal.aborted) await this.#deps.director.tend(workspace)
     })
-  }
-
-  async close(): Promise<void> {
-    this.#stopped.abort()
-    await this.#running
-  }
-
-  async #run(): Promise<void> {
-    try {
-      while (this.#again) {
-        this.#again = false
-        await forEachParallel(await this.#lacking(), AT_ONCE, async (workspace) => {
-          if (!this.#stopped.signal.aborted) await this.#deps.director.tend(workspace)
-        })
-        this.#deps.onLooked()
-      }
-    } finally {
-      this.#running = null
-    }
+    this.#deps.onLooked()
   }
 
   /** Those that have too few standbys, and could have one more now. */
-  async #lacking(): Promise<WorkspaceId[]> {
+  async #lacking(signal: AbortSignal): Promise<WorkspaceId[]> {
     const { director, table, instances, hold, usedBytes, clock } = this.#deps
     if (hold.reason !== null) return []
     const candidates = instances.candidates()
     const found: WorkspaceId[] = []
     let looked = 0
     for (const { signed } of [...table.all()]) {
-      if (++looked % LOOKED_AT === 0) await sleep(clock, 0, this.#stopped.signal)
+      if (++looked % LOOKED_AT === 0) await sleep(clock, 0, signal)
       const { workspace, service, home, standbys } = signed.value
       if (standbys.length >= this.#standbys || !passes(director.state(workspace))) continue
       const what = { workspace, service, bytes: usedBytes(workspace) }
