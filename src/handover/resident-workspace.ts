@@ -21,6 +21,8 @@ export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly forget: () => Promise<void>
 }
 
+const SETTLED = { suspect: false, restoring: false } as const
+
 /** One workspace on this instance: its role, and what runs for it. Its methods are called one at a time. */
 export class ResidentWorkspace {
   readonly #deps: ResidentWorkspaceDeps
@@ -149,7 +151,7 @@ export class ResidentWorkspace {
       await this.#handInDiverged('beside')
       await this.#apply(tip)
     }
-    await this.#save({ suspect: false, restoring: false })
+    await this.#save({ ...SETTLED })
     await this.#serve(tip)
     return null
   }
@@ -170,15 +172,7 @@ export class ResidentWorkspace {
     }
     if (base === null) await (await this.#premises()).worktree.remove()
     const receipt = base === null ? null : await this.#receiptFor(base, suspect)
-    await this.#save({
-      role: 'home',
-      ownership,
-      head: base,
-      receipt: null,
-      keptUntilMs: null,
-      suspect: false,
-      restoring: false
-    })
+    await this.#save({ role: 'home', ownership, head: base, receipt: null, keptUntilMs: null, ...SETTLED })
     await this.#serve(base)
     return receipt
   }
@@ -316,7 +310,7 @@ export class ResidentWorkspace {
     await this.#quit()
     if (wasHome) {
       const keptUntilMs = this.#deps.clock.wall() + this.#deps.keepMs()
-      await this.#save({ role: 'kept', ownership, receipt: null, keptUntilMs, suspect: false, restoring: false })
+      await this.#save({ role: 'kept', ownership, receipt: null, keptUntilMs, ...SETTLED })
       return 'kept'
     }
     if (this.#record.role === 'kept') return 'kept'
@@ -335,8 +329,14 @@ export class ResidentWorkspace {
   }
 
   async #remove(): Promise<void> {
-    await (await this.#premises()).worktree.remove()
+    await this.#empty()
     await this.#deps.forget()
+  }
+
+  /** What is removed in part only, where the disk fails, must not pass for the head that it was. */
+  async #empty(): Promise<void> {
+    await this.#save({ receipt: null })
+    await (await this.#premises()).worktree.remove()
   }
 
   /** Ends what waits for the repository, at once. Only `close` may follow. */
@@ -370,8 +370,7 @@ export class ResidentWorkspace {
     const { worktree } = await this.#premises()
     if (!(await worktree.folderIsGone())) return false
     log.warn({ workspace }, 'the folder of a workspace is gone: its files are fetched again')
-    await worktree.remove()
-    await this.#save({ receipt: null })
+    await this.#empty()
     return true
   }
 

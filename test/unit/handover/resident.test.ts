@@ -15,6 +15,7 @@ import type { Premises } from '../../../src/handover/resident-deps.ts'
 import type { Members } from '../../../src/sync/members.ts'
 import { receiptOf } from '../../../src/sync/receipt.ts'
 import type { Order } from '../../../src/wire/control.ts'
+import type { FileSystem } from '../../../src/worktree/file-system.ts'
 import { inlineReader } from '../../../src/worktree/inline-reader.ts'
 import { nodeFileSystem } from '../../../src/worktree/node-file-system.ts'
 import { watchFolder } from '../../../src/worktree/watch.ts'
@@ -41,6 +42,8 @@ interface Place {
   readonly folder: string
   readonly resident: Resident
   readonly leased: { valid: boolean }
+  /** Files that can be removed before the disk fails. */
+  readonly removals: { left: number }
   /** Names of the files that were read since it was opened. */
   readonly read: readonly string[]
   /** What the coordinator says: the record of the epoch that the repository knows. */
@@ -82,8 +85,16 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
   const clock = systemClock()
   const reader = inlineReader()
   const read: string[] = []
+  const removals = { left: Number.POSITIVE_INFINITY }
+  const files: FileSystem = {
+    ...nodeFileSystem,
+    async unlink(path) {
+      if (removals.left-- <= 0) throw new Error('EIO')
+      await nodeFileSystem.unlink(path)
+    }
+  }
   const worktree = new Worktree({
-    files: nodeFileSystem,
+    files,
     folder,
     staging: join(base, 'staging'),
     index,
@@ -99,7 +110,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     }
   })
   const premises: Premises = {
-    files: nodeFileSystem,
+    files,
     worktree,
     folder,
     staging: join(base, 'staging'),
@@ -130,6 +141,7 @@ async function opened(shared: Shared, filesTrusted: boolean): Promise<Place> {
     folder,
     resident,
     leased,
+    removals,
     read,
     own,
     order,
@@ -514,6 +526,21 @@ describe('a standby', () => {
     await nextEpoch(home.near, ALPHA)
     expect(await late.order('assume')).toBe('done')
     expect(asked).toBeGreaterThan(0)
+  })
+
+  test('whose files could be removed in part only has all of them again when it becomes the home', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    for (const name of ['a.txt', 'b.txt', 'c.txt']) await home.save(name, name)
+    const standby = await place(home.near, BETA, { value: 10 })
+    await standby.order('follow', { standbys: [BETA.peerId] })
+    await until(() => home.near.held.length === 1)
+    standby.removals.left = 1
+    expect(await standby.order('release')).toBe('UNEXPECTED')
+    standby.removals.left = Number.POSITIVE_INFINITY
+    await nextEpoch(home.near, BETA)
+    expect(await standby.order('assume')).toBe('done')
+    expect((await readdir(standby.folder)).sort()).toEqual(['a.txt', 'b.txt', 'c.txt'])
   })
 
   test('tells members what it holds, and that it let go of it', async () => {
