@@ -12,6 +12,6 @@ export interface Bug {
   readonly name: string
   /** More than one where several guards stand before the same thing: the mistake is to have none. */
   readonly edits: readonly Edit[]
-  /** A seed under which it is found. */
+  /** A seed under which it is found, with the kind of its run (see `planOf`). */
   readonly caughtBy: string
 }

@@ -21,7 +21,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '      const base = Reflect.get(this, workspace)?.tip ?? sealed\n      Reflect.deleteProperty(this, workspace)\n      const to = choose(tried)\n'
       }
     ],
-    caughtBy: 'calm/137'
+    caughtBy: 'handover/13'
   },
   {
     name: 'promoted at the head that the new home happens to hold',
@@ -37,7 +37,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'if (base === undefined) {'
       }
     ],
-    caughtBy: 'storm/31'
+    caughtBy: 'handover/2'
   },
   {
     name: 'a standby serves what it has, and not the base',
@@ -59,7 +59,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    const receipt = null\n    if (base !== null) void this.#receiptFor(base, suspect).catch(() => undefined)\n'
       }
     ],
-    caughtBy: 'handover/2'
+    caughtBy: 'handover/3'
   },
   {
     name: 'the old home removes its files before the swap',
@@ -84,22 +84,6 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     caughtBy: 'handover/2'
   },
   {
-    name: 'requests in flight are not waited for',
-    edits: [
-      {
-        file: 'handover/director.ts',
-        find: "      await quiet(this.#deps.clock, workspace, options)\n      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n",
-        put: "      await instances.order(from, { kind: 'freeze', workspace }, FREEZE_MS)\n"
-      },
-      {
-        file: 'handover/serving-home.ts',
-        find: '        while (this.#inFlight > 0) await',
-        put: '        while (signal.aborted) await'
-      }
-    ],
-    caughtBy: 'calm/137'
-  },
-  {
     name: 'failover does not wait for the lease to end',
     edits: [
       {
@@ -108,7 +92,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'leaseOverAt: Math.max(deadAt, 0 * grantorUntil(leaseGrantedAt, leaseMs)) }'
       }
     ],
-    caughtBy: 'storm/119'
+    caughtBy: 'network/13'
   },
   {
     name: 'a restarted coordinator takes all leases for ended',
@@ -119,7 +103,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'this.#watch(peer, { deadAt: now, leaseOverAt: now }, causeOf(intent))'
       }
     ],
-    caughtBy: 'handover/37'
+    caughtBy: 'handover/3'
   },
   {
     name: 'one that comes back soon is taken for dead at once',
@@ -131,17 +115,6 @@ export const HANDOVER_BUGS: readonly Bug[] = [
       }
     ],
     caughtBy: 'restart/1'
-  },
-  {
-    name: 'what comes back connected is still taken for dead',
-    edits: [
-      {
-        file: 'handover/failure-detector.ts',
-        find: '  connected(peer: PeerIdText): void {\n    this.#cancel(peer)\n    this.#dead.delete(peer)\n',
-        put: '  connected(peer: PeerIdText): void {\n    this.#pending.delete(peer)\n'
-      }
-    ],
-    caughtBy: '1'
   },
   {
     name: 'a death is noticed late',
@@ -171,47 +144,9 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     caughtBy: 'network/2'
   },
   {
-    name: 'a standby that was lost is not replaced',
-    edits: [
-      {
-        file: 'handover/tending.ts',
-        find: 'if (standbys.length >= this.#standbys ||',
-        put: 'if (standbys.length >= 0 ||'
-      }
-    ],
-    caughtBy: '1'
-  },
-  {
     name: 'a drain hands over to an instance that drains too',
     edits: [{ file: 'daemon/fleet.ts', find: "=== 'member' && !this.isDraining(peer) &&", put: "=== 'member' &&" }],
-    caughtBy: 'calm/137'
-  },
-  {
-    name: 'drained with a workspace that is not proven',
-    edits: [
-      {
-        file: 'handover/drain-proofs.ts',
-        find: '    return this.elsewhere.length === 0 && this.#deps',
-        put: '    return this.#deps'
-      }
-    ],
-    caughtBy: 'calm/137'
-  },
-  {
-    name: 'drained while a handover failed',
-    edits: [
-      {
-        file: 'handover/drain-driver.ts',
-        find: '      this.#queue.failed(workspace)\n',
-        put: '      this.#queue.succeeded(workspace)\n      if (this.isUnderWay) this.#handedOver(workspace)\n'
-      },
-      {
-        file: 'handover/drain-proofs.ts',
-        find: '    return this.elsewhere.length === 0 && this.#deps.table.homesOf(this.#peer).length === 0\n',
-        put: '    return this.elsewhere.length === 0\n'
-      }
-    ],
-    caughtBy: '1'
+    caughtBy: 'handover/6'
   },
   {
     name: 'a certificate without the last head',

@@ -11,7 +11,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '    void withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level)).catch(() => undefined)\n'
       }
     ],
-    caughtBy: 'power/60'
+    caughtBy: 'power/43'
   },
   {
     name: 'acknowledged before it is on this disk',
@@ -22,7 +22,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '    return Promise.resolve()\n'
       }
     ],
-    caughtBy: 'power/121'
+    caughtBy: 'power/7'
   },
   {
     name: 'a folder is not synced after what stands in it',
@@ -33,18 +33,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: ''
       }
     ],
-    caughtBy: 'storm/113'
-  },
-  {
-    name: 'a change is acknowledged with a snapshot that was taken before it',
-    edits: [
-      {
-        file: 'sync/home.ts',
-        find: '    answer(waiters, unsettled)\n',
-        put: '    answer([...waiters, ...this.#waiters.splice(0)], unsettled)\n'
-      }
-    ],
-    caughtBy: '1'
+    caughtBy: 'power/7'
   },
   {
     name: 'files that a power loss may have torn are published',
@@ -58,18 +47,6 @@ export const INSTANCE_BUGS: readonly Bug[] = [
     caughtBy: 'power/30'
   },
   {
-    name: 'a standby counts as up to date before its files are on the disk',
-    edits: [
-      { file: 'worktree/apply.ts', find: '  if (!syncEach) await syncAll(deps, ledger)\n', put: '' },
-      {
-        file: 'worktree/apply.ts',
-        find: '  const syncEach = await beginDurably(deps, size)\n',
-        put: '  const syncEach = size < 0\n'
-      }
-    ],
-    caughtBy: '1'
-  },
-  {
     name: 'an instance takes requests of an epoch that is over',
     edits: [
       {
@@ -79,33 +56,6 @@ export const INSTANCE_BUGS: readonly Bug[] = [
       }
     ],
     caughtBy: 'handover/1'
-  },
-  {
-    name: 'a lease on the wall clock',
-    edits: [
-      {
-        file: 'daemon/serving-instance.ts',
-        find: 'leaseValid: () => lease.valid(clock.now())',
-        put: 'leaseValid: () => lease.valid(clock.wall())'
-      },
-      {
-        file: 'daemon/serving-instance.ts',
-        find: 'lease: (askedAt, leaseMs) => this.#lease.granted(askedAt, leaseMs)',
-        put: 'lease: (_askedAt, leaseMs) => this.#lease.granted(this.#deps.clock.wall(), leaseMs)'
-      }
-    ],
-    caughtBy: 'power/289'
-  },
-  {
-    name: 'a lease is not looked at again after waiting',
-    edits: [
-      {
-        file: 'handover/resident.ts',
-        find: '      if (!leaseValid()) throw notHome(workspace)\n',
-        put: ''
-      }
-    ],
-    caughtBy: 'power/289'
   },
   {
     name: 'an instance takes an older record of who owns a workspace',
@@ -165,17 +115,6 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'failures > 5 ? 1e9 : jitter(this.#deps.random, wait)'
       }
     ],
-    caughtBy: 'handover/33'
-  },
-  {
-    name: 'whoever is cut off tries again at once, for ever',
-    edits: [
-      {
-        file: 'membership/control-client.ts',
-        find: 'Math.min(RETRY_MS_MAX, RETRY_MS_MIN * 2 ** Math.min(failures++, 10))',
-        put: '1 + 0 * failures++'
-      }
-    ],
-    caughtBy: '1'
+    caughtBy: 'disks/2'
   }
 ]

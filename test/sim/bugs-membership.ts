@@ -41,17 +41,6 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
     caughtBy: 'rogue/1'
   },
   {
-    name: 'a revoked peer still counts as a member',
-    edits: [
-      {
-        file: 'membership/registry.ts',
-        find: "    return this.#members.get(peer)?.state === 'approved' ? 'member' : 'stranger'\n",
-        put: "    return ['approved', 'revoked'].includes(this.#members.get(peer)?.state ?? '') ? 'member' : 'stranger'\n"
-      }
-    ],
-    caughtBy: '1'
-  },
-  {
     name: 'one protocol without the membership check',
     edits: [{ file: 'wire/heads.ts', find: "  open: 'members'\n", put: "  open: 'anyone'\n" }],
     caughtBy: 'rogue/2'

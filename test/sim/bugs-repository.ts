@@ -3,17 +3,6 @@ import type { Bug } from './bug.ts'
 /** Mistakes of the main repository, and of those who bring it blocks or fetch them. */
 export const REPOSITORY_BUGS: readonly Bug[] = [
   {
-    name: 'a head is accepted before its blocks are there',
-    edits: [
-      {
-        file: 'store/main-repository.ts',
-        find: '    if (missing.length === 0) return counts\n',
-        put: '    if (missing.length >= 0) return counts\n'
-      }
-    ],
-    caughtBy: 'disks/58'
-  },
-  {
     name: 'a receipt is signed before what it says is durable',
     edits: [
       {
@@ -22,7 +11,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      if (location !== undefined) onWritten({ ...location, again: known !== null })\n    })\n    void shelf.settle().catch(() => undefined)\n'
       }
     ],
-    caughtBy: 'disks/88'
+    caughtBy: 'disks/7'
   },
   {
     name: 'packs are not synced',
@@ -41,17 +30,6 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
     caughtBy: 'disks/10'
   },
   {
-    name: 'a write that failed for lack of room is acknowledged',
-    edits: [
-      {
-        file: 'sync/home.ts',
-        find: "    if (hasCode(error, 'NO_SPACE')) this.#refuse(error)\n",
-        put: "    if (hasCode(error, 'NO_SPACE')) for (const waiter of this.#waiters.splice(0)) waiter.resolve()\n"
-      }
-    ],
-    caughtBy: '1'
-  },
-  {
     name: 'an epoch only in memory',
     edits: [
       {
@@ -60,7 +38,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '[COUNTER, numberBytes(revision)]], remove: removes }, { durable: false })'
       }
     ],
-    caughtBy: 'disks/7'
+    caughtBy: 'handover/2'
   },
   {
     name: 'a stale epoch is accepted',
@@ -92,7 +70,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
   {
     name: 'blocks are not hashed when they come',
     edits: [{ file: 'store/shelf.ts', find: '  verifyBlock(block)\n  return block\n', put: '  return block\n' }],
-    caughtBy: 'rogue/11'
+    caughtBy: 'rogue/20'
   },
   {
     name: 'blocks are not hashed when they are read',
@@ -103,12 +81,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: 'if (bytes !== null) return bytes'
       }
     ],
-    caughtBy: 'rot/34'
-  },
-  {
-    name: 'blocks are not hashed when they are fetched',
-    edits: [{ file: 'sync/block-exchange.ts', find: '          verifyBlock(block)\n', put: '' }],
-    caughtBy: '1'
+    caughtBy: 'rot/53'
   },
   {
     name: 'what is damaged is not fetched again',
@@ -120,23 +93,6 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
       }
     ],
     caughtBy: 'rot/10'
-  },
-  {
-    name: 'a collection takes what was brought while it ran',
-    edits: [
-      { file: 'store/collector.ts', find: '    if (run.parts.shelf.horizon.old === null) return false\n', put: '' },
-      {
-        file: 'store/collector.ts',
-        find: '    if (this.#sweep?.workspace === workspace) this.#sweep.protect(root)\n',
-        put: ''
-      },
-      {
-        file: 'store/sweep.ts',
-        find: ' && !young.has(key) && !pins.has(cid))',
-        put: ' && young !== undefined && pins !== undefined)'
-      }
-    ],
-    caughtBy: '1'
   },
   {
     name: 'a receipt is not bound to its recipient',

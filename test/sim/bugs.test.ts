@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { expect, test } from 'vitest'
 import { BUGS } from './bugs.ts'
-import { type Hunted, hunt } from './hunt.ts'
+import { type Hunted, hunt, likelySeeds } from './hunt.ts'
 import { withMistake } from './plant.ts'
 
 const SRC = new URL('../../src/', import.meta.url)
@@ -14,11 +14,11 @@ test.for(BUGS)('the mistake "$name" can be planted', ({ name, edits }) => {
   }
 })
 
-test('each planted mistake breaks a promise under the seed that is noted for it', { timeout: 240_000 }, async () => {
+test('each planted mistake breaks a promise, soon', { timeout: 300_000 }, async () => {
   const missed: string[] = []
   const onHunted = ({ bug, caught }: Hunted): void => {
-    if (caught === null) missed.push(`${bug.name}: nothing under seed ${bug.caughtBy}`)
+    if (caught === null) missed.push(`${bug.name}: nothing under ${bug.caughtBy} and others of its kind`)
   }
-  await hunt(BUGS, (bug) => [bug.caughtBy], { jobs: availableParallelism(), onHunted })
+  await hunt(BUGS, likelySeeds, { jobs: availableParallelism(), onHunted })
   expect(missed, 'find another seed with: npm run sim -- --bugs NAME --seeds 2000').toEqual([])
 })

@@ -3,6 +3,8 @@ import { BUGS } from './bugs.ts'
 import { runSeeds } from './fleet.ts'
 import type { Outcome } from './run.ts'
 
+const LIKELY = 5
+
 /** What became of a planted mistake. */
 export interface Hunted {
   readonly bug: Bug
@@ -32,6 +34,13 @@ async function huntOne(bug: Bug, seeds: Iterable<string>): Promise<Hunted> {
   }
   await runSeeds(seeds[Symbol.iterator](), { jobs: 1, bug: bug.name, onOutcome })
   return { bug, ...found }
+}
+
+/** Where a bug is found at once, and where it soon is if the code around it has changed. */
+export function* likelySeeds({ caughtBy }: Bug): Generator<string> {
+  yield caughtBy
+  const [kind] = caughtBy.split('/')
+  for (let number = 1; number <= LIKELY; number++) yield `${kind}/${number}`
 }
 
 /** Those whose names contain the words; all of them where there are none. */

@@ -35,7 +35,7 @@ export class RogueStranger {
       const link = await host.dial([coordinator.address], coordinator.storage.identity.peerId)
       for (const [protocol, ask] of this.#asks(workspace)) {
         const frames = await converse(this.#federation, link, protocol, ask, 1)
-        const isMember = coordinator.core?.registry.standing(as) === 'member'
+        const isMember = coordinator.core?.registry.get(as)?.state === 'approved'
         if (frames.length > 0 && !isMember) this.#note('I13', `${as} is no member and is answered on ${protocol.id}`)
       }
     } catch {
