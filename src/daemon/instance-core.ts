@@ -93,7 +93,8 @@ export async function openInstanceCore(
       labels: options.labels,
       capacityBytes: settings.capacityBytes(await parts.space(), 0),
       services,
-      version: VERSION
+      version: VERSION,
+      role: 'instance'
     }
     const report: InstanceDeps['report'] = (event) => {
       daemon.noteJoining(event)

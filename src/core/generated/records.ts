@@ -1088,6 +1088,7 @@ export interface Certificate {
   name: string
   number: number
   issuedAtMs: number
+  role: string
 }
 
 export namespace Certificate {
@@ -1125,6 +1126,11 @@ export namespace Certificate {
           w.uint64Number(obj.issuedAtMs)
         }
 
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(50)
+          w.string(obj.role)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1134,7 +1140,8 @@ export namespace Certificate {
           peer: '',
           name: '',
           number: 0,
-          issuedAtMs: 0
+          issuedAtMs: 0,
+          role: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1161,6 +1168,10 @@ export namespace Certificate {
             }
             case 5: {
               obj.issuedAtMs = reader.uint64Number()
+              break
+            }
+            case 6: {
+              obj.role = reader.string()
               break
             }
             default: {
@@ -1213,6 +1224,13 @@ export namespace Certificate {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1250,6 +1268,11 @@ export namespace Certificate {
     value: number
   }
 
+  export interface CertificateRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
   export function encode (obj: Partial<Certificate>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Certificate.codec())
   }
@@ -1258,7 +1281,7 @@ export namespace Certificate {
     return decodeMessage(buf, Certificate.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Certificate>): Generator<CertificateFederationFieldEvent | CertificatePeerFieldEvent | CertificateNameFieldEvent | CertificateNumberFieldEvent | CertificateIssuedAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Certificate>): Generator<CertificateFederationFieldEvent | CertificatePeerFieldEvent | CertificateNameFieldEvent | CertificateNumberFieldEvent | CertificateIssuedAtMsFieldEvent | CertificateRoleFieldEvent> {
     return streamMessage(buf, Certificate.codec(), opts)
   }
 }
@@ -1267,6 +1290,7 @@ export interface Member {
   peer: string
   name: string
   state: string
+  role: string
 }
 
 export namespace Member {
@@ -1294,6 +1318,11 @@ export namespace Member {
           w.string(obj.state)
         }
 
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(34)
+          w.string(obj.role)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1301,7 +1330,8 @@ export namespace Member {
         const obj: any = {
           peer: '',
           name: '',
-          state: ''
+          state: '',
+          role: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1320,6 +1350,10 @@ export namespace Member {
             }
             case 3: {
               obj.state = reader.string()
+              break
+            }
+            case 4: {
+              obj.role = reader.string()
               break
             }
             default: {
@@ -1358,6 +1392,13 @@ export namespace Member {
               }
               break
             }
+            case 4: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1385,6 +1426,11 @@ export namespace Member {
     value: string
   }
 
+  export interface MemberRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
   export function encode (obj: Partial<Member>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Member.codec())
   }
@@ -1393,7 +1439,7 @@ export namespace Member {
     return decodeMessage(buf, Member.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Member>): Generator<MemberPeerFieldEvent | MemberNameFieldEvent | MemberStateFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Member>): Generator<MemberPeerFieldEvent | MemberNameFieldEvent | MemberStateFieldEvent | MemberRoleFieldEvent> {
     return streamMessage(buf, Member.codec(), opts)
   }
 }
@@ -1587,6 +1633,12 @@ export namespace MemberList {
     index: number
   }
 
+  export interface MemberListMembersRoleFieldEvent {
+    field: '$.members[].role'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<MemberList>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, MemberList.codec())
   }
@@ -1595,7 +1647,7 @@ export namespace MemberList {
     return decodeMessage(buf, MemberList.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MemberList>): Generator<MemberListFederationFieldEvent | MemberListNumberFieldEvent | MemberListIssuedAtMsFieldEvent | MemberListMembersPeerFieldEvent | MemberListMembersNameFieldEvent | MemberListMembersStateFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MemberList>): Generator<MemberListFederationFieldEvent | MemberListNumberFieldEvent | MemberListIssuedAtMsFieldEvent | MemberListMembersPeerFieldEvent | MemberListMembersNameFieldEvent | MemberListMembersStateFieldEvent | MemberListMembersRoleFieldEvent> {
     return streamMessage(buf, MemberList.codec(), opts)
   }
 }

@@ -286,7 +286,24 @@ export const MESSAGES = {
           services: [FILES],
           version: '0.1.0',
           invite: 'c2VjcmV0',
-          acceptedTerms: 'https://main.example.org/terms'
+          acceptedTerms: 'https://main.example.org/terms',
+          role: 'instance'
+        }
+      },
+      'join as a front door': {
+        kind: 'join',
+        join: {
+          name: 'door',
+          contact: '',
+          site: '',
+          message: '',
+          labels: {},
+          capacityBytes: 0,
+          services: [],
+          version: '0.1.0',
+          invite: '',
+          acceptedTerms: '',
+          role: 'front-door'
         }
       },
       standing: { kind: 'standing', waitMs: 6000 },
@@ -412,15 +429,16 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     peer: ALPHA,
     name: 'alpha',
     number: 2,
-    issuedAtMs: AT
+    issuedAtMs: AT,
+    role: 'instance'
   }),
   'a member list': recordOf('MemberList', memberListRecord, 1, {
     federation: COORDINATOR.peerId,
     number: 5,
     issuedAtMs: AT,
     members: [
-      { peer: ALPHA, name: 'alpha', state: 'approved' },
-      { peer: BETA, name: 'beta', state: 'approved' }
+      { peer: ALPHA, name: 'alpha', state: 'approved', role: 'instance' },
+      { peer: BETA, name: 'beta', state: 'approved', role: 'front-door' }
     ]
   }),
   'an exit statement': recordOf('ExitStatement', exitRecord, 1, {
