@@ -125,7 +125,7 @@ export interface FrontDoorOptions {
   readonly holdMs: number
   /** TLS in front: the cookie is `__Host-nd_session` and `Secure`, and only pages over https may change anything. */
   readonly secure: boolean
-  /** CIDRs of proxies whose `X-Forwarded-*` (and `trustUserHeader`) are believed. */
+  /** CIDRs of proxies whose `X-Forwarded-*` or `Forwarded` (and `trustUserHeader`) are believed. */
   readonly trustProxy: readonly string[]
   /** The name in which people are asked for a token. */
   readonly federationName: string
