@@ -170,6 +170,7 @@ export async function openCoordinatorCore(
     folder,
     changes,
     audit: audit.append,
+    hold,
     clock,
     log
   })
