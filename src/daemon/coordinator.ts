@@ -13,6 +13,7 @@ import { CONSOLE_LIMITS } from '../membership/console-access.ts'
 import { startKad } from '../network/kad.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { FrontDoor } from '../routing/front-door.ts'
+import { ownPages } from '../routing/own/own-pages.ts'
 import { openLevel } from '../store/level.ts'
 import { nodeDisk } from '../store/node-disk.ts'
 import { levelIndex } from '../store/open-repository.ts'
@@ -128,6 +129,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         terms: options.terms ?? '',
         version: VERSION
       }),
+      ownPages: ownPages({}),
+      connect: (_request, { socket }) => socket.destroy(),
       clock,
       random,
       log

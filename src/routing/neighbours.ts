@@ -1,10 +1,13 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { UploadTap } from '../sync/provisional.ts'
+import type { Client } from './client.ts'
+import type { Refusal, Visitor } from './identify.ts'
+import type { Upgrade } from './proxy.ts'
 
 /** How users reach a service. The path is not rewritten on its way: an app sees the prefix too. */
 export interface ServiceRoute {
@@ -76,6 +79,23 @@ export interface Uploads {
   tap(workspace: WorkspaceId): UploadTap
 }
 
+/** A request for a page of the front door itself. */
+export interface OwnRequest {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** Below `/.well-known/node-daemon/`, without the query: `sign-in`. Whatever the client sent. */
+  readonly path: string
+  readonly client: Client
+  /** Who asks; looked up anew at each call. */
+  identify(): Promise<Visitor | Refusal>
+}
+
+/** The pages for users below `/.well-known/node-daemon/`. */
+export interface OwnPages {
+  /** Answers the request. @throws NodeDaemonError answered with the status of its code, while no answer has begun */
+  answer(asked: OwnRequest): Promise<void>
+}
+
 /** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
 export interface CookieKeys {
   readonly current: Uint8Array
@@ -90,6 +110,9 @@ export interface FrontDoorDeps {
   readonly uploads: Uploads
   /** What `/.well-known/node-daemon` answers, as JSON. */
   readonly wellKnown: (request: IncomingMessage) => object
+  readonly ownPages: OwnPages
+  /** Takes over a connection on which a member wants to come in, at `/.well-known/node-daemon/connect`. */
+  readonly connect: (request: IncomingMessage, upgrade: Upgrade) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

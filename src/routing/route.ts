@@ -1,11 +1,15 @@
 import type { ServiceRoute } from './neighbours.ts'
 
-/** Where the federation describes itself. Nothing else is reserved. */
+/** Where the federation describes itself, and below which its own pages lie. Nothing else is reserved. */
 export const WELL_KNOWN = '/.well-known/node-daemon'
+/** Below it: where members come in by WebSocket. */
+export const CONNECT = 'connect'
 
 export type Destination =
   | { readonly kind: 'service'; readonly service: ServiceRoute }
   | { readonly kind: 'well-known' }
+  /** `path` is what follows `/.well-known/node-daemon/`, without the query. */
+  | { readonly kind: 'own'; readonly path: string }
   | { readonly kind: 'nothing' }
 
 const NOTHING: Destination = { kind: 'nothing' }
@@ -29,7 +33,7 @@ export function compileRoutes(services: readonly ServiceRoute[]): Router {
   return {
     find(host, path) {
       if (path.startsWith(WELL_KNOWN) && isUnder(path, WELL_KNOWN)) {
-        return path.charAt(WELL_KNOWN.length) === '/' ? NOTHING : DESCRIPTION
+        return path.charAt(WELL_KNOWN.length) === '/' ? { kind: 'own', path: ownPath(path) } : DESCRIPTION
       }
       if (byHost.size > 0) {
         const found = byHost.get(hostName(host))
@@ -40,6 +44,8 @@ export function compileRoutes(services: readonly ServiceRoute[]): Router {
     }
   }
 }
+
+const ownPath = (path: string): string => path.slice(WELL_KNOWN.length + 1).split('?', 1)[0] ?? ''
 
 function isUnder(path: string, prefix: string): boolean {
   if (!path.startsWith(prefix)) return false

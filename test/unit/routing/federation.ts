@@ -17,6 +17,7 @@ import {
   type Workspaces
 } from '../../../src/routing/front-door.ts'
 import { Ingress, type IngressDeps, type IngressTarget } from '../../../src/routing/ingress.ts'
+import { ownPages } from '../../../src/routing/own/own-pages.ts'
 import type { UploadTap } from '../../../src/sync/provisional.ts'
 import type { Upgrading } from '../../../src/wire/http.ts'
 
@@ -286,6 +287,8 @@ export class Federation implements AsyncDisposable {
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
+        ownPages: ownPages({}),
+        connect: (_request, { socket }) => socket.destroy(),
         clock: setting.clock ?? systemClock(),
         random: systemRandom(),
         log: silent

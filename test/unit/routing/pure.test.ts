@@ -199,7 +199,7 @@ test('a host chooses before a path does, whatever its case and port', () => {
   expect(router.find('notes.EXAMPLE.org:8080', '/')).toMatchObject({ service: { name: 'notes' } })
   expect(router.find('example.org', '/')).toMatchObject({ service: { name: 'files' } })
   expect(router.find('notes.example.org', '/.well-known/node-daemon?x')).toEqual({ kind: 'well-known' })
-  expect(router.find('notes.example.org', '/.well-known/node-daemon/x')).toEqual({ kind: 'nothing' })
+  expect(router.find('notes.example.org', '/.well-known/node-daemon/x?y')).toEqual({ kind: 'own', path: 'x' })
   expect(compileRoutes([]).find('h', '/')).toEqual({ kind: 'nothing' })
   expect(hostName('[::1]:80')).toBe('[::1]')
 })

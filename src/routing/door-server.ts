@@ -1,0 +1,209 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerOptions,
+  ServerResponse
+} from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type Clock, sleep } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import { answerOn } from './answer-on.ts'
+import { FRONT_DOOR_LIMITS } from './limits.ts'
+import type { FrontDoorOptions } from './neighbours.ts'
+import { answer, rawAnswer } from './pages.ts'
+import type { Upgrade } from './proxy.ts'
+import { EXPECTATION_FAILED } from './refusals.ts'
+
+/** A request as it came in. */
+export interface Arrival {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly upgrade: Upgrade | null
+  /** Does the client wait for `100 Continue`? */
+  readonly expects: boolean
+}
+
+export interface DoorServerDeps {
+  readonly clock: Clock
+  /** Has a request answered. Requests of one connection come one after another. */
+  readonly take: (arrival: Arrival) => void
+}
+
+/**
+ * The listening side of the front door: connections, their time limits, and the order of requests on one connection.
+ * What a request says, and where it goes, is not looked at here.
+ */
+export class DoorServer {
+  readonly #deps: DoorServerDeps
+  readonly #options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>
+  readonly #server: Server
+  /** The latest response of each connection: requests on one connection are taken one after another. */
+  readonly #latest = new WeakMap<Duplex, ServerResponse>()
+  /** How many requests of a connection wait for those before them. */
+  readonly #pipelined = new WeakMap<Duplex, number>()
+  #underWay = 0
+  #closing = false
+
+  constructor(deps: DoorServerDeps, options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>) {
+    this.#deps = deps
+    this.#options = options
+    this.#server = this.#createServer()
+  }
+
+  /** Requests under way, those that wait included. */
+  get underWay(): number {
+    return this.#underWay
+  }
+
+  /** @throws NodeDaemonError `PORT_IN_USE` */
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EADDRINUSE') return reject(error)
+        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice: 'choose another --http' }))
+      })
+      this.#server.listen(port, host, () => {
+        const address = this.#server.address() as AddressInfo
+        resolve({ host: address.address, port: address.port })
+      })
+    })
+  }
+
+  /** Takes no more connections. Resolves once the last one has ended. */
+  async close(): Promise<void> {
+    this.#closing = true
+    const { promise: closed, resolve } = Promise.withResolvers<void>()
+    this.#server.close(() => resolve())
+    this.#server.closeIdleConnections()
+    const patience = new AbortController()
+    const late = sleep(this.#deps.clock, FRONT_DOOR_LIMITS.closeMs, patience.signal).catch(() => undefined)
+    await Promise.race([closed, late])
+    patience.abort()
+  }
+
+  /** Breaks what is still open. */
+  destroy(): void {
+    this.#server.closeAllConnections()
+  }
+
+  /** A request has ended: with its response, or since its connection speaks another protocol. */
+  over(): void {
+    this.#underWay -= 1
+    if (this.#closing) this.#server.closeIdleConnections()
+  }
+
+  #createServer(): Server {
+    const limits = FRONT_DOOR_LIMITS
+    const options: ServerOptions = {
+      maxHeaderSize: limits.headerBytes,
+      headersTimeout: limits.headersMs,
+      requestTimeout: 0,
+      keepAliveTimeout: limits.keepAliveMs,
+      connectionsCheckingInterval: 5_000,
+      keepAlive: true,
+      keepAliveInitialDelay: limits.idleMs,
+      insecureHTTPParser: false,
+      requireHostHeader: false,
+      shouldUpgradeCallback: ({ headers }) => leavesHttp(headers.upgrade ?? '')
+    }
+    const listener: RequestListener = (request, response) =>
+      this.#arrive({ request, response, upgrade: null, expects: false })
+    const { tls } = this.#options
+    const server: Server =
+      tls === undefined
+        ? createServer(options, listener)
+        : createTlsServer({ ...options, cert: bytesOf(tls.cert), key: bytesOf(tls.key) }, listener)
+    server.maxHeadersCount = 0
+    server.maxConnections = limits.connections
+    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
+    server.on('checkContinue', (request, response) => this.#arrive({ request, response, upgrade: null, expects: true }))
+    server.on('checkExpectation', (_request, response) => answer(response, EXPECTATION_FAILED))
+    server.on('upgrade', (request, socket, head) => this.#arriveToUpgrade(request, socket, head))
+    server.on('timeout', (socket: Socket) => this.#idle(socket))
+    server.on('clientError', (error, socket) => this.#malformed(error, socket))
+    return server
+  }
+
+  /** The request of an upgrade gets a response like any other, until an instance agrees to the upgrade. */
+  #arriveToUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const response = new ServerResponse(request)
+    response.shouldKeepAlive = false
+    answerOn(socket, response)
+    socket.on('error', () => socket.destroy())
+    this.#arrive({ request, response, upgrade: { socket, head }, expects: false })
+  }
+
+  #arrive(arrival: Arrival): void {
+    const { request, response } = arrival
+    const { socket } = request
+    if (socket.destroyed) return
+    const before = this.#latest.get(socket)
+    this.#latest.set(socket, response)
+    if (before === undefined || before.writableFinished || before.destroyed) this.#take(arrival)
+    else this.#takeAfter(before, arrival)
+  }
+
+  #takeAfter(before: ServerResponse, arrival: Arrival): void {
+    const { socket } = arrival.request
+    const waiting = (this.#pipelined.get(socket) ?? 0) + 1
+    this.#pipelined.set(socket, waiting)
+    if (waiting > FRONT_DOOR_LIMITS.pipelined) {
+      socket.destroy()
+      return
+    }
+    before.once('close', () => {
+      this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1)
+      if (!socket.destroyed) this.#take(arrival)
+    })
+  }
+
+  #take(arrival: Arrival): void {
+    const { response } = arrival
+    this.#underWay += 1
+    response.once('close', () => this.over())
+    response.once('finish', () => this.#linger(arrival.request))
+    if (this.#closing) response.shouldKeepAlive = false
+    this.#deps.take(arrival)
+  }
+
+  /** A client that still sends a body reads the answer only afterwards: it has a while to come to an end. */
+  #linger(request: IncomingMessage): void {
+    if (request.complete || request.destroyed) return
+    const timer = this.#deps.clock.after(FRONT_DOOR_LIMITS.lingerMs, () => request.socket.destroy())
+    request.once('close', () => timer.cancel())
+  }
+
+  /** An instance may take its time to answer; a client may not, neither with its body nor with reading. */
+  #idle(socket: Socket): void {
+    const latest = this.#latest.get(socket)
+    const waitsForInstance =
+      latest !== undefined && !latest.writableFinished && latest.req.complete && latest.writableLength === 0
+    if (!waitsForInstance) socket.destroy()
+  }
+
+  #malformed(error: Error & { code?: string }, socket: Duplex): void {
+    const latest = this.#latest.get(socket)
+    const answering = latest !== undefined && !latest.writableFinished
+    if (!socket.writable || (answering && latest.headersSent)) {
+      socket.destroy()
+      return
+    }
+    const status = STATUS_OF_PARSER[error.code ?? ''] ?? 400
+    socket.end(rawAnswer(status), () => socket.destroy())
+  }
+}
+
+/** Is another protocol offered than the forms of HTTP that clients try? Else the request is one like any other. */
+const leavesHttp = (offered: string): boolean =>
+  offered.split(',').some((name) => !/^(h2c|tls|http)(\/|$)/i.test(name.trim()))
+
+const STATUS_OF_PARSER: Readonly<Record<string, 408 | 431>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  ERR_HTTP_REQUEST_TIMEOUT: 408
+}
+
+const bytesOf = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text))
