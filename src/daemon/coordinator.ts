@@ -116,6 +116,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       workspaces: routes,
       users: {
         byToken: async (token) => accounts.users.byToken(token),
+        bySession: (id) => accounts.sessions.find(id),
+        bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
       tunnel: { connect: (home) => connectTunnel(host, control, home) },

@@ -61,6 +61,10 @@ export interface Workspaces {
 export interface Users {
   /** Null: not a token of ours. Timing-safe. */
   byToken(token: string): Promise<{ readonly user: UserId } | 'blocked' | null>
+  /** Whose session this is. Null: it has ended, or never was one. */
+  bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
+  /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
+  bySignOn(name: string): UserId | null | Promise<UserId | null>
   isBlocked(user: UserId): boolean
 }
 
@@ -96,7 +100,10 @@ export interface OwnPages {
   answer(asked: OwnRequest): Promise<void>
 }
 
-/** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
+/**
+ * The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. They may
+ * change at any time: `current` is another object then.
+ */
 export interface CookieKeys {
   readonly current: Uint8Array
   readonly previous: readonly Uint8Array[]
