@@ -6,12 +6,15 @@ import { type AccountDeps, TokenBook, type TokenHolder } from './token-book.ts'
 export interface User {
   readonly name: string
   readonly blocked: boolean
+  /** What they may hold over all services; null: as everybody. */
+  readonly quotaBytes: number | null
   /** Unix milliseconds. */
   readonly createdAt: number
 }
 
 interface KeptUser extends TokenHolder {
   readonly blocked: boolean
+  readonly quotaBytes: number | null
 }
 
 const USER = {
@@ -19,12 +22,23 @@ const USER = {
   tokenPrefix: 'ndu_',
   word: 'user',
   countMax: 100_000,
-  schema: z.object({ name: z.string(), hash: z.string(), createdAt: z.number(), blocked: z.boolean() })
+  schema: z.object({
+    name: z.string(),
+    hash: z.string(),
+    createdAt: z.number(),
+    blocked: z.boolean(),
+    quotaBytes: z.number().nullable().default(null)
+  })
 } as const
 
 const NAMED = 'user:'
 const idOf = (name: string): UserId => `${NAMED}${name}` as UserId
-const viewOf = ({ name, blocked, createdAt }: KeptUser): User => ({ name, blocked, createdAt })
+const viewOf = ({ name, blocked, quotaBytes, createdAt }: KeptUser): User => ({
+  name,
+  blocked,
+  quotaBytes,
+  createdAt
+})
 
 /** The named users of a federation. Every change is durable on return. `by` is who makes it, for the audit log. */
 export class Users {
@@ -44,7 +58,7 @@ export class Users {
    * @throws NodeDaemonError `BAD_USAGE` for a bad name; `NAME_TAKEN`; `REFUSED_BY_POLICY` with 100,000 users
    */
   add(name: string, by: string): Promise<{ name: string; token: string }> {
-    return this.#book.add(name, by, (holder) => ({ ...holder, blocked: false }))
+    return this.#book.add(name, by, (holder) => ({ ...holder, blocked: false, quotaBytes: null }))
   }
 
   list(): readonly User[] {
@@ -68,6 +82,18 @@ export class Users {
   /** @throws NodeDaemonError `NOT_FOUND` */
   async unblock(name: string, by: string): Promise<User> {
     return viewOf(await this.#setBlocked(name, by, false))
+  }
+
+  /** @param bytes what the user may hold over all services; null: as everybody. @throws NodeDaemonError `NOT_FOUND` */
+  async setQuota(name: string, bytes: number | null, by: string): Promise<User> {
+    const change = (user: KeptUser): KeptUser | null =>
+      user.quotaBytes === bytes ? null : { ...user, quotaBytes: bytes }
+    return viewOf(await this.#book.update(name, by, 'quota', change, { bytes }))
+  }
+
+  /** What an admin said that the user may hold, in bytes; null: nothing. */
+  quotaOf(user: UserId): number | null {
+    return user.startsWith(NAMED) ? (this.#book.get(user.slice(NAMED.length))?.quotaBytes ?? null) : null
   }
 
   /** Whose token this is; null where it is nobody's. */
