@@ -298,10 +298,10 @@ export class LiveCoordinatorService implements CoordinatorService {
   users(): UserView[] {
     const { accounts, table, quotas } = this.#deps
     const counts = new Map<string, number>()
-    for (const { signed } of table.all()) counts.set(signed.value.user, (counts.get(signed.value.user) ?? 0) + 1)
+    for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
     return accounts.users.list().map((user) => {
       const id = `user:${user.name}` as UserId
-      return userView(user, counts.get(id) ?? 0, quotas.of(id))
+      return userView(user, counts.get(id) ?? 0, quotas.of(id) ?? 0)
     })
   }
 

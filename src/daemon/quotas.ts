@@ -1,24 +1,25 @@
-import type { ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, ServiceName, WorkspaceId } from '../core/ids.ts'
 
 export interface QuotasDeps {
-  readonly table: { find(service: ServiceName, user: UserId): WorkspaceId | null }
+  readonly table: { find(service: ServiceName, owner: OwnerId): WorkspaceId | null }
   readonly services: { list(): readonly { readonly name: ServiceName }[] }
   /** As its home said last, in bytes. */
   readonly usedBytes: (workspace: WorkspaceId) => number
-  /** What an admin said of one user; null: nothing. */
-  readonly quotaOf: (user: UserId) => number | null
+  /** What an admin said of one user, in bytes; null: nothing. */
+  readonly quotaOf: (owner: OwnerId) => number | null
 }
 
 export interface QuotasOptions {
-  /** Of a user, over all services. */
+  /** Of a user or a group, over all services. */
   readonly quotaBytes: number
   /** Of a guest. */
   readonly anonymousQuotaBytes: number
 }
 
-export const isGuest = (owner: string): boolean => owner.startsWith('guest:')
+const isShared = (owner: OwnerId): boolean => owner.startsWith('service:')
+export const isGuest = (owner: OwnerId): boolean => owner.startsWith('guest:')
 
-/** How much users may hold. */
+/** How much the owners of workspaces may hold. What a whole service shares has no bound of its own. */
 export class Quotas {
   readonly #deps: QuotasDeps
   readonly #options: QuotasOptions
@@ -28,20 +29,22 @@ export class Quotas {
     this.#options = options
   }
 
-  /** Over all services. */
-  of(user: UserId): number {
-    if (isGuest(user)) return this.#options.anonymousQuotaBytes
-    return this.#deps.quotaOf(user) ?? this.#options.quotaBytes
+  /** Over all services, in bytes; null: no bound. */
+  of(owner: OwnerId): number | null {
+    if (isShared(owner)) return null
+    if (isGuest(owner)) return this.#options.anonymousQuotaBytes
+    return this.#deps.quotaOf(owner) ?? this.#options.quotaBytes
   }
 
-  /** What one workspace of the user may hold beside the others. Fast: asked for each request. */
-  limitOf(user: UserId, workspace: WorkspaceId): number {
+  /** What one workspace may hold beside the others of its owner; null: no bound. Fast: asked for each request. */
+  limitOf(owner: OwnerId, workspace: WorkspaceId): number | null {
     const { table, services, usedBytes } = this.#deps
-    let left = this.of(user)
+    const quota = this.of(owner)
     const list = services.list()
-    if (list.length === 1) return left
+    if (quota === null || list.length === 1) return quota
+    let left = quota
     for (const { name } of list) {
-      const other = table.find(name, user)
+      const other = table.find(name, owner)
       if (other !== null && other !== workspace) left -= usedBytes(other)
     }
     return Math.max(0, left)

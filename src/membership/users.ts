@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { UserId } from '../core/ids.ts'
+import type { OwnerId, UserId } from '../core/ids.ts'
 import { type AccountDeps, TokenBook, type TokenHolder } from './token-book.ts'
 
 /** A named user. */
@@ -92,7 +92,7 @@ export class Users {
   }
 
   /** What an admin said that the user may hold, in bytes; null: nothing. */
-  quotaOf(user: UserId): number | null {
+  quotaOf(user: OwnerId): number | null {
     return user.startsWith(NAMED) ? (this.#book.get(user.slice(NAMED.length))?.quotaBytes ?? null) : null
   }
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import type { OwnerId, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
 import { Quotas } from '../../../src/daemon/quotas.ts'
 
 const ADA = 'user:ada' as UserId
@@ -32,4 +32,11 @@ test('a guest has a smaller one, and an admin may give a user more', () => {
   const all = quotas([FILES], {})
   expect([all.of(ADA), all.of(GUEST), all.of('user:rich' as UserId)]).toEqual([100, 10, 500])
   expect(all.limitOf(GUEST, idOf(FILES, GUEST))).toBe(10)
+})
+
+test('what a whole service shares has no bound; a group has that of a user', () => {
+  if (FILES === undefined || NOTES === undefined) throw new Error('no services')
+  const all = quotas([FILES, NOTES], {})
+  expect(all.limitOf('service:notes' as OwnerId, idOf(NOTES, 'all'))).toBeNull()
+  expect(all.limitOf('group:lab' as OwnerId, idOf(NOTES, 'lab'))).toBe(100)
 })
