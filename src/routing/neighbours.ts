@@ -25,7 +25,13 @@ export interface Home {
 
 /** Where a workspace is served now, as the front door sees it. */
 export type Place =
-  | ({ readonly state: 'serving'; readonly workspace: WorkspaceId; readonly epoch: number } & Home)
+  | ({
+      readonly state: 'serving'
+      readonly workspace: WorkspaceId
+      readonly epoch: number
+      /** How much it may hold, in bytes; not there: no bound. */
+      readonly limitBytes?: number
+    } & Home)
   | {
       readonly state: 'waiting'
       readonly workspace: WorkspaceId
