@@ -5,6 +5,7 @@ import { type Context, folderOf } from '../context.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
 import { facts } from '../table.ts'
+import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
 import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, webUrl, whole, yesNo } from '../values.ts'
 
 const SETTINGS = {
@@ -62,6 +63,7 @@ const SETTINGS = {
     yesNo,
     'yes while --http is on loopback, else it must be said'
   ),
+  ...TLS_SETTINGS,
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
   retention: value(
     '<counts>',
@@ -104,6 +106,7 @@ function optionsOf(
     holdMs: values.hold,
     rebalance: values.rebalance,
     anonymous: values.anonymous,
+    tls: tlsFiles(values),
     trustProxy: values['trust-proxy'],
     terms: values.terms,
     retention: values.retention,
