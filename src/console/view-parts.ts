@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { MEMBER_ROLES } from '../core/records.ts'
 
 type Frozen<T> = T extends readonly (infer Item)[]
   ? readonly Frozen<Item>[]
@@ -15,6 +16,8 @@ export const time = z.string().describe('RFC 3339')
 export const text = z.string()
 export const labels = z.record(z.string(), z.string())
 export const progress = z.object({ done: count, total: count })
+/** An instance serves workspaces; a front door lets users in. */
+export const peerRole = z.enum(MEMBER_ROLES)
 /** How an instance stands with its coordinator. */
 export const coordinatorLink = z.object({
   peerId: text.nullable(),

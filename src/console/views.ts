@@ -1,6 +1,17 @@
 import { z } from 'zod'
 import { LEVELS } from '../wire/control.ts'
-import { bytes, coordinatorLink, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
+import {
+  bytes,
+  coordinatorLink,
+  count,
+  durationMs,
+  labels,
+  peerRole,
+  progress,
+  text,
+  time,
+  type View
+} from './view-parts.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -66,6 +77,7 @@ export const peerView = z.object({
   peerId: text,
   code: text.describe('four words and two digits: compare them with the volunteer'),
   name: text,
+  role: peerRole,
   state: z.enum(PEER_STATES),
   contact: text,
   site: text,

@@ -34,6 +34,7 @@ import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
+import type { Door } from '../routing/doors/doors.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
@@ -46,7 +47,6 @@ import type { Housekeeping } from './housekeeping.ts'
 import type { Quotas } from './quotas.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
-import type { RouteTable } from './route-table.ts'
 import { LiveServiceCatalogue } from './service-catalogue.ts'
 import {
   adminView,
@@ -91,7 +91,7 @@ export interface CoordinatorServiceDeps {
   readonly holdings: Holdings
   readonly fleet: Fleet
   readonly drains: Drains
-  readonly routes: RouteTable
+  readonly doors: Pick<Door, 'idle'>
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
   readonly hold: PromotionHold
@@ -126,7 +126,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       ...deps,
       audit,
       instances: deps.fleet,
-      idle: deps.routes.idle.bind(deps.routes),
+      idle: deps.doors.idle.bind(deps.doors),
       resolve: (text) => resolveWorkspace(deps.table, text)
     })
   }
@@ -277,7 +277,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async move({ actor }: Caller, text: string, to: string): Promise<MoveView> {
-    const { registry, director, routes, audit, fleet } = this.#deps
+    const { registry, director, doors, audit, fleet } = this.#deps
     const workspace = resolveWorkspace(this.#deps.table, text)
     const peer = registry.resolve(to)
     const service = this.#deps.table.get(workspace)?.signed.value.service
@@ -289,7 +289,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       })
     }
     const signal = AbortSignal.timeout(MOVE_DEADLINE_MS)
-    const idle = routes.idle.bind(routes)
+    const idle = doors.idle.bind(doors)
     const moved = await director.move(workspace, peer, { idle, signal, keepAsStandby: true })
     await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
     return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }

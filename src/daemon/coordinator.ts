@@ -10,6 +10,7 @@ import type { Logger } from '../core/log.ts'
 import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
+import type { WellKnown } from '../membership/discover.ts'
 import { startKad } from '../network/kad.ts'
 import { startHost, type WebHost } from '../network/libp2p-host.ts'
 import { CONNECT_PATH } from '../network/websocket-address.ts'
@@ -24,6 +25,7 @@ import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
+import { serveRelays } from './coordinator-doors.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { countBuffersWithHeap } from './engine.ts'
@@ -85,6 +87,22 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  const cookieKeys = { current: await cookieKey(folder, random), previous: [] }
+  /** The same at all front doors of the federation. */
+  const rules = {
+    anonymous: options.anonymous ?? true,
+    holdMs: options.holdMs,
+    secure: tls !== null || options.webAddress?.startsWith('https:') === true
+  }
+  const wellKnown = (): WellKnown => ({
+    federation,
+    peerId: identity.peerId,
+    addresses: facts().addresses,
+    services: services.list().map(({ name }) => name),
+    terms: options.terms ?? '',
+    version: VERSION,
+    connect: CONNECT_PATH
+  })
   let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
@@ -102,6 +120,13 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
       hasSockets: (workspace) => frontDoor.hasSockets(workspace),
+      doorRules: () => ({
+        federation,
+        ...rules,
+        userHeader: '',
+        cookieKeys,
+        facts: JSON.stringify(wellKnown())
+      }),
       clock,
       random,
       log
@@ -129,16 +154,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       },
       tunnel: { connect: (home) => connectTunnel(host, control, home) },
       uploads,
-      cookieKeys: { current: await cookieKey(folder, random), previous: [] },
-      wellKnown: () => ({
-        federation,
-        peerId: identity.peerId,
-        addresses: facts().addresses,
-        services: services.list().map(({ name }) => name),
-        terms: options.terms ?? '',
-        version: VERSION,
-        connect: CONNECT_PATH
-      }),
+      cookieKeys,
+      wellKnown,
       ownPages: ownPages({}),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
@@ -146,10 +163,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       log
     },
     {
-      anonymous: options.anonymous ?? true,
-      holdMs: options.holdMs,
+      ...rules,
       ...(tls !== null && { tls }),
-      secure: tls !== null || options.webAddress?.startsWith('https:') === true,
       trustProxy: options.trustProxy,
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation
@@ -199,6 +214,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const socket = createSocketServer({ service, clock, log })
   shutdown.later('the control socket', () => socket.close())
   await listenOnSocket(socket, join(folder.path, 'control.sock'))
+
+  await serveRelays(core, { accept: (stream) => frontDoor.accept(stream), self: identity.peerId })
 
   // Members are served last: everything that answers them stands.
   await core.serve()

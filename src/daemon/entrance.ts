@@ -35,7 +35,8 @@ export interface Served {
 
 export interface HttpEntranceDeps {
   readonly host: Host
-  readonly coordinator: PeerIdText
+  /** Whose streams bring users' requests: the coordinator's, and those of front doors. */
+  readonly mayOpen: (peer: PeerIdText) => boolean
   readonly offers: readonly Offer[]
   /** A folder that is always empty: what a newcomer without a workspace sees. */
   readonly empty: { readonly folder: string; readonly staging: string }
@@ -44,9 +45,9 @@ export interface HttpEntranceDeps {
   readonly log: Logger
 }
 
-/** HTTP/1.1 through the coordinator's tunnel. It takes requests on return. */
+/** HTTP/1.1 through the tunnel of the coordinator or of a front door. It takes requests on return. */
 export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Promise<Entrance> {
-  const { host, coordinator, offers, log } = deps
+  const { host, mayOpen, offers, log } = deps
   const apps = new Map(offers.map(({ name, upstream }) => [name, appOf(deps, upstream)] as const))
   const inside: Inside = { empty: deps.empty, served, apps }
   const ingress = new Ingress({
@@ -61,7 +62,7 @@ export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Prom
     log
   })
   await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
-    if (link.peer === coordinator) ingress.accept(stream)
+    if (mayOpen(link.peer)) ingress.accept(stream)
     else stream.destroy()
   })
   return {

@@ -2,7 +2,7 @@ import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import type { Identity } from '../core/identity.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -43,17 +43,19 @@ export interface LocalMachineDeps {
   readonly identity: Identity
   readonly host: Host
   readonly offers: readonly Offer[]
+  /** See `HttpEntranceDeps.mayOpen`. */
+  readonly mayOpen: (peer: PeerIdText) => boolean
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
 }
 
-export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<InstanceMachine> {
+export async function localMachine(deps: LocalMachineDeps): Promise<InstanceMachine> {
   const { folder, clock } = deps
   const keeper = await PremisesKeeper.open({ ...deps, ...machineDisk(deps) })
   return {
     premises: (workspace) => keeper.of(workspace),
-    openEntrance: (served) => httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty }, served),
+    openEntrance: (served) => httpEntrance({ ...deps, empty: keeper.empty }, served),
     openProviders: (neighbours, reach) => startKad({ ...deps, neighbours, reach }),
     space: () => diskSpace(folder),
     load: () => ({

@@ -56,20 +56,18 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       folder,
       state: level,
       startHost: (gate) => startHost({ identity: folder.identity, gate, clock, log }, { listen: options.listen }),
-      openMachine: (network, state, pin) =>
-        localMachine(
-          {
-            folder: folder.path,
-            identity: folder.identity,
-            state,
-            host: network,
-            offers: options.services,
-            clock,
-            random,
-            log
-          },
-          pin
-        ),
+      openMachine: (network, state, trusted) =>
+        localMachine({
+          folder: folder.path,
+          identity: folder.identity,
+          state,
+          host: network,
+          offers: options.services,
+          mayOpen: (peer) => trusted.mayOpen(peer),
+          clock,
+          random,
+          log
+        }),
       space: () => diskSpace(folder.path),
       services,
       hooksFor,

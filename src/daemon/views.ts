@@ -60,6 +60,7 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
     peerId,
     code,
     name,
+    role: member.role,
     state: fleet.stateOf(member),
     contact,
     site,

@@ -132,7 +132,7 @@ export async function entranceBench(
     {
       ...parts,
       host: host as Host,
-      coordinator: COORDINATOR.peerId,
+      mayOpen: (peer) => peer === COORDINATOR.peerId,
       offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port } }],
       empty: { folder: join(base, 'empty'), staging: join(base, 'staging') }
     },

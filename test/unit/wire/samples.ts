@@ -23,6 +23,7 @@ import {
 } from '../../../src/wire/membership.ts'
 import type { WireCodec } from '../../../src/wire/protocol.ts'
 import { type Report, reportCodec } from '../../../src/wire/report.ts'
+import { DOOR_MESSAGES } from './front-door-samples.ts'
 
 export const seedOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
@@ -58,6 +59,7 @@ const samplesOf = <T>(type: string, codec: WireCodec<T>, samples: Record<string,
 })
 
 export const MESSAGES = {
+  'front-door': DOOR_MESSAGES,
   blocks: [
     samplesOf<ToBlocks>('BlocksRequest', blocksRequest, {
       open: { kind: 'open', workspace: WORKSPACE },
