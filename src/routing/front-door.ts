@@ -1,5 +1,6 @@
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
+import { claimOf } from './claim.ts'
 import { Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
@@ -20,6 +21,7 @@ export type {
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
+  Groups,
   Home,
   OwnPages,
   OwnRequest,
@@ -168,8 +170,18 @@ export class FrontDoor implements AsyncDisposable {
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
       if ('why' in visitor) return this.#refuse(arrival, pages.refusalPage(visitor, this.#options.federationName))
-      addOwnHeaders(headers, { client, service, visitor })
-      const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
+      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      if ('why' in claim) return this.#refuse(arrival, pages.disclaimPage(claim, this.#options.federationName))
+      addOwnHeaders(headers, { client, service, visitor, claim })
+      const asked = {
+        ...arrival,
+        service,
+        visitor,
+        owner: claim.owner,
+        body,
+        headers,
+        onUpgrade: () => this.#server.over()
+      }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
     }
     const visitor = this.#identifier.identify(asking)

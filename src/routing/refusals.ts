@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts'
 import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { Disclaim } from './claim.ts'
 import type { Refusal } from './identify.ts'
 import type { Page } from './pages.ts'
 
@@ -26,6 +27,23 @@ export function refusalPage(refusal: Refusal, federationName: string): Page {
   if (refusal.status !== 401) return page
   const realm = federationName.replaceAll(/[^\x20-\x7e]|["\\]/g, '')
   return { ...page, headers: ['www-authenticate', `Basic realm="${realm}", charset="UTF-8"`] }
+}
+
+const DISCLAIMED = {
+  'no-member': { title: 'This is not yours', text: 'You are not in the group that this address names.' },
+  'read-only': { title: 'You may only read here', text: 'Ask the administrators of this federation for more.' }
+} as const
+
+/** For whom there is no workspace at this address, or not for this. */
+export function disclaimPage(disclaim: Disclaim, federationName: string): Page {
+  if (disclaim.why === 'sign-in') return refusalPage({ status: 401, why: 'token-needed' }, federationName)
+  if (disclaim.why !== 'choose') return { status: 403, ...DISCLAIMED[disclaim.why] }
+  const { prefix, groups } = disclaim
+  if (groups.length === 0) {
+    return { status: 403, title: 'You are in no group', text: 'Ask the administrators of this federation.' }
+  }
+  const links = groups.map((group) => ({ text: group, href: `${prefix}/${group}/` }))
+  return { status: 200, title: 'Your groups', text: 'Each has a place of its own here:', links }
 }
 
 export const unavailable = (title: string): Page => ({

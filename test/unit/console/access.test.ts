@@ -10,6 +10,9 @@ const BODIES: Readonly<Record<string, object>> = {
   '/users': { name: 'ada' },
   '/services': { name: 'notes', route: '/notes' },
   '/users/:name/block': { blocked: true },
+  '/groups': { name: 'lab' },
+  '/groups/:name/grant': { user: 'ada', rights: 'read' },
+  '/groups/:name/revoke': { user: 'ada' },
   '/admins': { name: 'bob', role: 'viewer' }
 }
 const asked = (route: { method: string; path: string }, headers: Record<string, string>) => ({
