@@ -32,7 +32,13 @@ export interface Home {
 
 /** Where a workspace is served now, as the front door sees it. */
 export type Place =
-  | ({ readonly state: 'serving'; readonly workspace: WorkspaceId; readonly epoch: number } & Home)
+  | ({
+      readonly state: 'serving'
+      readonly workspace: WorkspaceId
+      readonly epoch: number
+      /** How much it may hold, in bytes; not there: no bound. */
+      readonly limitBytes?: number
+    } & Home)
   | {
       readonly state: 'waiting'
       readonly workspace: WorkspaceId
@@ -68,6 +74,10 @@ export interface Workspaces {
 export interface Users {
   /** Null: not a token of ours. Timing-safe. */
   byToken(token: string): Promise<{ readonly user: UserId } | 'blocked' | null>
+  /** Whose session this is. Null: it has ended, or never was one. */
+  bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
+  /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
+  bySignOn(name: string): UserId | null | Promise<UserId | null>
   isBlocked(user: UserId): boolean
 }
 
@@ -111,7 +121,10 @@ export interface OwnPages {
   answer(asked: OwnRequest): Promise<void>
 }
 
-/** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
+/**
+ * The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. They may
+ * change at any time: `current` is another object then.
+ */
 export interface CookieKeys {
   readonly current: Uint8Array
   readonly previous: readonly Uint8Array[]
@@ -134,6 +147,12 @@ export interface FrontDoorDeps {
   readonly log: Logger
 }
 
+/** A certificate chain and its key, in PEM. */
+export interface Certificate {
+  readonly cert: string | Uint8Array
+  readonly key: string | Uint8Array
+}
+
 export interface FrontDoorOptions {
   /** May people use services without an account? */
   readonly anonymous: boolean
@@ -141,14 +160,14 @@ export interface FrontDoorOptions {
   readonly holdMs: number
   /** TLS in front: the cookie is `__Host-nd_session` and `Secure`, and only pages over https may change anything. */
   readonly secure: boolean
-  /** CIDRs of proxies whose `X-Forwarded-*` (and `trustUserHeader`) are believed. */
+  /** CIDRs of proxies whose `X-Forwarded-*` or `Forwarded` (and `trustUserHeader`) are believed. */
   readonly trustProxy: readonly string[]
   /** The name in which people are asked for a token. */
   readonly federationName: string
   /** The header in which a trusted sign-on proxy names the user. */
   readonly trustUserHeader?: string
-  /** Certificate and key in PEM, where the front door itself speaks TLS. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
+  readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
   /** Streams to one home at once; requests beyond it queue. */

@@ -10,8 +10,8 @@ export interface Page {
   /** Ask again after this many seconds; a browser does so by itself. */
   readonly retryAfterS?: number
   readonly headers?: readonly string[]
-  /** Where to go from here. */
-  readonly links?: readonly { readonly text: string; readonly href: string }[]
+  /** Where a person goes on, on this address. */
+  readonly links?: readonly { readonly path: string; readonly text: string }[]
 }
 
 /** Who answers, where no instance did. */
@@ -96,15 +96,14 @@ function commonHeaders(page: Page): string[] {
 const prefersHtml = (accept: string | undefined): boolean => accept?.includes('text/html') === true
 
 const textOf = ({ title, text, links = [] }: Page): string =>
-  [title, text, ...links.map(({ href }) => href)].map((line) => `${line}\n`).join('')
+  [title, text, ...links.map(({ path }) => path)].map((line) => `${line}\n`).join('')
 
 function htmlOf(page: Page): string {
   const again = page.retryAfterS === undefined ? '' : `<meta http-equiv="refresh" content="${page.retryAfterS}">`
   const note = page.retryAfterS === undefined ? '' : '<p>This page tries again by itself.</p>'
-  const items = (page.links ?? []).map(
-    ({ text, href }) => `<li><a href="${escapeHtml(href)}">${escapeHtml(text)}</a></li>`
-  )
-  const links = items.length === 0 ? '' : `<ul>${items.join('')}</ul>`
+  const links = (page.links ?? [])
+    .map(({ path, text }) => `<p><a href="${escapeHtml(path)}">${escapeHtml(text)}</a></p>`)
+    .join('')
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">${again}
@@ -123,4 +122,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;'
 }
-const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (char) => ENTITIES[char] ?? '')
+/** Text as it stands in a page. */
+export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (char) => ENTITIES[char] ?? '')

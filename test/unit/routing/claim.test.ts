@@ -162,7 +162,7 @@ describe('through the front door', () => {
     await using _ = fed
     const page = await fed.ask('GET', '/wiki/', { headers: { accept: 'text/html' } })
     expect([page.status, page.headers['x-served-by']]).toEqual([200, 'front-door'])
-    expect(page.text).toContain('<li><a href="/wiki/lab/">lab</a></li><li><a href="/wiki/open/">open</a></li>')
+    expect(page.text).toContain('<p><a href="/wiki/lab/">lab</a></p><p><a href="/wiki/open/">open</a></p>')
     expect((await fed.ask('GET', '/wiki')).text).toMatch(/^Your groups\n.*\n\/wiki\/lab\/\n\/wiki\/open\/\n$/)
     expect((await fed.send('GET', '/wiki/', { headers: bob })).status).toBe(403)
   })
