@@ -286,7 +286,13 @@ export const rebalanceView = z.object({
 })
 export type RebalanceView = View<typeof rebalanceView>
 
-export const userView = z.object({ name: text, blocked: z.boolean(), createdAt: time, workspaces: count })
+export const userView = z.object({
+  name: text,
+  blocked: z.boolean(),
+  createdAt: time,
+  workspaces: count,
+  quotaBytes: count
+})
 export type UserView = View<typeof userView>
 
 export const newUserView = z.object({ name: text, token: text.describe('shown once') })

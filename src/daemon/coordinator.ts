@@ -29,6 +29,7 @@ import { countBuffersWithHeap } from './engine.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { Shutdown } from './shutdown.ts'
+import { readTls, TlsWatch } from './tls-certificate.ts'
 import { VERSION } from './version.ts'
 
 /** With less than this free, uploads are no longer kept before a head names them: what homes publish comes first. */
@@ -73,6 +74,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const random = systemRandom()
   const startedAtMs = clock.wall()
   const federation = options.name ?? hostname()
+  const tls = options.tls === null ? null : await readTls(options.tls)
 
   if (options.recover !== null) checkRecoverable(options.data)
   const folder = await openDataFolder(options.data, { kind: 'coordinator', pid: options.pid })
@@ -140,14 +142,21 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     {
       anonymous: options.anonymous ?? true,
       holdMs: options.holdMs,
-      secure: options.webAddress?.startsWith('https:') === true,
+      ...(tls !== null && { tls }),
+      secure: tls !== null || options.webAddress?.startsWith('https:') === true,
       trustProxy: options.trustProxy,
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation
     }
   )
   shutdown.later('the front door', () => frontDoor.close())
-  const http = url(options.http, (await frontDoor.listen(options.http.host, options.http.port)).port)
+  if (options.tls !== null && tls !== null) {
+    const watch = new TlsWatch(options.tls, tls, { clock, log }, (pair) => frontDoor.useCertificate(pair))
+    watch.start()
+    shutdown.later('the watch over the certificate', () => watch.stop())
+  }
+  const { port } = await frontDoor.listen(options.http.host, options.http.port)
+  const http = url(options.http, port, tls === null ? 'http' : 'https')
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))
   const facts = (): Facts => ({
@@ -236,9 +245,9 @@ async function listenOnSocket(socket: ReturnType<typeof createSocketServer>, pat
   await chmod(path, 0o600)
 }
 
-function url({ host }: HostPort, port: number): string {
+function url({ host }: HostPort, port: number, scheme: 'http' | 'https' = 'http'): string {
   const name = host === '0.0.0.0' || host === '::' ? hostname() : host
-  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`
 }
 
 function inviteTo(options: CoordinatorOptions, http: string, addresses: readonly string[]): Facts['inviteTo'] {

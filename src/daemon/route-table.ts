@@ -9,6 +9,7 @@ import { passes } from '../handover/workspace-state.ts'
 import { rank } from '../placement/rendezvous.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
 import type { Fleet } from './fleet.ts'
+import type { Quotas } from './quotas.ts'
 
 export interface RouteTableDeps {
   readonly table: OwnershipTable
@@ -16,6 +17,7 @@ export interface RouteTableDeps {
   readonly fleet: Fleet
   readonly services: { list(): readonly ServiceRoute[] }
   readonly hold: PromotionHold
+  readonly quotas: Pick<Quotas, 'limitOf'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -138,7 +140,7 @@ export class RouteTable implements Workspaces {
   }
 
   #place(workspace: WorkspaceId): Place {
-    const { table, director, fleet } = this.#deps
+    const { table, director, fleet, quotas } = this.#deps
     const state = director.state(workspace)
     const value = table.get(workspace)?.signed.value
     const home = value?.home ?? null
@@ -146,6 +148,8 @@ export class RouteTable implements Workspaces {
     if (!passes(state) || !fleet.isConnected(home)) {
       return { state: 'waiting', workspace, reason: state.state === 'frozen' ? 'moving' : 'restoring' }
     }
-    return { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) }
+    const limitBytes = quotas.limitOf(value.owner, workspace)
+    const place = { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) } as const
+    return limitBytes === null ? place : { ...place, limitBytes }
   }
 }

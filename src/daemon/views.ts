@@ -163,11 +163,12 @@ export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft
   labels
 })
 
-export const userView = ({ name, blocked, createdAt }: User, workspaces: number): UserView => ({
+export const userView = ({ name, blocked, createdAt }: User, workspaces: number, quotaBytes: number): UserView => ({
   name,
   blocked,
   createdAt: time(createdAt),
-  workspaces
+  workspaces,
+  quotaBytes
 })
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })

@@ -112,12 +112,18 @@ export class TokenBook<T extends TokenHolder> {
   }
 
   /** `change` may throw to refuse; null leaves everything as it is. @throws NodeDaemonError `NOT_FOUND` */
-  update(name: string, by: string, action: string, change: (holder: T) => T | null): Promise<T> {
+  update(
+    name: string,
+    by: string,
+    action: string,
+    change: (holder: T) => T | null,
+    details: Readonly<Record<string, unknown>> = {}
+  ): Promise<T> {
     return this.#writes.run(async () => {
       const before = this.#known(name)
       const next = change(before)
       if (next === null) return before
-      await this.#record(by, action, name, {})
+      await this.#record(by, action, name, details)
       await this.#keep(next)
       return next
     })

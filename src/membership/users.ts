@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { UserId } from '../core/ids.ts'
+import type { OwnerId, UserId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import { BlockedGuests } from './blocked-guests.ts'
 import { type AccountDeps, isAccountName, TokenBook, type TokenHolder } from './token-book.ts'
@@ -18,6 +18,8 @@ export type UserSource = z.infer<typeof SOURCE>
 export interface User {
   readonly name: string
   readonly blocked: boolean
+  /** What they may hold over all services; null: as everybody. */
+  readonly quotaBytes: number | null
   /** Unix milliseconds. */
   readonly createdAt: number
   readonly source: UserSource
@@ -34,6 +36,7 @@ export interface ProvidedPerson {
 interface KeptUser extends TokenHolder {
   readonly blocked: boolean
   readonly source: UserSource
+  readonly quotaBytes: number | null
 }
 
 const USER = {
@@ -46,9 +49,12 @@ const USER = {
     hash: z.string(),
     createdAt: z.number(),
     blocked: z.boolean(),
-    source: SOURCE.default({ kind: 'token' })
+    source: SOURCE.default({ kind: 'token' }),
+    quotaBytes: z.number().nullable().default(null)
   })
 } as const
+
+const FRESH = { blocked: false, quotaBytes: null } as const
 
 const NAMED = 'user:'
 const SUBJECT_CHARACTERS_MAX = 255
@@ -56,7 +62,13 @@ const SUBJECT_CHARACTERS_MAX = 255
 const NAMESAKES_MAX = 1000
 
 const idOf = (name: string): UserId => `${NAMED}${name}` as UserId
-const viewOf = ({ name, blocked, createdAt, source }: KeptUser): User => ({ name, blocked, createdAt, source })
+const viewOf = ({ name, blocked, quotaBytes, createdAt, source }: KeptUser): User => ({
+  name,
+  blocked,
+  quotaBytes,
+  createdAt,
+  source
+})
 const personKey = (provider: string, subject: string): string => `${provider}\n${subject}`
 
 /** The named users of a federation. Every change is durable on return. `by` is who makes it, for the audit log. */
@@ -83,7 +95,7 @@ export class Users {
    * @throws NodeDaemonError `BAD_USAGE` for a bad name; `NAME_TAKEN`; `REFUSED_BY_POLICY` with 100,000 users
    */
   add(name: string, by: string): Promise<{ name: string; token: string }> {
-    return this.#book.add(name, by, (holder) => ({ ...holder, blocked: false, source: { kind: 'token' } }))
+    return this.#book.add(name, by, (holder) => ({ ...holder, ...FRESH, source: { kind: 'token' } }))
   }
 
   /** A new token for one who is there, told this once; the one of before does not work any more. @throws `NOT_FOUND` */
@@ -120,6 +132,18 @@ export class Users {
   /** @throws NodeDaemonError `NOT_FOUND` */
   async unblock(name: string, by: string): Promise<User> {
     return viewOf(await this.#setBlocked(name, by, false))
+  }
+
+  /** @param bytes what the user may hold over all services; null: as everybody. @throws NodeDaemonError `NOT_FOUND` */
+  async setQuota(name: string, bytes: number | null, by: string): Promise<User> {
+    const change = (user: KeptUser): KeptUser | null =>
+      user.quotaBytes === bytes ? null : { ...user, quotaBytes: bytes }
+    return viewOf(await this.#book.update(name, by, 'quota', change, { bytes }))
+  }
+
+  /** What an admin said that the user may hold, in bytes; null: nothing. */
+  quotaOf(user: OwnerId): number | null {
+    return user.startsWith(NAMED) ? (this.#book.get(user.slice(NAMED.length))?.quotaBytes ?? null) : null
   }
 
   /** Whose token this is; null where it is nobody's. */
@@ -160,7 +184,7 @@ export class Users {
       if (known !== null) return viewOf(known)
       const name = this.#freeName(nameFrom(person.name), isFree)
       const source: UserSource = { kind: 'provider', provider, subject }
-      const make = (holder: TokenHolder): KeptUser => ({ ...holder, blocked: false, source })
+      const make = (holder: TokenHolder): KeptUser => ({ ...holder, ...FRESH, source })
       const added = await this.#book.addWithoutToken(name, `sign-in ${provider}`, make, { subject })
       this.#byPerson.set(personKey(provider, subject), name)
       return viewOf(added)
@@ -175,7 +199,7 @@ export class Users {
   #arrive(name: string): Promise<UserId> {
     return this.#arrivals.run(async () => {
       if (this.#book.get(name) === null) {
-        const make = (holder: TokenHolder): KeptUser => ({ ...holder, blocked: false, source: { kind: 'sign-on' } })
+        const make = (holder: TokenHolder): KeptUser => ({ ...holder, ...FRESH, source: { kind: 'sign-on' } })
         await this.#book.addWithoutToken(name, 'sign-on', make)
       }
       return idOf(name)

@@ -8,7 +8,7 @@ import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
-import type { FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
+import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
 import { addOwnHeaders } from './own-headers.ts'
 import { answer, answerJson, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
@@ -17,6 +17,7 @@ import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
 import { Sockets } from './sockets.ts'
 
 export type {
+  Certificate,
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
@@ -91,6 +92,11 @@ export class FrontDoor implements AsyncDisposable {
   /** @throws NodeDaemonError `PORT_IN_USE` */
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
     return this.#server.listen(host, port)
+  }
+
+  /** Shows this certificate from now on, where the front door speaks TLS. @throws Error the one before stays */
+  useCertificate(certificate: Certificate): void {
+    this.#server.useCertificate(certificate)
   }
 
   /** Breaks what is under way to a home that is given up, so that it is sent to the next one or refused now. */

@@ -25,7 +25,13 @@ export interface Home {
 
 /** Where a workspace is served now, as the front door sees it. */
 export type Place =
-  | ({ readonly state: 'serving'; readonly workspace: WorkspaceId; readonly epoch: number } & Home)
+  | ({
+      readonly state: 'serving'
+      readonly workspace: WorkspaceId
+      readonly epoch: number
+      /** How much it may hold, in bytes; not there: no bound. */
+      readonly limitBytes?: number
+    } & Home)
   | {
       readonly state: 'waiting'
       readonly workspace: WorkspaceId
@@ -125,6 +131,12 @@ export interface FrontDoorDeps {
   readonly log: Logger
 }
 
+/** A certificate chain and its key, in PEM. */
+export interface Certificate {
+  readonly cert: string | Uint8Array
+  readonly key: string | Uint8Array
+}
+
 export interface FrontDoorOptions {
   /** May people use services without an account? */
   readonly anonymous: boolean
@@ -138,8 +150,8 @@ export interface FrontDoorOptions {
   readonly federationName: string
   /** The header in which a trusted sign-on proxy names the user. */
   readonly trustUserHeader?: string
-  /** Certificate and key in PEM, where the front door itself speaks TLS. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
+  readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
   /** Streams to one home at once; requests beyond it queue. */
