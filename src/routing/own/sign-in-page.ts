@@ -57,7 +57,8 @@ export class SignInPage {
     const parts = [
       wrong === null ? '' : `<p class="problem" role="alert">${escapeHtml(wrong)}</p>`,
       ...providers.map(
-        (one) => `<a class="button primary" href="${escapeHtml(leading(one, to))}">Sign in with ${escapeHtml(one.label)}</a>`
+        (one) =>
+          `<a class="button primary" href="${escapeHtml(leading(one, to))}">Sign in with ${escapeHtml(one.label)}</a>`
       ),
       providers.length === 0 ? '' : '<hr>',
       `<form method="post" action="${SIGN_IN}"><input type="hidden" name="to" value="${escapeHtml(to)}">
@@ -95,7 +96,10 @@ export class SignInPage {
 
   async #leave(asked: OwnRequest, provider: Provider): Promise<void> {
     if (asked.request.headers['sec-fetch-site'] === 'cross-site') {
-      return sendPage(asked.response, problem(403, 'Please sign in here yourself', 'A page of another site led you here.'))
+      return sendPage(
+        asked.response,
+        problem(403, 'Please sign in here yourself', 'A page of another site led you here.')
+      )
     }
     const { value, checks } = this.#deps.pending.begin(provider.name, localPath(queryOf(asked).get('to')))
     try {
@@ -143,7 +147,14 @@ export class SignInPage {
     const code = codeOf(error)
     this.#deps.log.warn({ provider: name, error: messageOf(error) }, 'a sign-in failed')
     if (code === 'FORBIDDEN') {
-      return sendPage(asked.response, problem(403, 'You were not signed in', `${label} did not say who you are, or you are not among those who may come in.`))
+      return sendPage(
+        asked.response,
+        problem(
+          403,
+          'You were not signed in',
+          `${label} did not say who you are, or you are not among those who may come in.`
+        )
+      )
     }
     sendPage(asked.response, problem(502, `${label} does not answer`, 'Try again in a while, or sign in another way.'))
   }
@@ -166,7 +177,9 @@ const leading = ({ name }: Provider, to: string): string => `${SIGN_IN}/${name}?
 
 function signedIn(user: UserId, to: string, canSignOut: boolean): OwnHtml {
   const name = escapeHtml(user.slice('user:'.length))
-  const out = canSignOut ? `<form method="post" action="${SIGN_OUT}"><button type="submit">Sign out</button></form>` : ''
+  const out = canSignOut
+    ? `<form method="post" action="${SIGN_OUT}"><button type="submit">Sign out</button></form>`
+    : ''
   return {
     title: 'You are signed in',
     body: `<p>You are <strong>${name}</strong>.</p><a class="button primary" href="${escapeHtml(to)}">Go on</a>${out}`

@@ -86,7 +86,8 @@ export class OpenidProvider implements Provider {
   #personOf(claims: Claims): Person {
     const { subjectClaim, usernameClaim, kind } = this.#config
     const subject = textOf(claims[subjectClaim])
-    if (subject === null) throw new NodeDaemonError('FORBIDDEN', `${this.label} does not tell the claim ${subjectClaim}`)
+    if (subject === null)
+      throw new NodeDaemonError('FORBIDDEN', `${this.label} does not tell the claim ${subjectClaim}`)
     const verified = kind === 'oidc' && claims.email_verified === true
     return { subject, name: textOf(claims[usernameClaim]) ?? subject, email: verified ? textOf(claims.email) : null }
   }
@@ -120,7 +121,11 @@ export class OpenidProvider implements Provider {
 
   #asConfigured(): openid.Configuration {
     const { issuer, endpoints } = this.#config
-    const server = { issuer, authorization_endpoint: endpoints?.authorize ?? '', token_endpoint: endpoints?.token ?? '' }
+    const server = {
+      issuer,
+      authorization_endpoint: endpoints?.authorize ?? '',
+      token_endpoint: endpoints?.token ?? ''
+    }
     return this.#build(server, false)
   }
 
