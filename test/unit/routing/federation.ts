@@ -10,6 +10,7 @@ import { systemRandom } from '../../../src/core/random.ts'
 import {
   FrontDoor,
   type FrontDoorOptions,
+  type OwnPages,
   type Place,
   type ServiceRoute,
   type Uploads,
@@ -233,6 +234,7 @@ export interface Setting {
   readonly clock?: Clock
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
+  readonly ownPages?: OwnPages
 }
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */
@@ -290,7 +292,7 @@ export class Federation implements AsyncDisposable {
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
-        ownPages: ownPages({}),
+        ownPages: setting.ownPages ?? ownPages({}),
         connect: (_request, { socket }) => socket.destroy(),
         clock: setting.clock ?? systemClock(),
         random: systemRandom(),
