@@ -16,6 +16,7 @@ import { Tending } from '../handover/tending.ts'
 import { openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
+import { Groups } from '../membership/groups.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
@@ -32,6 +33,7 @@ import { accessOf, holderStreams, repairFromInstances } from './coordinator-reac
 import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
+import { whyInUse } from './group-use.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
@@ -76,12 +78,31 @@ export async function openCoordinatorCore(
   const changes = new Changes()
 
   const services = await Services.open(
-    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    {
+      store,
+      audit: audit.append,
+      workspaces: (service) => table.countOf(service),
+      hasGroup: (group) => groups.has(group)
+    },
     options.acknowledge
   )
+  const groups: Groups = await Groups.open({
+    store,
+    clock,
+    audit: audit.append,
+    inUse: (group) => whyInUse(group, table, services)
+  })
   const levelOf = services.levelOf.bind(services)
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
+  const fleet: Fleet = new Fleet({
+    registry,
+    table,
+    clock,
+    levelOf,
+    declared: services.get.bind(services),
+    control: () => control,
+    detector: () => detector
+  })
   const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
   const hold = new PromotionHold()
@@ -270,6 +291,7 @@ export async function openCoordinatorCore(
   )
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
+    caretaker.redeclared()
   })
 
   const host = await parts.startHost(registry)
@@ -307,7 +329,6 @@ export async function openCoordinatorCore(
     hold,
     routes,
     sights,
-    control: () => control,
     changes,
     audit: audit.append,
     clock,
@@ -336,6 +357,7 @@ export async function openCoordinatorCore(
     audit,
     registry,
     accounts,
+    groups,
     table,
     holdings,
     services,

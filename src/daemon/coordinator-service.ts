@@ -32,6 +32,7 @@ import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
 import type { Services } from '../routing/services.ts'
@@ -41,6 +42,7 @@ import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveGroupBook } from './group-book.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { Quotas } from './quotas.ts'
@@ -98,6 +100,9 @@ export interface CoordinatorServiceDeps {
   readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: Services
+  readonly groups: Groups
+  /** How many a workspace should have. */
+  readonly standbys: number
   readonly quotas: Quotas
   readonly changes: Changes
   readonly control: Views['control']
@@ -110,6 +115,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
   readonly catalogue: LiveServiceCatalogue
+  readonly groups: LiveGroupBook
   readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
@@ -124,6 +130,7 @@ export class LiveCoordinatorService implements CoordinatorService {
     this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
     this.catalogue = new LiveServiceCatalogue(deps)
+    this.groups = new LiveGroupBook(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,

@@ -109,7 +109,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     },
     shutdown
   )
-  const { repository, accounts, services, routes, control, host } = core
+  const { repository, accounts, groups, services, routes, control, host } = core
+  await services.declare(options.services, 'config')
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -136,6 +137,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
+      groups,
       tunnel: { connect: (home) => connectTunnel(host, control, home) },
       uploads,
       cookieKeys,
@@ -195,6 +197,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
     control: () => control,
+    standbys: options.standbys,
     clock,
     stop: () => void clock.after(100, () => void stop())
   })

@@ -1,4 +1,5 @@
 import type { Logger } from '../core/log.ts'
+import type { NewService } from '../routing/declaration.ts'
 import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
@@ -63,6 +64,8 @@ export interface CoordinatorOptions {
   readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
+  /** What is to be declared from the start on. */
+  readonly services: readonly NewService[]
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */
   readonly scrubDays: number
   readonly pid: number
@@ -112,6 +115,8 @@ export interface InstanceOptions {
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
   readonly services: readonly Offer[]
+  /** Of the apps, by service: see `areCompatible`. Where none is said, it is the one that is declared. */
+  readonly versions: Readonly<Record<string, string>>
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null

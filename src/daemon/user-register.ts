@@ -5,6 +5,7 @@ import { isUserId, type OwnerId, type UserId } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Accounts } from '../membership/accounts.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
 import { time } from './views.ts'
 
@@ -13,6 +14,7 @@ const GUEST = 'guest:'
 
 export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
+  readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
   /** What a user may hold over all services; null where nothing bounds it. */
   readonly quotas: { of(owner: OwnerId): number | null }
@@ -50,8 +52,10 @@ export class UserRegister {
     return this.#deps.accounts.users.renewToken(plainName(name), actor)
   }
 
-  remove({ actor }: Caller, name: string): Promise<void> {
-    return this.#deps.accounts.users.remove(plainName(name), actor)
+  /** A later user of the same name must not come into groups by it. */
+  async remove({ actor }: Caller, name: string): Promise<void> {
+    await this.#deps.accounts.users.remove(plainName(name), actor)
+    await this.#deps.groups.forget(plainName(name), actor)
   }
 
   /** A guest goes by its whole id, as it stands in the list of workspaces. */

@@ -54,6 +54,7 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
   const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
   const unsynced = fleet.unsynced(homes)
   const heartbeat = control().session(peerId)?.heartbeat ?? null
+  const offered = fleet.offered(peerId)
   return {
     peerId,
     code,
@@ -63,7 +64,9 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
     site,
     message,
     labels,
-    services,
+    services: offered?.services ?? services,
+    unfit: offered?.unfit ?? {},
+    newcomers: offered?.newcomers ?? null,
     version,
     lastSeenAt: timeOrNull(fleet.seenAt(peerId)),
     workspaces: homes.length,

@@ -1,5 +1,6 @@
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
+import { claimOf, type Disclaim } from './claim.ts'
 import { Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
@@ -21,6 +22,7 @@ export type {
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
+  Groups,
   Home,
   OwnPages,
   OwnRequest,
@@ -174,8 +176,18 @@ export class FrontDoor implements AsyncDisposable {
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
       if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
-      addOwnHeaders(headers, { client, service, visitor })
-      const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
+      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      if ('why' in claim) return this.#disclaim(arrival, claim)
+      addOwnHeaders(headers, { client, service, visitor, claim })
+      const asked = {
+        ...arrival,
+        service,
+        visitor,
+        owner: claim.owner,
+        body,
+        headers,
+        onUpgrade: () => this.#server.over()
+      }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
     }
     const visitor = this.#identifier.identify(asking)
@@ -212,10 +224,17 @@ export class FrontDoor implements AsyncDisposable {
   }
 
   #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
-    const { method, url = '/', headers } = arrival.request
-    const { federationName } = this.#options
+    this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #disclaim(arrival: Arrival, disclaim: Disclaim): void {
+    this.#refuse(arrival, pages.disclaimPage(disclaim, this.#invitation(arrival)))
+  }
+
+  #invitation({ request }: Arrival): pages.Invitation {
+    const { method, url = '/', headers } = request
     const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
-    this.#refuse(arrival, pages.refusalPage(refusal, { federationName, url, navigates }))
+    return { federationName: this.#options.federationName, url, navigates }
   }
 
   #refuse(arrival: Arrival, page: Page): void {

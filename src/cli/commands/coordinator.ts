@@ -2,6 +2,7 @@ import type { CoordinatorOptions, RecoverOptions, RunningCoordinator } from '../
 import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
+import { declaredService } from '../declared-service.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
 import { SIGN_IN_SETTINGS, signInOptions } from '../sign-in.ts'
@@ -92,6 +93,11 @@ const SETTINGS = {
     30,
     '30'
   ),
+  services: list(
+    '<name=… route=…>',
+    'a service to be declared from the start on, in words as for "services add": name, route, scope, ack, version, needs, writers. It is added, or changed to what is said here; others stay',
+    declaredService
+  ),
   terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
 } as const
 
@@ -125,6 +131,7 @@ function optionsOf(
     ...signInOptions(values),
     terms: values.terms,
     retention: values.retention,
+    services: values.services,
     scrubDays: values['scrub-days'],
     pid: context.terminal.pid
   }

@@ -67,6 +67,8 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   message: '',
   labels: {},
   services: ['files'],
+  unfit: {},
+  newcomers: null,
   version: '0.1.0',
   lastSeenAt: STARTED_AT,
   workspaces: 1,
@@ -82,11 +84,21 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
 const service = {
   name: 'notes',
   route: '/notes',
-  scope: 'user',
+  scope: 'user' as const,
   acknowledge: 'local' as const,
   version: '1',
+  needs: {},
+  writers: null,
+  warnings: [],
   workspaces: 0,
   instances: 1
+}
+
+const groupOfOne = {
+  name: 'lab',
+  createdAt: STARTED_AT,
+  members: [{ user: 'ada', rights: 'write' as const }],
+  workspaces: 0
 }
 
 export const drained: DrainView = {
@@ -212,7 +224,15 @@ export class FakeCoordinator implements CoordinatorService {
   catalogue = {
     list: () => [service],
     add: (...args: unknown[]) => this.#note('catalogue.add', args, service),
+    change: (...args: unknown[]) => this.#note('catalogue.change', args, service),
     remove: (...args: unknown[]) => this.#note('catalogue.remove', args, undefined)
+  }
+  groups = {
+    list: () => [groupOfOne],
+    add: (...args: unknown[]) => this.#note('groups.add', args, groupOfOne),
+    remove: (...args: unknown[]) => this.#note('groups.remove', args, undefined),
+    grant: (...args: unknown[]) => this.#note('groups.grant', args, groupOfOne),
+    revoke: (...args: unknown[]) => this.#note('groups.revoke', args, groupOfOne)
   }
   workspaces = (...args: unknown[]) => this.#note('workspaces', args, [workspace])
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
