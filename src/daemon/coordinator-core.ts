@@ -10,6 +10,7 @@ import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
 import { Recovery } from '../handover/recovery.ts'
+import { Removals } from '../handover/removals.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
 import { Tending } from '../handover/tending.ts'
@@ -144,6 +145,23 @@ export async function openCoordinatorCore(
     onHolding: (receipt) => holdings.note(receipt),
     onHead: () => changes.tell('workspaces')
   })
+  const removals = new Removals({
+    table,
+    director,
+    repository,
+    instances: fleet,
+    holdings,
+    lost,
+    isMember: (peer) => registry.standing(peer) === 'member',
+    onRemoved: (workspace) => {
+      fleet.forget(workspace)
+      changes.tell('workspaces')
+    },
+    audit: audit.append,
+    clock,
+    log
+  })
+  shutdown.later('the removal of workspaces', async () => removals.close())
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const standstill = new Standstill(clock)
   shutdown.later('the watch over standstills', async () => standstill[Symbol.dispose]())
@@ -209,6 +227,7 @@ export async function openCoordinatorCore(
     fleet,
     drains,
     recovery: () => recovery,
+    removals,
     sights,
     detector,
     spread,
@@ -327,6 +346,7 @@ export async function openCoordinatorCore(
     await repositoryService.register(host)
     await control.register(host)
     drains.goOn()
+    removals.resume()
   }
   return {
     store,
@@ -339,6 +359,7 @@ export async function openCoordinatorCore(
     holdings,
     services,
     quotas,
+    removals,
     changes,
     fleet,
     director,

@@ -10,6 +10,7 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { ControlServer } from '../membership/control-server.ts'
@@ -83,6 +84,7 @@ export interface CoordinatorCore {
   readonly holdings: Holdings
   readonly services: Services
   readonly quotas: Quotas
+  readonly removals: Removals
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director

@@ -30,6 +30,7 @@ import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
@@ -99,6 +100,7 @@ export interface CoordinatorServiceDeps {
   readonly receiptFor: Views['receiptFor']
   readonly services: Services
   readonly quotas: Quotas
+  readonly removals: Removals
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -293,6 +295,10 @@ export class LiveCoordinatorService implements CoordinatorService {
     const moved = await director.move(workspace, peer, { idle, signal, keepAsStandby: true })
     await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
     return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }
+  }
+
+  async removeWorkspace({ actor }: Caller, text: string): Promise<void> {
+    await this.#deps.removals.remove(resolveWorkspace(this.#deps.table, text), actor, 'an admin wants it')
   }
 
   users(): UserView[] {

@@ -9,6 +9,7 @@ import { maybe } from '../settings.ts'
 import { facts } from '../table.ts'
 import { line } from '../values.ts'
 import { exportOne, history, restore } from './workspaces-past.ts'
+import { rm } from './workspaces-rm.ts'
 
 const EXITS = { 4: true, 5: true } as const
 const SHOWN_ID = 12
@@ -122,11 +123,12 @@ const move = command({
   }
 })
 
-export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move, go back in time", [
+export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move, go back in time, remove", [
   ls,
   show,
   history,
   move,
   restore,
-  exportOne
+  exportOne,
+  rm
 ])

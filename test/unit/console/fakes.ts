@@ -216,6 +216,7 @@ export class FakeCoordinator implements CoordinatorService {
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>
     this.#note('move', args, { id: workspace.id, from: 'a', to: 'b', epoch: 2, pauseMs: 20 })
+  removeWorkspace = (...args: unknown[]) => this.#note('removeWorkspace', args, undefined)
   users = () => [{ name: 'ada', blocked: false, createdAt: STARTED_AT, workspaces: 1, quotaBytes: 10e9 }]
   addUser = (...args: unknown[]) => this.#note('addUser', args, { name: 'ada', token: 'ndu_x' })
   removeUser = (...args: unknown[]) => this.#note('removeUser', args, undefined)
