@@ -70,7 +70,7 @@ export async function openCoordinatorCore(
 
   const audit = await AuditLog.open({ store, clock })
   const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
-  const accounts = await openAccounts({ store, clock, random, audit: audit.append })
+  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log })
   await accounts.admins.ensureFirst()
   const table = await OwnershipTable.open(store, identity)
   const holdings = new Holdings()
@@ -190,6 +190,7 @@ export async function openCoordinatorCore(
     folder,
     changes,
     audit: audit.append,
+    hold,
     clock,
     log
   })

@@ -162,7 +162,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       users: accounts.users.count,
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
-      safeToSwitchOff: table.size === 0,
+      safeToSwitchOff: table.size === 0 && this.#deps.hold.reason === null,
       held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),

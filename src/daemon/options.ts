@@ -3,6 +3,7 @@ import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
 import type { Offer } from './offers.ts'
+import type { TlsFiles } from './tls-certificate.ts'
 
 export interface HostPort {
   readonly host: string
@@ -44,6 +45,8 @@ export interface CoordinatorOptions {
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]
+  /** The certificate with which the front door speaks TLS; null: it speaks plain HTTP. */
+  readonly tls: TlsFiles | null
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
   /** Are idle workspaces spread by itself when an instance joins or a disk is nearly full? */

@@ -172,7 +172,7 @@ export class Director {
     checkNotHeld(this.#deps)
     const from = this.#owned(workspace).signed.value.home
     if (from === null) return this.#handOver(workspace, to, clock.now(), [])
-    if (from === to) throw new NodeDaemonError('CONFLICT', `${instances.nameOf(from)} is the home already`)
+    if (from === to) throw new NodeDaemonError('ILLEGAL_TRANSITION', `${instances.nameOf(from)} is the home already`)
     if (to !== null) {
       this.#set(workspace, beginMove(this.state(workspace), to))
       try {

@@ -8,7 +8,7 @@ import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
-import type { FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
+import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
 import { addOwnHeaders } from './own-headers.ts'
 import { answer, answerJson, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
@@ -17,6 +17,7 @@ import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
 import { Sockets } from './sockets.ts'
 
 export type {
+  Certificate,
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
@@ -93,6 +94,11 @@ export class FrontDoor implements AsyncDisposable {
     return this.#server.listen(host, port)
   }
 
+  /** Shows this certificate from now on, where the front door speaks TLS. @throws Error the one before stays */
+  useCertificate(certificate: Certificate): void {
+    this.#server.useCertificate(certificate)
+  }
+
   /** Breaks what is under way to a home that is given up, so that it is sent to the next one or refused now. */
   dropHome(home: PeerIdText): void {
     this.#pools.drop(home)
@@ -167,7 +173,7 @@ export class FrontDoor implements AsyncDisposable {
     if (destination.kind === 'own') return this.#own(arrival, destination.path, asking)
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
-      if ('why' in visitor) return this.#refuse(arrival, pages.refusalPage(visitor, this.#options.federationName))
+      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
       addOwnHeaders(headers, { client, service, visitor })
       const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
@@ -203,6 +209,13 @@ export class FrontDoor implements AsyncDisposable {
     this.#deps.ownPages
       .answer({ request, response, path, client: asking.client, identify })
       .catch((error: unknown) => this.#broken(arrival, error))
+  }
+
+  #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
+    const { method, url = '/', headers } = arrival.request
+    const { federationName } = this.#options
+    const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
+    this.#refuse(arrival, pages.refusalPage(refusal, { federationName, url, navigates }))
   }
 
   #refuse(arrival: Arrival, page: Page): void {

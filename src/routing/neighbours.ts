@@ -67,6 +67,10 @@ export interface Workspaces {
 export interface Users {
   /** Null: not a token of ours. Timing-safe. */
   byToken(token: string): Promise<{ readonly user: UserId } | 'blocked' | null>
+  /** Whose session this is. Null: it has ended, or never was one. */
+  bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
+  /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
+  bySignOn(name: string): UserId | null | Promise<UserId | null>
   isBlocked(user: UserId): boolean
 }
 
@@ -102,7 +106,10 @@ export interface OwnPages {
   answer(asked: OwnRequest): Promise<void>
 }
 
-/** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
+/**
+ * The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. They may
+ * change at any time: `current` is another object then.
+ */
 export interface CookieKeys {
   readonly current: Uint8Array
   readonly previous: readonly Uint8Array[]
@@ -124,6 +131,12 @@ export interface FrontDoorDeps {
   readonly log: Logger
 }
 
+/** A certificate chain and its key, in PEM. */
+export interface Certificate {
+  readonly cert: string | Uint8Array
+  readonly key: string | Uint8Array
+}
+
 export interface FrontDoorOptions {
   /** May people use services without an account? */
   readonly anonymous: boolean
@@ -137,8 +150,8 @@ export interface FrontDoorOptions {
   readonly federationName: string
   /** The header in which a trusted sign-on proxy names the user. */
   readonly trustUserHeader?: string
-  /** Certificate and key in PEM, where the front door itself speaks TLS. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
+  readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
   /** Streams to one home at once; requests beyond it queue. */

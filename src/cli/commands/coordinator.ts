@@ -5,6 +5,7 @@ import { type Context, folderOf } from '../context.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
 import { facts } from '../table.ts'
+import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
 import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, size, webUrl, whole, yesNo } from '../values.ts'
 
 const SETTINGS = {
@@ -71,6 +72,7 @@ const SETTINGS = {
     7 * 86_400_000,
     '7d'
   ),
+  ...TLS_SETTINGS,
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
   retention: value(
     '<counts>',
@@ -116,6 +118,7 @@ function optionsOf(
     quotaBytes: values.quota,
     anonymousQuotaBytes: values['anonymous-quota'],
     anonymousTtlMs: values['anonymous-ttl'],
+    tls: tlsFiles(values),
     trustProxy: values['trust-proxy'],
     terms: values.terms,
     retention: values.retention,

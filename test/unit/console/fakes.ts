@@ -330,7 +330,7 @@ export const INSTANCE_STATUS: InstanceStatusView = {
   name: 'alpha',
   peerId: '12D3KooWAlpha',
   code: 'tiger-lamp-river-stone-92',
-  coordinator: { peerId: '12D3KooWCoordinator', federation: 'Example federation', connected: true },
+  coordinator: { peerId: '12D3KooWCoordinator', federation: 'Example federation', connected: true, by: 'tcp' },
   users: 1,
   workspaces: { home: 1, standby: 0 },
   usedBytes: 1000,
