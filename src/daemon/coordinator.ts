@@ -151,6 +151,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       ...(tls !== null && { tls }),
       secure: tls !== null || options.webAddress?.startsWith('https:') === true,
       trustProxy: options.trustProxy,
+      rates: options.rates,
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation
     }

@@ -1,4 +1,5 @@
 import type { Logger } from '../core/log.ts'
+import type { RateOptions } from '../routing/rates.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
@@ -42,6 +43,8 @@ export interface CoordinatorOptions {
   readonly anonymousQuotaBytes: number
   /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
   readonly anonymousTtlMs: number
+  /** How often one client of the front door may come. */
+  readonly rates: RateOptions
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]

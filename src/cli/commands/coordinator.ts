@@ -1,4 +1,5 @@
 import type { CoordinatorOptions, RecoverOptions, RunningCoordinator } from '../../daemon/options.ts'
+import { RATES } from '../../routing/rates.ts'
 import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
@@ -6,7 +7,22 @@ import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
 import { facts } from '../table.ts'
 import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
-import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, size, webUrl, whole, yesNo } from '../values.ts'
+import {
+  cidr,
+  duration,
+  hostPort,
+  line,
+  multiaddr,
+  oneOf,
+  orNone,
+  perHour,
+  perSecond,
+  retention,
+  size,
+  webUrl,
+  whole,
+  yesNo
+} from '../values.ts'
 
 const SETTINGS = {
   name: maybe('<name>', "the federation's name", line(100), 'the host name'),
@@ -73,6 +89,20 @@ const SETTINGS = {
     '7d'
   ),
   ...TLS_SETTINGS,
+  rate: value(
+    '<rate>',
+    'how many requests one client address may send, on average; none for no bound',
+    orNone(perSecond),
+    RATES.requestsPerS,
+    '200/s'
+  ),
+  'guest-rate': value(
+    '<rate>',
+    'how many guests of one client address may begin to save things; none for no bound',
+    orNone(perHour),
+    RATES.guestsPerHour,
+    '120/h'
+  ),
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
   retention: value(
     '<counts>',
@@ -119,6 +149,7 @@ function optionsOf(
     anonymousQuotaBytes: values['anonymous-quota'],
     anonymousTtlMs: values['anonymous-ttl'],
     tls: tlsFiles(values),
+    rates: { requestsPerS: values.rate, guestsPerHour: values['guest-rate'] },
     trustProxy: values['trust-proxy'],
     terms: values.terms,
     retention: values.retention,
