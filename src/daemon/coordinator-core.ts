@@ -10,7 +10,6 @@ import { LostHeads } from '../handover/lost-heads.ts'
 import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
 import { Recovery } from '../handover/recovery.ts'
-import { Removals } from '../handover/removals.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
 import { Tending } from '../handover/tending.ts'
@@ -36,10 +35,10 @@ import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
-import { Quotas } from './quotas.ts'
 import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
+import { openUserLimits } from './user-limits.ts'
 import { VERSION } from './version.ts'
 
 const HEARTBEAT_MS = 500
@@ -132,8 +131,43 @@ export async function openCoordinatorCore(
     { standbys: options.standbys }
   )
   shutdown.later('the tending of standbys', () => tending.close())
-  const quotas = new Quotas({ table, services, usedBytes, quotaOf: (user) => accounts.users.quotaOf(user) }, options)
-  const routes = new RouteTable({ table, director, fleet, services, hold, quotas, clock, log })
+  const { quotas, removals, expiry } = await openUserLimits(
+    {
+      store,
+      table,
+      director,
+      repository,
+      services,
+      instances: fleet,
+      holdings,
+      lost,
+      usedBytes,
+      quotaOf: (user) => accounts.users.quotaOf(user),
+      isMember: (peer) => registry.standing(peer) === 'member',
+      isInUse: (workspace) => isInFlight(workspace) || isHeldOpen(workspace),
+      isHeld: () => hold.reason !== null,
+      onRemoved: (workspace) => {
+        fleet.forget(workspace)
+        changes.tell('workspaces')
+      },
+      audit: audit.append,
+      clock,
+      log
+    },
+    options,
+    shutdown
+  )
+  const routes = new RouteTable({
+    table,
+    director,
+    fleet,
+    services,
+    hold,
+    quotas,
+    onUse: (workspace) => expiry.used(workspace),
+    clock,
+    log
+  })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -143,25 +177,11 @@ export async function openCoordinatorCore(
     ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
     lost,
     onHolding: (receipt) => holdings.note(receipt),
-    onHead: () => changes.tell('workspaces')
-  })
-  const removals = new Removals({
-    table,
-    director,
-    repository,
-    instances: fleet,
-    holdings,
-    lost,
-    isMember: (peer) => registry.standing(peer) === 'member',
-    onRemoved: (workspace) => {
-      fleet.forget(workspace)
+    onHead: ({ value }) => {
+      expiry.used(value.workspace)
       changes.tell('workspaces')
-    },
-    audit: audit.append,
-    clock,
-    log
+    }
   })
-  shutdown.later('the removal of workspaces', async () => removals.close())
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const standstill = new Standstill(clock)
   shutdown.later('the watch over standstills', async () => standstill[Symbol.dispose]())
@@ -314,6 +334,7 @@ export async function openCoordinatorCore(
     { retention: options.retention, scrubDays: options.scrubDays }
   )
   housekeeping.start()
+  expiry.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
   const rebalancer = openRebalancer({
@@ -361,6 +382,7 @@ export async function openCoordinatorCore(
     services,
     quotas,
     removals,
+    expiry,
     changes,
     fleet,
     director,

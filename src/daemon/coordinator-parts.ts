@@ -29,6 +29,7 @@ import type { RepositoryService } from '../sync/repository-service.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import type { Quotas } from './quotas.ts'
@@ -85,6 +86,7 @@ export interface CoordinatorCore {
   readonly services: Services
   readonly quotas: Quotas
   readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director

@@ -42,6 +42,7 @@ import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { Quotas } from './quotas.ts'
@@ -101,6 +102,7 @@ export interface CoordinatorServiceDeps {
   readonly services: Services
   readonly quotas: Quotas
   readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock

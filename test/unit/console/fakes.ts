@@ -117,7 +117,8 @@ export const workspace: WorkspaceView = {
   unsyncedBytes: 0,
   unsyncedAgeMs: 0,
   usedBytes: 1000,
-  files: 3
+  files: 3,
+  expiresAt: null
 }
 
 export const head: HeadView = {
