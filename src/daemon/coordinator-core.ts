@@ -131,6 +131,7 @@ export async function openCoordinatorCore(
     { standbys: options.standbys }
   )
   shutdown.later('the tending of standbys', () => tending.close())
+  const isInUse = (workspace: WorkspaceId): boolean => isInFlight(workspace) || isHeldOpen(workspace)
   const { quotas, removals, expiry } = await openUserLimits(
     {
       store,
@@ -138,19 +139,15 @@ export async function openCoordinatorCore(
       director,
       repository,
       services,
-      instances: fleet,
+      registry,
+      accounts,
+      audit,
+      fleet,
       holdings,
       lost,
-      usedBytes,
-      quotaOf: (user) => accounts.users.quotaOf(user),
-      isMember: (peer) => registry.standing(peer) === 'member',
-      isInUse: (workspace) => isInFlight(workspace) || isHeldOpen(workspace),
-      isHeld: () => hold.reason !== null,
-      onRemoved: (workspace) => {
-        fleet.forget(workspace)
-        changes.tell('workspaces')
-      },
-      audit: audit.append,
+      hold,
+      changes,
+      isInUse,
       clock,
       log
     },
