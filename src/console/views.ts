@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { LEVELS } from '../wire/control.ts'
 import { bytes, coordinatorLink, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
 
 export {
@@ -83,6 +82,8 @@ export const peerView = z.object({
   message: text,
   labels,
   services: z.array(text),
+  unfit: z.record(text, text).describe('services that it offers and cannot run as they are declared, and why'),
+  newcomers: text.nullable().describe('why it takes no new workspaces now; null where it does'),
   version: text,
   lastSeenAt: time.nullable(),
   workspaces: count.describe('that it is home of'),
@@ -154,21 +155,10 @@ export const newInviteView = z.object({
 })
 export type NewInviteView = View<typeof newInviteView>
 
-export const serviceView = z.object({
-  name: text,
-  route: text,
-  scope: text,
-  acknowledge: z.enum(LEVELS).describe('when a change is answered'),
-  version: text,
-  workspaces: count,
-  instances: count.describe('that offer it')
-})
-export type ServiceView = View<typeof serviceView>
-
 export const workspaceView = z.object({
   id: text,
   service: text,
-  user: text,
+  user: text.describe('whose it is: user:NAME, guest:HEX, group:NAME or service:NAME'),
   home: text.nullable().describe('peer id'),
   homeName: text.nullable(),
   epoch: count,

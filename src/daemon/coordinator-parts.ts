@@ -14,6 +14,7 @@ import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { ControlServer } from '../membership/control-server.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
 import type { Neighbours } from '../network/neighbours.ts'
@@ -81,6 +82,7 @@ export interface CoordinatorCore {
   readonly audit: AuditLog
   readonly registry: MemberRegistry
   readonly accounts: Accounts
+  readonly groups: Groups
   readonly table: OwnershipTable
   readonly holdings: Holdings
   readonly services: Services

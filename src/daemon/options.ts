@@ -1,5 +1,7 @@
 import type { Logger } from '../core/log.ts'
+import type { NewService } from '../routing/declaration.ts'
 import type { RateOptions } from '../routing/rates.ts'
+import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
@@ -9,6 +11,11 @@ import type { TlsFiles } from './tls-certificate.ts'
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** A sign-in provider, as it is configured: its secret stands in a file. */
+export interface SignInProviderOptions extends Omit<ProviderConfig, 'clientSecret'> {
+  readonly clientSecretFile: string | null
 }
 
 /** The state of the coordinator is gone: what it had signed is learnt from its members. */
@@ -48,6 +55,10 @@ export interface CoordinatorOptions {
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]
+  /** The header in which such a proxy names the user, in lower case; null: none does. */
+  readonly trustUserHeader: string | null
+  /** Where people can sign in, beside tokens. */
+  readonly signIn: readonly SignInProviderOptions[]
   /** The certificate with which the front door speaks TLS; null: it speaks plain HTTP. */
   readonly tls: TlsFiles | null
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
@@ -56,6 +67,8 @@ export interface CoordinatorOptions {
   readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
+  /** What is to be declared from the start on. */
+  readonly services: readonly NewService[]
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */
   readonly scrubDays: number
   readonly pid: number
@@ -105,6 +118,8 @@ export interface InstanceOptions {
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
   readonly services: readonly Offer[]
+  /** Of the apps, by service: see `areCompatible`. Where none is said, it is the one that is declared. */
+  readonly versions: Readonly<Record<string, string>>
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null

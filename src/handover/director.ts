@@ -3,7 +3,7 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { type OwnerId, type PeerIdText, type ServiceName, type WorkspaceId, workspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { type Receipt, sealRecord } from '../core/records.ts'
-import { chooseHome } from '../placement/place.ts'
+import { homeOfNewcomer, whyNoHome } from '../placement/newcomers.ts'
 import { adoptOrphans } from './adopt-orphans.ts'
 import { orderAssume } from './assume.ts'
 import type { DirectorDeps } from './director-deps.ts'
@@ -66,10 +66,9 @@ export class Director {
     const existing = table.find(service, owner)
     if (existing !== null) return existing
     const workspace = workspaceId(random.bytes(16))
-    const home = chooseHome({ workspace, service, bytes: 0 }, instances.candidates())
-    if (home === null) {
-      throw new NodeDaemonError('BUSY', `no instance that serves ${service} has room for a new workspace`)
-    }
+    const candidates = instances.candidates()
+    const home = homeOfNewcomer(service, owner, candidates)
+    if (home === null) throw new NodeDaemonError('BUSY', whyNoHome(service, candidates))
     const created = await table.create(workspace, { service, owner, home: home.peer, createdAtMs: clock.wall() })
     const id = created.signed.value.workspace
     if (id !== workspace) return id

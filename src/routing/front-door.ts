@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
+import { claimOf, type Disclaim } from './claim.ts'
 import { type Client, Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
@@ -24,6 +25,7 @@ export type {
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
+  Groups,
   Home,
   OwnPages,
   OwnRequest,
@@ -184,11 +186,14 @@ export class FrontDoor implements AsyncDisposable {
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
       if ('why' in visitor) return this.#refuseVisitor(arrival, visitor, client)
-      addOwnHeaders(headers, { client, service, visitor })
+      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      if ('why' in claim) return this.#disclaim(arrival, claim)
+      addOwnHeaders(headers, { client, service, visitor, claim })
       const asked = {
         ...arrival,
         service,
         visitor,
+        owner: claim.owner,
         body,
         headers,
         mayBegin: () => this.#mayBegin(visitor, client),
@@ -246,10 +251,17 @@ export class FrontDoor implements AsyncDisposable {
     if (refusal.why === 'unknown-credentials' && !this.#rates.wrongToken(client)) {
       return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
     }
-    const { method, url = '/', headers } = arrival.request
-    const { federationName } = this.#options
+    this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #disclaim(arrival: Arrival, disclaim: Disclaim): void {
+    this.#refuse(arrival, pages.disclaimPage(disclaim, this.#invitation(arrival)))
+  }
+
+  #invitation({ request }: Arrival): pages.Invitation {
+    const { method, url = '/', headers } = request
     const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
-    this.#refuse(arrival, pages.refusalPage(refusal, { federationName, url, navigates }))
+    return { federationName: this.#options.federationName, url, navigates }
   }
 
   #refuse(arrival: Arrival, page: Page): void {

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts'
 import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { Disclaim } from './claim.ts'
 import type { Refusal } from './identify.ts'
 import type { Page } from './pages.ts'
 import { WELL_KNOWN } from './route.ts'
@@ -47,7 +48,7 @@ export function refusalPage(refusal: Refusal, { federationName, url, navigates }
   const challenge = navigates ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`
   return {
     ...page,
-    link: { path: signInPath(navigates ? url : '/'), text: 'Sign in' },
+    links: [{ path: signInPath(navigates ? url : '/'), text: 'Sign in' }],
     headers: ['www-authenticate', challenge, ...cookie]
   }
 }
@@ -55,6 +56,23 @@ export function refusalPage(refusal: Refusal, { federationName, url, navigates }
 /** The page on which people sign in; from there they go on to `url`, a path of this address. */
 export const signInPath = (url: string): string =>
   url === '/' ? `${WELL_KNOWN}/sign-in` : `${WELL_KNOWN}/sign-in?to=${encodeURIComponent(url)}`
+
+const DISCLAIMED = {
+  'no-member': { title: 'This is not yours', text: 'You are not in the group that this address names.' },
+  'read-only': { title: 'You may only read here', text: 'Ask the administrators of this federation for more.' }
+} as const
+
+/** Where there is no workspace for them at this address, or not for this. */
+export function disclaimPage(disclaim: Disclaim, invitation: Invitation): Page {
+  if (disclaim.why === 'sign-in') return refusalPage({ status: 401, why: 'token-needed' }, invitation)
+  if (disclaim.why !== 'choose') return { status: 403, ...DISCLAIMED[disclaim.why] }
+  const { prefix, groups } = disclaim
+  if (groups.length === 0) {
+    return { status: 403, title: 'You are in no group', text: 'Ask the administrators of this federation.' }
+  }
+  const links = groups.map((group) => ({ path: `${prefix}/${group}/`, text: group }))
+  return { status: 200, title: 'Your groups', text: 'Each has a place of its own here:', links }
+}
 
 export const unavailable = (title: string): Page => ({
   status: 503,

@@ -3,8 +3,10 @@ import { RATES } from '../../routing/rates.ts'
 import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
+import { declaredService } from '../declared-service.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
+import { SIGN_IN_SETTINGS, signInOptions } from '../sign-in.ts'
 import { facts } from '../table.ts'
 import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
 import {
@@ -104,6 +106,7 @@ const SETTINGS = {
     '120/h'
   ),
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
+  ...SIGN_IN_SETTINGS,
   retention: value(
     '<counts>',
     'how many heads stay in the history of a workspace: the newest of each of so many minutes, hours … that have any',
@@ -119,6 +122,11 @@ const SETTINGS = {
     whole(0, 3650),
     30,
     '30'
+  ),
+  services: list(
+    '<name=… route=…>',
+    'a service to be declared from the start on, in words as for "services add": name, route, scope, ack, version, needs, writers. It is added, or changed to what is said here; others stay',
+    declaredService
   ),
   terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
 } as const
@@ -151,8 +159,10 @@ function optionsOf(
     tls: tlsFiles(values),
     rates: { requestsPerS: values.rate, guestsPerHour: values['guest-rate'] },
     trustProxy: values['trust-proxy'],
+    ...signInOptions(values),
     terms: values.terms,
     retention: values.retention,
+    services: values.services,
     scrubDays: values['scrub-days'],
     pid: context.terminal.pid
   }
