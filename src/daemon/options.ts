@@ -1,5 +1,6 @@
 import type { Logger } from '../core/log.ts'
 import type { NewService } from '../routing/declaration.ts'
+import type { RateOptions } from '../routing/rates.ts'
 import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
@@ -49,6 +50,8 @@ export interface CoordinatorOptions {
   readonly anonymousQuotaBytes: number
   /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
   readonly anonymousTtlMs: number
+  /** How often one client of the front door may come. */
+  readonly rates: RateOptions
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]

@@ -81,6 +81,21 @@ export const unavailable = (title: string): Page => ({
   retryAfterS: RETRY_AFTER_S
 })
 
+/** `waitMs`: until one more may come. */
+export const tooMany = (waitMs: number): Page => ({
+  status: 429,
+  title: 'Too many requests',
+  text: 'They come from your address, which others may share. Please try again in a moment.',
+  retryAfterS: Math.ceil(waitMs / 1000)
+})
+
+export const TOO_MANY_WRONG_TOKENS: Page = {
+  status: 429,
+  title: 'Too many wrong tokens',
+  text: 'They came from your address. Please wait a minute.',
+  retryAfterS: 60
+}
+
 /** The connection to the home was lost. `safe`: the request was certainly not executed. */
 export const lostHome = (retry: 'safe' | 'unsafe'): Page => ({
   status: 502,
