@@ -123,6 +123,8 @@ export interface CoordinatorService {
   users(): Answer<readonly UserView[]>
   /** @throws NodeDaemonError `NAME_TAKEN`, `BAD_USAGE` the name has a bad form */
   addUser(caller: Caller, name: string): Answer<NewUserView>
+  /** The token of before does not work any more. */
+  renewUserToken(caller: Caller, name: string): Answer<NewUserView>
   removeUser(caller: Caller, name: string): Answer<void>
   blockUser(caller: Caller, name: string, blocked: boolean): Answer<UserView>
   /** @param bytes over all services; null: as everybody */

@@ -281,7 +281,8 @@ export const userView = z.object({
   blocked: z.boolean(),
   createdAt: time,
   workspaces: count,
-  quotaBytes: count
+  quotaBytes: count,
+  source: text.describe('token, sign-on, the name of a sign-in provider, or guest')
 })
 export type UserView = View<typeof userView>
 

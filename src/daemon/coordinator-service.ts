@@ -24,7 +24,7 @@ import type {
 } from '../console/views.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, UserId } from '../core/ids.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -50,6 +50,7 @@ import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
 import { LiveServiceCatalogue } from './service-catalogue.ts'
+import { UserRegister } from './user-register.ts'
 import {
   adminView,
   auditView,
@@ -58,7 +59,6 @@ import {
   peerView,
   time,
   timeOrNull,
-  userView,
   type Views,
   workspaceDetail,
   workspaceView
@@ -119,11 +119,13 @@ export class LiveCoordinatorService implements CoordinatorService {
   readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
+  readonly #register: UserRegister
   #stopping = false
 
   constructor(deps: CoordinatorServiceDeps) {
     this.#deps = deps
     this.#views = deps
+    this.#register = new UserRegister(deps)
     const audit = deps.audit.append
     this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
@@ -303,39 +305,27 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   users(): UserView[] {
-    const { accounts, table, quotas } = this.#deps
-    const counts = new Map<string, number>()
-    for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
-    return accounts.users.list().map((user) => {
-      const id = `user:${user.name}` as UserId
-      return userView(user, counts.get(id) ?? 0, quotas.of(id) ?? 0)
-    })
+    return this.#register.list()
   }
 
-  addUser({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.add(name, actor)
+  addUser(caller: Caller, name: string): Promise<NewUserView> {
+    return this.#register.add(caller, name)
   }
 
-  async removeUser({ actor }: Caller, name: string): Promise<void> {
-    await this.#deps.accounts.users.remove(name, actor)
-    await this.#deps.groups.forget(name, actor)
+  renewUserToken(caller: Caller, name: string): Promise<NewUserView> {
+    return this.#register.renewToken(caller, name)
   }
 
-  async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
-    const { users } = this.#deps.accounts
-    await (blocked ? users.block(name, actor) : users.unblock(name, actor))
-    return this.#user(name)
+  removeUser(caller: Caller, name: string): Promise<void> {
+    return this.#register.remove(caller, name)
   }
 
-  async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
-    await this.#deps.accounts.users.setQuota(name, bytes, actor)
-    return this.#user(name)
+  blockUser(caller: Caller, name: string, blocked: boolean): Promise<UserView> {
+    return this.#register.block(caller, name, blocked)
   }
 
-  #user(name: string): UserView {
-    const view = this.users().find((user) => user.name === name)
-    if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
-    return view
+  setQuota(caller: Caller, name: string, bytes: number | null): Promise<UserView> {
+    return this.#register.setQuota(caller, name, bytes)
   }
 
   admins(): AdminView[] {

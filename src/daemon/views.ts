@@ -4,7 +4,6 @@ import type {
   InviteView,
   PeerDetailView,
   PeerView,
-  UserView,
   WorkspaceDetailView,
   WorkspaceView
 } from '../console/views.ts'
@@ -19,7 +18,6 @@ import type { Admin } from '../membership/admins.ts'
 import type { AuditEntry } from '../membership/audit.ts'
 import type { Invite } from '../membership/invites.ts'
 import type { Member } from '../membership/member.ts'
-import type { User } from '../membership/users.ts'
 import type { MainRepository } from '../store/repository.ts'
 import { auditWords } from './audit-words.ts'
 import type { Facts } from './coordinator-service.ts'
@@ -164,14 +162,6 @@ export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft
   uses,
   used: uses - usesLeft,
   labels
-})
-
-export const userView = ({ name, blocked, createdAt }: User, workspaces: number, quotaBytes: number): UserView => ({
-  name,
-  blocked,
-  createdAt: time(createdAt),
-  workspaces,
-  quotaBytes
 })
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })

@@ -5,6 +5,7 @@ import { type Context, folderOf } from '../context.ts'
 import { declaredService } from '../declared-service.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
+import { SIGN_IN_SETTINGS, signInOptions } from '../sign-in.ts'
 import { facts } from '../table.ts'
 import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
 import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, size, webUrl, whole, yesNo } from '../values.ts'
@@ -75,6 +76,7 @@ const SETTINGS = {
   ),
   ...TLS_SETTINGS,
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
+  ...SIGN_IN_SETTINGS,
   retention: value(
     '<counts>',
     'how many heads stay in the history of a workspace: the newest of each of so many minutes, hours … that have any',
@@ -126,6 +128,7 @@ function optionsOf(
     anonymousTtlMs: values['anonymous-ttl'],
     tls: tlsFiles(values),
     trustProxy: values['trust-proxy'],
+    ...signInOptions(values),
     terms: values.terms,
     retention: values.retention,
     services: values.services,

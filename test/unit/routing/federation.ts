@@ -18,6 +18,7 @@ import {
   FrontDoor,
   type FrontDoorOptions,
   type Groups,
+  type OwnPages,
   type Place,
   type ServiceRoute,
   type Uploads,
@@ -242,6 +243,7 @@ export interface Setting {
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
   readonly groups?: Groups
+  readonly ownPages?: OwnPages
 }
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */
@@ -300,7 +302,7 @@ export class Federation implements AsyncDisposable {
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
-        ownPages: ownPages({}),
+        ownPages: setting.ownPages ?? ownPages({}),
         connect: (_request, { socket }) => socket.destroy(),
         clock: setting.clock ?? systemClock(),
         random: systemRandom(),
