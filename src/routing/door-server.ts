@@ -132,6 +132,7 @@ export class DoorServer {
     server.on('checkContinue', (request, response) => this.#arrive({ request, response, upgrade: null, expects: true }))
     server.on('checkExpectation', (_request, response) => answer(response, EXPECTATION_FAILED))
     server.on('upgrade', (request, socket, head) => this.#arriveToUpgrade(request, socket, head))
+    server.on('connect', (_request, socket) => socket.end(rawAnswer(405), () => socket.destroy()))
     server.on('timeout', (socket: Socket) => this.#idle(socket))
     server.on('clientError', (error, socket) => this.#malformed(error, socket))
     return server
@@ -149,8 +150,8 @@ export class DoorServer {
   #arrive(arrival: Arrival): void {
     const { request, response } = arrival
     const { socket } = request
-    if (socket.destroyed) return
     const before = this.#latest.get(socket)
+    if (socket.destroyed || isLast(before)) return
     this.#latest.set(socket, response)
     if (before === undefined || before.writableFinished || before.destroyed) this.#take(arrival)
     else this.#takeAfter(before, arrival)
@@ -166,7 +167,7 @@ export class DoorServer {
     }
     before.once('close', () => {
       this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1)
-      if (!socket.destroyed) this.#take(arrival)
+      if (!socket.destroyed && !isLast(before)) this.#take(arrival)
     })
   }
 
@@ -205,6 +206,9 @@ export class DoorServer {
     socket.end(rawAnswer(status), () => socket.destroy())
   }
 }
+
+/** Does the connection end with this response? What follows its request may not be what the client meant. */
+const isLast = (response: ServerResponse | undefined): boolean => response?.shouldKeepAlive === false
 
 /** Is another protocol offered than the forms of HTTP that clients try? Else the request is one like any other. */
 const leavesHttp = (offered: string): boolean =>
