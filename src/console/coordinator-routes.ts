@@ -198,6 +198,17 @@ function users(): Route<CoordinatorService>[] {
       '/users/:name/block',
       { summary: 'Block a user, or let them in again', role: 'admin', input: input.block, output: view.userView },
       (service, call) => service.blockUser(call.caller, call.target, call.input.blocked)
+    ),
+    json(
+      'POST',
+      '/users/:name/quota',
+      {
+        summary: 'Say how much a user may hold, over all services',
+        role: 'admin',
+        input: input.quota,
+        output: view.userView
+      },
+      (service, call) => service.setQuota(call.caller, call.target, call.input.quotaBytes)
     )
   ]
 }

@@ -59,6 +59,7 @@ export const invite = z.strictObject({
 export const move = z.strictObject({ to: target })
 export const newUser = z.strictObject({ name: line(NAME_MAX) })
 export const block = z.strictObject({ blocked: z.boolean() })
+export const quota = z.strictObject({ quotaBytes: bytes.describe('null: as everybody') })
 export const newService = z.strictObject({
   name: line(NAME_MAX),
   route: line(300).describe('/prefix or host:NAME'),

@@ -122,6 +122,8 @@ export interface CoordinatorService {
   addUser(caller: Caller, name: string): Answer<NewUserView>
   removeUser(caller: Caller, name: string): Answer<void>
   blockUser(caller: Caller, name: string, blocked: boolean): Answer<UserView>
+  /** @param bytes over all services; null: as everybody */
+  setQuota(caller: Caller, name: string, bytes: number | null): Answer<UserView>
 
   admins(): Answer<readonly AdminView[]>
   addAdmin(caller: Caller, admin: NewAdmin): Answer<NewAdminView>

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LEVELS } from '../wire/control.ts'
-import { bytes, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
+import { bytes, coordinatorLink, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -286,7 +286,13 @@ export const rebalanceView = z.object({
 })
 export type RebalanceView = View<typeof rebalanceView>
 
-export const userView = z.object({ name: text, blocked: z.boolean(), createdAt: time, workspaces: count })
+export const userView = z.object({
+  name: text,
+  blocked: z.boolean(),
+  createdAt: time,
+  workspaces: count,
+  quotaBytes: count
+})
 export type UserView = View<typeof userView>
 
 export const newUserView = z.object({ name: text, token: text.describe('shown once') })
@@ -377,7 +383,7 @@ export const instanceStatusView = z.object({
   name: text,
   peerId: text,
   code: text,
-  coordinator: z.object({ peerId: text.nullable(), federation: text.nullable(), connected: z.boolean() }),
+  coordinator: coordinatorLink,
   users: count,
   workspaces: z.object({ home: count, standby: count }),
   usedBytes: bytes,

@@ -35,6 +35,7 @@ import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
+import { Quotas } from './quotas.ts'
 import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -68,7 +69,7 @@ export async function openCoordinatorCore(
 
   const audit = await AuditLog.open({ store, clock })
   const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
-  const accounts = await openAccounts({ store, clock, random, audit: audit.append })
+  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log })
   await accounts.admins.ensureFirst()
   const table = await OwnershipTable.open(store, identity)
   const holdings = new Holdings()
@@ -130,7 +131,8 @@ export async function openCoordinatorCore(
     { standbys: options.standbys }
   )
   shutdown.later('the tending of standbys', () => tending.close())
-  const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
+  const quotas = new Quotas({ table, services, usedBytes, quotaOf: (user) => accounts.users.quotaOf(user) }, options)
+  const routes = new RouteTable({ table, director, fleet, services, hold, quotas, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -170,6 +172,7 @@ export async function openCoordinatorCore(
     folder,
     changes,
     audit: audit.append,
+    hold,
     clock,
     log
   })
@@ -336,6 +339,7 @@ export async function openCoordinatorCore(
     table,
     holdings,
     services,
+    quotas,
     changes,
     fleet,
     director,

@@ -30,6 +30,7 @@ import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
+import type { Quotas } from './quotas.ts'
 import type { RouteTable } from './route-table.ts'
 export type CoreOptions = Pick<
   CoordinatorOptions,
@@ -42,6 +43,9 @@ export type CoreOptions = Pick<
   | 'terms'
   | 'retention'
   | 'scrubDays'
+  | 'quotaBytes'
+  | 'anonymousQuotaBytes'
+  | 'anonymousTtlMs'
 > & { readonly federation: string; readonly recover?: RecoverOptions | null }
 
 /** What the coordinator runs on. */
@@ -78,6 +82,7 @@ export interface CoordinatorCore {
   readonly table: OwnershipTable
   readonly holdings: Holdings
   readonly services: Services
+  readonly quotas: Quotas
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director

@@ -24,7 +24,7 @@ import type {
 } from '../console/views.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, UserId } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -43,6 +43,7 @@ import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
+import type { Quotas } from './quotas.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
@@ -97,6 +98,7 @@ export interface CoordinatorServiceDeps {
   readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: Services
+  readonly quotas: Quotas
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -158,7 +160,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       users: accounts.users.count,
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
-      safeToSwitchOff: table.size === 0,
+      safeToSwitchOff: table.size === 0 && this.#deps.hold.reason === null,
       held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),
@@ -294,10 +296,13 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   users(): UserView[] {
-    const { accounts, table } = this.#deps
+    const { accounts, table, quotas } = this.#deps
     const counts = new Map<string, number>()
-    for (const { signed } of table.all()) counts.set(signed.value.user, (counts.get(signed.value.user) ?? 0) + 1)
-    return accounts.users.list().map((user) => userView(user, counts.get(`user:${user.name}`) ?? 0))
+    for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
+    return accounts.users.list().map((user) => {
+      const id = `user:${user.name}` as UserId
+      return userView(user, counts.get(id) ?? 0, quotas.of(id) ?? 0)
+    })
   }
 
   addUser({ actor }: Caller, name: string): Promise<NewUserView> {
@@ -311,6 +316,15 @@ export class LiveCoordinatorService implements CoordinatorService {
   async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
     const { users } = this.#deps.accounts
     await (blocked ? users.block(name, actor) : users.unblock(name, actor))
+    return this.#user(name)
+  }
+
+  async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
+    await this.#deps.accounts.users.setQuota(name, bytes, actor)
+    return this.#user(name)
+  }
+
+  #user(name: string): UserView {
     const view = this.users().find((user) => user.name === name)
     if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
     return view

@@ -11,7 +11,8 @@ import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
 import { startKad } from '../network/kad.ts'
-import { startHost } from '../network/libp2p-host.ts'
+import { startHost, type WebHost } from '../network/libp2p-host.ts'
+import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
 import { openLevel } from '../store/level.ts'
@@ -84,6 +85,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
     {
@@ -91,7 +93,10 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       state: level,
       disk: nodeDisk(folder.path),
       index: levelIndex(join(folder.path, 'repository', 'index')),
-      startHost: (gate) => startHost({ identity, gate, clock, log }, { listen: options.listen }),
+      startHost: async (gate) => {
+        network = await startHost({ identity, gate, clock, log }, { listen: options.listen })
+        return network
+      },
       openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
@@ -118,6 +123,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       workspaces: routes,
       users: {
         byToken: async (token) => accounts.users.byToken(token),
+        bySession: (id) => accounts.sessions.find(id),
+        bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
       tunnel: { connect: (home) => connectTunnel(host, control, home) },
@@ -129,10 +136,11 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         addresses: facts().addresses,
         services: services.list().map(({ name }) => name),
         terms: options.terms ?? '',
-        version: VERSION
+        version: VERSION,
+        connect: CONNECT_PATH
       }),
       ownPages: ownPages({}),
-      connect: (_request, { socket }) => socket.destroy(),
+      connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,
       log
@@ -155,6 +163,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   }
   const { port } = await frontDoor.listen(options.http.host, options.http.port)
   const http = url(options.http, port, tls === null ? 'http' : 'https')
+  shutdown.later('members by WebSocket', async () => network.closeWebSockets())
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))
   const facts = (): Facts => ({

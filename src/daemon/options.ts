@@ -36,6 +36,12 @@ export interface CoordinatorOptions {
   readonly holdMs: number
   /** Null where it was not said: yes on loopback, refused elsewhere. */
   readonly anonymous: boolean | null
+  /** What a user may hold over all services, in bytes. */
+  readonly quotaBytes: number
+  /** The same of a guest. */
+  readonly anonymousQuotaBytes: number
+  /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
+  readonly anonymousTtlMs: number
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]

@@ -1,6 +1,6 @@
 import { type Clock, type Instant, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -9,6 +9,7 @@ import { passes } from '../handover/workspace-state.ts'
 import { rank } from '../placement/rendezvous.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
 import type { Fleet } from './fleet.ts'
+import type { Quotas } from './quotas.ts'
 
 export interface RouteTableDeps {
   readonly table: OwnershipTable
@@ -16,6 +17,7 @@ export interface RouteTableDeps {
   readonly fleet: Fleet
   readonly services: { list(): readonly ServiceRoute[] }
   readonly hold: PromotionHold
+  readonly quotas: Pick<Quotas, 'limitOf'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -46,31 +48,31 @@ export class RouteTable implements Workspaces {
     return this.#deps.services.list()
   }
 
-  find(service: ServiceName, user: UserId): Place | null {
-    const workspace = this.#deps.table.find(service, user)
+  find(service: ServiceName, owner: OwnerId): Place | null {
+    const workspace = this.#deps.table.find(service, owner)
     return workspace === null ? null : this.#place(workspace)
   }
 
-  async create(service: ServiceName, user: UserId): Promise<Place> {
+  async create(service: ServiceName, owner: OwnerId): Promise<Place> {
     const { hold } = this.#deps
     // The user may have one of which this coordinator has not been told yet.
     if (hold.holds('old-backup')) throw new NodeDaemonError('BUSY', `no new workspaces now: ${hold.reason ?? ''}`)
     if (!this.services().some(({ name }) => name === service)) {
       throw new NodeDaemonError('NOT_FOUND', `the service ${service} is not there any more`)
     }
-    return this.#place(await this.#deps.director.create(service, user))
+    return this.#place(await this.#deps.director.create(service, owner))
   }
 
   changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
     return this.#deps.director.changed(workspace, signal)
   }
 
-  anyInstance(service: ServiceName, user: UserId | null): Home | null {
+  anyInstance(service: ServiceName, owner: OwnerId | null): Home | null {
     // The user may have a workspace of which this coordinator has not been told yet.
-    if (user !== null && this.#deps.hold.holds('old-backup')) return null
+    if (owner !== null && this.#deps.hold.holds('old-backup')) return null
     const candidates = this.#deps.fleet.candidates().filter(({ services }) => services.includes(service))
     const [first] = rank(
-      user ?? service,
+      owner ?? service,
       candidates,
       ({ peer }) => peer,
       () => 1
@@ -138,7 +140,7 @@ export class RouteTable implements Workspaces {
   }
 
   #place(workspace: WorkspaceId): Place {
-    const { table, director, fleet } = this.#deps
+    const { table, director, fleet, quotas } = this.#deps
     const state = director.state(workspace)
     const value = table.get(workspace)?.signed.value
     const home = value?.home ?? null
@@ -146,6 +148,8 @@ export class RouteTable implements Workspaces {
     if (!passes(state) || !fleet.isConnected(home)) {
       return { state: 'waiting', workspace, reason: state.state === 'frozen' ? 'moving' : 'restoring' }
     }
-    return { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) }
+    const limitBytes = quotas.limitOf(value.owner, workspace)
+    const place = { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) } as const
+    return limitBytes === null ? place : { ...place, limitBytes }
   }
 }

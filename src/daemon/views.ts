@@ -99,14 +99,14 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
   const { table, director, holdings, fleet, repository } = views
   const owned = table.get(id)
   if (owned === null) throw new NodeDaemonError('NOT_FOUND', `there is no workspace "${id}"`)
-  const { service, user, home, epoch, standbys } = owned.signed.value
+  const { service, owner, home, epoch, standbys } = owned.signed.value
   const tip = await repository.tip(id)
   const unsynced = fleet.unsynced([id])
   const held = tip === null ? 0 : holdings.of(id).filter(({ value }) => value.head.equals(tip.head.cid)).length
   return {
     id,
     service,
-    user,
+    user: owner,
     home,
     homeName: home === null ? null : fleet.nameOf(home),
     epoch,
@@ -163,11 +163,12 @@ export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft
   labels
 })
 
-export const userView = ({ name, blocked, createdAt }: User, workspaces: number): UserView => ({
+export const userView = ({ name, blocked, createdAt }: User, workspaces: number, quotaBytes: number): UserView => ({
   name,
   blocked,
   createdAt: time(createdAt),
-  workspaces
+  workspaces,
+  quotaBytes
 })
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })

@@ -49,7 +49,11 @@ export interface Asked {
 }
 
 /** Where an attempt goes. A newcomer's has no workspace. */
-type Target = Home & { readonly workspace: WorkspaceId | null; readonly epoch: number }
+type Target = Home & {
+  readonly workspace: WorkspaceId | null
+  readonly epoch: number
+  readonly limitBytes?: number
+}
 
 const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], string>> = {
   moving: 'These files are moving to another server',
@@ -254,6 +258,7 @@ export class Exchange {
     const lines = [...this.#asked.headers]
     if (target.workspace !== null) {
       lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))
+      if (target.limitBytes !== undefined) lines.push('x-node-daemon-limit', String(target.limitBytes))
     }
     return lines
   }

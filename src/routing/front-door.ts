@@ -172,7 +172,7 @@ export class FrontDoor implements AsyncDisposable {
     if (destination.kind === 'own') return this.#own(arrival, destination.path, asking)
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
-      if ('why' in visitor) return this.#refuse(arrival, pages.refusalPage(visitor, this.#options.federationName))
+      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
       addOwnHeaders(headers, { client, service, visitor })
       const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
@@ -208,6 +208,13 @@ export class FrontDoor implements AsyncDisposable {
     this.#deps.ownPages
       .answer({ request, response, path, client: asking.client, identify })
       .catch((error: unknown) => this.#broken(arrival, error))
+  }
+
+  #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
+    const { method, url = '/', headers } = arrival.request
+    const { federationName } = this.#options
+    const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
+    this.#refuse(arrival, pages.refusalPage(refusal, { federationName, url, navigates }))
   }
 
   #refuse(arrival: Arrival, page: Page): void {

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { UploadTap } from '../sync/provisional.ts'
@@ -25,7 +25,13 @@ export interface Home {
 
 /** Where a workspace is served now, as the front door sees it. */
 export type Place =
-  | ({ readonly state: 'serving'; readonly workspace: WorkspaceId; readonly epoch: number } & Home)
+  | ({
+      readonly state: 'serving'
+      readonly workspace: WorkspaceId
+      readonly epoch: number
+      /** How much it may hold, in bytes; not there: no bound. */
+      readonly limitBytes?: number
+    } & Home)
   | {
       readonly state: 'waiting'
       readonly workspace: WorkspaceId
@@ -35,18 +41,18 @@ export type Place =
 /** The route table, as the front door needs it. */
 export interface Workspaces {
   services(): readonly ServiceRoute[]
-  /** Synchronous and fast (a map look-up). Null where the user has no workspace yet. */
-  find(service: ServiceName, user: UserId): Place | null
+  /** Synchronous and fast (a map look-up). Null where the owner has no workspace yet. */
+  find(service: ServiceName, owner: OwnerId): Place | null
   /**
-   * Places a new workspace. Idempotent per (service, user).
+   * Places a new workspace. Idempotent per (service, owner).
    *
    * @throws NodeDaemonError `BUSY` when no instance can take it
    */
-  create(service: ServiceName, user: UserId): Promise<Place>
+  create(service: ServiceName, owner: OwnerId): Promise<Place>
   /** Resolves as soon as find() may have changed for this workspace. Listens from the moment of the call. */
   changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void>
   /** An instance that can answer for a newcomer without a workspace (reads only). Null when none serves. */
-  anyInstance(service: ServiceName, user: UserId | null): Home | null
+  anyInstance(service: ServiceName, owner: OwnerId | null): Home | null
   /** The front door saw a connection to this home fail. Called at most once per failed request. */
   suspect(home: PeerIdText): void
   /**
@@ -61,6 +67,10 @@ export interface Workspaces {
 export interface Users {
   /** Null: not a token of ours. Timing-safe. */
   byToken(token: string): Promise<{ readonly user: UserId } | 'blocked' | null>
+  /** Whose session this is. Null: it has ended, or never was one. */
+  bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
+  /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
+  bySignOn(name: string): UserId | null | Promise<UserId | null>
   isBlocked(user: UserId): boolean
 }
 
@@ -96,7 +106,10 @@ export interface OwnPages {
   answer(asked: OwnRequest): Promise<void>
 }
 
-/** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
+/**
+ * The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. They may
+ * change at any time: `current` is another object then.
+ */
 export interface CookieKeys {
   readonly current: Uint8Array
   readonly previous: readonly Uint8Array[]

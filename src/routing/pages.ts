@@ -10,6 +10,8 @@ export interface Page {
   /** Ask again after this many seconds; a browser does so by itself. */
   readonly retryAfterS?: number
   readonly headers?: readonly string[]
+  /** Where a person goes on, on this address. */
+  readonly link?: { readonly path: string; readonly text: string }
 }
 
 /** Who answers, where no instance did. */
@@ -102,6 +104,8 @@ const prefersHtml = (accept: string | undefined): boolean => accept?.includes('t
 
 function htmlOf(page: Page): string {
   const again = page.retryAfterS === undefined ? '' : `<meta http-equiv="refresh" content="${page.retryAfterS}">`
+  const link =
+    page.link === undefined ? '' : `<p><a href="${escapeHtml(page.link.path)}">${escapeHtml(page.link.text)}</a></p>`
   const note = page.retryAfterS === undefined ? '' : '<p>This page tries again by itself.</p>'
   return `<!doctype html>
 <html lang="en">
@@ -109,7 +113,7 @@ function htmlOf(page: Page): string {
 <title>${escapeHtml(page.title)}</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style>
 </head>
-<body><main><h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.text)}</p>${note}</main></body>
+<body><main><h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.text)}</p>${link}${note}</main></body>
 </html>
 `
 }
@@ -121,4 +125,5 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '"': '&quot;',
   "'": '&#39;'
 }
-const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (char) => ENTITIES[char] ?? '')
+/** Text as it stands in a page. */
+export const escapeHtml = (text: string): string => text.replaceAll(/[&<>"']/g, (char) => ENTITIES[char] ?? '')

@@ -180,7 +180,7 @@ test('status says first whether the machine may be switched off', async () => {
     name: 'alpha',
     peerId: 'p',
     code: 'c',
-    coordinator: { peerId: 'q', federation: 'demo', connected: true },
+    coordinator: { peerId: 'q', federation: 'demo', connected: true, by: 'websocket' },
     users: 1,
     workspaces: { home: 1, standby: 0 },
     usedBytes: 10,

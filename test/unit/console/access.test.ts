@@ -10,6 +10,7 @@ const BODIES: Readonly<Record<string, object>> = {
   '/users': { name: 'ada' },
   '/services': { name: 'notes', route: '/notes' },
   '/users/:name/block': { blocked: true },
+  '/users/:name/quota': { quotaBytes: 50e9 },
   '/admins': { name: 'bob', role: 'viewer' }
 }
 const asked = (route: { method: string; path: string }, headers: Record<string, string>) => ({

@@ -216,11 +216,25 @@ export class FakeCoordinator implements CoordinatorService {
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>
     this.#note('move', args, { id: workspace.id, from: 'a', to: 'b', epoch: 2, pauseMs: 20 })
-  users = () => [{ name: 'ada', blocked: false, createdAt: STARTED_AT, workspaces: 1 }]
+  users = () => [{ name: 'ada', blocked: false, createdAt: STARTED_AT, workspaces: 1, quotaBytes: 10e9 }]
   addUser = (...args: unknown[]) => this.#note('addUser', args, { name: 'ada', token: 'ndu_x' })
   removeUser = (...args: unknown[]) => this.#note('removeUser', args, undefined)
+  setQuota = (...args: unknown[]) =>
+    this.#note('setQuota', args, {
+      name: 'ada',
+      blocked: false,
+      createdAt: STARTED_AT,
+      workspaces: 1,
+      quotaBytes: 50e9
+    })
   blockUser = (...args: unknown[]) =>
-    this.#note('blockUser', args, { name: 'ada', blocked: true, createdAt: STARTED_AT, workspaces: 1 })
+    this.#note('blockUser', args, {
+      name: 'ada',
+      blocked: true,
+      createdAt: STARTED_AT,
+      workspaces: 1,
+      quotaBytes: 10e9
+    })
   admins = () => [{ name: 'root', role: 'admin' as const, createdAt: STARTED_AT }]
   addAdmin = (...args: unknown[]) =>
     this.#note('addAdmin', args, { name: 'bob', role: 'viewer' as const, token: 'nda_x' })
@@ -315,7 +329,7 @@ export const INSTANCE_STATUS: InstanceStatusView = {
   name: 'alpha',
   peerId: '12D3KooWAlpha',
   code: 'tiger-lamp-river-stone-92',
-  coordinator: { peerId: '12D3KooWCoordinator', federation: 'Example federation', connected: true },
+  coordinator: { peerId: '12D3KooWCoordinator', federation: 'Example federation', connected: true, by: 'tcp' },
   users: 1,
   workspaces: { home: 1, standby: 0 },
   usedBytes: 1000,

@@ -96,7 +96,7 @@ describe('a move', () => {
   test('to where it is already is refused', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])
-    expect(await move(at, workspace, 'a').then(() => 'moved', codeOf)).toBe('CONFLICT')
+    expect(await move(at, workspace, 'a').then(() => 'moved', codeOf)).toBe('ILLEGAL_TRANSITION')
     expect(at.director.state(workspace).state).toBe('serving')
   })
 
@@ -280,7 +280,7 @@ describe('a failover', () => {
     for (let number = 0; number < 80; number++) {
       const user = `user:of-${number}` as UserId
       const id = number.toString(16).padStart(32, '0') as WorkspaceId
-      await at.table.create(id, { service: FILES, user, home: peerOf('a'), createdAtMs: 1 })
+      await at.table.create(id, { service: FILES, owner: user, home: peerOf('a'), createdAtMs: 1 })
       orphans.push(id)
     }
     at.fleet.serving.delete('a')

@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { aborted, type Clock, systemClock } from '../../../src/core/clock.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import { isUserId, type PeerIdText, type ServiceName, type UserId, type WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import {
@@ -280,6 +280,9 @@ export class Federation implements AsyncDisposable {
         workspaces: this.table,
         users: {
           byToken: async (token) => (token === TOKEN ? { user: ALICE } : token === 'blocked-token' ? 'blocked' : null),
+          bySession: () => null,
+          bySignOn: (name) =>
+            isUserId(`user:${name.toLowerCase()}`) ? (`user:${name.toLowerCase()}` as UserId) : null,
           isBlocked: () => false,
           ...setting.users
         },
