@@ -212,10 +212,10 @@ export class DoorServer {
       else socket.destroy()
     }
     const latest = this.#latest.get(socket)
-    if (latest === undefined || isOver(latest)) return say()
+    if (latest === undefined || (isOver(latest) && latest.req.complete)) return say()
     const before = latest.req.complete ? latest : this.#before.get(latest)
     if (before !== undefined && !isOver(before)) before.once('close', say)
-    else if (latest.headersSent) socket.destroy()
+    else if (latest.headersSent || isOver(latest)) socket.destroy()
     else say()
   }
 }
