@@ -36,7 +36,7 @@ function lineOf(path: string, key: string, said: unknown, many: boolean): readon
 
 function fromText(path: string, text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 16 })
+    return parse(text, { maxAliasCount: 16, logLevel: 'error' })
   } catch (error) {
     throw badConfig(path, messageOf(error), 'it is read as YAML: one "key: value" a line')
   }
