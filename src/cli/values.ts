@@ -7,6 +7,7 @@ import type { Offer } from '../daemon/offers.ts'
 import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
+import { isServiceVersion } from '../wire/control.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
 export type Parser<T> = (text: string) => T
@@ -183,6 +184,15 @@ const COMMAND = 'command:'
 const COMMAND_CHARACTERS_MAX = 4000
 
 /** `files=/path/to/script --flag` as a pair: a service, and a line for the shell. */
+export function serviceVersion(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const [name, version] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)]
+  if (!isServiceName(name) || !isServiceVersion(version)) {
+    throw bad(text, "a service's version", 'write it like notes=2.4.1')
+  }
+  return [name, version]
+}
+
 export function serviceCommand(text: string): readonly [string, string] {
   const at = text.indexOf('=')
   const name = text.slice(0, Math.max(0, at))

@@ -5,7 +5,7 @@ import * as input from './inputs.ts'
 import { REPOSITORY_ROUTES } from './repository-routes.ts'
 import { type Route, routesOf } from './route.ts'
 import { type CoordinatorService, TOPICS } from './service.ts'
-import { SERVICE_ROUTES } from './service-routes.ts'
+import { GROUP_ROUTES, SERVICE_ROUTES } from './service-routes.ts'
 import * as view from './views.ts'
 import { WORKSPACE_ROUTES } from './workspace-routes.ts'
 
@@ -22,6 +22,7 @@ export const COORDINATOR_ROUTES: readonly Route<CoordinatorService>[] = [
   ...peers(),
   ...invites(),
   ...SERVICE_ROUTES,
+  ...GROUP_ROUTES,
   ...WORKSPACE_ROUTES,
   ...HANDOVER_ROUTES,
   ...users(),
@@ -198,6 +199,17 @@ function users(): Route<CoordinatorService>[] {
       '/users/:name/block',
       { summary: 'Block a user, or let them in again', role: 'admin', input: input.block, output: view.userView },
       (service, call) => service.blockUser(call.caller, call.target, call.input.blocked)
+    ),
+    json(
+      'POST',
+      '/users/:name/quota',
+      {
+        summary: 'Say how much a user may hold, over all services',
+        role: 'admin',
+        input: input.quota,
+        output: view.userView
+      },
+      (service, call) => service.setQuota(call.caller, call.target, call.input.quotaBytes)
     )
   ]
 }

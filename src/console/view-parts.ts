@@ -15,3 +15,10 @@ export const time = z.string().describe('RFC 3339')
 export const text = z.string()
 export const labels = z.record(z.string(), z.string())
 export const progress = z.object({ done: count, total: count })
+/** How an instance stands with its coordinator. */
+export const coordinatorLink = z.object({
+  peerId: text.nullable(),
+  federation: text.nullable(),
+  connected: z.boolean(),
+  by: z.enum(['tcp', 'websocket']).nullable()
+})

@@ -24,7 +24,7 @@ import type {
 } from '../console/views.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, UserId } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -32,6 +32,7 @@ import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
 import type { Services } from '../routing/services.ts'
@@ -41,8 +42,10 @@ import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveGroupBook } from './group-book.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
+import type { Quotas } from './quotas.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
@@ -97,6 +100,10 @@ export interface CoordinatorServiceDeps {
   readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: Services
+  readonly groups: Groups
+  /** How many a workspace should have. */
+  readonly standbys: number
+  readonly quotas: Quotas
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -108,6 +115,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
   readonly catalogue: LiveServiceCatalogue
+  readonly groups: LiveGroupBook
   readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
@@ -120,6 +128,7 @@ export class LiveCoordinatorService implements CoordinatorService {
     this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
     this.catalogue = new LiveServiceCatalogue(deps)
+    this.groups = new LiveGroupBook(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,
@@ -158,7 +167,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       users: accounts.users.count,
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
-      safeToSwitchOff: table.size === 0,
+      safeToSwitchOff: table.size === 0 && this.#deps.hold.reason === null,
       held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),
@@ -294,23 +303,36 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   users(): UserView[] {
-    const { accounts, table } = this.#deps
+    const { accounts, table, quotas } = this.#deps
     const counts = new Map<string, number>()
     for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
-    return accounts.users.list().map((user) => userView(user, counts.get(`user:${user.name}`) ?? 0))
+    return accounts.users.list().map((user) => {
+      const id = `user:${user.name}` as UserId
+      return userView(user, counts.get(id) ?? 0, quotas.of(id) ?? 0)
+    })
   }
 
   addUser({ actor }: Caller, name: string): Promise<NewUserView> {
     return this.#deps.accounts.users.add(name, actor)
   }
 
-  removeUser({ actor }: Caller, name: string): Promise<void> {
-    return this.#deps.accounts.users.remove(name, actor)
+  async removeUser({ actor }: Caller, name: string): Promise<void> {
+    await this.#deps.accounts.users.remove(name, actor)
+    await this.#deps.groups.forget(name, actor)
   }
 
   async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
     const { users } = this.#deps.accounts
     await (blocked ? users.block(name, actor) : users.unblock(name, actor))
+    return this.#user(name)
+  }
+
+  async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
+    await this.#deps.accounts.users.setQuota(name, bytes, actor)
+    return this.#user(name)
+  }
+
+  #user(name: string): UserView {
     const view = this.users().find((user) => user.name === name)
     if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
     return view

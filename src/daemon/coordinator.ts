@@ -11,7 +11,8 @@ import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
 import { startKad } from '../network/kad.ts'
-import { startHost } from '../network/libp2p-host.ts'
+import { startHost, type WebHost } from '../network/libp2p-host.ts'
+import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
 import { openLevel } from '../store/level.ts'
@@ -29,6 +30,7 @@ import { countBuffersWithHeap } from './engine.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { Shutdown } from './shutdown.ts'
+import { readTls, TlsWatch } from './tls-certificate.ts'
 import { VERSION } from './version.ts'
 
 /** With less than this free, uploads are no longer kept before a head names them: what homes publish comes first. */
@@ -73,6 +75,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const random = systemRandom()
   const startedAtMs = clock.wall()
   const federation = options.name ?? hostname()
+  const tls = options.tls === null ? null : await readTls(options.tls)
 
   if (options.recover !== null) checkRecoverable(options.data)
   const folder = await openDataFolder(options.data, { kind: 'coordinator', pid: options.pid })
@@ -82,6 +85,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
     {
@@ -89,7 +93,10 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       state: level,
       disk: nodeDisk(folder.path),
       index: levelIndex(join(folder.path, 'repository', 'index')),
-      startHost: (gate) => startHost({ identity, gate, clock, log }, { listen: options.listen }),
+      startHost: async (gate) => {
+        network = await startHost({ identity, gate, clock, log }, { listen: options.listen })
+        return network
+      },
       openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
@@ -101,7 +108,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     },
     shutdown
   )
-  const { repository, accounts, services, routes, control, host } = core
+  const { repository, accounts, groups, services, routes, control, host } = core
+  await services.declare(options.services, 'config')
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -116,8 +124,11 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       workspaces: routes,
       users: {
         byToken: async (token) => accounts.users.byToken(token),
+        bySession: (id) => accounts.sessions.find(id),
+        bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
+      groups,
       tunnel: { connect: (home) => connectTunnel(host, control, home) },
       uploads,
       cookieKeys: { current: await cookieKey(folder, random), previous: [] },
@@ -127,10 +138,11 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         addresses: facts().addresses,
         services: services.list().map(({ name }) => name),
         terms: options.terms ?? '',
-        version: VERSION
+        version: VERSION,
+        connect: CONNECT_PATH
       }),
       ownPages: ownPages({}),
-      connect: (_request, { socket }) => socket.destroy(),
+      connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,
       log
@@ -138,14 +150,22 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     {
       anonymous: options.anonymous ?? true,
       holdMs: options.holdMs,
-      secure: options.webAddress?.startsWith('https:') === true,
+      ...(tls !== null && { tls }),
+      secure: tls !== null || options.webAddress?.startsWith('https:') === true,
       trustProxy: options.trustProxy,
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation
     }
   )
   shutdown.later('the front door', () => frontDoor.close())
-  const http = url(options.http, (await frontDoor.listen(options.http.host, options.http.port)).port)
+  if (options.tls !== null && tls !== null) {
+    const watch = new TlsWatch(options.tls, tls, { clock, log }, (pair) => frontDoor.useCertificate(pair))
+    watch.start()
+    shutdown.later('the watch over the certificate', () => watch.stop())
+  }
+  const { port } = await frontDoor.listen(options.http.host, options.http.port)
+  const http = url(options.http, port, tls === null ? 'http' : 'https')
+  shutdown.later('members by WebSocket', async () => network.closeWebSockets())
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))
   const facts = (): Facts => ({
@@ -169,6 +189,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
     control: () => control,
+    standbys: options.standbys,
     clock,
     stop: () => void clock.after(100, () => void stop())
   })
@@ -234,9 +255,9 @@ async function listenOnSocket(socket: ReturnType<typeof createSocketServer>, pat
   await chmod(path, 0o600)
 }
 
-function url({ host }: HostPort, port: number): string {
+function url({ host }: HostPort, port: number, scheme: 'http' | 'https' = 'http'): string {
   const name = host === '0.0.0.0' || host === '::' ? hostname() : host
-  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`
 }
 
 function inviteTo(options: CoordinatorOptions, http: string, addresses: readonly string[]): Facts['inviteTo'] {

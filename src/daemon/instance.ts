@@ -13,7 +13,7 @@ import { openInstanceCore } from './instance-core.ts'
 import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace } from './instance-settings.ts'
-import { checkOffers, commandServices } from './offers.ts'
+import { checkOffers, checkVersions, commandServices } from './offers.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
 import { busyHooks, checkAppHooks, commandHooks, snapshotHooks } from './snapshot-hooks.ts'
@@ -40,6 +40,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const clock = systemClock()
   const random = systemRandom()
   checkOffers(options.services, resolve(options.data))
+  checkVersions(options.versions, options.services)
   const services = options.services.map(({ name }) => name)
   let commands: CommandApps | null = null
   const hooks = commandHooks(options.hooks, {

@@ -56,6 +56,7 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
   const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
   const unsynced = fleet.unsynced(homes)
   const heartbeat = control().session(peerId)?.heartbeat ?? null
+  const offered = fleet.offered(peerId)
   return {
     peerId,
     code,
@@ -65,7 +66,9 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
     site,
     message,
     labels,
-    services,
+    services: offered?.services ?? services,
+    unfit: offered?.unfit ?? {},
+    newcomers: offered?.newcomers ?? null,
     version,
     lastSeenAt: timeOrNull(fleet.seenAt(peerId)),
     workspaces: homes.length,
@@ -163,11 +166,12 @@ export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft
   labels
 })
 
-export const userView = ({ name, blocked, createdAt }: User, workspaces: number): UserView => ({
+export const userView = ({ name, blocked, createdAt }: User, workspaces: number, quotaBytes: number): UserView => ({
   name,
   blocked,
   createdAt: time(createdAt),
-  workspaces
+  workspaces,
+  quotaBytes
 })
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })

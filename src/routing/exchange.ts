@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant } from '../core/clock.ts'
 import { hasCode, messageOf } from '../core/errors.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { isRead } from '../wire/http.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
@@ -39,6 +39,8 @@ export interface Asked {
   readonly upgrade: Upgrade | null
   readonly service: ServiceRoute
   readonly visitor: Visitor
+  /** Whose workspace it is for; null for a newcomer. */
+  readonly owner: OwnerId | null
   readonly body: Body
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
@@ -49,7 +51,11 @@ export interface Asked {
 }
 
 /** Where an attempt goes. A newcomer's has no workspace. */
-type Target = Home & { readonly workspace: WorkspaceId | null; readonly epoch: number }
+type Target = Home & {
+  readonly workspace: WorkspaceId | null
+  readonly epoch: number
+  readonly limitBytes?: number
+}
 
 const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], string>> = {
   moving: 'These files are moving to another server',
@@ -103,8 +109,7 @@ export class Exchange {
 
   #route(): void {
     if (this.#gone) return
-    const { user } = this.#asked.visitor
-    const place = user === null ? null : this.#deps.workspaces.find(this.#asked.service.name, user)
+    const place = this.#placeNow()
     if (place === null) this.#withoutWorkspace()
     else this.#goTo(place)
   }
@@ -116,17 +121,16 @@ export class Exchange {
 
   /** Reads go to any instance; the first change brings the workspace into being. */
   #withoutWorkspace(): void {
-    const { service, visitor, upgrade } = this.#asked
+    const { service, owner, upgrade } = this.#asked
     if (isRead(this.#method) && upgrade === null) {
-      const any = this.#deps.workspaces.anyInstance(service.name, visitor.user)
+      const any = this.#deps.workspaces.anyInstance(service.name, owner)
       if (any === null) return this.#answer(unavailable('No server is there for this service at the moment'))
       return this.#prepare({ ...any, workspace: null, epoch: 0 })
     }
-    const { user } = visitor
-    if (user === null) return this.#answer(errorPage(new Error('a change without a user')))
-    this.#deps.workspaces.create(service.name, user).then(
+    if (owner === null) return this.#answer(errorPage(new Error('a change without a user')))
+    this.#deps.workspaces.create(service.name, owner).then(
       (created) => {
-        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, user) ?? created)
+        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, owner) ?? created)
       },
       (error: unknown) => this.#failed(error, 'a workspace could not be placed')
     )
@@ -151,8 +155,8 @@ export class Exchange {
   }
 
   #placeNow(): Place | null {
-    const { service, visitor } = this.#asked
-    return visitor.user === null ? null : this.#deps.workspaces.find(service.name, visitor.user)
+    const { service, owner } = this.#asked
+    return owner === null ? null : this.#deps.workspaces.find(service.name, owner)
   }
 
   /** Reads what must be read before anything is sent; the place may be another one afterwards. */
@@ -254,6 +258,7 @@ export class Exchange {
     const lines = [...this.#asked.headers]
     if (target.workspace !== null) {
       lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))
+      if (target.limitBytes !== undefined) lines.push('x-node-daemon-limit', String(target.limitBytes))
     }
     return lines
   }

@@ -18,6 +18,7 @@ import {
   oneOf,
   pairs,
   serviceCommand,
+  serviceVersion,
   size
 } from '../values.ts'
 
@@ -55,6 +56,13 @@ const SETTINGS = {
     offer,
     [offer('files')],
     'files, built in'
+  ),
+  'service-version': list(
+    '<service=version>',
+    'the version of an app: it is given workspaces where the declared version is compatible (the same first number)',
+    serviceVersion,
+    [],
+    'the declared one'
   ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
@@ -95,6 +103,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     listen: values.listen,
     capacityBytes: values.capacity,
     services: values.service,
+    versions: pairs(values['service-version']),
     uploadLimit: values['upload-limit'],
     downloadLimit: values['download-limit'],
     code: values.code,
@@ -152,7 +161,7 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
-    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080 --service-version notes=2.4.1',
     "node-daemon join --service 'lab=command:my-app --socket {socket} --base {base}'",
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],

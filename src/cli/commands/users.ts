@@ -1,8 +1,9 @@
 import type { NewUserView, UserView } from '../../console/views.ts'
 import { API_SETTINGS, command, group, YES } from '../command.ts'
 import { adminApi, sure } from '../context.ts'
-import { ago, clean } from '../format.ts'
+import { ago, bytes, clean } from '../format.ts'
 import { toggle } from '../settings.ts'
+import { size } from '../values.ts'
 
 const EXITS = { 4: true, 5: true } as const
 
@@ -36,6 +37,7 @@ const ls = command({
       [
         { title: 'USER', of: (user) => user.name },
         { title: 'STATE', of: (user) => (user.blocked ? 'blocked' : 'active'), fixed: true },
+        { title: 'QUOTA', of: (user) => bytes(user.quotaBytes), right: true },
         { title: 'WORKSPACES', of: (user) => user.workspaces, right: true },
         { title: 'ADDED', of: (user) => ago(user.createdAt, context.clock.wall()), fixed: true }
       ],
@@ -78,4 +80,21 @@ const block = command({
   }
 })
 
-export const usersCommand = group('users', 'named users and their tokens', [add, ls, rm, block])
+const quota = command({
+  name: 'quota',
+  takes: ['<name>', '<size>'],
+  about: 'say how much a user may hold, over all services; "default" for as much as everybody',
+  settings: API_SETTINGS,
+  examples: ['node-daemon users quota ada 50GB', 'node-daemon users quota ada default'],
+  exits: { 2: true, 3: 'no such user', ...EXITS },
+  async run(context, values, [name = '', text = '']) {
+    const quotaBytes = text === 'default' ? null : size(text)
+    const path = `/users/${encodeURIComponent(name)}/quota`
+    const user = await adminApi(context, values).send<UserView>('POST', path, { quotaBytes })
+    context.print.machine(user)
+    context.print.say(`${clean(name)} may hold ${bytes(user.quotaBytes)}.`)
+    return 0
+  }
+})
+
+export const usersCommand = group('users', 'named users and their tokens', [add, ls, rm, block, quota])

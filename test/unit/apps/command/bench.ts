@@ -1,12 +1,15 @@
 import { once } from 'node:events'
-import { mkdir, mkdtemp, realpath, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, request, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { mkdirSync } from 'node:fs'
+import { mkdtemp, realpath, rm } from 'node:fs/promises'
+import { createServer, type IncomingMessage, request, type Server, ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
+import { NOTHING_USED } from '../../../../src/apps/allowance.ts'
+import type { AppRequestContext } from '../../../../src/apps/app.ts'
 import { commandApp } from '../../../../src/apps/command/command.ts'
 import { CommandApps, type CommandAppsDeps } from '../../../../src/apps/command/command-apps.ts'
 import type { Sandbox } from '../../../../src/apps/command/sandbox.ts'
@@ -21,7 +24,7 @@ import { APP_TOOLS, relayed, sendSignal } from '../../../../src/daemon/app-machi
 export const SERVICE = 'notes' as ServiceName
 export const workspaceNumber = (number: number): WorkspaceId => number.toString(16).padStart(32, '0') as WorkspaceId
 
-const SCRIPT = fileURLToPath(new URL('../../../tools/scripted-app.mjs', import.meta.url))
+export const SCRIPT = fileURLToPath(new URL('../../../tools/scripted-app.mjs', import.meta.url))
 const NODE = '/run/node-daemon/node'
 
 export const BWRAP: Sandbox = {
@@ -52,6 +55,8 @@ export interface AppsBench {
     path?: string,
     options?: { method?: string; body?: string; headers?: Record<string, string>; workspace?: number }
   ): Promise<Answer>
+  /** A connection that speaks another protocol: what is sent comes back. */
+  upgrade(workspace?: number): Promise<Socket>
   /** What a script, run by the app of a workspace, comes to. */
   run(script: string, workspace?: number): Promise<unknown>
 }
@@ -81,14 +86,21 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
   })
   const app = commandApp(apps)
   const places = new Map<WorkspaceId, HookPlace>()
-  const server: Server = createServer((incoming, response) => {
+  const contextOf = (incoming: IncomingMessage): AppRequestContext => {
     const place = places.get(String(incoming.headers['x-test-workspace']) as WorkspaceId)
     const context = { user: 'user:ada', userLabel: 'ada', served: 'alpha', base: '/notes' }
     const settled = async (): Promise<void> => undefined
     const where = { workspace: place?.workspace ?? null, folder: place?.folder ?? '', staging: '' }
-    app.handle(incoming, response, { ...context, ...where, settled, wrote: settled }).catch((error: unknown) => {
+    return { ...context, ...where, settled, wrote: settled, allowance: NOTHING_USED }
+  }
+  const server: Server = createServer((incoming, response) => {
+    app.handle(incoming, response, contextOf(incoming)).catch((error: unknown) => {
       response.writeHead(ERRORS[codeOf(error)].http).end(codeOf(error))
     })
+  })
+  server.on('upgrade', (incoming, socket, head) => {
+    const decline = (): ServerResponse => new ServerResponse(incoming)
+    app.upgrade?.(incoming, { socket, head, decline }, contextOf(incoming)).catch(() => socket.destroy())
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -105,7 +117,7 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
     const known = places.get(workspace)
     if (known !== undefined) return known
     const made = { workspace, service: SERVICE, epoch: 1, folder: join(root, 'workspaces', workspace) }
-    await mkdir(made.folder, { recursive: true })
+    mkdirSync(made.folder, { recursive: true })
     places.set(workspace, made)
     apps.of(made)
     return made
@@ -120,11 +132,18 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
     const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage]
     return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: await text(incoming) }
   }
+  const upgrade: AppsBench['upgrade'] = async (workspace = 1) => {
+    const headers = { connection: 'Upgrade', upgrade: 'echo', 'x-test-workspace': (await place(workspace)).workspace }
+    const outgoing = request({ ...address, path: '/notes/', headers })
+    outgoing.end()
+    const [, socket] = (await once(outgoing, 'upgrade')) as [IncomingMessage, Socket]
+    return socket
+  }
   const run: AppsBench['run'] = async (script, workspace = 1) => {
     const { status, body } = await ask('/notes/', { method: 'POST', body: script, workspace })
     if (status !== 200) throw new Error(`${status} ${body}`)
     const { value, error } = JSON.parse(body) as { value?: unknown; error?: string }
     return error === undefined ? value : { error }
   }
-  return { root, apps, address, place, ask, run }
+  return { root, apps, address, place, ask, upgrade, run }
 }
