@@ -12,10 +12,13 @@ import { notHome } from '../handover/resident-deps.ts'
 import type { Host } from '../network/host.ts'
 import { Ingress, type IngressTarget } from '../routing/ingress.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
+import type { IngressNews } from '../wire/ingress.ts'
 import type { Offer } from './offers.ts'
 
 /** Where users' requests come in. */
 export interface Entrance {
+  /** What counts from now on for requests that do not come through the tunnel. */
+  told(news: IngressNews): void
   /** Takes no more requests, and breaks those on their way. */
   stop(): Promise<void>
   /** Resolves once nothing that users asked for is at work any more. */

@@ -9,6 +9,7 @@ import type { Host } from '../network/host.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
 import type { Uplink } from '../sync/uplink.ts'
+import type { RouteOffer } from '../wire/ingress.ts'
 import type { InstanceMachine } from './instance-machine.ts'
 import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent } from './options.ts'
@@ -28,6 +29,8 @@ export interface InstanceDaemonDeps {
   readonly download: RateLimit
   readonly services: readonly ServiceName[]
   readonly labels: Readonly<Record<string, string>>
+  /** What is offered besides the tunnel; null: nothing. */
+  readonly route: RouteOffer | null
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
   readonly hooksFor: ResidentDeps['hooksFor']

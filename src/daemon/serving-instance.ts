@@ -252,6 +252,7 @@ export class ServingInstance {
       },
       services: (services) => this.#levels.told(services),
       neighbours: (news) => this.#vicinity.told(news),
+      ingress: (news) => this.#entrance?.told(news),
       drain: (report) => {
         if (this.#drains.heard(report)) this.#events.drain(report)
       }
@@ -272,7 +273,8 @@ export class ServingInstance {
       memberListNumber: this.#members.number,
       addresses: toldAddresses(this.#deps.host.addresses()),
       revision: REVISION,
-      awaitsDrain: this.#drains.awaitsEnd
+      awaitsDrain: this.#drains.awaitsEnd,
+      route: this.#deps.route
     }
   }
 

@@ -80,7 +80,8 @@ async function connected(
         memberListNumber: 0,
         addresses: [],
         revision,
-        awaitsDrain: false
+        awaitsDrain: false,
+        route: null
       }),
       heartbeat: async (sequence) => ({
         sequence,
