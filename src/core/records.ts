@@ -2,7 +2,7 @@ import type { CID } from 'multiformats/cid'
 import type { RecordType, Signed } from './envelope.ts'
 import { NodeDaemonError } from './errors.ts'
 import * as proto from './generated/records.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from './ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from './ids.ts'
 import { cidBytes, parse } from './parse.ts'
 
 /** The state of a workspace at one moment, said by its home. Signed by the writer. */
@@ -50,7 +50,7 @@ export interface Ownership {
   readonly federation: PeerIdText
   readonly workspace: WorkspaceId
   readonly service: ServiceName
-  readonly user: UserId
+  readonly owner: OwnerId
   readonly epoch: number
   readonly base: CID | null
   /** Null while nobody serves the workspace. */
@@ -162,7 +162,7 @@ export const ownershipRecord: RecordType<Ownership> = {
       federation: parse.peer(raw.federation),
       workspace: parse.workspace(raw.workspace),
       service: parse.service(raw.service),
-      user: parse.user(raw.user),
+      owner: parse.owner(raw.owner),
       epoch: raw.epoch,
       base: parse.cidOrNull(raw.base),
       home: raw.home === '' ? null : parse.peer(raw.home),

@@ -296,7 +296,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   users(): UserView[] {
     const { accounts, table } = this.#deps
     const counts = new Map<string, number>()
-    for (const { signed } of table.all()) counts.set(signed.value.user, (counts.get(signed.value.user) ?? 0) + 1)
+    for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
     return accounts.users.list().map((user) => userView(user, counts.get(`user:${user.name}`) ?? 0))
   }
 

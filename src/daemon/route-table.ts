@@ -1,6 +1,6 @@
 import { type Clock, type Instant, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
@@ -46,31 +46,31 @@ export class RouteTable implements Workspaces {
     return this.#deps.services.list()
   }
 
-  find(service: ServiceName, user: UserId): Place | null {
-    const workspace = this.#deps.table.find(service, user)
+  find(service: ServiceName, owner: OwnerId): Place | null {
+    const workspace = this.#deps.table.find(service, owner)
     return workspace === null ? null : this.#place(workspace)
   }
 
-  async create(service: ServiceName, user: UserId): Promise<Place> {
+  async create(service: ServiceName, owner: OwnerId): Promise<Place> {
     const { hold } = this.#deps
     // The user may have one of which this coordinator has not been told yet.
     if (hold.holds('old-backup')) throw new NodeDaemonError('BUSY', `no new workspaces now: ${hold.reason ?? ''}`)
     if (!this.services().some(({ name }) => name === service)) {
       throw new NodeDaemonError('NOT_FOUND', `the service ${service} is not there any more`)
     }
-    return this.#place(await this.#deps.director.create(service, user))
+    return this.#place(await this.#deps.director.create(service, owner))
   }
 
   changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void> {
     return this.#deps.director.changed(workspace, signal)
   }
 
-  anyInstance(service: ServiceName, user: UserId | null): Home | null {
+  anyInstance(service: ServiceName, owner: OwnerId | null): Home | null {
     // The user may have a workspace of which this coordinator has not been told yet.
-    if (user !== null && this.#deps.hold.holds('old-backup')) return null
+    if (owner !== null && this.#deps.hold.holds('old-backup')) return null
     const candidates = this.#deps.fleet.candidates().filter(({ services }) => services.includes(service))
     const [first] = rank(
-      user ?? service,
+      owner ?? service,
       candidates,
       ({ peer }) => peer,
       () => 1

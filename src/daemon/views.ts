@@ -99,14 +99,14 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
   const { table, director, holdings, fleet, repository } = views
   const owned = table.get(id)
   if (owned === null) throw new NodeDaemonError('NOT_FOUND', `there is no workspace "${id}"`)
-  const { service, user, home, epoch, standbys } = owned.signed.value
+  const { service, owner, home, epoch, standbys } = owned.signed.value
   const tip = await repository.tip(id)
   const unsynced = fleet.unsynced([id])
   const held = tip === null ? 0 : holdings.of(id).filter(({ value }) => value.head.equals(tip.head.cid)).length
   return {
     id,
     service,
-    user,
+    user: owner,
     home,
     homeName: home === null ? null : fleet.nameOf(home),
     epoch,

@@ -1,6 +1,6 @@
 import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
-import { type PeerIdText, type ServiceName, type UserId, type WorkspaceId, workspaceId } from '../core/ids.ts'
+import { type OwnerId, type PeerIdText, type ServiceName, type WorkspaceId, workspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { type Receipt, sealRecord } from '../core/records.ts'
@@ -58,20 +58,20 @@ export class Director {
   }
 
   /**
-   * A workspace for a user who has none. On return its first home serves it.
+   * A workspace for an owner that has none. On return its first home serves it.
    *
    * @throws NodeDaemonError `BUSY` when no instance can take it
    */
-  async create(service: ServiceName, user: UserId): Promise<WorkspaceId> {
+  async create(service: ServiceName, owner: OwnerId): Promise<WorkspaceId> {
     const { table, instances, clock, random } = this.#deps
-    const existing = table.find(service, user)
+    const existing = table.find(service, owner)
     if (existing !== null) return existing
     const workspace = workspaceId(random.bytes(16))
     const home = chooseHome({ workspace, service, bytes: 0 }, instances.candidates())
     if (home === null) {
       throw new NodeDaemonError('BUSY', `no instance that serves ${service} has room for a new workspace`)
     }
-    const created = await table.create(workspace, { service, user, home: home.peer, createdAtMs: clock.wall() })
+    const created = await table.create(workspace, { service, owner, home: home.peer, createdAtMs: clock.wall() })
     const id = created.signed.value.workspace
     if (id !== workspace) return id
     this.#set(id, { state: 'restoring' })

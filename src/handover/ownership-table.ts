@@ -2,7 +2,7 @@ import type { CID } from 'multiformats/cid'
 import { open, seal } from '../core/envelope.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import { type Ownership, ownershipRecord, type SignedOwnership } from '../core/records.ts'
 import type { ControlStore } from '../store/control-store.ts'
@@ -37,7 +37,7 @@ export class OwnershipTable {
   readonly #store: ControlStore
   readonly #identity: Identity
   readonly #rows = new Map<WorkspaceId, Row>()
-  readonly #byUser = new Map<string, WorkspaceId>()
+  readonly #byOwner = new Map<string, WorkspaceId>()
   readonly #writes = new Mutex()
   #number: { value: number; revision: number }
   /** No promotion leads to a lower epoch. */
@@ -71,8 +71,8 @@ export class OwnershipTable {
     return this.#rows.get(workspace) ?? null
   }
 
-  find(service: ServiceName, user: UserId): WorkspaceId | null {
-    return this.#byUser.get(userKey(service, user)) ?? null
+  find(service: ServiceName, owner: OwnerId): WorkspaceId | null {
+    return this.#byOwner.get(ownerKey(service, owner)) ?? null
   }
 
   all(): IterableIterator<OwnedWorkspace> {
@@ -103,17 +103,17 @@ export class OwnershipTable {
     return [...this.#rows.values()].filter(({ signed }) => signed.value.standbys.includes(peer))
   }
 
-  /** The first record of a workspace, epoch 1 without a base. A user who has one already gets that. */
+  /** The first record of a workspace, epoch 1 without a base. An owner that has one already gets that. */
   create(
     workspace: WorkspaceId,
-    what: { service: ServiceName; user: UserId; home: PeerIdText; createdAtMs: number }
+    what: { service: ServiceName; owner: OwnerId; home: PeerIdText; createdAtMs: number }
   ): Promise<OwnedWorkspace> {
     return this.#writes.run(async () => {
-      const existing = this.find(what.service, what.user)
+      const existing = this.find(what.service, what.owner)
       const row = existing === null ? undefined : this.#rows.get(existing)
       if (row !== undefined) return row
-      const { service, user, home } = what
-      const first = { workspace, service, user, home, epoch: 1, base: null, standbys: [] }
+      const { service, owner, home } = what
+      const first = { workspace, service, owner, home, epoch: 1, base: null, standbys: [] }
       return this.#write(first, { createdAtMs: what.createdAtMs, formerHomes: [], revision: 0 })
     })
   }
@@ -212,14 +212,14 @@ export class OwnershipTable {
   }
 
   #keep(row: Row): Row {
-    const { workspace, service, user } = row.signed.value
+    const { workspace, service, owner } = row.signed.value
     this.#rows.set(workspace, row)
-    this.#byUser.set(userKey(service, user), workspace)
+    this.#byOwner.set(ownerKey(service, owner), workspace)
     return row
   }
 }
 
-const userKey = (service: ServiceName, user: UserId): string => `${service}\n${user}`
+const ownerKey = (service: ServiceName, owner: OwnerId): string => `${service}\n${owner}`
 
 const remembered = (homes: readonly PeerIdText[], home: PeerIdText): PeerIdText[] =>
   [...homes.filter((other) => other !== home), home].slice(-FORMER_HOMES_MAX)

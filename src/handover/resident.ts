@@ -115,7 +115,7 @@ export class Resident {
     return {
       home: homes.length,
       standby: roles.filter(({ role }) => role === 'standby').length,
-      users: new Set(homes.map(({ ownership }) => ownership.value.user)).size
+      users: new Set(homes.map(({ ownership }) => ownership.value.owner)).size
     }
   }
 

@@ -1,13 +1,19 @@
 import type { IncomingMessage } from 'node:http'
 import { BlockList, isIP } from 'node:net'
 import { NodeDaemonError } from '../core/errors.ts'
+import { type Hop, parseForwarded, parseForwardedFor, plainAddress } from './forwarded.ts'
 import { isHost } from './route.ts'
 
 /** Who asks, and by which address: from the connection, or as a trusted proxy tells it. */
 export interface Client {
   /** Is the connection from a proxy that we trust? */
   readonly trusted: boolean
-  /** The addresses it came through, the client's first, for X-Forwarded-For. */
+  /**
+   * The nearest address that is not a trusted proxy's: what a proxy was told itself, further away, proves nothing. The
+   * proxy's own where it does not tell; '' where the connection is gone.
+   */
+  readonly address: string
+  /** The same and the trusted proxies after it, for X-Forwarded-For. */
   readonly addresses: string
   readonly scheme: 'http' | 'https'
   readonly host: string
@@ -26,26 +32,63 @@ export class Clients {
     this.#secure = options.secure
   }
 
-  of(request: IncomingMessage): Client {
-    const address = plainAddress(request.socket.remoteAddress ?? '')
-    const host = request.headers.host ?? ''
+  of(
+    request: Pick<IncomingMessage, 'headers'> & { readonly socket: { readonly remoteAddress?: string | undefined } }
+  ): Client {
+    const { headers, socket } = request
+    const nearest = plainAddress(socket.remoteAddress ?? '')
     const scheme = this.#secure ? 'https' : 'http'
-    if (!this.#anyProxy || !this.#isProxy(address)) return { trusted: false, addresses: address, scheme, host }
-    const before = oneLine(request.headers['x-forwarded-for'])
-    const told = oneLine(request.headers['x-forwarded-proto'])
-    const hostTold = firstOf(oneLine(request.headers['x-forwarded-host']))
+    const host = headers.host ?? ''
+    if (!this.#anyProxy || !this.#isProxy(nearest)) {
+      return { trusted: false, address: nearest, addresses: nearest, scheme, host }
+    }
+    const told = this.#told(nearest, hopsOf(request))
+    const [address = nearest] = told.addresses
     return {
       trusted: true,
-      addresses: before === '' ? address : `${before}, ${address}`,
-      scheme: told === 'http' || told === 'https' ? told : scheme,
-      host: isHost(hostTold) ? hostTold : host
+      address,
+      addresses: told.addresses.join(', '),
+      scheme: told.scheme === 'http' || told.scheme === 'https' ? told.scheme : scheme,
+      host: told.host !== null && isHost(told.host) ? told.host : host
     }
+  }
+
+  /** Goes back from the nearest proxy for as long as the next address is a trusted one's. */
+  #told(nearest: string, hops: readonly Hop[]): Omit<Hop, 'from'> & { readonly addresses: readonly string[] } {
+    const addresses = [nearest]
+    let scheme: string | null = null
+    let host: string | null = null
+    for (const hop of hops.toReversed()) {
+      scheme = hop.scheme ?? scheme
+      host = hop.host ?? host
+      if (hop.from === null) break
+      addresses.push(hop.from)
+      if (!this.#isProxy(hop.from)) break
+    }
+    return { addresses: addresses.reverse(), scheme, host }
   }
 
   #isProxy(address: string): boolean {
     const kind = isIP(address)
     return kind !== 0 && this.#proxies.check(address, kind === 6 ? 'ipv6' : 'ipv4')
   }
+}
+
+/**
+ * What the proxies say. Those that set X-Forwarded-* may pass a client's own Forwarded on, so that this counts only where
+ * there are none of the others.
+ */
+function hopsOf({ headers }: Pick<IncomingMessage, 'headers'>): readonly Hop[] {
+  const addresses = oneLine(headers['x-forwarded-for'])
+  const scheme = lastOf(oneLine(headers['x-forwarded-proto']))
+  const host = lastOf(oneLine(headers['x-forwarded-host']))
+  if (addresses === '' && scheme === '' && host === '') return parseForwarded(oneLine(headers.forwarded)) ?? []
+  const hops = addresses === '' ? [] : parseForwardedFor(addresses)
+  const last = hops.pop() ?? { from: null }
+  return [
+    ...hops,
+    { from: last.from, scheme: scheme === '' ? null : scheme.toLowerCase(), host: host === '' ? null : host }
+  ]
 }
 
 function addCidr(list: BlockList, cidr: string): void {
@@ -59,7 +102,6 @@ function addCidr(list: BlockList, cidr: string): void {
   list.addSubnet(address, prefix, kind === 6 ? 'ipv6' : 'ipv4')
 }
 
-/** An IPv4 address that came in through an IPv6 socket, as IPv4. */
-const plainAddress = (address: string): string => (address.startsWith('::ffff:') ? address.slice(7) : address)
 const oneLine = (value: string | string[] | undefined): string => (typeof value === 'string' ? value : '')
-const firstOf = (list: string): string => (list.split(',', 1)[0] ?? '').trim()
+/** A proxy that adds to a list adds at its end; what stands before may be the client's own. */
+const lastOf = (list: string): string => list.slice(list.lastIndexOf(',') + 1).trim()

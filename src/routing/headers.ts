@@ -7,17 +7,38 @@ const REQUEST_ONLY_OURS: ReadonlySet<string> = new Set([
   'content-length',
   'expect',
   'forwarded',
-  'http2-settings',
-  'x-remote-user'
+  'http2-settings'
 ])
 
-const OUR_PREFIXES: readonly string[] = ['x-workspace-', 'x-node-daemon-', 'x-forwarded-']
+/** Names by which apps are told who asks, from where, and for what, by a proxy in front of them. */
+const TOLD_BY_PROXIES: ReadonlySet<string> = new Set([
+  'cf-connecting-ip',
+  'client-ip',
+  'proxy',
+  'remote-user',
+  'true-client-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'x-original-host',
+  'x-original-url',
+  'x-real-ip',
+  'x-rewrite-url',
+  'x-scheme'
+])
+
+const OUR_PREFIXES: readonly string[] = [
+  'x-workspace-',
+  'x-node-daemon-',
+  'x-forwarded-',
+  'x-remote-',
+  'x-auth-request-'
+]
 
 /** May an instance believe that this name was set by the daemon? Apps may map `_` to `-`, so both count. */
 function isOurs(name: string): boolean {
   const dashed = name.includes('_') ? name.replaceAll('_', '-') : name
   if (dashed.charCodeAt(0) === 120 && OUR_PREFIXES.some((prefix) => dashed.startsWith(prefix))) return true
-  return REQUEST_ONLY_OURS.has(dashed)
+  return REQUEST_ONLY_OURS.has(dashed) || TOLD_BY_PROXIES.has(dashed)
 }
 
 export interface RequestHeaderOptions {

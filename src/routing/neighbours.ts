@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { UploadTap } from '../sync/provisional.ts'
@@ -35,18 +35,18 @@ export type Place =
 /** The route table, as the front door needs it. */
 export interface Workspaces {
   services(): readonly ServiceRoute[]
-  /** Synchronous and fast (a map look-up). Null where the user has no workspace yet. */
-  find(service: ServiceName, user: UserId): Place | null
+  /** Synchronous and fast (a map look-up). Null where the owner has no workspace yet. */
+  find(service: ServiceName, owner: OwnerId): Place | null
   /**
-   * Places a new workspace. Idempotent per (service, user).
+   * Places a new workspace. Idempotent per (service, owner).
    *
    * @throws NodeDaemonError `BUSY` when no instance can take it
    */
-  create(service: ServiceName, user: UserId): Promise<Place>
+  create(service: ServiceName, owner: OwnerId): Promise<Place>
   /** Resolves as soon as find() may have changed for this workspace. Listens from the moment of the call. */
   changed(workspace: WorkspaceId, signal: AbortSignal): Promise<void>
   /** An instance that can answer for a newcomer without a workspace (reads only). Null when none serves. */
-  anyInstance(service: ServiceName, user: UserId | null): Home | null
+  anyInstance(service: ServiceName, owner: OwnerId | null): Home | null
   /** The front door saw a connection to this home fail. Called at most once per failed request. */
   suspect(home: PeerIdText): void
   /**
@@ -125,7 +125,7 @@ export interface FrontDoorOptions {
   readonly holdMs: number
   /** TLS in front: the cookie is `__Host-nd_session` and `Secure`, and only pages over https may change anything. */
   readonly secure: boolean
-  /** CIDRs of proxies whose `X-Forwarded-*` (and `trustUserHeader`) are believed. */
+  /** CIDRs of proxies whose `X-Forwarded-*` or `Forwarded` (and `trustUserHeader`) are believed. */
   readonly trustProxy: readonly string[]
   /** The name in which people are asked for a token. */
   readonly federationName: string

@@ -20,6 +20,10 @@ export interface BenchOptions {
   readonly workspaces: number
   /** How often a home is killed. */
   readonly kills: number
+  /** How many users ask at once. */
+  readonly users: number
+  /** How long they go on afterwards, in milliseconds; 0 for not at all. */
+  readonly soakMs: number
   /** How often everything is measured, product and peers in turn. */
   readonly rounds: number
   /** How long each load runs, in milliseconds. */

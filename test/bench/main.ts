@@ -10,6 +10,7 @@ import { installHelia, peersHere } from './peers.ts'
 import { smallFilesBenchmark } from './small-files/benchmark.ts'
 import { syncBenchmark } from './sync/benchmark.ts'
 import { dataOf, tableOf } from './table.ts'
+import { thousandBenchmark } from './thousand/benchmark.ts'
 import { writesBenchmark } from './writes/benchmark.ts'
 
 const BENCHMARKS: readonly Benchmark[] = [
@@ -18,13 +19,34 @@ const BENCHMARKS: readonly Benchmark[] = [
   writesBenchmark,
   frontDoorBenchmark,
   handoverBenchmark,
-  failoverBenchmark
+  failoverBenchmark,
+  thousandBenchmark
 ]
 const MAX_SIZE = 4096
 /** What `--size` does not say. */
 const SCALES = {
-  daily: { size: 256, files: 2_000, unchangedFiles: 10_000, changes: 100, moves: 20, workspaces: 200, kills: 5 },
-  full: { size: 1024, files: 10_000, unchangedFiles: 100_000, changes: 500, moves: 100, workspaces: 1_000, kills: 20 }
+  daily: {
+    size: 256,
+    files: 2_000,
+    unchangedFiles: 10_000,
+    changes: 100,
+    moves: 20,
+    workspaces: 200,
+    kills: 5,
+    users: 1_000,
+    soakMs: 0
+  },
+  full: {
+    size: 1024,
+    files: 10_000,
+    unchangedFiles: 100_000,
+    changes: 500,
+    moves: 100,
+    workspaces: 1_000,
+    kills: 20,
+    users: 1_000,
+    soakMs: 600_000
+  }
 } as const
 const LONG_BYTES_FULL = 10 * 1024 * MIB
 /** In sizes of the large file. */
@@ -37,9 +59,10 @@ ${BENCHMARKS.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join('\n'
   --json          data instead of tables
   --full          the sizes by which the product is judged: a file of 1 GiB, 10,000 small files,
                   100,000 that do not change, 10 GiB for an instance's memory, 1,000 workspaces in a drain,
-                  20 kills; takes long
+                  20 kills, a thousand users for ten minutes; takes long
   --size MIB      of the large file (${SCALES.daily.size}; at most ${MAX_SIZE})
   --rounds N      how often, product and peers in turn (3; at most 20)
+  --users N       of the thousand (1000; at most 2000)
   --seconds N     how long each load runs (3; at most 60)
   --dist DIR      the compiled product (dist)
   --profile DIR   CPU profiles of the product's processes, a folder for each
@@ -54,6 +77,7 @@ const SETTINGS = {
   size: { type: 'string' },
   rounds: { type: 'string', default: '3' },
   seconds: { type: 'string', default: '3' },
+  users: { type: 'string' },
   dist: { type: 'string', default: join(import.meta.dirname, '../../dist') },
   profile: { type: 'string' },
   peers: { type: 'boolean', default: false },
@@ -86,13 +110,14 @@ async function main(): Promise<number> {
     throw new UsageError(`there is no benchmark "${positionals.join(' ')}"`)
   const dist = resolve(values.dist)
   if (!existsSync(join(dist, 'cli/main.js'))) throw new UsageError(`${dist} is not built: run "npm run build" first`)
-  const { size, ...scale } = values.full ? SCALES.full : SCALES.daily
+  const { size, users, ...scale } = values.full ? SCALES.full : SCALES.daily
   const sizeBytes = whole('size', values.size ?? String(size), MAX_SIZE) * MIB
   const options: BenchOptions = {
     dist,
     sizeBytes,
     longBytes: values.full ? LONG_BYTES_FULL : LONG_SIZES * sizeBytes,
     ...scale,
+    users: whole('users', values.users ?? String(users), 2_000),
     rounds: whole('rounds', values.rounds, 20),
     loadMs: whole('seconds', values.seconds, 60) * 1000,
     profileFolder: values.profile === undefined ? null : resolve(values.profile),

@@ -127,7 +127,7 @@ function isServed({ table, routes, fleet }: CoordinatorCore, standbysWanted: num
   const wanted = Math.min(standbysWanted, fleet.candidates().length - 1)
   return [...table.all()].every(({ signed: { value } }) => {
     const standbys = value.standbys.filter((peer) => fleet.isConnected(peer))
-    return routes.find(value.service, value.user)?.state === 'serving' && standbys.length >= wanted
+    return routes.find(value.service, value.owner)?.state === 'serving' && standbys.length >= wanted
   })
 }
 

@@ -786,7 +786,7 @@ export interface Ownership {
   federation: string
   workspace: string
   service: string
-  user: string
+  owner: string
   epoch: number
   base: Uint8Array<ArrayBuffer>
   home: string
@@ -819,9 +819,9 @@ export namespace Ownership {
           w.string(obj.service)
         }
 
-        if ((obj.user != null && obj.user !== '')) {
+        if ((obj.owner != null && obj.owner !== '')) {
           w.uint32(34)
-          w.string(obj.user)
+          w.string(obj.owner)
         }
 
         if ((obj.epoch != null && obj.epoch !== 0)) {
@@ -859,7 +859,7 @@ export namespace Ownership {
           federation: '',
           workspace: '',
           service: '',
-          user: '',
+          owner: '',
           epoch: 0,
           base: uint8ArrayAlloc(0),
           home: '',
@@ -886,7 +886,7 @@ export namespace Ownership {
               break
             }
             case 4: {
-              obj.user = reader.string()
+              obj.owner = reader.string()
               break
             }
             case 5: {
@@ -959,7 +959,7 @@ export namespace Ownership {
             }
             case 4: {
               yield {
-                field: `${prefix}.user`,
+                field: `${prefix}.owner`,
                 value: reader.string()
               }
               break
@@ -1038,8 +1038,8 @@ export namespace Ownership {
     value: string
   }
 
-  export interface OwnershipUserFieldEvent {
-    field: '$.user'
+  export interface OwnershipOwnerFieldEvent {
+    field: '$.owner'
     value: string
   }
 
@@ -1077,7 +1077,7 @@ export namespace Ownership {
     return decodeMessage(buf, Ownership.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ownership>): Generator<OwnershipFederationFieldEvent | OwnershipWorkspaceFieldEvent | OwnershipServiceFieldEvent | OwnershipUserFieldEvent | OwnershipEpochFieldEvent | OwnershipBaseFieldEvent | OwnershipHomeFieldEvent | OwnershipStandbysFieldEvent | OwnershipNumberFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ownership>): Generator<OwnershipFederationFieldEvent | OwnershipWorkspaceFieldEvent | OwnershipServiceFieldEvent | OwnershipOwnerFieldEvent | OwnershipEpochFieldEvent | OwnershipBaseFieldEvent | OwnershipHomeFieldEvent | OwnershipStandbysFieldEvent | OwnershipNumberFieldEvent> {
     return streamMessage(buf, Ownership.codec(), opts)
   }
 }

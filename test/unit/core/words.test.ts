@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { blockOf, MAX_BLOCK_BYTES, matches, RAW_CODEC, sha256, verifyBlock } from '../../../src/core/blocks.ts'
 import { CODE_WORDS } from '../../../src/core/code-words.ts'
 import { codeOf, ERRORS, hasCode, isErrorCode, messageOf, NodeDaemonError } from '../../../src/core/errors.ts'
-import { isServiceName, isUserId, isWorkspaceId, workspaceId } from '../../../src/core/ids.ts'
+import { isGroupName, isOwnerId, isServiceName, isUserId, isWorkspaceId, workspaceId } from '../../../src/core/ids.ts'
 import { memoryKeyValue, prefixed } from '../../../src/core/key-value.ts'
 import { cidBytes, parse } from '../../../src/core/parse.ts'
 
@@ -25,7 +25,24 @@ describe('names', () => {
       'user',
       isUserId,
       ['user:ada', 'user:ada@example.org', `guest:${'f'.repeat(32)}`],
-      ['ada', 'user:', 'user:Ada', 'user:a/b', 'guest:1', `user:${'a'.repeat(65)}`, 'user:ada\n', 'admin:ada']
+      [
+        'ada',
+        'user:',
+        'user:Ada',
+        'user:a/b',
+        'guest:1',
+        `user:${'a'.repeat(65)}`,
+        'user:ada\n',
+        'admin:ada',
+        'group:lab'
+      ]
+    ],
+    ['group', isGroupName, ['lab', 'lab-2', '2'], ['', '-lab', 'Lab', 'lab.x', 'lab/x', 'a'.repeat(41), 'lab\n']],
+    [
+      'owner',
+      isOwnerId,
+      ['user:ada', `guest:${'f'.repeat(32)}`, 'group:lab', 'service:wiki'],
+      ['', 'lab', 'group:', 'group:Lab', 'group:a/b', 'group:-a', 'service:', 'service:a.b', 'group:lab\n', 'team:lab']
     ]
   ])('of a %s', (_, is, good, bad) => {
     for (const text of good) expect(is(text), JSON.stringify(text)).toBe(true)

@@ -43,7 +43,7 @@ test('a coordinator knows its members and who writes what, and signs on from its
   expect([registry.memberListNumber, registry.standing(ALPHA), table.number, table.size]).toEqual([3, 'member', 4, 2])
   expect(table.homesOf(ALPHA)).toHaveLength(1)
   const [home] = table.homesOf(ALPHA)
-  expect(home?.signed.value).toMatchObject({ service: 'files', user: 'user:bob', epoch: 1 })
+  expect(home?.signed.value).toMatchObject({ service: 'files', owner: 'user:bob', epoch: 1 })
   expect(table.epochAfter(1)).toBe(2)
 })
 

@@ -17,7 +17,7 @@ async function bench(ids: readonly WorkspaceId[]) {
   const clock = manualClock()
   const table = await OwnershipTable.open(controlStore(memoryKeyValue()), COORDINATOR)
   for (const [index, id] of ids.entries()) {
-    await table.create(id, { service: FILES, user: `user:u${index}` as UserId, home: peerOf('a'), createdAtMs: 1 })
+    await table.create(id, { service: FILES, owner: `user:u${index}` as UserId, home: peerOf('a'), createdAtMs: 1 })
   }
   const connected = new Set<PeerIdText>([peerOf('a')])
   const labels: { told: Labels; given: Labels } = { told: {}, given: {} }

@@ -14,7 +14,7 @@ test('a workspace that comes to a draining instance at the last moment is handed
   const workspace = await at.workspaceAt('a', ['b'])
   const lateComer = async (head: SignedHead): Promise<Signed<Receipt>> => {
     if (at.table.get(LATE) === null) {
-      await at.table.create(LATE, { service: FILES, user: 'user:late' as UserId, home: peerOf('a'), createdAtMs: 1 })
+      await at.table.create(LATE, { service: FILES, owner: 'user:late' as UserId, home: peerOf('a'), createdAtMs: 1 })
       await at.publish(LATE)
       await at.director.resume(LATE)
     }

@@ -280,7 +280,7 @@ describe('a failover', () => {
     for (let number = 0; number < 80; number++) {
       const user = `user:of-${number}` as UserId
       const id = number.toString(16).padStart(32, '0') as WorkspaceId
-      await at.table.create(id, { service: FILES, user, home: peerOf('a'), createdAtMs: 1 })
+      await at.table.create(id, { service: FILES, owner: user, home: peerOf('a'), createdAtMs: 1 })
       orphans.push(id)
     }
     at.fleet.serving.delete('a')

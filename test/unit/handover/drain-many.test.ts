@@ -14,7 +14,7 @@ const id = (number: number): WorkspaceId => number.toString(16).padStart(32, '0'
 async function workspacesAt(at: Bench, home: Name, numbers: readonly number[], standbys: readonly Name[] = []) {
   for (const number of numbers) {
     const user = `user:${number}` as UserId
-    await at.table.create(id(number), { service: FILES, user, home: peerOf(home), createdAtMs: 1 })
+    await at.table.create(id(number), { service: FILES, owner: user, home: peerOf(home), createdAtMs: 1 })
     await at.table.setStandbys(id(number), 1, standbys.map(peerOf))
     const head = await at.publish(id(number))
     for (const name of standbys) at.holdings.note(await receiptFrom(name, head))

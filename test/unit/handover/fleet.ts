@@ -223,7 +223,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
     async workspaceAt(home, standbyNames = [], user = ADA) {
       const created = await table.create(WORKSPACE_OF.get(user) ?? workspaceId(systemRandom().bytes(16)), {
         service: FILES,
-        user,
+        owner: user,
         home: peerOf(home),
         createdAtMs: 1
       })

@@ -22,7 +22,7 @@ export const ownershipOf = (
       federation: COORDINATOR.peerId,
       workspace: WORKSPACE,
       service: 'files' as ServiceName,
-      user: 'user:ada' as UserId,
+      owner: 'user:ada' as UserId,
       epoch: 1,
       base: null,
       home: ALPHA.peerId,

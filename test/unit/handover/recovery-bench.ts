@@ -224,7 +224,7 @@ export function tell({ table }: Coordinator, holders: readonly Holder[], head: S
 }
 
 export async function create({ table }: Coordinator, home: Name, standbys: readonly Name[]): Promise<void> {
-  await table.create(W, { service: FILES, user: ADA, home: peerOf(home), createdAtMs: 1 })
+  await table.create(W, { service: FILES, owner: ADA, home: peerOf(home), createdAtMs: 1 })
   await table.setStandbys(W, 1, standbys.map(peerOf))
 }
 

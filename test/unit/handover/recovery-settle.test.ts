@@ -31,7 +31,7 @@ test('a workspace that cannot be sealed is set aside, under a new number, and th
   await admit(before, [a, b])
   await create(before, 'a', ['b'])
   const [service, user] = ['files' as ServiceName, 'user:eve' as UserId]
-  await before.table.create(DAMAGED, { service, user, home: peerOf('b'), createdAtMs: 1 })
+  await before.table.create(DAMAGED, { service, owner: user, home: peerOf('b'), createdAtMs: 1 })
   const backup = await copyOfState(disk)
   await swapTo(before, 'b', ['a'])
   tell(before, [a, b], await publish(before))

@@ -393,7 +393,7 @@ describe('members', () => {
         .map(({ name }) => name)
         .sort()
     ).toEqual(['a', 'b', 'c'])
-    expect([homeOf(at), owned(at)?.user]).toEqual(['b', 'user:ada'])
+    expect([homeOf(at), owned(at)?.owner]).toEqual(['b', 'user:ada'])
     expect((await empty.repository.tip(W))?.head.cid.equals(newest.cid)).toBe(true)
   })
 

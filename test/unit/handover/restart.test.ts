@@ -111,7 +111,7 @@ async function atWork() {
     fleet: new Listening(['a', 'b', 'c'], holdings, repository)
   }
   const { table, director } = await start(parts, null)
-  await table.create(W, { service: FILES, user: ADA, home: peerOf('a'), createdAtMs: 1 })
+  await table.create(W, { service: FILES, owner: ADA, home: peerOf('a'), createdAtMs: 1 })
   await table.setStandbys(W, 1, [peerOf('b')])
   const { root, blocks } = await snapshot({ 'a.txt': 'acknowledged' })
   const head = await headAfter(null, root, { workspace: W })

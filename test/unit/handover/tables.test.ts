@@ -22,7 +22,7 @@ const A = workspace('a')
 const B = workspace('b')
 const { root } = await snapshot({ 'a.txt': 'a' })
 
-const what = (home: PeerIdText, user = ADA) => ({ service: FILES, user, home, createdAtMs: 1 })
+const what = (home: PeerIdText, owner = ADA) => ({ service: FILES, owner, home, createdAtMs: 1 })
 
 describe('the table of ownership', () => {
   const opened = async () => {

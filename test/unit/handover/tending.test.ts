@@ -11,7 +11,7 @@ async function tending(count: number) {
   for (let number = 0; number < count; number++) {
     const id = number.toString(16).padStart(32, '0') as WorkspaceId
     const user = `user:of-${number}` as UserId
-    await at.table.create(id, { service: FILES, user, home: peerOf('a'), createdAtMs: 1 })
+    await at.table.create(id, { service: FILES, owner: user, home: peerOf('a'), createdAtMs: 1 })
     await at.director.resume(id)
     workspaces.push(id)
   }

@@ -39,6 +39,16 @@ test.each([
   'X-FORWARDED-HOST evil.example',
   'X_Forwarded_Proto https',
   'Forwarded for=1.2.3.4',
+  'X-Forwarded-User root',
+  'Remote-User root',
+  'REMOTE_USER root',
+  'X-Remote-Groups admins',
+  'X-Auth-Request-User root',
+  'X-Real-IP 1.2.3.4',
+  'X_Real_IP 1.2.3.4',
+  'X-Scheme https',
+  'X-Original-URL /other',
+  'Proxy http://evil.example',
   'Authorization Bearer secret',
   'Connection keep-alive',
   'Keep-Alive timeout=5',
@@ -62,7 +72,7 @@ test.each([
   'If-Match "x"',
   'Destination http://h/b',
   'X-Works yes',
-  'X-Remote-Users yes',
+  'X-Remotely yes',
   'Depth 1',
   'Trailer x-sum'
 ])('"%s" passes through as it was written', (line) => {
@@ -247,12 +257,12 @@ test.each([
   [{ 'sec-fetch-site': 'none' }, false],
   [{ 'sec-fetch-site': 'cross-site', origin: 'http://h:80' }, true]
 ])('%j comes from another site: %s', (headers, expected) => {
-  const client = { trusted: false, addresses: '', scheme: 'http' as const, host: 'h:80' }
+  const client = { trusted: false, address: '', addresses: '', scheme: 'http' as const, host: 'h:80' }
   expect(isCrossSite({ headers, client }, false)).toBe(expected)
 })
 
 test('behind TLS a page over plain http is another site', () => {
-  const client = { trusted: false, addresses: '', scheme: 'https' as const, host: 'h' }
+  const client = { trusted: false, address: '', addresses: '', scheme: 'https' as const, host: 'h' }
   expect(isCrossSite({ headers: { origin: 'http://h' }, client }, true)).toBe(true)
   expect(isCrossSite({ headers: { origin: 'https://h' }, client }, true)).toBe(false)
 })

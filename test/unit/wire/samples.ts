@@ -2,7 +2,7 @@ import { generateKeyPairFromSeed, privateKeyToProtobuf } from '@libp2p/crypto/ke
 import { blockOf, DAG_PB_CODEC, RAW_CODEC } from '../../../src/core/blocks.ts'
 import type { RecordType } from '../../../src/core/envelope.ts'
 import { type Identity, identityFromBytes } from '../../../src/core/identity.ts'
-import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
 import {
   certificateRecord,
   exitRecord,
@@ -403,7 +403,7 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     federation: COORDINATOR.peerId,
     workspace: WORKSPACE,
     service: FILES,
-    user: 'user:ada' as UserId,
+    owner: 'user:ada' as UserId,
     epoch: 4,
     base: leaf.cid,
     home: BETA,
@@ -414,12 +414,23 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     federation: COORDINATOR.peerId,
     workspace: OTHER,
     service: FILES,
-    user: `guest:${'5'.repeat(32)}` as UserId,
+    owner: `guest:${'5'.repeat(32)}` as UserId,
     epoch: 2,
     base: null,
     home: null,
     standbys: [],
     number: 19
+  }),
+  'an ownership of a group': recordOf('Ownership', ownershipRecord, 1, {
+    federation: COORDINATOR.peerId,
+    workspace: WORKSPACE,
+    service: FILES,
+    owner: 'group:lab' as OwnerId,
+    epoch: 1,
+    base: null,
+    home: ALPHA,
+    standbys: [],
+    number: 20
   }),
   'a certificate of membership': recordOf('Certificate', certificateRecord, 1, {
     federation: COORDINATOR.peerId,
