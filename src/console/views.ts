@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { LEVELS } from '../wire/control.ts'
-import { bytes, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
+import { bytes, count, durationMs, labels, progress, routeView, text, time, type View } from './view-parts.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -80,6 +80,7 @@ export const peerView = z.object({
   disk: z.object({ totalBytes: bytes, freeBytes: bytes, fullAt: time.nullable() }).nullable(),
   unsyncedBytes: bytes,
   unsyncedAgeMs: durationMs,
+  route: routeView.nullable(),
   pendingWork: count.describe('tasks that it was given and has not finished')
 })
 export type PeerView = View<typeof peerView>

@@ -20,6 +20,7 @@ import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
+import { ROUTE_LABEL, RouteBook } from '../routing/routes/book.ts'
 import { Services } from '../routing/services.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
@@ -80,7 +81,26 @@ export async function openCoordinatorCore(
   )
   const levelOf = services.levelOf.bind(services)
 
-  const fleet: Fleet = new Fleet({ registry, table, clock, levelOf, control: () => control, detector: () => detector })
+  const routeBook = new RouteBook({
+    session: (peer) => control.session(peer),
+    labelOf: (peer) => registry.get(peer)?.labels[ROUTE_LABEL],
+    dial: parts.dialIngress,
+    frontDoor: parts.frontDoor,
+    clock,
+    random,
+    log
+  })
+  shutdown.later('the routes to instances', async () => routeBook.close())
+  const leadsPast = routeBook.leadsPast.bind(routeBook)
+  const fleet: Fleet = new Fleet({
+    registry,
+    table,
+    clock,
+    levelOf,
+    leadsPast,
+    control: () => control,
+    detector: () => detector
+  })
   const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
   const hold = new PromotionHold()
@@ -111,9 +131,11 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: (workspace) => {
+      outlivesSeal: (workspace) => {
         const owned = table.get(workspace)
-        return owned !== null && levelOf(owned.signed.value.service) === 'local'
+        if (owned === null) return false
+        const { service, home } = owned.signed.value
+        return levelOf(service) === 'local' || (home !== null && leadsPast(home))
       },
       usedBytes,
       identity,
@@ -212,6 +234,7 @@ export async function openCoordinatorCore(
     spread,
     tending,
     neighbourhood,
+    routeBook,
     presence,
     hold,
     changes,
@@ -341,6 +364,7 @@ export async function openCoordinatorCore(
     director,
     hold,
     routes,
+    routeBook,
     drains,
     recovery,
     lost,

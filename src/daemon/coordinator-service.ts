@@ -34,6 +34,7 @@ import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
@@ -91,6 +92,7 @@ export interface CoordinatorServiceDeps {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly routes: RouteTable
+  readonly routeBook: RouteBook
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
   readonly hold: PromotionHold
@@ -311,6 +313,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
     const { users } = this.#deps.accounts
     await (blocked ? users.block(name, actor) : users.unblock(name, actor))
+    if (blocked) this.#deps.routeBook.endSessions()
     const view = this.users().find((user) => user.name === name)
     if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
     return view

@@ -14,6 +14,7 @@ import { startKad } from '../network/kad.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
+import { dialIngress } from '../routing/routes/dial.ts'
 import { openLevel } from '../store/level.ts'
 import { nodeDisk } from '../store/node-disk.ts'
 import { levelIndex } from '../store/open-repository.ts'
@@ -82,6 +83,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  const entrance = { url: '' }
   const core = await openCoordinatorCore(
     { ...options, federation },
     {
@@ -95,6 +97,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
       hasSockets: (workspace) => frontDoor.hasSockets(workspace),
+      dialIngress: (peer, url) => dialIngress({ clock, random }, peer, url),
+      frontDoor: () => (options.webAddress === null ? entrance.url : new URL(options.webAddress).origin),
       clock,
       random,
       log
@@ -118,7 +122,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         byToken: async (token) => accounts.users.byToken(token),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
-      tunnel: { connect: (home) => connectTunnel(host, control, home) },
+      routes: core.routeBook,
+      tunnel: { connect: (home) => core.routeBook.connect(home, () => connectTunnel(host, control, home)) },
       uploads,
       cookieKeys: { current: await cookieKey(folder, random), previous: [] },
       wellKnown: () => ({
@@ -146,6 +151,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   )
   shutdown.later('the front door', () => frontDoor.close())
   const http = url(options.http, (await frontDoor.listen(options.http.host, options.http.port)).port)
+  entrance.url = http
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))
   const facts = (): Facts => ({

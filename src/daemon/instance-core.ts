@@ -71,6 +71,7 @@ export async function openInstanceCore(
     download,
     services,
     labels: options.labels,
+    route: options.ingress?.route ?? null,
     keep: { ms: options.keepMs },
     hooksFor,
     askAtWork,

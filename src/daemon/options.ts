@@ -2,6 +2,7 @@ import type { Logger } from '../core/log.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
+import type { RouteOffer } from '../wire/ingress.ts'
 import type { Offer } from './offers.ts'
 
 export interface HostPort {
@@ -79,6 +80,14 @@ export interface HookOptions {
   readonly intervalMs: number
 }
 
+/** The entrance of an instance that listens. */
+export interface IngressOptions {
+  readonly route: RouteOffer
+  readonly listen: HostPort
+  /** CIDRs of proxies in front whose `X-Forwarded-For` is believed; none: those of this machine, where it listens on loopback. */
+  readonly trustProxy: readonly string[]
+}
+
 export interface InstanceOptions {
   readonly data: string
   /** What the volunteer typed; null: resume. */
@@ -102,6 +111,8 @@ export interface InstanceOptions {
   /** How long the files of users stay after a drain. */
   readonly keepMs: number
   readonly hooks: HookOptions
+  /** Null: users' requests come through the tunnel alone. */
+  readonly ingress: IngressOptions | null
   readonly pid: number
 }
 

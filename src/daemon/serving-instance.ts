@@ -98,6 +98,7 @@ export class ServingInstance {
     this.#atWork = new AtWork({
       ask: deps.askAtWork,
       places: () => this.#resident.places(),
+      besides: () => this.#entrance?.busy() ?? [],
       isHandingOver: () => this.#drains.isDraining,
       clock,
       log

@@ -7,8 +7,15 @@ const PLAIN_NAME = 'nd_session'
 const SECURE_NAME = '__Host-nd_session'
 /** The console's cookie. Cookies know no ports: a browser brings it to the front door of the same machine too. */
 export const CONSOLE_COOKIE = 'nd_console'
+/** The cookie of an instance's own entrance. */
+export const INGRESS_COOKIES = { plain: 'nd_ingress', secure: '__Host-nd_ingress' } as const
 /** None of these ever reaches an instance, nor comes from one. */
-export const SESSION_COOKIES: readonly string[] = [PLAIN_NAME, SECURE_NAME, CONSOLE_COOKIE]
+export const SESSION_COOKIES: readonly string[] = [
+  PLAIN_NAME,
+  SECURE_NAME,
+  CONSOLE_COOKIE,
+  ...Object.values(INGRESS_COOKIES)
+]
 
 const MAX_AGE_S = 30 * 24 * 60 * 60
 const RENEW_AFTER_MS = 24 * 60 * 60 * 1000

@@ -14,6 +14,7 @@ import { answer, answerJson, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
 import * as pages from './refusals.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
+import { redirectAfter, takeBack } from './routes/redirect.ts'
 import { Sockets } from './sockets.ts'
 
 export type {
@@ -21,6 +22,7 @@ export type {
   FrontDoorDeps,
   FrontDoorOptions,
   Home,
+  HomeRoutes,
   OwnPages,
   OwnRequest,
   Place,
@@ -71,6 +73,7 @@ export class FrontDoor implements AsyncDisposable {
       log,
       hold: this.#hold,
       pools: this.#pools,
+      routes: deps.routes,
       sockets: this.#sockets,
       uploads: deps.uploads,
       budget: new BodyBudget(FRONT_DOOR_LIMITS.keptBodiesBytes)
@@ -169,8 +172,11 @@ export class FrontDoor implements AsyncDisposable {
     const go = (visitor: Visitor | Refusal): void => {
       if ('why' in visitor) return this.#refuse(arrival, pages.refusalPage(visitor, this.#options.federationName))
       addOwnHeaders(headers, { client, service, visitor })
-      const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
-      new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
+      const from = `${client.scheme}://${client.host}`
+      const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
+      const asked = { ...arrival, service, visitor, body, headers, from, redirectAfter: redirectAfter(request, about) }
+      const onUpgrade = (): void => this.#server.over()
+      new Exchange(this.#exchangeDeps, this.#exchangeOptions, { ...asked, onUpgrade }).start()
     }
     const visitor = this.#identifier.identify(asking)
     if (!(visitor instanceof Promise)) return go(visitor)

@@ -35,7 +35,7 @@ const OUR_PREFIXES: readonly string[] = [
 ]
 
 /** May an instance believe that this name was set by the daemon? Apps may map `_` to `-`, so both count. */
-function isOurs(name: string): boolean {
+export function isOurs(name: string): boolean {
   const dashed = name.includes('_') ? name.replaceAll('_', '-') : name
   if (dashed.charCodeAt(0) === 120 && OUR_PREFIXES.some((prefix) => dashed.startsWith(prefix))) return true
   return REQUEST_ONLY_OURS.has(dashed) || TOLD_BY_PROXIES.has(dashed)

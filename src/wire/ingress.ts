@@ -39,7 +39,8 @@ const KEY_ID = /^[0-9a-f]{16}$/
 export function originOf(text: string): string | null {
   const url = text.length > INGRESS_LIMITS.urlMax ? null : URL.parse(text)
   if (url === null || !['http:', 'https:'].includes(url.protocol) || url.hostname === '') return null
-  const isBare = url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+  const isBare =
+    url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
   return isBare && !text.endsWith('?') && !text.endsWith('#') ? url.origin : null
 }
 

@@ -40,7 +40,8 @@ export async function valueEntrance(deps: ValueEntranceDeps, served: Served): Pr
       for (const channel of open) channel.abort(new Error('stopping'))
     },
     close: () => app.idle(),
-    told: () => undefined
+    told: () => undefined,
+    busy: () => []
   }
 }
 

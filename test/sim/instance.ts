@@ -31,6 +31,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   code: null,
   acceptTerms: true,
   keepMs: 7 * 24 * 3_600_000,
+  ingress: null,
   hooks: { before: {}, after: {}, busy: {}, timeoutMs: 1000, intervalMs: 1000 },
   pid: 1
 }

@@ -41,6 +41,12 @@ const ls = command({
   }
 })
 
+function routeText(route: PeerView['route']): string | null {
+  if (route === null) return null
+  const { asked, inUse, url, reason } = route
+  return inUse === asked ? `${inUse}, ${url}` : `${inUse} in place of ${asked}, ${url}: ${reason ?? ''}`
+}
+
 const show = command({
   name: 'show',
   takes: ['<peer>'],
@@ -64,6 +70,7 @@ const show = command({
         ['Labels', labels(view.labels)],
         ['Services', view.services.join(', ')],
         ['Address', view.address],
+        ['Route', routeText(view.route)],
         ['Last seen', ago(view.lastSeenAt, now)],
         ['Asked', ago(view.askedAt, now)],
         ['Decided', ago(view.decidedAt, now)],

@@ -50,7 +50,9 @@ const RENEW_MS = 20_000
 export class TicketOffice {
   readonly #key: TicketKey
   readonly #clock: Clock
-  readonly #direct = new BoundedMap<string, { readonly text: string; readonly until: Instant }>(TICKET_LIMITS.remembered)
+  readonly #direct = new BoundedMap<string, { readonly text: string; readonly until: Instant }>(
+    TICKET_LIMITS.remembered
+  )
   /** Tells the tickets of this office from those of other front doors with the same key. */
   readonly #series: string
   #issued = 0

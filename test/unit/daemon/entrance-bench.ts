@@ -133,6 +133,7 @@ export async function entranceBench(
       ...parts,
       host: host as Host,
       coordinator: COORDINATOR.peerId,
+      door: null,
       offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port } }],
       empty: { folder: join(base, 'empty'), staging: join(base, 'staging') }
     },

@@ -103,6 +103,7 @@ async function connected(
       services: ignore,
       members: ignore,
       neighbours: ignore,
+      ingress: ignore,
       drain: ignore,
       ...handlers
     },

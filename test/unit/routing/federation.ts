@@ -10,8 +10,10 @@ import { systemRandom } from '../../../src/core/random.ts'
 import {
   FrontDoor,
   type FrontDoorOptions,
+  type HomeRoutes,
   type Place,
   type ServiceRoute,
+  type Tunnel,
   type Uploads,
   type Users,
   type Workspaces
@@ -233,6 +235,8 @@ export interface Setting {
   readonly clock?: Clock
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
+  readonly routes?: HomeRoutes
+  readonly tunnel?: Tunnel
 }
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */
@@ -283,7 +287,10 @@ export class Federation implements AsyncDisposable {
           isBlocked: () => false,
           ...setting.users
         },
-        tunnel: { connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect() },
+        routes: setting.routes ?? { redirectFor: () => null, ticketOn: () => null },
+        tunnel: setting.tunnel ?? {
+          connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect()
+        },
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
