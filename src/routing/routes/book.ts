@@ -94,7 +94,7 @@ export class RouteBook implements HomeRoutes {
 
   /** Ends all that users were let in to past the front door: who they are is asked anew. */
   endSessions(): void {
-    for (const [peer, entry] of this.#entries) if (entry.kind === 'redirect') this.#begin(peer)
+    for (const [peer, { kind }] of [...this.#entries]) if (kind === 'redirect') this.#begin(peer)
   }
 
   /**
