@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Upgrading } from '../wire/http.ts'
+import type { Allowance } from './allowance.ts'
 
 /** One user's workspace as an app sees it during one request. */
 export interface AppRequestContext {
@@ -20,6 +21,8 @@ export interface AppRequestContext {
   readonly base: string
   /** The client waits for `100 Continue` and has not got it: the app sends it once it wants the body. */
   readonly expectsContinue?: boolean
+  /** How much the workspace may hold. */
+  readonly allowance: Allowance
   /**
    * Tells which paths (relative to the workspace, separated by `/`) were changed. Resolves once the change is
    * acknowledged at the service's level; the answer to a change is sent only after that.

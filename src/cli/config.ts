@@ -23,8 +23,10 @@ async function textOf(path: string, required: boolean): Promise<string | null> {
 function lineOf(path: string, key: string, said: unknown, many: boolean): readonly string[] {
   if (typeof said === 'string' || typeof said === 'number') return [String(said)]
   if (typeof said === 'boolean') return [said ? 'yes' : 'no']
-  if (many && Array.isArray(said)) return said.flatMap((one) => lineOf(path, key, one, false))
-  if (many && typeof said === 'object' && said !== null) {
+  if (many && Array.isArray(said)) {
+    return said.flatMap((one) => (isMap(one) ? [JSON.stringify(one)] : lineOf(path, key, one, false)))
+  }
+  if (many && isMap(said)) {
     return Object.entries(said).map(([name, one]) => `${name}=${String(one)}`)
   }
   throw badConfig(
@@ -33,6 +35,9 @@ function lineOf(path: string, key: string, said: unknown, many: boolean): readon
     many ? `write a list under ${key}` : `write one value after ${key}:`
   )
 }
+
+/** One of a list stands as JSON where it has parts of its own. */
+const isMap = (said: unknown): said is object => typeof said === 'object' && said !== null && !Array.isArray(said)
 
 function fromText(path: string, text: string): unknown {
   try {

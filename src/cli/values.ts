@@ -6,6 +6,7 @@ import type { Offer } from '../daemon/offers.ts'
 import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
+import { isServiceVersion } from '../wire/control.ts'
 import { originOf } from '../wire/ingress.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
@@ -177,6 +178,15 @@ export function offer(text: string): Offer {
 const COMMAND_CHARACTERS_MAX = 4000
 
 /** `files=/path/to/script --flag` as a pair: a service, and a line for the shell. */
+export function serviceVersion(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const [name, version] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)]
+  if (!isServiceName(name) || !isServiceVersion(version)) {
+    throw bad(text, "a service's version", 'write it like notes=2.4.1')
+  }
+  return [name, version]
+}
+
 export function serviceCommand(text: string): readonly [string, string] {
   const at = text.indexOf('=')
   const name = text.slice(0, Math.max(0, at))

@@ -24,3 +24,11 @@ export const routeView = z.object({
   inUse: z.enum(ROUTE_KINDS),
   reason: text.nullable().describe('why another route is in use than was asked for')
 })
+
+/** How an instance stands with its coordinator. */
+export const coordinatorLink = z.object({
+  peerId: text.nullable(),
+  federation: text.nullable(),
+  connected: z.boolean(),
+  by: z.enum(['tcp', 'websocket']).nullable()
+})

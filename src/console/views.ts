@@ -1,6 +1,16 @@
 import { z } from 'zod'
-import { LEVELS } from '../wire/control.ts'
-import { bytes, count, durationMs, labels, progress, routeView, text, time, type View } from './view-parts.ts'
+import {
+  bytes,
+  coordinatorLink,
+  count,
+  durationMs,
+  labels,
+  progress,
+  routeView,
+  text,
+  time,
+  type View
+} from './view-parts.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -72,6 +82,8 @@ export const peerView = z.object({
   message: text,
   labels,
   services: z.array(text),
+  unfit: z.record(text, text).describe('services that it offers and cannot run as they are declared, and why'),
+  newcomers: text.nullable().describe('why it takes no new workspaces now; null where it does'),
   version: text,
   lastSeenAt: time.nullable(),
   workspaces: count.describe('that it is home of'),
@@ -144,21 +156,10 @@ export const newInviteView = z.object({
 })
 export type NewInviteView = View<typeof newInviteView>
 
-export const serviceView = z.object({
-  name: text,
-  route: text,
-  scope: text,
-  acknowledge: z.enum(LEVELS).describe('when a change is answered'),
-  version: text,
-  workspaces: count,
-  instances: count.describe('that offer it')
-})
-export type ServiceView = View<typeof serviceView>
-
 export const workspaceView = z.object({
   id: text,
   service: text,
-  user: text,
+  user: text.describe('whose it is: user:NAME, guest:HEX, group:NAME or service:NAME'),
   home: text.nullable().describe('peer id'),
   homeName: text.nullable(),
   epoch: count,
@@ -287,7 +288,14 @@ export const rebalanceView = z.object({
 })
 export type RebalanceView = View<typeof rebalanceView>
 
-export const userView = z.object({ name: text, blocked: z.boolean(), createdAt: time, workspaces: count })
+export const userView = z.object({
+  name: text,
+  blocked: z.boolean(),
+  createdAt: time,
+  workspaces: count,
+  quotaBytes: count,
+  source: text.describe('token, sign-on, the name of a sign-in provider, or guest')
+})
 export type UserView = View<typeof userView>
 
 export const newUserView = z.object({ name: text, token: text.describe('shown once') })
@@ -378,7 +386,7 @@ export const instanceStatusView = z.object({
   name: text,
   peerId: text,
   code: text,
-  coordinator: z.object({ peerId: text.nullable(), federation: text.nullable(), connected: z.boolean() }),
+  coordinator: coordinatorLink,
   users: count,
   workspaces: z.object({ home: count, standby: count }),
   usedBytes: bytes,

@@ -39,7 +39,7 @@ export const ERRORS = {
   SEALED: { exit: 4, http: 409 },
   NOT_HOME: { exit: 4, http: 421 },
   CONFLICT: { exit: 1, http: 409 },
-  ILLEGAL_TRANSITION: { exit: 1, http: 409 },
+  ILLEGAL_TRANSITION: { exit: 4, http: 409 },
   ABORTED: { exit: 130, http: 499 }
 } as const
 

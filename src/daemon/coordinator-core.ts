@@ -16,6 +16,7 @@ import { Tending } from '../handover/tending.ts'
 import { openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
+import { Groups } from '../membership/groups.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
@@ -33,9 +34,11 @@ import { accessOf, holderStreams, repairFromInstances } from './coordinator-reac
 import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
+import { whyInUse } from './group-use.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
+import { Quotas } from './quotas.ts'
 import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
@@ -69,16 +72,27 @@ export async function openCoordinatorCore(
 
   const audit = await AuditLog.open({ store, clock })
   const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
-  const accounts = await openAccounts({ store, clock, random, audit: audit.append })
+  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log })
   await accounts.admins.ensureFirst()
   const table = await OwnershipTable.open(store, identity)
   const holdings = new Holdings()
   const changes = new Changes()
 
   const services = await Services.open(
-    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
+    {
+      store,
+      audit: audit.append,
+      workspaces: (service) => table.countOf(service),
+      hasGroup: (group) => groups.has(group)
+    },
     options.acknowledge
   )
+  const groups: Groups = await Groups.open({
+    store,
+    clock,
+    audit: audit.append,
+    inUse: (group) => whyInUse(group, table, services)
+  })
   const levelOf = services.levelOf.bind(services)
 
   const routeBook = new RouteBook({
@@ -91,6 +105,8 @@ export async function openCoordinatorCore(
     log
   })
   shutdown.later('the routes to instances', async () => routeBook.close())
+  groups.onChange(() => routeBook.endSessions())
+  services.onChange(() => routeBook.endSessions())
   const leadsPast = routeBook.leadsPast.bind(routeBook)
   const fleet: Fleet = new Fleet({
     registry,
@@ -98,6 +114,7 @@ export async function openCoordinatorCore(
     clock,
     levelOf,
     leadsPast,
+    declared: services.get.bind(services),
     control: () => control,
     detector: () => detector
   })
@@ -152,7 +169,8 @@ export async function openCoordinatorCore(
     { standbys: options.standbys }
   )
   shutdown.later('the tending of standbys', () => tending.close())
-  const routes = new RouteTable({ table, director, fleet, services, hold, clock, log })
+  const quotas = new Quotas({ table, services, usedBytes, quotaOf: (user) => accounts.users.quotaOf(user) }, options)
+  const routes = new RouteTable({ table, director, fleet, services, hold, quotas, clock, log })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -192,6 +210,7 @@ export async function openCoordinatorCore(
     folder,
     changes,
     audit: audit.append,
+    hold,
     clock,
     log
   })
@@ -290,6 +309,7 @@ export async function openCoordinatorCore(
   )
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
+    caretaker.redeclared()
   })
 
   const host = await parts.startHost(registry)
@@ -327,7 +347,6 @@ export async function openCoordinatorCore(
     hold,
     routes,
     sights,
-    control: () => control,
     changes,
     audit: audit.append,
     clock,
@@ -356,9 +375,11 @@ export async function openCoordinatorCore(
     audit,
     registry,
     accounts,
+    groups,
     table,
     holdings,
     services,
+    quotas,
     changes,
     fleet,
     director,

@@ -13,6 +13,7 @@ import type { Recovery } from '../handover/recovery.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { ControlServer } from '../membership/control-server.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
 import type { Neighbours } from '../network/neighbours.ts'
@@ -31,6 +32,7 @@ import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
+import type { Quotas } from './quotas.ts'
 import type { RouteTable } from './route-table.ts'
 export type CoreOptions = Pick<
   CoordinatorOptions,
@@ -43,6 +45,9 @@ export type CoreOptions = Pick<
   | 'terms'
   | 'retention'
   | 'scrubDays'
+  | 'quotaBytes'
+  | 'anonymousQuotaBytes'
+  | 'anonymousTtlMs'
 > & { readonly federation: string; readonly recover?: RecoverOptions | null }
 
 /** What the coordinator runs on. */
@@ -80,9 +85,11 @@ export interface CoordinatorCore {
   readonly audit: AuditLog
   readonly registry: MemberRegistry
   readonly accounts: Accounts
+  readonly groups: Groups
   readonly table: OwnershipTable
   readonly holdings: Holdings
   readonly services: Services
+  readonly quotas: Quotas
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director

@@ -32,6 +32,7 @@ import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
@@ -42,12 +43,15 @@ import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveGroupBook } from './group-book.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
+import type { Quotas } from './quotas.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import type { RouteTable } from './route-table.ts'
 import { LiveServiceCatalogue } from './service-catalogue.ts'
+import { UserRegister } from './user-register.ts'
 import {
   adminView,
   auditView,
@@ -56,7 +60,6 @@ import {
   peerView,
   time,
   timeOrNull,
-  userView,
   type Views,
   workspaceDetail,
   workspaceView
@@ -99,6 +102,10 @@ export interface CoordinatorServiceDeps {
   readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: Services
+  readonly groups: Groups
+  /** How many a workspace should have. */
+  readonly standbys: number
+  readonly quotas: Quotas
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -110,18 +117,22 @@ export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
   readonly catalogue: LiveServiceCatalogue
+  readonly groups: LiveGroupBook
   readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
+  readonly #register: UserRegister
   #stopping = false
 
   constructor(deps: CoordinatorServiceDeps) {
     this.#deps = deps
     this.#views = deps
+    this.#register = new UserRegister(deps)
     const audit = deps.audit.append
     this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
     this.catalogue = new LiveServiceCatalogue(deps)
+    this.groups = new LiveGroupBook(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,
@@ -160,7 +171,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       users: accounts.users.count,
       unsyncedBytes: unsynced.bytes,
       unsyncedAgeMs: unsynced.ageMs,
-      safeToSwitchOff: table.size === 0,
+      safeToSwitchOff: table.size === 0 && this.#deps.hold.reason === null,
       held: this.#deps.hold.reason,
       reason: table.size === 0 ? null : 'nothing saved is lost, but no user is served while the coordinator is off',
       repository: await this.repository(),
@@ -296,27 +307,27 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   users(): UserView[] {
-    const { accounts, table } = this.#deps
-    const counts = new Map<string, number>()
-    for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
-    return accounts.users.list().map((user) => userView(user, counts.get(`user:${user.name}`) ?? 0))
+    return this.#register.list()
   }
 
-  addUser({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.add(name, actor)
+  addUser(caller: Caller, name: string): Promise<NewUserView> {
+    return this.#register.add(caller, name)
   }
 
-  removeUser({ actor }: Caller, name: string): Promise<void> {
-    return this.#deps.accounts.users.remove(name, actor)
+  renewUserToken(caller: Caller, name: string): Promise<NewUserView> {
+    return this.#register.renewToken(caller, name)
   }
 
-  async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
-    const { users } = this.#deps.accounts
-    await (blocked ? users.block(name, actor) : users.unblock(name, actor))
-    if (blocked) this.#deps.routeBook.endSessions()
-    const view = this.users().find((user) => user.name === name)
-    if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
-    return view
+  removeUser(caller: Caller, name: string): Promise<void> {
+    return this.#register.remove(caller, name)
+  }
+
+  blockUser(caller: Caller, name: string, blocked: boolean): Promise<UserView> {
+    return this.#register.block(caller, name, blocked)
+  }
+
+  setQuota(caller: Caller, name: string, bytes: number | null): Promise<UserView> {
+    return this.#register.setQuota(caller, name, bytes)
   }
 
   admins(): AdminView[] {

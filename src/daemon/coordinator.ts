@@ -11,7 +11,8 @@ import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
 import { startKad } from '../network/kad.ts'
-import { startHost } from '../network/libp2p-host.ts'
+import { startHost, type WebHost } from '../network/libp2p-host.ts'
+import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
 import { dialIngress } from '../routing/routes/dial.ts'
@@ -23,6 +24,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
+import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
@@ -30,11 +32,12 @@ import { countBuffersWithHeap } from './engine.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { Shutdown } from './shutdown.ts'
+import { openSignInPages } from './sign-in.ts'
+import { readTls, TlsWatch } from './tls-certificate.ts'
 import { VERSION } from './version.ts'
 
 /** With less than this free, uploads are no longer kept before a head names them: what homes publish comes first. */
 const UPLOADS_FREE_BYTES = 4 * RESERVE_BYTES + 1024 ** 3
-const COOKIE_KEY_FILE = 'cookie.key'
 /** Streams that are closing still count against the limit of a connection. */
 const SPARE_STREAMS = 64
 
@@ -74,6 +77,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const random = systemRandom()
   const startedAtMs = clock.wall()
   const federation = options.name ?? hostname()
+  const tls = options.tls === null ? null : await readTls(options.tls)
 
   if (options.recover !== null) checkRecoverable(options.data)
   const folder = await openDataFolder(options.data, { kind: 'coordinator', pid: options.pid })
@@ -84,6 +88,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
   const entrance = { url: '' }
+  let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
     {
@@ -91,7 +96,10 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       state: level,
       disk: nodeDisk(folder.path),
       index: levelIndex(join(folder.path, 'repository', 'index')),
-      startHost: (gate) => startHost({ identity, gate, clock, log }, { listen: options.listen }),
+      startHost: async (gate) => {
+        network = await startHost({ identity, gate, clock, log }, { listen: options.listen })
+        return network
+      },
       openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
@@ -105,7 +113,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     },
     shutdown
   )
-  const { repository, accounts, services, routes, control, host } = core
+  const { repository, accounts, groups, services, routes, control, host } = core
+  await services.declare(options.services, 'config')
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -115,43 +124,62 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     log
   })
 
+  const cookieKeys = await CookieKeyRing.open({ folder, clock, random, log })
+  shutdown.later('the cookie keys', () => cookieKeys.close())
+  const about = {
+    anonymous: options.anonymous ?? true,
+    secure: tls !== null || options.webAddress?.startsWith('https:') === true,
+    federationName: federation
+  }
+  const signIn = await openSignInPages(options, about, { core, keys: cookieKeys, clock, random, log })
   const frontDoor: FrontDoor = new FrontDoor(
     {
       workspaces: routes,
       users: {
         byToken: async (token) => accounts.users.byToken(token),
+        bySession: (id) => accounts.sessions.find(id),
+        bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
+      groups,
       routes: core.routeBook,
       tunnel: { connect: (home) => core.routeBook.connect(home, () => connectTunnel(host, control, home)) },
       uploads,
-      cookieKeys: { current: await cookieKey(folder, random), previous: [] },
+      cookieKeys,
       wellKnown: () => ({
         federation,
         peerId: identity.peerId,
         addresses: facts().addresses,
         services: services.list().map(({ name }) => name),
         terms: options.terms ?? '',
-        version: VERSION
+        version: VERSION,
+        connect: CONNECT_PATH
       }),
-      ownPages: ownPages({}),
-      connect: (_request, { socket }) => socket.destroy(),
+      ownPages: ownPages(signIn),
+      connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,
       log
     },
     {
-      anonymous: options.anonymous ?? true,
+      ...about,
       holdMs: options.holdMs,
-      secure: options.webAddress?.startsWith('https:') === true,
+      ...(tls !== null && { tls }),
       trustProxy: options.trustProxy,
-      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
-      federationName: federation
+      ...(options.trustUserHeader !== null && { trustUserHeader: options.trustUserHeader }),
+      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS
     }
   )
   shutdown.later('the front door', () => frontDoor.close())
-  const http = url(options.http, (await frontDoor.listen(options.http.host, options.http.port)).port)
+  if (options.tls !== null && tls !== null) {
+    const watch = new TlsWatch(options.tls, tls, { clock, log }, (pair) => frontDoor.useCertificate(pair))
+    watch.start()
+    shutdown.later('the watch over the certificate', () => watch.stop())
+  }
+  const { port } = await frontDoor.listen(options.http.host, options.http.port)
+  const http = url(options.http, port, tls === null ? 'http' : 'https')
   entrance.url = http
+  shutdown.later('members by WebSocket', async () => network.closeWebSockets())
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))
   const facts = (): Facts => ({
@@ -175,6 +203,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
     control: () => control,
+    standbys: options.standbys,
     clock,
     stop: () => void clock.after(100, () => void stop())
   })
@@ -223,26 +252,15 @@ function checkRecoverable(data: string): void {
   )
 }
 
-async function cookieKey(
-  folder: Awaited<ReturnType<typeof openDataFolder>>,
-  random: ReturnType<typeof systemRandom>
-): Promise<Uint8Array> {
-  const kept = await folder.read(COOKIE_KEY_FILE)
-  if (kept !== null) return kept
-  const key = random.bytes(32)
-  await folder.writeAtomic(COOKIE_KEY_FILE, key)
-  return key
-}
-
 async function listenOnSocket(socket: ReturnType<typeof createSocketServer>, path: string): Promise<void> {
   await rm(path, { force: true })
   await socket.listen({ path })
   await chmod(path, 0o600)
 }
 
-function url({ host }: HostPort, port: number): string {
+function url({ host }: HostPort, port: number, scheme: 'http' | 'https' = 'http'): string {
   const name = host === '0.0.0.0' || host === '::' ? hostname() : host
-  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
+  return `${scheme}://${name.includes(':') ? `[${name}]` : name}:${port}`
 }
 
 function inviteTo(options: CoordinatorOptions, http: string, addresses: readonly string[]): Facts['inviteTo'] {

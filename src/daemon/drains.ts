@@ -6,6 +6,7 @@ import { forEachParallel } from '../core/parallel.ts'
 import type { DrainDriverDeps } from '../handover/drain-deps.ts'
 import { DrainDriver, type DrainWish } from '../handover/drain-driver.ts'
 import { DrainLedger } from '../handover/drain-ledger.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Audit } from '../membership/audit.ts'
 import type { ControlServer, Session } from '../membership/control-server.ts'
 import type { ControlStore } from '../store/control-store.ts'
@@ -29,6 +30,7 @@ export interface DrainsDeps extends DrainDriverDeps {
   readonly folder: DataFolder
   readonly changes: Changes
   readonly audit: Audit
+  readonly hold: Pick<PromotionHold, 'holds'>
   readonly log: Logger
 }
 
@@ -139,15 +141,24 @@ export class Drains {
   }
 
   preview(peer: PeerIdText, wish: DrainWish): DrainReport {
-    return this.#driver(peer).preview(wish)
+    return this.#refusal(wish) ?? this.#driver(peer).preview(wish)
+  }
+
+  /** Until its members have reported, a coordinator that was put back does not know what they are home of. */
+  #refusal({ exits }: DrainWish): DrainReport | null {
+    if (!this.#deps.hold.holds('old-backup')) return null
+    const reason = 'the coordinator does not know yet what this instance is home of: see "node-daemon status" there'
+    return { ...NO_DRAIN, state: 'failed', exits, reason }
   }
 
   /**
    * Begins a drain, or joins the one that is under way. Returns what it is like at once; that it goes on is durable then.
-   * What was planned for later is not done once more. Where the instance asks again for a drain that has ended while it
+   * What was planned for later is not done once more. Nothing begins while it is not known what the instance is home of. Where the instance asks again for a drain that has ended while it
    * was away, that is what it is told.
    */
   async start(peer: PeerIdText, wish: DrainWish, actor: string): Promise<DrainReport> {
+    const refusal = this.#refusal(wish)
+    if (refusal !== null) return refusal
     if (this.#isBack(peer)) {
       const untold = await this.#untold(peer)
       // The certificate is told as soon as it is connected.

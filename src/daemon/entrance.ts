@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { allowanceOf, NOTHING_USED } from '../apps/allowance.ts'
 import type { App, AppRequestContext } from '../apps/app.ts'
 import { filesApp } from '../apps/files/files.ts'
 import { upstreamApp } from '../apps/upstream/upstream.ts'
@@ -109,16 +110,23 @@ async function admit(
   target: IngressTarget,
   work: (app: App, context: AppRequestContext) => Promise<void>
 ): Promise<void> {
-  const { workspace, service, user, epoch, prefix } = target
+  const { workspace, service, user, epoch, prefix, limitBytes } = target
   const app = apps.get(service)
   if (app === undefined) throw new NodeDaemonError('BUSY', `the service ${service} does not run on this server now`)
   const context = { ...contextOf(user), served: served.name, base: prefix }
   if (workspace === null) {
-    return work(app, { ...context, workspace, ...empty, wrote: refuseChange, settled: refuseChange })
+    return work(app, {
+      ...context,
+      workspace,
+      ...empty,
+      allowance: NOTHING_USED,
+      wrote: refuseChange,
+      settled: refuseChange
+    })
   }
   const admission = served.enter(workspace, epoch)
   try {
-    const { folder, staging, wrote, settled } = admission
+    const { folder, staging, wrote, settled, stay } = admission
     // The app of another service must not see these files.
     if (admission.service !== service) throw notHome(workspace)
     if (!existsSync(folder)) {
@@ -126,7 +134,15 @@ async function admit(
       served.folderLost(workspace)
       throw notHome(workspace)
     }
-    await work(app, { ...context, workspace, folder, staging, wrote, settled })
+    await work(app, {
+      ...context,
+      workspace,
+      folder,
+      staging,
+      wrote,
+      settled,
+      allowance: allowanceOf(stay, limitBytes ?? null)
+    })
   } finally {
     admission.leave()
   }

@@ -5,6 +5,7 @@ import { pairingCode } from '../core/identity.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import { MembershipClient, type OwnStanding } from '../membership/membership-client.ts'
 import type { DrainReport, DrainRequest } from '../wire/control.ts'
+import { coordinatorLink } from './coordinator-link.ts'
 import { isOver, isUnderWay, lastWord, NOTHING_TO_DRAIN } from './drain-end.ts'
 import { keepCertificate, keepUnproven } from './exit-certificate.ts'
 import { type InstanceFigures, NO_FIGURES, unsafeReason } from './figures.ts'
@@ -288,11 +289,7 @@ export class InstanceDaemon implements RunningInstance {
       name: this.#name,
       peerId: host.peerId,
       code: this.#pin === null ? this.#code : pairingCode(host.peerId, this.#pin.peer),
-      coordinator: {
-        peerId: this.#pin?.peer ?? null,
-        federation: this.#pin?.federation ?? null,
-        connected: this.#serving?.connected ?? false
-      },
+      coordinator: coordinatorLink(host, this.#pin, this.#serving?.connected ?? false),
       users: figures.users,
       workspaces: { home: figures.home, standby: figures.standby },
       usedBytes: figures.usedBytes,

@@ -1,6 +1,5 @@
 import type { AskAtWork } from '../apps/at-work.ts'
 import type { Clock } from '../core/clock.ts'
-import type { ServiceName } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -9,6 +8,7 @@ import type { Host } from '../network/host.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
 import type { Uplink } from '../sync/uplink.ts'
+import type { Hello } from '../wire/control.ts'
 import type { RouteOffer } from '../wire/ingress.ts'
 import type { InstanceMachine } from './instance-machine.ts'
 import type { InstanceSettings } from './instance-settings.ts'
@@ -27,8 +27,8 @@ export interface InstanceDaemonDeps {
   readonly settings: InstanceSettings
   readonly upload: Uplink
   readonly download: RateLimit
-  readonly services: readonly ServiceName[]
-  readonly labels: Readonly<Record<string, string>>
+  /** What it tells the coordinator that it runs. */
+  readonly offered: Pick<Hello, 'services' | 'versions' | 'labels'>
   /** What is offered besides the tunnel; null: nothing. */
   readonly route: RouteOffer | null
   /** How long files stay after a drain; a drain may say otherwise. */

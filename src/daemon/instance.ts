@@ -13,7 +13,7 @@ import { openInstanceCore } from './instance-core.ts'
 import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace } from './instance-settings.ts'
-import { checkOffers } from './offers.ts'
+import { checkOffers, checkVersions } from './offers.ts'
 import type { IngressOptions, InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
 import { busyHooks, snapshotHooks } from './snapshot-hooks.ts'
@@ -56,6 +56,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const clock = systemClock()
   const random = systemRandom()
   checkOffers(options.services, resolve(options.data))
+  checkVersions(options.versions, options.services)
   const services = options.services.map(({ name }) => name)
   const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
   const askAtWork = busyHooks(options.hooks, services, { clock, log })

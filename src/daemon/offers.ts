@@ -9,6 +9,15 @@ export interface Offer {
   readonly upstream: UpstreamTarget | null
 }
 
+/** @throws NodeDaemonError `BAD_USAGE` a version is told of a service that is not offered */
+export function checkVersions(versions: Readonly<Record<string, string>>, offers: readonly Offer[]): void {
+  const unknown = Object.keys(versions).find((name) => !offers.some((offer) => offer.name === name))
+  if (unknown === undefined) return
+  throw new NodeDaemonError('BAD_USAGE', `a version is told of ${unknown}, which is not offered`, {
+    advice: `offer it too: --service ${unknown}=http://127.0.0.1:8080`
+  })
+}
+
 /**
  * @param folder the data folder: an app is told in a header where below it the files of users are
  * @throws NodeDaemonError `BAD_USAGE` a service is offered twice, there is no built-in app for it, or an app could not be

@@ -1,13 +1,21 @@
 import type { Logger } from '../core/log.ts'
+import type { NewService } from '../routing/declaration.ts'
+import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
 import type { RouteOffer } from '../wire/ingress.ts'
 import type { Offer } from './offers.ts'
+import type { TlsFiles } from './tls-certificate.ts'
 
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** A sign-in provider, as it is configured: its secret stands in a file. */
+export interface SignInProviderOptions extends Omit<ProviderConfig, 'clientSecret'> {
+  readonly clientSecretFile: string | null
 }
 
 /** The state of the coordinator is gone: what it had signed is learnt from its members. */
@@ -36,15 +44,29 @@ export interface CoordinatorOptions {
   readonly holdMs: number
   /** Null where it was not said: yes on loopback, refused elsewhere. */
   readonly anonymous: boolean | null
+  /** What a user may hold over all services, in bytes. */
+  readonly quotaBytes: number
+  /** The same of a guest. */
+  readonly anonymousQuotaBytes: number
+  /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
+  readonly anonymousTtlMs: number
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]
+  /** The header in which such a proxy names the user, in lower case; null: none does. */
+  readonly trustUserHeader: string | null
+  /** Where people can sign in, beside tokens. */
+  readonly signIn: readonly SignInProviderOptions[]
+  /** The certificate with which the front door speaks TLS; null: it speaks plain HTTP. */
+  readonly tls: TlsFiles | null
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
   readonly webAddress: string | null
   /** Are idle workspaces spread by itself when an instance joins or a disk is nearly full? */
   readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
+  /** What is to be declared from the start on. */
+  readonly services: readonly NewService[]
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */
   readonly scrubDays: number
   readonly pid: number
@@ -102,6 +124,8 @@ export interface InstanceOptions {
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
   readonly services: readonly Offer[]
+  /** Of the apps, by service: see `areCompatible`. Where none is said, it is the one that is declared. */
+  readonly versions: Readonly<Record<string, string>>
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null

@@ -6,9 +6,10 @@ import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import { passes } from '../handover/workspace-state.ts'
-import { rank } from '../placement/rendezvous.ts'
+import { readerOfNothing } from '../placement/newcomers.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
 import type { Fleet } from './fleet.ts'
+import type { Quotas } from './quotas.ts'
 
 export interface RouteTableDeps {
   readonly table: OwnershipTable
@@ -16,6 +17,7 @@ export interface RouteTableDeps {
   readonly fleet: Fleet
   readonly services: { list(): readonly ServiceRoute[] }
   readonly hold: PromotionHold
+  readonly quotas: Pick<Quotas, 'limitOf'>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -68,14 +70,8 @@ export class RouteTable implements Workspaces {
   anyInstance(service: ServiceName, owner: OwnerId | null): Home | null {
     // The user may have a workspace of which this coordinator has not been told yet.
     if (owner !== null && this.#deps.hold.holds('old-backup')) return null
-    const candidates = this.#deps.fleet.candidates().filter(({ services }) => services.includes(service))
-    const [first] = rank(
-      owner ?? service,
-      candidates,
-      ({ peer }) => peer,
-      () => 1
-    )
-    return first === undefined ? null : { home: first.peer, homeName: first.name }
+    const first = readerOfNothing(service, owner, this.#deps.fleet.candidates())
+    return first === null ? null : { home: first.peer, homeName: first.name }
   }
 
   suspect(home: PeerIdText): void {
@@ -138,7 +134,7 @@ export class RouteTable implements Workspaces {
   }
 
   #place(workspace: WorkspaceId): Place {
-    const { table, director, fleet } = this.#deps
+    const { table, director, fleet, quotas } = this.#deps
     const state = director.state(workspace)
     const value = table.get(workspace)?.signed.value
     const home = value?.home ?? null
@@ -146,6 +142,8 @@ export class RouteTable implements Workspaces {
     if (!passes(state) || !fleet.isConnected(home)) {
       return { state: 'waiting', workspace, reason: state.state === 'frozen' ? 'moving' : 'restoring' }
     }
-    return { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) }
+    const limitBytes = quotas.limitOf(value.owner, workspace)
+    const place = { state: 'serving', workspace, epoch: value.epoch, home, homeName: fleet.nameOf(home) } as const
+    return limitBytes === null ? place : { ...place, limitBytes }
   }
 }

@@ -261,12 +261,11 @@ export class ServingInstance {
   }
 
   async #hello(): Promise<Hello> {
-    const { services, labels, clock, settings } = this.#deps
+    const { offered, clock, settings } = this.#deps
     const disk = await this.#machine.space()
     return {
       version: VERSION,
-      services,
-      labels,
+      ...offered,
       capacityBytes: settings.capacityBytes(disk, this.#resident.usedBytes()),
       clockMs: clock.wall(),
       workspaces: this.#resident.held(),

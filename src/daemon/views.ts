@@ -4,7 +4,6 @@ import type {
   InviteView,
   PeerDetailView,
   PeerView,
-  UserView,
   WorkspaceDetailView,
   WorkspaceView
 } from '../console/views.ts'
@@ -19,7 +18,6 @@ import type { Admin } from '../membership/admins.ts'
 import type { AuditEntry } from '../membership/audit.ts'
 import type { Invite } from '../membership/invites.ts'
 import type { Member } from '../membership/member.ts'
-import type { User } from '../membership/users.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
 import type { MainRepository } from '../store/repository.ts'
 import { auditWords } from './audit-words.ts'
@@ -58,6 +56,7 @@ export function peerView({ table, fleet, control, routeBook }: Views, member: Me
   const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
   const unsynced = fleet.unsynced(homes)
   const heartbeat = control().session(peerId)?.heartbeat ?? null
+  const offered = fleet.offered(peerId)
   return {
     peerId,
     code,
@@ -67,7 +66,9 @@ export function peerView({ table, fleet, control, routeBook }: Views, member: Me
     site,
     message,
     labels,
-    services,
+    services: offered?.services ?? services,
+    unfit: offered?.unfit ?? {},
+    newcomers: offered?.newcomers ?? null,
     version,
     lastSeenAt: timeOrNull(fleet.seenAt(peerId)),
     workspaces: homes.length,
@@ -164,13 +165,6 @@ export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft
   uses,
   used: uses - usesLeft,
   labels
-})
-
-export const userView = ({ name, blocked, createdAt }: User, workspaces: number): UserView => ({
-  name,
-  blocked,
-  createdAt: time(createdAt),
-  workspaces
 })
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })

@@ -4,7 +4,7 @@ import { type OwnerId, type PeerIdText, type ServiceName, type WorkspaceId, work
 import { KeyedMutex } from '../core/mutex.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import { type Receipt, sealRecord } from '../core/records.ts'
-import { chooseHome } from '../placement/place.ts'
+import { homeOfNewcomer, whyNoHome } from '../placement/newcomers.ts'
 import { orderAssume } from './assume.ts'
 import type { DirectorDeps } from './director-deps.ts'
 import { checkNotHeld, letGo, whyNobody } from './held.ts'
@@ -67,10 +67,9 @@ export class Director {
     const existing = table.find(service, owner)
     if (existing !== null) return existing
     const workspace = workspaceId(random.bytes(16))
-    const home = chooseHome({ workspace, service, bytes: 0 }, instances.candidates())
-    if (home === null) {
-      throw new NodeDaemonError('BUSY', `no instance that serves ${service} has room for a new workspace`)
-    }
+    const candidates = instances.candidates()
+    const home = homeOfNewcomer(service, owner, candidates)
+    if (home === null) throw new NodeDaemonError('BUSY', whyNoHome(service, candidates))
     const created = await table.create(workspace, { service, owner, home: home.peer, createdAtMs: clock.wall() })
     const id = created.signed.value.workspace
     if (id !== workspace) return id
@@ -170,7 +169,7 @@ export class Director {
     checkNotHeld(this.#deps)
     const from = this.#owned(workspace).signed.value.home
     if (from === null) return this.#handOver(workspace, to, clock.now(), [])
-    if (from === to) throw new NodeDaemonError('CONFLICT', `${instances.nameOf(from)} is the home already`)
+    if (from === to) throw new NodeDaemonError('ILLEGAL_TRANSITION', `${instances.nameOf(from)} is the home already`)
     if (to !== null) {
       this.#set(workspace, beginMove(this.state(workspace), to))
       try {

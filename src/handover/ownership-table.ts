@@ -145,6 +145,21 @@ export class OwnershipTable {
     })
   }
 
+  /**
+   * Another owner in the same epoch. Throws like `swap`, also where the new owner has a workspace of the service already.
+   */
+  setOwner(workspace: WorkspaceId, expectedEpoch: number, owner: OwnerId): Promise<OwnedWorkspace> {
+    return this.#writes.run(async () => {
+      const row = this.#expect(workspace, expectedEpoch)
+      const { service } = row.signed.value
+      const other = this.find(service, owner)
+      if (other !== null && other !== workspace) {
+        throw new NodeDaemonError('CONFLICT', `${owner} has a workspace of ${service} already`)
+      }
+      return this.#write({ ...row.signed.value, owner }, row)
+    })
+  }
+
   /** The epoch to which a promotion leads from this one. */
   epochAfter(epoch: number): number {
     return Math.max(epoch + 1, this.#epochFloor)
@@ -213,6 +228,10 @@ export class OwnershipTable {
 
   #keep(row: Row): Row {
     const { workspace, service, owner } = row.signed.value
+    const before = this.#rows.get(workspace)?.signed.value
+    if (before !== undefined && this.find(before.service, before.owner) === workspace) {
+      this.#byOwner.delete(ownerKey(before.service, before.owner))
+    }
     this.#rows.set(workspace, row)
     this.#byOwner.set(ownerKey(service, owner), workspace)
     return row

@@ -7,6 +7,7 @@ import { Mutex } from '../core/mutex.ts'
 import type { Receipt, SignedHead, SignedOwnership } from '../core/records.ts'
 import { applyHead, applyRoot, receiptFor, type StandbySync } from '../sync/standby.ts'
 import type { Usage } from '../wire/control.ts'
+import type { Stay } from './growth.ts'
 import { handInDiverged, readAgain } from './hand-in.ts'
 import { isPublishedHere, newestKnown, staysHome } from './own-tip.ts'
 import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
@@ -46,12 +47,12 @@ export class ResidentWorkspace {
   }
 
   /** Lets a request in, where this is the serving home in this epoch. `leave` must be called once. */
-  enter(epoch: number): { readonly premises: Premises; readonly leave: () => void } {
+  enter(epoch: number): { readonly premises: Premises; readonly stay: Stay; readonly leave: () => void } {
     const home = this.#home
     const current = this.#record.ownership.value.epoch
     if (home?.takesRequests !== true || epoch !== current) throw notHome(this.#deps.workspace)
     // Of the home that it entered: a later epoch counts its own requests.
-    return { premises: home.premises, leave: home.enter() }
+    return { premises: home.premises, stay: home.growth.begin(), leave: home.enter() }
   }
 
   published(paths: readonly string[]): Promise<void> {

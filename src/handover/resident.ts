@@ -7,6 +7,7 @@ import { KeyedMutex, Mutex } from '../core/mutex.ts'
 import { ownershipRecord, type SignedHead, type SignedOwnership } from '../core/records.ts'
 import type { AcknowledgeLevel, Held, Order, Usage } from '../wire/control.ts'
 import type { ReportedWorkspace } from '../wire/report.ts'
+import type { Stay } from './growth.ts'
 import { type HomePlace, notHome, type ResidentDeps } from './resident-deps.ts'
 
 import { decodeRecord, encodeRecord, type ResidentRecord } from './resident-record.ts'
@@ -28,6 +29,8 @@ export interface Admission {
   wrote(paths: readonly string[]): Promise<void>
   /** Resolves once all that was changed before the call, by whatever program, is acknowledged at the service's level. */
   settled(): Promise<void>
+  /** What is in the workspace, and what this request adds to it. */
+  readonly stay: Pick<Stay, 'usedBytes' | 'take'>
   leave(): void
 }
 
@@ -131,23 +134,34 @@ export class Resident {
   enter(workspace: WorkspaceId, epoch: number): Admission {
     const found = this.#workspaces.get(workspace)
     if (found === undefined || !this.#deps.leaseValid()) throw notHome(workspace)
-    const { premises, leave } = found.enter(epoch)
+    const { premises, stay, leave } = found.enter(epoch)
     const { service } = found.record.ownership.value
     return {
       service,
       folder: premises.folder,
       staging: premises.staging,
       wrote: (paths) =>
-        this.#acknowledge(found, (level) => (level === 'local' ? found.keepLocally(paths) : found.published(paths))),
-      settled: () => this.#acknowledge(found, () => found.settled()),
-      leave
+        this.#acknowledge(found, stay, (level) =>
+          level === 'local' ? found.keepLocally(paths) : found.published(paths)
+        ),
+      settled: () => this.#acknowledge(found, stay, () => found.settled()),
+      stay,
+      leave: () => {
+        stay.leave()
+        leave()
+      }
     }
   }
 
-  async #acknowledge({ record }: ResidentWorkspace, work: (level: AcknowledgeLevel) => Promise<void>): Promise<void> {
+  async #acknowledge(
+    { record }: ResidentWorkspace,
+    stay: Stay,
+    work: (level: AcknowledgeLevel) => Promise<void>
+  ): Promise<void> {
     const { workspace, service } = record.ownership.value
     const { acknowledge, clock, leaseValid } = this.#deps
     const level = acknowledge(service)
+    stay.wrote()
     if (level === 'local') {
       await work(level)
       // Asked again after the await: a lease that ended meanwhile acknowledges nothing.
@@ -156,6 +170,7 @@ export class Resident {
     }
     const what = 'making the change durable in the main repository'
     await withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level))
+    stay.published()
   }
 
   /** Carries out what the coordinator says. Resolves with the receipt that it leaves, empty where it leaves none. */

@@ -6,6 +6,7 @@ import type { HomeSyncDeps } from '../sync/home-deps.ts'
 import type { AcknowledgeLevel } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
+import { Growth } from './growth.ts'
 import type { Premises, ResidentDeps } from './resident-deps.ts'
 
 /** How long a freeze waits for requests in flight. */
@@ -39,6 +40,7 @@ interface Parts {
 export class ServingHome {
   readonly premises: Premises
   readonly sync: HomeSync
+  readonly growth: Growth
   readonly #watch: FolderWatch
   readonly #hasHooks: boolean
   readonly #clock: ResidentDeps['clock']
@@ -59,6 +61,7 @@ export class ServingHome {
   ) {
     this.premises = premises
     this.sync = sync
+    this.growth = new Growth(sync)
     this.#watch = watch
     this.#hasHooks = hasHooks
     this.#level = level

@@ -3,7 +3,8 @@ import { aborted, type Clock, withTimeout } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { isPeerIdText, type PeerIdText } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
-import { dialable, formatMultiaddr, parseMultiaddr, type Reachable } from './addresses.ts'
+import { CONNECT_PATH } from '../network/websocket-address.ts'
+import { dialable, formatMultiaddr, hostParts, parseMultiaddr, type Reachable } from './addresses.ts'
 import { type JoinTarget, WELL_KNOWN_PATH, type WebTarget } from './target.ts'
 
 /** What a coordinator's web address tells about it. */
@@ -16,6 +17,8 @@ export interface WellKnown {
   /** An address to read, empty where there are no terms. */
   readonly terms: string
   readonly version: string
+  /** Where on the same web server members come in by WebSocket; empty where they do not. */
+  readonly connect: string
 }
 
 /** A coordinator that was found. */
@@ -43,7 +46,8 @@ const wellKnownSchema = z.object({
   addresses: z.array(z.string().max(500)).max(32),
   services: z.array(z.string().max(100)).max(64),
   terms: z.string().max(500),
-  version: z.string().max(40)
+  version: z.string().max(40),
+  connect: z.string().max(500).default('')
 })
 
 /**
@@ -78,17 +82,25 @@ function found(target: WebTarget, told: WellKnown): Found {
     })
   }
   const addresses = told.addresses.map((text) => addressOf(target.url, text, peerId))
-  if (addresses.length === 0) {
+  const byWeb = told.connect === CONNECT_PATH ? [webSocketOf(target.url, peerId)] : []
+  if (addresses.length + byWeb.length === 0) {
     throw new NodeDaemonError('OUT_OF_REACH', `the coordinator at ${target.url.host} says no address to connect to`, {
       advice: 'ask the admin to start it with --listen and --announce'
     })
   }
   return {
     peerId,
-    addresses: [...new Set(dialable(addresses, target.url.hostname).map(formatMultiaddr))],
+    addresses: [...new Set([...dialable(addresses, target.url.hostname), ...byWeb].map(formatMultiaddr))],
     federation: parse.line(told.federation, 100),
     terms: parse.line(told.terms, 500)
   }
+}
+
+/** Where a firewall lets nothing else out, members come in where this answer came from. */
+function webSocketOf({ hostname, port, protocol }: URL, peer: PeerIdText): Reachable {
+  const secure = protocol === 'https:'
+  const usual = secure ? 443 : 80
+  return { ...hostParts(hostname), port: port === '' ? usual : Number(port), rest: secure ? '/tls/ws' : '/ws', peer }
 }
 
 function addressOf(url: URL, text: string, peer: PeerIdText): Reachable {

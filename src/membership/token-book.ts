@@ -19,6 +19,7 @@ export interface AccountDeps {
 /** Somebody with a name and a token, of which only the hash is kept. */
 export interface TokenHolder {
   readonly name: string
+  /** Empty for one who has no token. */
   readonly hash: string
   /** Unix milliseconds. */
   readonly createdAt: number
@@ -36,6 +37,8 @@ interface Kind<T> {
 
 const ACCOUNT_NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/
 
+export const isAccountName = (name: string): boolean => ACCOUNT_NAME.test(name)
+
 /** Named holders of tokens. All in memory; every change is in the audit log, then durable, then visible, one at a time. */
 export class TokenBook<T extends TokenHolder> {
   readonly #deps: AccountDeps
@@ -48,7 +51,7 @@ export class TokenBook<T extends TokenHolder> {
     this.#deps = deps
     this.#kind = kind
     this.#byName = new Map(holders.map((holder) => [holder.name, holder]))
-    this.#byHash = new Map(holders.map((holder) => [holder.hash, holder]))
+    this.#byHash = new Map(holders.filter(({ hash }) => hash !== '').map((holder) => [holder.hash, holder]))
   }
 
   static async open<T extends TokenHolder>(deps: AccountDeps, kind: Kind<T>): Promise<TokenBook<T>> {
@@ -80,23 +83,47 @@ export class TokenBook<T extends TokenHolder> {
     details: Readonly<Record<string, unknown>> = {}
   ): Promise<{ name: string; token: string }> {
     return this.#writes.run(async () => {
-      const { clock, random } = this.#deps
-      this.#checkNew(name)
-      const token = newSecret(random, this.#kind.tokenPrefix)
-      const holder = make({ name, hash: secretHash(token), createdAt: clock.wall() })
-      await this.#record(by, 'add', name, details)
-      await this.#keep(holder)
+      const token = newSecret(this.#deps.random, this.#kind.tokenPrefix)
+      await this.#add(name, secretHash(token), by, make, details)
+      return { name, token }
+    })
+  }
+
+  /** One who has no token. Same errors as `add`. */
+  addWithoutToken(
+    name: string,
+    by: string,
+    make: (holder: TokenHolder) => T,
+    details: Readonly<Record<string, unknown>> = {}
+  ): Promise<T> {
+    return this.#writes.run(() => this.#add(name, '', by, make, details))
+  }
+
+  /** A new token, told this once; the one of before is not known any more. @throws NodeDaemonError `NOT_FOUND` */
+  renewToken(name: string, by: string): Promise<{ name: string; token: string }> {
+    return this.#writes.run(async () => {
+      const before = this.#known(name)
+      const token = newSecret(this.#deps.random, this.#kind.tokenPrefix)
+      await this.#record(by, 'token', name, {})
+      await this.#keep({ ...before, hash: secretHash(token) })
+      this.#byHash.delete(before.hash)
       return { name, token }
     })
   }
 
   /** `change` may throw to refuse; null leaves everything as it is. @throws NodeDaemonError `NOT_FOUND` */
-  update(name: string, by: string, action: string, change: (holder: T) => T | null): Promise<T> {
+  update(
+    name: string,
+    by: string,
+    action: string,
+    change: (holder: T) => T | null,
+    details: Readonly<Record<string, unknown>> = {}
+  ): Promise<T> {
     return this.#writes.run(async () => {
       const before = this.#known(name)
       const next = change(before)
       if (next === null) return before
-      await this.#record(by, action, name, {})
+      await this.#record(by, action, name, details)
       await this.#keep(next)
       return next
     })
@@ -114,10 +141,24 @@ export class TokenBook<T extends TokenHolder> {
     })
   }
 
+  async #add(
+    name: string,
+    hash: string,
+    by: string,
+    make: (holder: TokenHolder) => T,
+    details: Readonly<Record<string, unknown>>
+  ): Promise<T> {
+    this.#checkNew(name)
+    const holder = make({ name, hash, createdAt: this.#deps.clock.wall() })
+    await this.#record(by, 'add', name, details)
+    await this.#keep(holder)
+    return holder
+  }
+
   async #keep(holder: T): Promise<void> {
     await this.#deps.store.transact([putOwn(this.#kind.prefix + holder.name, holder)])
     this.#byName.set(holder.name, holder)
-    this.#byHash.set(holder.hash, holder)
+    if (holder.hash !== '') this.#byHash.set(holder.hash, holder)
   }
 
   async #record(by: string, action: string, name: string, details: Readonly<Record<string, unknown>>): Promise<void> {
@@ -133,7 +174,7 @@ export class TokenBook<T extends TokenHolder> {
 
   #checkNew(name: string): void {
     const { word, countMax } = this.#kind
-    if (!ACCOUNT_NAME.test(name)) {
+    if (!isAccountName(name)) {
       throw new NodeDaemonError('BAD_USAGE', `"${parse.line(name, 80)}" cannot be the name of a ${word}`, {
         advice: 'use 1 to 64 of a-z 0-9 . _ @ - and begin with a letter or digit'
       })

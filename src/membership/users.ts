@@ -1,17 +1,42 @@
 import { z } from 'zod'
-import type { UserId } from '../core/ids.ts'
-import { type AccountDeps, TokenBook, type TokenHolder } from './token-book.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { OwnerId, UserId } from '../core/ids.ts'
+import { Mutex } from '../core/mutex.ts'
+import { BlockedGuests } from './blocked-guests.ts'
+import { type AccountDeps, isAccountName, TokenBook, type TokenHolder } from './token-book.ts'
+import { nameFrom, numbered } from './user-names.ts'
+
+/** How a named user came into being: added by an admin, named by the sign-on proxy, or at a sign-in provider. */
+const SOURCE = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('token') }),
+  z.object({ kind: z.literal('sign-on') }),
+  z.object({ kind: z.literal('provider'), provider: z.string(), subject: z.string() })
+])
+export type UserSource = z.infer<typeof SOURCE>
 
 /** A named user. */
 export interface User {
   readonly name: string
   readonly blocked: boolean
+  /** What they may hold over all services; null: as everybody. */
+  readonly quotaBytes: number | null
   /** Unix milliseconds. */
   readonly createdAt: number
+  readonly source: UserSource
+}
+
+/** Somebody as a sign-in provider knows them. */
+export interface ProvidedPerson {
+  /** Never changes and is never given to another; 1 to 255 characters. */
+  readonly subject: string
+  /** What the person is called there; anything. */
+  readonly name: string
 }
 
 interface KeptUser extends TokenHolder {
   readonly blocked: boolean
+  readonly source: UserSource
+  readonly quotaBytes: number | null
 }
 
 const USER = {
@@ -19,23 +44,49 @@ const USER = {
   tokenPrefix: 'ndu_',
   word: 'user',
   countMax: 100_000,
-  schema: z.object({ name: z.string(), hash: z.string(), createdAt: z.number(), blocked: z.boolean() })
+  schema: z.object({
+    name: z.string(),
+    hash: z.string(),
+    createdAt: z.number(),
+    blocked: z.boolean(),
+    source: SOURCE.default({ kind: 'token' }),
+    quotaBytes: z.number().nullable().default(null)
+  })
 } as const
 
+const FRESH = { blocked: false, quotaBytes: null } as const
+
 const NAMED = 'user:'
+const SUBJECT_CHARACTERS_MAX = 255
+/** Of one name that several people would like to have. */
+const NAMESAKES_MAX = 1000
+
 const idOf = (name: string): UserId => `${NAMED}${name}` as UserId
-const viewOf = ({ name, blocked, createdAt }: KeptUser): User => ({ name, blocked, createdAt })
+const viewOf = ({ name, blocked, quotaBytes, createdAt, source }: KeptUser): User => ({
+  name,
+  blocked,
+  quotaBytes,
+  createdAt,
+  source
+})
+const personKey = (provider: string, subject: string): string => `${provider}\n${subject}`
 
 /** The named users of a federation. Every change is durable on return. `by` is who makes it, for the audit log. */
 export class Users {
+  /** Guests that are shut out. They have no account. */
+  readonly guests: BlockedGuests
   readonly #book: TokenBook<KeptUser>
+  readonly #byPerson: Map<string, string>
+  readonly #arrivals = new Mutex()
 
-  private constructor(book: TokenBook<KeptUser>) {
+  private constructor(book: TokenBook<KeptUser>, guests: BlockedGuests) {
     this.#book = book
+    this.guests = guests
+    this.#byPerson = new Map(book.list().flatMap(({ name, source }) => personOf(source, name)))
   }
 
   static async open(deps: AccountDeps): Promise<Users> {
-    return new Users(await TokenBook.open(deps, USER))
+    return new Users(await TokenBook.open(deps, USER), await BlockedGuests.open(deps))
   }
 
   /**
@@ -44,7 +95,12 @@ export class Users {
    * @throws NodeDaemonError `BAD_USAGE` for a bad name; `NAME_TAKEN`; `REFUSED_BY_POLICY` with 100,000 users
    */
   add(name: string, by: string): Promise<{ name: string; token: string }> {
-    return this.#book.add(name, by, (holder) => ({ ...holder, blocked: false }))
+    return this.#book.add(name, by, (holder) => ({ ...holder, ...FRESH, source: { kind: 'token' } }))
+  }
+
+  /** A new token for one who is there, told this once; the one of before does not work any more. @throws `NOT_FOUND` */
+  renewToken(name: string, by: string): Promise<{ name: string; token: string }> {
+    return this.#book.renewToken(name, by)
   }
 
   list(): readonly User[] {
@@ -55,9 +111,17 @@ export class Users {
     return this.#book.count
   }
 
-  /** Takes the token away; workspaces stay. @throws NodeDaemonError `NOT_FOUND` */
-  remove(name: string, by: string): Promise<void> {
-    return this.#book.remove(name, by)
+  /** Null for a guest, and where there is no such user. */
+  find(user: UserId): User | null {
+    const kept = user.startsWith(NAMED) ? this.#book.get(user.slice(NAMED.length)) : null
+    return kept === null ? null : viewOf(kept)
+  }
+
+  /** Takes the token away and ends the sessions; workspaces stay. @throws NodeDaemonError `NOT_FOUND` */
+  async remove(name: string, by: string): Promise<void> {
+    const source = this.#book.get(name)?.source
+    await this.#book.remove(name, by)
+    if (source?.kind === 'provider') this.#byPerson.delete(personKey(source.provider, source.subject))
   }
 
   /** @throws NodeDaemonError `NOT_FOUND` */
@@ -70,6 +134,18 @@ export class Users {
     return viewOf(await this.#setBlocked(name, by, false))
   }
 
+  /** @param bytes what the user may hold over all services; null: as everybody. @throws NodeDaemonError `NOT_FOUND` */
+  async setQuota(name: string, bytes: number | null, by: string): Promise<User> {
+    const change = (user: KeptUser): KeptUser | null =>
+      user.quotaBytes === bytes ? null : { ...user, quotaBytes: bytes }
+    return viewOf(await this.#book.update(name, by, 'quota', change, { bytes }))
+  }
+
+  /** What an admin said that the user may hold, in bytes; null: nothing. */
+  quotaOf(user: OwnerId): number | null {
+    return user.startsWith(NAMED) ? (this.#book.get(user.slice(NAMED.length))?.quotaBytes ?? null) : null
+  }
+
   /** Whose token this is; null where it is nobody's. */
   byToken(token: string): { readonly user: UserId } | 'blocked' | null {
     const user = this.#book.byToken(token)
@@ -77,8 +153,65 @@ export class Users {
     return user.blocked ? 'blocked' : { user: idOf(user.name) }
   }
 
+  /**
+   * The user that a trusted sign-on proxy names: one whom an admin added under this name is the same person. Who is not
+   * there yet comes into being, and is durable on return; only then it takes a promise. Null: no name for a user, or the
+   * name of one who signs in at a provider, and is somebody else.
+   *
+   * @throws NodeDaemonError `REFUSED_BY_POLICY` with 100,000 users
+   */
+  bySignOn(name: string): UserId | null | Promise<UserId | null> {
+    const lower = name.toLowerCase()
+    const known = this.#book.get(lower)
+    if (known !== null) return known.source.kind === 'provider' ? null : idOf(lower)
+    return isAccountName(lower) ? this.#arrive(lower) : null
+  }
+
+  /**
+   * The user who is this person at a provider, for ever: told by the subject alone. One who was not here before comes into
+   * being, under the name of there, with a number behind it where that name is taken.
+   *
+   * @param isFree may a new user have this name, as far as others know? Of a removed user the workspaces stay.
+   * @throws NodeDaemonError `BAD_REQUEST` the subject is none; `REFUSED_BY_POLICY` with 100,000 users, or no name is free
+   */
+  byProvider(provider: string, person: ProvidedPerson, isFree: (user: UserId) => boolean): Promise<User> {
+    const { subject } = person
+    if (subject === '' || subject.length > SUBJECT_CHARACTERS_MAX) {
+      throw new NodeDaemonError('BAD_REQUEST', `${provider} tells no usable subject of this person`)
+    }
+    return this.#arrivals.run(async () => {
+      const known = this.#book.get(this.#byPerson.get(personKey(provider, subject)) ?? '')
+      if (known !== null) return viewOf(known)
+      const name = this.#freeName(nameFrom(person.name), isFree)
+      const source: UserSource = { kind: 'provider', provider, subject }
+      const make = (holder: TokenHolder): KeptUser => ({ ...holder, ...FRESH, source })
+      const added = await this.#book.addWithoutToken(name, `sign-in ${provider}`, make, { subject })
+      this.#byPerson.set(personKey(provider, subject), name)
+      return viewOf(added)
+    })
+  }
+
   isBlocked(user: UserId): boolean {
-    return user.startsWith(NAMED) && this.#book.get(user.slice(NAMED.length))?.blocked === true
+    if (!user.startsWith(NAMED)) return this.guests.has(user)
+    return this.#book.get(user.slice(NAMED.length))?.blocked === true
+  }
+
+  #arrive(name: string): Promise<UserId> {
+    return this.#arrivals.run(async () => {
+      if (this.#book.get(name) === null) {
+        const make = (holder: TokenHolder): KeptUser => ({ ...holder, ...FRESH, source: { kind: 'sign-on' } })
+        await this.#book.addWithoutToken(name, 'sign-on', make)
+      }
+      return idOf(name)
+    })
+  }
+
+  #freeName(wanted: string, isFree: (user: UserId) => boolean): string {
+    for (let count = 1; count <= NAMESAKES_MAX; count++) {
+      const name = numbered(wanted, count)
+      if (this.#book.get(name) === null && isFree(idOf(name))) return name
+    }
+    throw new NodeDaemonError('REFUSED_BY_POLICY', `${NAMESAKES_MAX} users are called ${wanted} already`)
   }
 
   #setBlocked(name: string, by: string, blocked: boolean): Promise<KeptUser> {
@@ -87,3 +220,6 @@ export class Users {
     )
   }
 }
+
+const personOf = (source: UserSource, name: string): [string, string][] =>
+  source.kind === 'provider' ? [[personKey(source.provider, source.subject), name]] : []

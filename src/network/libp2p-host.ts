@@ -1,23 +1,27 @@
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Connection, ConnectionGater, PeerId, Stream } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p } from 'libp2p'
+import { BoundedMap } from '../core/bounded-map.ts'
 import type { Clock } from '../core/clock.ts'
 import { aborted } from '../core/clock.ts'
-import { messageOf, NodeDaemonError } from '../core/errors.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import type { PeerIdText } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Protocol } from '../wire/protocol.ts'
 import { toDuplex } from './byte-stream.ts'
 import { channelOver } from './channel.ts'
-import { type Channel, type Gate, type Link, MAX_STRANGERS, STRANGER_MS } from './host.ts'
+import type { Channel, Gate, Link } from './host.ts'
 import type { KadHost } from './kad.ts'
 import { ACCEPTED, Libp2pLink } from './libp2p-link.ts'
+import { gater, Strangers } from './strangers.ts'
+import { WebSocketTransport } from './websocket.ts'
 
 /** A stream window never exceeds the read buffer: a paused stream would be aborted. */
 const STREAM_WINDOW_BYTES = 2 * 1024 * 1024
@@ -27,6 +31,10 @@ const MAX_STREAMS_PER_CONNECTION = 1024
 const MAX_CONNECTIONS = 10_000
 const NOBODY_SPEAKS = '/node-daemon/probe/1.0.0'
 const DIAL_MS = 10_000
+/** Where there are other addresses to try, one that does not answer so soon is left for later. */
+const FIRST_DIAL_MS = 3000
+/** For so many peers it is known at which address they were reached. */
+const REACHED_MAX = 1000
 
 export interface HostDeps {
   readonly identity: Identity
@@ -42,11 +50,22 @@ export interface HostOptions {
   readonly announce?: readonly string[]
 }
 
-/** Starts libp2p: TCP, TLS or noise, yamux; no discovery, no relay, no identify. */
-export async function startHost(deps: HostDeps, options: HostOptions): Promise<KadHost> {
+/** A host that connections can be handed to by a web server. */
+export interface WebHost extends KadHost {
+  /** Takes a connection over whose request asks to be upgraded to a WebSocket: a member comes in. */
+  acceptWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Takes no more of them, and ends those that were taken. */
+  closeWebSockets(): void
+}
+
+/** Starts libp2p: TCP and WebSocket, TLS or noise, yamux; no discovery, no relay, no identify. */
+export async function startHost(deps: HostDeps, options: HostOptions): Promise<WebHost> {
   const strangers = new Strangers(deps)
-  const node = await createNode(deps, strangers, options, [tls(), noise()])
-  const host = new Libp2pHost(deps, node, () => createNode(deps, strangers, { listen: [] }, [noise()]), strangers)
+  const webSockets = new WebSocketTransport(deps.clock)
+  const node = await createNode(deps, strangers, webSockets, options, [tls(), noise()])
+  const noiseOnly = (): Promise<Libp2p> =>
+    createNode(deps, strangers, new WebSocketTransport(deps.clock), { listen: [] }, [noise()])
+  const host = new Libp2pHost(deps, node, webSockets, noiseOnly, strangers)
   try {
     await node.start()
   } catch (error) {
@@ -59,13 +78,14 @@ export async function startHost(deps: HostDeps, options: HostOptions): Promise<K
 function createNode(
   deps: HostDeps,
   strangers: Strangers,
+  webSockets: WebSocketTransport,
   options: HostOptions,
   connectionEncrypters: NonNullable<Parameters<typeof createLibp2p>[0]>['connectionEncrypters']
 ): Promise<Libp2p> {
   return createLibp2p({
     privateKey: deps.identity.privateKey,
     addresses: { listen: [...options.listen], announce: [...(options.announce ?? [])] },
-    transports: [tcp()],
+    transports: [tcp(), (components) => webSockets.of(components)],
     ...(connectionEncrypters !== undefined && { connectionEncrypters }),
     streamMuxers: [
       yamux({
@@ -103,45 +123,6 @@ function listenError(error: unknown, listen: readonly string[]): NodeDaemonError
   return new NodeDaemonError('UNEXPECTED', text, { cause: error })
 }
 
-function gater(gate: Gate, strangers: Strangers): ConnectionGater {
-  return {
-    denyDialMultiaddr: () => false,
-    denyInboundEncryptedConnection(peerId: PeerId) {
-      const standing = gate.standing(peerId.toString() as PeerIdText)
-      return standing === 'refused' || (standing === 'stranger' && strangers.full)
-    }
-  }
-}
-
-/** Connections of peers that are no members: few, and each for a short time. */
-class Strangers {
-  readonly #open = new Set<Connection>()
-  readonly #deps: HostDeps
-
-  constructor(deps: HostDeps) {
-    this.#deps = deps
-  }
-
-  get full(): boolean {
-    return this.#open.size >= MAX_STRANGERS
-  }
-
-  admit(connection: Connection): void {
-    this.#open.add(connection)
-    const timer = this.#deps.clock.after(STRANGER_MS, () => {
-      if (this.#isStranger(connection)) connection.abort(new Error('a stranger stays ten seconds at most'))
-    })
-    connection.addEventListener('close', () => {
-      timer.cancel()
-      this.#open.delete(connection)
-    })
-  }
-
-  #isStranger(connection: Connection): boolean {
-    return this.#deps.gate.standing(connection.remotePeer.toString() as PeerIdText) !== 'member'
-  }
-}
-
 interface Served {
   readonly protocol: Protocol
   readonly handler: (stream: Stream, connection: Connection) => void
@@ -152,21 +133,30 @@ async function register(node: Libp2p, { protocol, handler }: Served): Promise<vo
   await node.handle(protocol.id, handler, limits)
 }
 
-class Libp2pHost implements KadHost {
+class Libp2pHost implements WebHost {
   readonly peerId: PeerIdText
   readonly #deps: HostDeps
   readonly #node: Libp2p
+  readonly #webSockets: WebSocketTransport
   readonly #strangers: Strangers
   readonly #createNoiseOnly: () => Promise<Libp2p>
   readonly #served: Served[] = []
   #noiseOnly: Promise<Libp2p> | null = null
   #tlsProven = false
   readonly #links = new Map<string, Libp2pLink>()
+  readonly #reached = new BoundedMap<PeerIdText, string>(REACHED_MAX)
 
-  constructor(deps: HostDeps, node: Libp2p, createNoiseOnly: () => Promise<Libp2p>, strangers: Strangers) {
+  constructor(
+    deps: HostDeps,
+    node: Libp2p,
+    webSockets: WebSocketTransport,
+    createNoiseOnly: () => Promise<Libp2p>,
+    strangers: Strangers
+  ) {
     this.peerId = deps.identity.peerId
     this.#deps = deps
     this.#node = node
+    this.#webSockets = webSockets
     this.#strangers = strangers
     this.#createNoiseOnly = createNoiseOnly
     this.#watch(node)
@@ -241,34 +231,51 @@ class Libp2pHost implements KadHost {
   }
 
   async dial(addresses: readonly string[], peer: PeerIdText, signal?: AbortSignal): Promise<Link> {
-    const failures: string[] = []
-    for (const address of addresses) {
-      if (signal?.aborted) throw aborted(signal)
-      try {
-        return await this.#dialOne(multiaddr(`${address.replace(/\/p2p\/[^/]*$/, '')}/p2p/${peer}`), signal)
-      } catch (error) {
+    const failures = new Map<string, string>()
+    const late = new Set(lastReachedFirst(addresses, this.#reached.get(peer)))
+    for (const ms of late.size > 1 ? [FIRST_DIAL_MS, DIAL_MS] : [DIAL_MS]) {
+      for (const address of late) {
         if (signal?.aborted) throw aborted(signal)
-        failures.push(`${address}: ${reasonOf(error)}`)
-        if (isWrongKey(error)) throw wrongCoordinator(peer, address, error)
+        try {
+          const target = multiaddr(`${address.replace(/\/p2p\/[^/]*$/, '')}/p2p/${peer}`)
+          const link = await this.#dialOne(target, ms, signal)
+          this.#reached.set(peer, address)
+          return link
+        } catch (error) {
+          if (signal?.aborted) throw aborted(signal)
+          failures.set(address, reasonOf(error))
+          if (isWrongKey(error)) throw wrongCoordinator(peer, address, error)
+          if (!hasCode(error, 'TIMED_OUT')) late.delete(address)
+        }
       }
     }
-    throw new NodeDaemonError('OUT_OF_REACH', `${peer} is out of reach (${failures.join('; ') || 'no address'})`, {
+    this.#reached.delete(peer)
+    const reasons = [...failures].map(([address, reason]) => `${address}: ${reason}`)
+    throw new NodeDaemonError('OUT_OF_REACH', `${peer} is out of reach (${reasons.join('; ') || 'no address'})`, {
       advice: 'check the address and that the other side is running'
     })
+  }
+
+  acceptWebSocket(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#webSockets.accept(request, socket, head)
+  }
+
+  closeWebSockets(): void {
+    this.#webSockets.close()
   }
 
   /**
    * TLS first: it is faster. Its certificates are valid from an hour ago, so that two clocks further apart than that
    * cannot use it. Noise knows no time: where something answers and TLS fails, it is tried with that, and from then on.
    */
-  async #dialOne(target: Multiaddr, signal: AbortSignal | undefined): Promise<Link> {
-    if (this.#noiseOnly !== null) return this.#dialWith(await this.#noiseOnly, target, signal)
+  async #dialOne(target: Multiaddr, ms: number, signal: AbortSignal | undefined): Promise<Link> {
+    if (this.#noiseOnly !== null) return this.#dialWith(await this.#noiseOnly, target, ms, signal)
     try {
-      return await this.#dialWith(this.#node, target, signal)
+      return await this.#dialWith(this.#node, target, ms, signal)
     } catch (error) {
       if (signal?.aborted || isWrongKey(error) || !hasAnswered(error)) throw error
       const node = await this.#startNoiseOnly()
-      const link = await this.#dialWith(node, target, signal).catch(async (second: unknown) => {
+      const link = await this.#dialWith(node, target, ms, signal).catch(async (second: unknown) => {
         await node.stop()
         throw isWrongKey(second) ? second : error
       })
@@ -281,15 +288,20 @@ class Libp2pHost implements KadHost {
     }
   }
 
-  async #dialWith(node: Libp2p, target: Multiaddr, signal: AbortSignal | undefined): Promise<Link> {
-    const limit = AbortSignal.timeout(DIAL_MS)
+  async #dialWith(node: Libp2p, target: Multiaddr, ms: number, signal: AbortSignal | undefined): Promise<Link> {
+    const limit = AbortSignal.timeout(ms)
     const either = signal === undefined ? limit : AbortSignal.any([signal, limit])
-    const connection = await node.dial(target, { force: true, signal: either })
-    if (node === this.#node && !this.#tlsProven) {
-      await provenAlive(connection, either)
-      this.#tlsProven = true
+    try {
+      const connection = await node.dial(target, { force: true, signal: either })
+      if (node === this.#node && !this.#tlsProven) {
+        await provenAlive(connection, either)
+        this.#tlsProven = true
+      }
+      return this.#linkOf(connection)
+    } catch (error) {
+      if (limit.aborted) throw new NodeDaemonError('TIMED_OUT', `timed out after ${ms} ms`, { cause: error })
+      throw error
     }
-    return this.#linkOf(connection)
   }
 
   async #startNoiseOnly(): Promise<Libp2p> {
@@ -343,9 +355,12 @@ async function provenAlive(connection: Connection, signal: AbortSignal): Promise
   }
 }
 
+const lastReachedFirst = (addresses: readonly string[], last: string | undefined): readonly string[] =>
+  last !== undefined && addresses.includes(last) ? [last, ...addresses] : addresses
+
 /** Was somebody there, who then could not be talked with? */
 const hasAnswered = (error: unknown): boolean =>
-  !/ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|timed? ?out|no valid addresses/i.test(
+  !/ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|timed? ?out|no valid addresses|no WebSocket/i.test(
     reasonOf(error)
   )
 

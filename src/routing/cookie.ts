@@ -1,98 +1,143 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
-import { NodeDaemonError } from '../core/errors.ts'
 import { isUserId, type UserId } from '../core/ids.ts'
 import type { CookieKeys } from './neighbours.ts'
+import { Signing } from './signing.ts'
 
-const PLAIN_NAME = 'nd_session'
-const SECURE_NAME = '__Host-nd_session'
+/** Over TLS each has `__Host-` before it. */
+const NAMES = {
+  session: 'nd_session',
+  /** The guest that somebody was before they signed in. */
+  guest: 'nd_guest',
+  /** A sign-in at a provider that is under way. */
+  signIn: 'nd_sign_in'
+} as const
+type Kind = keyof typeof NAMES
+
 /** The console's cookie. Cookies know no ports: a browser brings it to the front door of the same machine too. */
 export const CONSOLE_COOKIE = 'nd_console'
 /** The cookie of an instance's own entrance. */
 export const INGRESS_COOKIES = { plain: 'nd_ingress', secure: '__Host-nd_ingress' } as const
 /** None of these ever reaches an instance, nor comes from one. */
 export const SESSION_COOKIES: readonly string[] = [
-  PLAIN_NAME,
-  SECURE_NAME,
+  ...Object.values(NAMES).flatMap((name) => [name, `__Host-${name}`]),
   CONSOLE_COOKIE,
   ...Object.values(INGRESS_COOKIES)
 ]
 
 const MAX_AGE_S = 30 * 24 * 60 * 60
 const RENEW_AFTER_MS = 24 * 60 * 60 * 1000
-const MIN_KEY_BYTES = 32
 /** How many verified cookies are remembered: a signature costs as much as a fifth of a whole request. */
 const MAX_REMEMBERED = 10_000
-const VALUE = /^([0-9a-f]{32})\.([0-9a-z]{1,11})\.([A-Za-z0-9_-]{43})$/
+const GUEST_VALUE = /^([0-9a-f]{32})\.([0-9a-z]{1,11})\.([A-Za-z0-9_-]{43})$/
+const NAMED_VALUE = /^s\.([0-9a-f]{32})\.([0-9a-z]{1,11})\.([A-Za-z0-9_-]{43})$/
 
-export interface Session {
-  readonly user: UserId
-  /** The cookie should be issued again: it is a day old, or signed by a previous key. */
-  readonly renew: boolean
-}
+/** Whom a cookie is for: a guest, or one who signed in, by the id of the session. */
+export type Session = { readonly user: UserId } | { readonly session: string }
 
 interface Verified {
-  readonly user: UserId
+  readonly session: Session
   readonly issuedAtMs: number
   /** Signed by a previous key. */
   readonly oldKey: boolean
 }
 
 /**
- * The guest's signed cookie: `GUEST.ISSUED.HMAC`. Whoever holds it is the guest for as long as its key is kept; the
- * time in it decides only about renewal, so that a clock that jumps shuts nobody out.
+ * The signed cookies of users: `GUEST.ISSUED.HMAC` for a guest, `s.SESSION.ISSUED.HMAC` for one who signed in. Whoever
+ * holds a guest's cookie is the guest for as long as its key is kept; the time in it decides only about renewal, so
+ * that a clock that jumps shuts nobody out. A session that is named must also stand at the coordinator, which ends it.
  */
 export class SessionCookies {
-  readonly #keys: readonly Uint8Array[]
+  readonly #signing: Signing
   readonly #secure: boolean
-  readonly #name: string
   /** What verified, by the whole value of the cookie; the oldest first. */
   readonly #verified = new Map<string, Verified>()
+  #generation: object
 
   /** @throws NodeDaemonError `BAD_CONFIG` a key is shorter than 32 bytes */
   constructor(keys: CookieKeys, options: { readonly secure: boolean }) {
-    this.#keys = [keys.current, ...keys.previous]
-    if (this.#keys.some((key) => key.length < MIN_KEY_BYTES)) {
-      throw new NodeDaemonError('BAD_CONFIG', `a cookie key needs at least ${MIN_KEY_BYTES} bytes`)
-    }
+    this.#signing = new Signing(keys)
+    this.#generation = this.#signing.generation
     this.#secure = options.secure
-    this.#name = options.secure ? SECURE_NAME : PLAIN_NAME
   }
 
-  /** The guest of a Cookie header; null where there is no cookie of ours that verifies. */
-  read(header: string | undefined, nowMs: number): Session | null {
-    if (header === undefined) return null
-    for (const pair of header.split(';')) {
-      const equals = pair.indexOf('=')
-      if (equals === -1 || pair.slice(0, equals).trim() !== this.#name) continue
-      const session = this.#verify(pair.slice(equals + 1).trim(), nowMs)
-      if (session !== null) return session
+  /** The session of a Cookie header; null where there is no cookie of ours that verifies. `renew`: issue it again. */
+  read(header: string | undefined, nowMs: number): (Session & { readonly renew: boolean }) | null {
+    for (const value of cookieValues(header, this.#name('session'))) {
+      const found = this.#verify(value)
+      if (found !== null) {
+        const { session, issuedAtMs, oldKey } = found
+        return { ...session, renew: oldKey || Math.abs(nowMs - issuedAtMs) > RENEW_AFTER_MS }
+      }
     }
     return null
   }
 
-  /** The value of a Set-Cookie header. */
-  issue(user: UserId, nowMs: number): string {
-    const payload = `${user.slice('guest:'.length)}.${Math.max(0, Math.floor(nowMs)).toString(36)}`
-    const [current] = this.#keys
-    const value = current === undefined ? '' : `${payload}.${sign(current, payload).toString('base64url')}`
-    return `${this.#name}=${value}; Path=/; Max-Age=${MAX_AGE_S}; HttpOnly; SameSite=Lax${this.#secure ? '; Secure' : ''}`
+  /** The guest of a Cookie header that its browser was before it signed in. */
+  readGuest(header: string | undefined): UserId | null {
+    for (const value of cookieValues(header, this.#name('guest'))) {
+      const session = this.#verify(value)?.session
+      if (session !== undefined && 'user' in session) return session.user
+    }
+    return null
   }
 
-  #verify(value: string, nowMs: number): Session | null {
-    const known = this.#verified.get(value) ?? this.#check(value)
-    if (known === null) return null
-    const { user, issuedAtMs, oldKey } = known
-    return { user, renew: oldKey || Math.abs(nowMs - issuedAtMs) > RENEW_AFTER_MS }
+  /** The value of a Set-Cookie header that makes a browser this guest. */
+  issue(guest: UserId, nowMs: number): string {
+    return this.set('session', this.#guestValue(guest, nowMs), MAX_AGE_S)
+  }
+
+  /** The same for one who signed in. */
+  issueSession(session: string, nowMs: number): string {
+    const payload = `${session}.${timeText(nowMs)}`
+    return this.set('session', `s.${payload}.${this.#signing.sign('named-session', payload)}`, MAX_AGE_S)
+  }
+
+  /** The value of a Set-Cookie header that has a browser remember a guest. */
+  keepGuest(guest: UserId, nowMs: number): string {
+    return this.set('guest', this.#guestValue(guest, nowMs), MAX_AGE_S)
+  }
+
+  /** The value of a Set-Cookie header. */
+  set(kind: Kind, value: string, maxAgeS: number): string {
+    const secure = this.#secure ? '; Secure' : ''
+    return `${this.#name(kind)}=${value}; Path=/; Max-Age=${maxAgeS}; HttpOnly; SameSite=Lax${secure}`
+  }
+
+  /** The value of a Set-Cookie header that has a browser forget one. */
+  forget(kind: Kind): string {
+    return this.set(kind, '', 0)
+  }
+
+  /** What a browser sent under the name of a cookie of ours; nothing about it is verified. */
+  values(kind: Kind, header: string | undefined): readonly string[] {
+    return cookieValues(header, this.#name(kind))
+  }
+
+  #name(kind: Kind): string {
+    return this.#secure ? `__Host-${NAMES[kind]}` : NAMES[kind]
+  }
+
+  #guestValue(guest: UserId, nowMs: number): string {
+    const payload = `${guest.slice('guest:'.length)}.${timeText(nowMs)}`
+    return `${payload}.${this.#signing.sign('session', payload)}`
+  }
+
+  #verify(value: string): Verified | null {
+    if (this.#generation !== this.#signing.generation) {
+      this.#verified.clear()
+      this.#generation = this.#signing.generation
+    }
+    return this.#verified.get(value) ?? this.#check(value)
   }
 
   #check(value: string): Verified | null {
-    const [, guest, issued, mac] = VALUE.exec(value) ?? []
-    if (guest === undefined || issued === undefined || mac === undefined) return null
-    const claimed = Buffer.from(mac, 'base64url')
-    const index = this.#keys.findIndex((key) => timingSafeEqual(sign(key, `${guest}.${issued}`), claimed))
-    const user = `guest:${guest}`
-    if (index === -1 || !isUserId(user)) return null
-    const verified = { user, issuedAtMs: Number.parseInt(issued, 36), oldKey: index > 0 }
+    const named = value.startsWith('s.')
+    const [, id, issued, signature] = (named ? NAMED_VALUE : GUEST_VALUE).exec(value) ?? []
+    if (id === undefined || issued === undefined || signature === undefined) return null
+    const key = this.#signing.signer(named ? 'named-session' : 'session', `${id}.${issued}`, signature)
+    const guest = `guest:${id}`
+    if (key === null || !isUserId(guest)) return null
+    const session = named ? { session: id } : { user: guest }
+    const verified = { session, issuedAtMs: Number.parseInt(issued, 36), oldKey: !this.#signing.isCurrent(key) }
     this.#remember(value, verified)
     return verified
   }
@@ -105,8 +150,15 @@ export class SessionCookies {
   }
 }
 
-const sign = (key: Uint8Array, payload: string): Buffer =>
-  createHmac('sha256', key).update(`node-daemon-session/1\n${payload}`).digest()
+const timeText = (ms: number): string => Math.max(0, Math.floor(ms)).toString(36)
+
+function cookieValues(header: string | undefined, name: string): string[] {
+  if (header === undefined) return []
+  return header.split(';').flatMap((pair) => {
+    const equals = pair.indexOf('=')
+    return equals !== -1 && pair.slice(0, equals).trim() === name ? [pair.slice(equals + 1).trim()] : []
+  })
+}
 
 /** A Cookie header without the session cookies; null where nothing is left. */
 export function withoutSession(header: string): string | null {

@@ -6,14 +6,14 @@ import {
   type ServerOptions,
   ServerResponse
 } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { answerOn } from './answer-on.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
-import type { FrontDoorOptions } from './neighbours.ts'
+import type { Certificate, FrontDoorOptions } from './neighbours.ts'
 import { answer, rawAnswer } from './pages.ts'
 import type { Upgrade } from './proxy.ts'
 import { EXPECTATION_FAILED } from './refusals.ts'
@@ -81,6 +81,15 @@ export class DoorServer {
     })
   }
 
+  /**
+   * Shows this certificate to connections that come from now on.
+   *
+   * @throws Error it cannot be used: the one before stays
+   */
+  useCertificate(certificate: Certificate): void {
+    if (this.#server instanceof TlsServer) this.#server.setSecureContext(tlsOf(certificate))
+  }
+
   /** Takes no more connections. Resolves once the last one has ended. */
   async close(): Promise<void> {
     this.#closing = true
@@ -124,7 +133,7 @@ export class DoorServer {
     const server: Server =
       tls === undefined
         ? createServer(options, listener)
-        : createTlsServer({ ...options, cert: bytesOf(tls.cert), key: bytesOf(tls.key) }, listener)
+        : createTlsServer({ ...options, ...tlsOf(tls), handshakeTimeout: limits.headersMs }, listener)
     server.maxHeadersCount = 0
     server.maxConnections = limits.connections
     server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
@@ -213,5 +222,11 @@ const STATUS_OF_PARSER: Readonly<Record<string, 408 | 431>> = {
   HPE_HEADER_OVERFLOW: 431,
   ERR_HTTP_REQUEST_TIMEOUT: 408
 }
+
+const tlsOf = ({ cert, key }: Certificate) => ({
+  cert: bytesOf(cert),
+  key: bytesOf(key),
+  minVersion: 'TLSv1.2' as const
+})
 
 const bytesOf = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text))

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant } from '../core/clock.ts'
 import { hasCode, messageOf } from '../core/errors.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { isRead } from '../wire/http.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
@@ -16,6 +16,7 @@ import { errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
 import { afterLoss, maySendElsewhere, pauseMs } from './replay.ts'
 import { partLines } from './routes/dress.ts'
 import { withTicket } from './routes/marks.ts'
+import { ELSEWHERE, elsewhereOf } from './routes/redirect.ts'
 import { answerRedirect } from './routes/replies.ts'
 import { TICKET_HEADER } from './routes/tickets.ts'
 import type { Sockets } from './sockets.ts'
@@ -44,6 +45,8 @@ export interface Asked {
   readonly upgrade: Upgrade | null
   readonly service: ServiceRoute
   readonly visitor: Visitor
+  /** Whose workspace it is for; null for a newcomer. */
+  readonly owner: OwnerId | null
   readonly body: Body
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
@@ -58,7 +61,11 @@ export interface Asked {
 }
 
 /** Where an attempt goes. A newcomer's has no workspace. */
-type Target = Home & { readonly workspace: WorkspaceId | null; readonly epoch: number }
+type Target = Home & {
+  readonly workspace: WorkspaceId | null
+  readonly epoch: number
+  readonly limitBytes?: number
+}
 
 const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], string>> = {
   moving: 'These files are moving to another server',
@@ -113,8 +120,7 @@ export class Exchange {
 
   #route(): void {
     if (this.#gone) return
-    const { user } = this.#asked.visitor
-    const place = user === null ? null : this.#deps.workspaces.find(this.#asked.service.name, user)
+    const place = this.#placeNow()
     if (place === null) this.#withoutWorkspace()
     else this.#goTo(place)
   }
@@ -124,33 +130,35 @@ export class Exchange {
     const { redirectAfter } = this.#asked
     const redirection =
       redirectAfter === null || place.epoch <= redirectAfter ? null : this.#deps.routes.redirectFor(place.home)
-    if (redirection === null) this.#prepare(place)
-    else this.#sendOn(place, redirection)
+    const elsewhere = redirection === null ? null : elsewhereOf(this.#deps.workspaces.services(), this.#asked.service)
+    if (redirection === null || elsewhere === null) this.#prepare(place)
+    else this.#sendOn(place, redirection, elsewhere)
   }
 
   /** The user asks the home itself. */
-  #sendOn(place: Extract<Place, { state: 'serving' }>, { url, office }: Redirection): void {
+  #sendOn(place: Extract<Place, { state: 'serving' }>, { url, office }: Redirection, elsewhere: string): void {
     const { request, response, from, visitor } = this.#asked
     // It counts as used, though what follows is not seen here.
     this.#deps.workspaces.enter(place.workspace, () => undefined)()
-    const ticket = office.redirect(from, partLines(this.#headersFor(place)).bound)
+    const { bound } = partLines(this.#headersFor(place))
+    if (elsewhere !== '') bound.push(ELSEWHERE, elsewhere)
+    const ticket = office.redirect(from, bound)
     const location = url + withTicket(request.url ?? '/', ticket)
     answerRedirect(response, location, { setCookie: visitor.setCookie, servedBy: FRONT_DOOR })
   }
 
   /** Reads go to any instance; the first change brings the workspace into being. */
   #withoutWorkspace(): void {
-    const { service, visitor, upgrade } = this.#asked
+    const { service, owner, upgrade } = this.#asked
     if (isRead(this.#method) && upgrade === null) {
-      const any = this.#deps.workspaces.anyInstance(service.name, visitor.user)
+      const any = this.#deps.workspaces.anyInstance(service.name, owner)
       if (any === null) return this.#answer(unavailable('No server is there for this service at the moment'))
       return this.#prepare({ ...any, workspace: null, epoch: 0 })
     }
-    const { user } = visitor
-    if (user === null) return this.#answer(errorPage(new Error('a change without a user')))
-    this.#deps.workspaces.create(service.name, user).then(
+    if (owner === null) return this.#answer(errorPage(new Error('a change without a user')))
+    this.#deps.workspaces.create(service.name, owner).then(
       (created) => {
-        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, user) ?? created)
+        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, owner) ?? created)
       },
       (error: unknown) => this.#failed(error, 'a workspace could not be placed')
     )
@@ -175,8 +183,8 @@ export class Exchange {
   }
 
   #placeNow(): Place | null {
-    const { service, visitor } = this.#asked
-    return visitor.user === null ? null : this.#deps.workspaces.find(service.name, visitor.user)
+    const { service, owner } = this.#asked
+    return owner === null ? null : this.#deps.workspaces.find(service.name, owner)
   }
 
   /** Reads what must be read before anything is sent; the place may be another one afterwards. */
@@ -284,10 +292,11 @@ export class Exchange {
     return others
   }
 
-  #headersFor(target: Pick<Target, 'workspace' | 'epoch'>): string[] {
+  #headersFor(target: Pick<Target, 'workspace' | 'epoch' | 'limitBytes'>): string[] {
     const lines = [...this.#asked.headers]
     if (target.workspace !== null) {
       lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))
+      if (target.limitBytes !== undefined) lines.push('x-node-daemon-limit', String(target.limitBytes))
     }
     return lines
   }

@@ -1,5 +1,6 @@
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
+import { claimOf, type Disclaim } from './claim.ts'
 import { Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
@@ -8,7 +9,7 @@ import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
-import type { FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
+import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
 import { addOwnHeaders } from './own-headers.ts'
 import { answer, answerJson, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
@@ -18,9 +19,11 @@ import { redirectAfter, takeBack } from './routes/redirect.ts'
 import { Sockets } from './sockets.ts'
 
 export type {
+  Certificate,
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
+  Groups,
   Home,
   HomeRoutes,
   OwnPages,
@@ -94,6 +97,11 @@ export class FrontDoor implements AsyncDisposable {
   /** @throws NodeDaemonError `PORT_IN_USE` */
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
     return this.#server.listen(host, port)
+  }
+
+  /** Shows this certificate from now on, where the front door speaks TLS. @throws Error the one before stays */
+  useCertificate(certificate: Certificate): void {
+    this.#server.useCertificate(certificate)
   }
 
   /** Breaks what is under way to a home that is given up, so that it is sent to the next one or refused now. */
@@ -170,13 +178,23 @@ export class FrontDoor implements AsyncDisposable {
     if (destination.kind === 'own') return this.#own(arrival, destination.path, asking)
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
-      if ('why' in visitor) return this.#refuse(arrival, pages.refusalPage(visitor, this.#options.federationName))
-      addOwnHeaders(headers, { client, service, visitor })
-      const from = `${client.scheme}://${client.host}`
+      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
+      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      if ('why' in claim) return this.#disclaim(arrival, claim)
+      addOwnHeaders(headers, { client, service, visitor, claim })
       const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
-      const asked = { ...arrival, service, visitor, body, headers, from, redirectAfter: redirectAfter(request, about) }
-      const onUpgrade = (): void => this.#server.over()
-      new Exchange(this.#exchangeDeps, this.#exchangeOptions, { ...asked, onUpgrade }).start()
+      const asked = {
+        ...arrival,
+        service,
+        visitor,
+        owner: claim.owner,
+        body,
+        headers,
+        from: `${client.scheme}://${client.host}`,
+        redirectAfter: redirectAfter(request, about),
+        onUpgrade: () => this.#server.over()
+      }
+      new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
     }
     const visitor = this.#identifier.identify(asking)
     if (!(visitor instanceof Promise)) return go(visitor)
@@ -209,6 +227,20 @@ export class FrontDoor implements AsyncDisposable {
     this.#deps.ownPages
       .answer({ request, response, path, client: asking.client, identify })
       .catch((error: unknown) => this.#broken(arrival, error))
+  }
+
+  #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
+    this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #disclaim(arrival: Arrival, disclaim: Disclaim): void {
+    this.#refuse(arrival, pages.disclaimPage(disclaim, this.#invitation(arrival)))
+  }
+
+  #invitation({ request }: Arrival): pages.Invitation {
+    const { method, url = '/', headers } = request
+    const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
+    return { federationName: this.#options.federationName, url, navigates }
   }
 
   #refuse(arrival: Arrival, page: Page): void {

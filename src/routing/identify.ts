@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Clock } from '../core/clock.ts'
-import { isUserId, type UserId } from '../core/ids.ts'
+import type { UserId } from '../core/ids.ts'
 import type { Random } from '../core/random.ts'
 import { isRead } from '../wire/http.ts'
 import type { Client } from './client.ts'
@@ -18,7 +18,9 @@ export interface Visitor {
 
 export interface Refusal {
   readonly status: 401 | 403
-  readonly why: 'unknown-credentials' | 'token-needed' | 'blocked' | 'cross-site'
+  readonly why: 'unknown-credentials' | 'unknown-user' | 'token-needed' | 'session-ended' | 'blocked' | 'cross-site'
+  /** A Set-Cookie value for the answer. */
+  readonly setCookie?: string
 }
 
 /** What of a request tells who it is for. */
@@ -54,11 +56,11 @@ export class Identifier {
     this.#options = options
   }
 
-  /** Only a token takes a promise: it is looked up. */
+  /** What is looked up elsewhere takes a promise. */
   identify(asking: Asking): Visitor | Refusal | Promise<Visitor | Refusal> {
     const { authorization } = asking.headers
     if (authorization !== undefined) return this.#byToken(asking, authorization)
-    return this.#bySignOn(asking) ?? this.#byCookie(asking) ?? this.#newcomer(asking)
+    return this.#bySignOn(asking) ?? this.#byCookie(asking) ?? this.#byKeptGuest(asking) ?? this.#newcomer(asking)
   }
 
   async #byToken(asking: Asking, authorization: string): Promise<Visitor | Refusal> {
@@ -71,24 +73,45 @@ export class Identifier {
     return this.#known(asking, found.user, { byBrowser: credentials.scheme === 'basic', setCookie: null })
   }
 
-  #bySignOn(asking: Asking): Visitor | Refusal | null {
+  #bySignOn(asking: Asking): Visitor | Refusal | Promise<Visitor | Refusal> | null {
     const { userHeader } = this.#options
     if (userHeader === null || !asking.client.trusted) return null
     const name = asking.headers[userHeader]
     if (name === undefined || name === '') return null
-    const user = `user:${String(name).toLowerCase()}`
-    if (!isUserId(user)) return { status: 401, why: 'unknown-credentials' }
-    return this.#known(asking, user, { byBrowser: true, setCookie: null })
+    return settled(this.#deps.users.bySignOn(String(name)), (user) =>
+      user === null
+        ? { status: 403, why: 'unknown-user' }
+        : this.#known(asking, user, { byBrowser: true, setCookie: null })
+    )
   }
 
-  #byCookie(asking: Asking): Visitor | Refusal | null {
+  #byCookie(asking: Asking): Visitor | Refusal | Promise<Visitor | Refusal> | null {
     const { cookie } = asking.headers
-    if (!this.#options.anonymous || cookie === undefined) return null
-    const now = this.#deps.clock.wall()
-    const session = this.#deps.cookies.read(cookie, now)
+    if (cookie === undefined) return null
+    const { cookies, users, clock } = this.#deps
+    const now = clock.wall()
+    const session = cookies.read(cookie, now)
     if (session === null) return null
-    const setCookie = session.renew ? this.#deps.cookies.issue(session.user, now) : null
-    return this.#known(asking, session.user, { byBrowser: true, setCookie })
+    if ('user' in session) {
+      if (!this.#options.anonymous) return null
+      const setCookie = session.renew ? cookies.issue(session.user, now) : null
+      return this.#known(asking, session.user, { byBrowser: true, setCookie })
+    }
+    const { session: id, renew } = session
+    return settled(users.bySession(id), (user) => {
+      if (user === null) return { status: 401, why: 'session-ended', setCookie: cookies.forget('session') }
+      if (user === 'blocked') return { status: 403, why: 'blocked' }
+      const setCookie = renew ? cookies.issueSession(id, now) : null
+      return this.#known(asking, user, { byBrowser: true, setCookie })
+    })
+  }
+
+  /** Who signed out is the guest again that they were before they signed in. */
+  #byKeptGuest(asking: Asking): Visitor | Refusal | null {
+    const { cookies, clock } = this.#deps
+    const guest = this.#options.anonymous ? cookies.readGuest(asking.headers.cookie) : null
+    if (guest === null) return null
+    return this.#known(asking, guest, { byBrowser: true, setCookie: cookies.issue(guest, clock.wall()) })
   }
 
   #known(
@@ -112,6 +135,10 @@ export class Identifier {
     const setCookie = this.#deps.cookies.issue(`guest:${guest}` as UserId, this.#deps.clock.wall())
     return { user: null, setCookie }
   }
+}
+
+function settled<T, Result>(value: T | Promise<T>, then: (value: T) => Result): Result | Promise<Result> {
+  return value instanceof Promise ? value.then(then) : then(value)
 }
 
 /** Did a page of another site cause this? Programs that are no browsers send neither header. */

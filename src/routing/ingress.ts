@@ -16,6 +16,8 @@ export interface IngressTarget {
   /** The path prefix under which users reach the service; '' for the root or a host of its own. */
   readonly prefix: string
   readonly user: UserId | null
+  /** How much the workspace may hold, in bytes; not there: no bound. */
+  readonly limitBytes?: number
 }
 
 export interface IngressDeps {
@@ -47,6 +49,7 @@ const NO_FRONT_DOOR = 'BAD_REQUEST: this did not come from a front door\n'
 /** The front door accepts 16 KiB of headers from clients, and adds its own. */
 const MAX_HEADER_BYTES = 32 * 1024
 const EPOCH = /^[1-9]\d{0,14}$/
+const BYTES = /^\d{1,15}$/
 
 /** Has the requests of front doors answered. It listens nowhere: streams come from the tunnel, other requests from `IngressDoor`. */
 export class Ingress implements AsyncDisposable {
@@ -180,11 +183,14 @@ export function targetOf(request: Pick<IncomingMessage, 'headers'>): IngressTarg
   const service = textOf(headers['x-node-daemon-service'])
   const user = textOf(headers['x-remote-user'])
   const prefix = textOf(headers['x-forwarded-prefix']) ?? ''
+  const limit = textOf(headers['x-node-daemon-limit'])
   if (service === null || !isServiceName(service)) return null
   if (user !== null && !isUserId(user)) return null
-  if (workspace === null) return epoch === null ? { workspace: null, epoch: 0, service, prefix, user } : null
+  if (limit !== null && !BYTES.test(limit)) return null
+  const asked = { service, prefix, user, ...(limit !== null && { limitBytes: Number(limit) }) }
+  if (workspace === null) return epoch === null ? { workspace: null, epoch: 0, ...asked } : null
   if (!isWorkspaceId(workspace) || epoch === null || !EPOCH.test(epoch)) return null
-  return { workspace, epoch: Number(epoch), service, prefix, user }
+  return { workspace, epoch: Number(epoch), ...asked }
 }
 
 const textOf = (value: string | string[] | undefined): string | null => (typeof value === 'string' ? value : null)

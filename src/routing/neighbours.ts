@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
-import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { Rights } from '../membership/groups.ts'
 import type { UploadTap } from '../sync/provisional.ts'
 import type { RawHeaders } from '../wire/http.ts'
 import type { Client } from './client.ts'
@@ -11,12 +12,18 @@ import type { Refusal, Visitor } from './identify.ts'
 import type { Upgrade } from './proxy.ts'
 import type { TicketOffice } from './routes/tickets.ts'
 
+export const SCOPES = ['user', 'group', 'service'] as const
+export type ServiceScope = (typeof SCOPES)[number]
+
 /** How users reach a service. The path is not rewritten on its way: an app sees the prefix too. */
 export interface ServiceRoute {
   readonly name: ServiceName
   /** `prefix` is '' for the service at `/`, else begins with `/` and has no `/` at its end. */
   readonly route: { readonly kind: 'path'; readonly prefix: string } | { readonly kind: 'host'; readonly host: string }
-  readonly scope: 'user'
+  /** Who owns a workspace: each user, each group (its name follows the route in the path), or the service itself. */
+  readonly scope: ServiceScope
+  /** Where the whole service is one workspace: the group whose members with the right to write may change it. Null: all. */
+  readonly writers: GroupName | null
 }
 
 /** An instance that answers requests. */
@@ -27,7 +34,13 @@ export interface Home {
 
 /** Where a workspace is served now, as the front door sees it. */
 export type Place =
-  | ({ readonly state: 'serving'; readonly workspace: WorkspaceId; readonly epoch: number } & Home)
+  | ({
+      readonly state: 'serving'
+      readonly workspace: WorkspaceId
+      readonly epoch: number
+      /** How much it may hold, in bytes; not there: no bound. */
+      readonly limitBytes?: number
+    } & Home)
   | {
       readonly state: 'waiting'
       readonly workspace: WorkspaceId
@@ -63,7 +76,19 @@ export interface Workspaces {
 export interface Users {
   /** Null: not a token of ours. Timing-safe. */
   byToken(token: string): Promise<{ readonly user: UserId } | 'blocked' | null>
+  /** Whose session this is. Null: it has ended, or never was one. */
+  bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
+  /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
+  bySignOn(name: string): UserId | null | Promise<UserId | null>
   isBlocked(user: UserId): boolean
+}
+
+/** Who is in which group. Both are look-ups in memory. */
+export interface Groups {
+  /** What a user may do in the workspaces of a group; null where they are no member, or there is no such group. */
+  rightsOf(group: GroupName, user: UserId): Rights | null
+  /** By name. */
+  of(user: UserId): readonly GroupName[]
 }
 
 export interface Tunnel {
@@ -113,7 +138,10 @@ export interface OwnPages {
   answer(asked: OwnRequest): Promise<void>
 }
 
-/** The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. */
+/**
+ * The keys that sign session cookies, at least 32 bytes each. Cookies of a previous key are accepted and renewed. They may
+ * change at any time: `current` is another object then.
+ */
 export interface CookieKeys {
   readonly current: Uint8Array
   readonly previous: readonly Uint8Array[]
@@ -122,6 +150,7 @@ export interface CookieKeys {
 export interface FrontDoorDeps {
   readonly workspaces: Workspaces
   readonly users: Users
+  readonly groups: Groups
   readonly tunnel: Tunnel
   readonly routes: HomeRoutes
   readonly cookieKeys: CookieKeys
@@ -134,6 +163,12 @@ export interface FrontDoorDeps {
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
+}
+
+/** A certificate chain and its key, in PEM. */
+export interface Certificate {
+  readonly cert: string | Uint8Array
+  readonly key: string | Uint8Array
 }
 
 export interface FrontDoorOptions {
@@ -149,8 +184,8 @@ export interface FrontDoorOptions {
   readonly federationName: string
   /** The header in which a trusted sign-on proxy names the user. */
   readonly trustUserHeader?: string
-  /** Certificate and key in PEM, where the front door itself speaks TLS. */
-  readonly tls?: { readonly cert: string | Uint8Array; readonly key: string | Uint8Array }
+  /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
+  readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
   /** Streams to one home at once; requests beyond it queue. */

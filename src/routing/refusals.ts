@@ -1,7 +1,9 @@
 import type { ErrorCode } from '../core/errors.ts'
 import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { Disclaim } from './claim.ts'
 import type { Refusal } from './identify.ts'
 import type { Page } from './pages.ts'
+import { WELL_KNOWN } from './route.ts'
 
 const RETRY_AFTER_S = 2
 
@@ -12,7 +14,15 @@ const REFUSED: Readonly<Record<Refusal['why'], { title: string; text: string }>>
   },
   'token-needed': {
     title: 'Please say who you are',
-    text: 'Send a token of this federation (as Bearer, or as the password of Basic), which its administrators give out. Where guests are welcome, opening the address in a browser first is enough.'
+    text: 'People sign in. Programs send a token of this federation (as Bearer, or as the password of Basic), which its administrators give out. Where guests are welcome, opening the address in a browser first is enough.'
+  },
+  'unknown-user': {
+    title: 'This user name cannot be used here',
+    text: 'The sign-on in front of this address named a user who cannot be one here. Ask the administrators of this federation.'
+  },
+  'session-ended': {
+    title: 'You are not signed in any more',
+    text: 'Nothing is lost. Sign in again to get to what is yours.'
   },
   blocked: { title: 'This user is blocked', text: 'Ask the administrators of this federation.' },
   'cross-site': {
@@ -21,11 +31,47 @@ const REFUSED: Readonly<Record<Refusal['why'], { title: string; text: string }>>
   }
 }
 
-export function refusalPage(refusal: Refusal, federationName: string): Page {
+/** How somebody is asked who they are. */
+export interface Invitation {
+  readonly federationName: string
+  /** What was asked for, so that a person gets there once signed in. */
+  readonly url: string
+  /** Is it a person who goes to a page? A browser would ask them for a password first, and show the page only then. */
+  readonly navigates: boolean
+}
+
+export function refusalPage(refusal: Refusal, { federationName, url, navigates }: Invitation): Page {
+  const cookie = refusal.setCookie === undefined ? [] : ['set-cookie', refusal.setCookie]
   const page = { status: refusal.status, ...REFUSED[refusal.why] }
-  if (refusal.status !== 401) return page
+  if (refusal.status !== 401) return { ...page, headers: cookie }
   const realm = federationName.replaceAll(/[^\x20-\x7e]|["\\]/g, '')
-  return { ...page, headers: ['www-authenticate', `Basic realm="${realm}", charset="UTF-8"`] }
+  const challenge = navigates ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`
+  return {
+    ...page,
+    links: [{ path: signInPath(navigates ? url : '/'), text: 'Sign in' }],
+    headers: ['www-authenticate', challenge, ...cookie]
+  }
+}
+
+/** The page on which people sign in; from there they go on to `url`, a path of this address. */
+export const signInPath = (url: string): string =>
+  url === '/' ? `${WELL_KNOWN}/sign-in` : `${WELL_KNOWN}/sign-in?to=${encodeURIComponent(url)}`
+
+const DISCLAIMED = {
+  'no-member': { title: 'This is not yours', text: 'You are not in the group that this address names.' },
+  'read-only': { title: 'You may only read here', text: 'Ask the administrators of this federation for more.' }
+} as const
+
+/** Where there is no workspace for them at this address, or not for this. */
+export function disclaimPage(disclaim: Disclaim, invitation: Invitation): Page {
+  if (disclaim.why === 'sign-in') return refusalPage({ status: 401, why: 'token-needed' }, invitation)
+  if (disclaim.why !== 'choose') return { status: 403, ...DISCLAIMED[disclaim.why] }
+  const { prefix, groups } = disclaim
+  if (groups.length === 0) {
+    return { status: 403, title: 'You are in no group', text: 'Ask the administrators of this federation.' }
+  }
+  const links = groups.map((group) => ({ path: `${prefix}/${group}/`, text: group }))
+  return { status: 200, title: 'Your groups', text: 'Each has a place of its own here:', links }
 }
 
 export const unavailable = (title: string): Page => ({

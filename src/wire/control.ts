@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import type { ErrorCode } from '../core/errors.ts'
+import { type ErrorCode, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { type DrainStateName, decodeReport, decodeRequest, encodeReport, encodeRequest } from './drains.ts'
@@ -33,6 +33,8 @@ export interface Held {
 export interface Hello {
   readonly version: string
   readonly services: readonly ServiceName[]
+  /** Of the apps of its services, where it says one. */
+  readonly versions: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
   readonly capacityBytes: number
   readonly clockMs: number
@@ -193,6 +195,11 @@ export type ToInstance =
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
+const SERVICES_MAX = 64
+const SERVICE_VERSION = /^[\w.+-]{1,40}$/
+/** Can this be the version of an app? */
+export const isServiceVersion = (text: string): boolean => SERVICE_VERSION.test(text)
+
 const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>
 
 export const fromInstance: WireCodec<FromInstance> = wireCodec(
@@ -205,6 +212,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
             route: message.hello.route?.kind ?? '',
             publicUrl: message.hello.route?.url ?? '',
             services: [...message.hello.services],
+            versions: new Map(Object.entries(message.hello.versions)),
             labels: new Map(Object.entries(message.hello.labels)),
             addresses: [...message.hello.addresses],
             workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
@@ -265,12 +273,22 @@ const decodeHeartbeat = (raw: RawHeartbeat): Heartbeat => ({
   uploadLimit: raw.uploadLimit === 0 ? null : raw.uploadLimit
 })
 
+function checkedVersions(raw: ReadonlyMap<string, string>): Record<string, string> {
+  if (raw.size > SERVICES_MAX) throw new NodeDaemonError('TOO_LARGE', 'too many versions')
+  const versions = [...raw].map(([name, version]) => [parse.service(name), version] as const)
+  if (!versions.every(([, version]) => isServiceVersion(version))) {
+    throw new NodeDaemonError('BAD_REQUEST', 'a message has a bad version')
+  }
+  return Object.fromEntries(versions)
+}
+
 function decodeHello({ publicUrl, ...raw }: NonNullable<RawFromInstance['hello']>): Hello {
   return {
     ...raw,
     route: decodeOffer(raw.route, publicUrl),
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
+    versions: checkedVersions(raw.versions),
     labels: checkedLabels(raw.labels),
     addresses: raw.addresses.map(checkedAddress),
     workspaces: raw.workspaces.map((held) => ({

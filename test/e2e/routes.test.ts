@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
-import { Browser } from '../tools/page-visitor.ts'
 import { TestFederation } from '../tools/federation.ts'
+import { Browser } from '../tools/page-visitor.ts'
 import { Traffic } from '../tools/traffic.ts'
 import type { WebUser } from '../tools/web-user.ts'
 
@@ -36,7 +36,10 @@ test('three routes: users work on each, a workspace moves, a home that users rea
     ['beta', 'direct'],
     ['gamma', 'redirect']
   ] as const) {
-    await federation.until(`${name} is reached by ${route}`, async () => (await federation.peer(name)).route?.inUse === route)
+    await federation.until(
+      `${name} is reached by ${route}`,
+      async () => (await federation.peer(name)).route?.inUse === route
+    )
   }
   expect((await federation.peer('alpha')).route).toBeNull()
   const [ada, ben, eve] = (await federation.addUsers(3)) as [WebUser, WebUser, WebUser]
@@ -60,7 +63,12 @@ test('three routes: users work on each, a workspace moves, a home that users rea
 
   // Nothing but tickets counts there.
   const workspace = (await federation.workspaceOf(eve)).id
-  const spoofed = { 'x-workspace-id': workspace, 'x-node-daemon-epoch': '9', 'x-node-daemon-service': 'files', 'x-remote-user': 'user:user-3' }
+  const spoofed = {
+    'x-workspace-id': workspace,
+    'x-node-daemon-epoch': '9',
+    'x-node-daemon-service': 'files',
+    'x-remote-user': 'user:user-3'
+  }
   for (const address of [direct, redirect]) {
     const read = await fetch(`http://${address}/mine.txt`, { headers: spoofed, redirect: 'manual' })
     const written = await fetch(`http://${address}/mine.txt`, { method: 'PUT', headers: spoofed, body: 'mine now' })
@@ -91,5 +99,7 @@ test('three routes: users work on each, a workspace moves, a home that users rea
   expect(after.by).not.toBe('gamma')
   expect(tookMs).toBeGreaterThan(LEASE_MS - 1_000)
   expect(tookMs).toBeLessThan(LEASE_MS + 5_000)
-  console.info(`a home that redirects: served again ${Math.round(tookMs)} ms after kill -9, with a lease of ${LEASE_MS} ms`)
+  console.info(
+    `a home that redirects: served again ${Math.round(tookMs)} ms after kill -9, with a lease of ${LEASE_MS} ms`
+  )
 })

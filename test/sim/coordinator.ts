@@ -14,6 +14,8 @@ import { Storage } from './storage.ts'
 
 export const COORDINATOR_PORT = 9470
 export const RESTART_MS = 1000
+/** Wide: no simulated user meets them. */
+const LIMITS = { quotaBytes: 10e9, anonymousQuotaBytes: 1e9, anonymousTtlMs: 7 * 86_400_000 }
 /** Members tell a coordinator that it is not what it was as soon as they are connected again. */
 const FOUND_OUT_MS = 30_000
 const MENDED_MS = 90_000
@@ -80,7 +82,15 @@ export class SimulatedCoordinator {
     const clock = this.machine.clock(life)
     const random = this.machine.world.chance(`coordinator random ${run}`)
     const core = await openCoordinatorCore(
-      { ...this.#settings, rebalance: true, terms: null, retention: RETENTION, scrubDays: 0, federation: 'simulation' },
+      {
+        ...this.#settings,
+        rebalance: true,
+        terms: null,
+        retention: RETENTION,
+        scrubDays: 0,
+        federation: 'simulation',
+        ...LIMITS
+      },
       {
         folder: this.storage.openFolder(life),
         state: await this.storage.openState(life),

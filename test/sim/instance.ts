@@ -26,6 +26,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   listen: [],
   capacityBytes: 1e9,
   services: [{ name: FILES, upstream: null }],
+  versions: {},
   uploadLimit: null,
   downloadLimit: null,
   code: null,

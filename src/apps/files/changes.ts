@@ -27,6 +27,7 @@ export async function makeFolder(exchange: Exchange): Promise<Reply> {
     if (found.kind !== 'absent') throw new Refusal(405, 'there is something of that name already')
     if (!found.parent) throw new Refusal(409, 'the folder that it should go into is missing')
     await admit(exchange, found, WHOLE)
+    context.allowance.take(0)
     const path = diskPath(exchange, target.path)
     await mkdir(path)
     await chmod(path, 0o755)
@@ -92,10 +93,14 @@ export async function copy(exchange: Exchange): Promise<Reply> {
   requireSlashFits(exchange, source)
   const shallow = requireDepth(exchange, ['0', 'infinity']) === '0'
   await requireConditions(exchange, source)
-  await admitDestination(exchange, destination)
+  const replaceable = await admitDestination(exchange, destination)
   const staged = staging.place(context.staging)
   try {
-    const check = (): void => requirePresence(exchange)
+    const take = copiedBytes(exchange, replaceable)
+    const check = (bytes: number): void => {
+      requirePresence(exchange)
+      take(bytes)
+    }
     const room = roomBelow(destination)
     const bounds = { shallow, entriesMax: limits.copiedEntriesMax, room, check }
     await copyTree(diskPath(exchange, target.path), staged, bounds)
@@ -112,6 +117,17 @@ export async function copy(exchange: Exchange): Promise<Reply> {
   } catch (error) {
     staging.discard(staged)
     throw error
+  }
+}
+
+/** Counts what a copy adds: a file that is replaced makes room for its own size. */
+function copiedBytes({ context }: Exchange, replaced: Found): (bytes: number) => void {
+  let spare = replaced.kind === 'file' ? replaced.sizeBytes : 0
+  if (replaced.kind === 'absent') context.allowance.take(0)
+  return (bytes) => {
+    const freed = Math.min(spare, bytes)
+    spare -= freed
+    if (bytes > freed) context.allowance.take(bytes - freed)
   }
 }
 

@@ -10,8 +10,8 @@ export interface CopyOptions {
   readonly entriesMax: number
   /** For the paths of what a folder holds. */
   readonly room: Room
-  /** Called before each file; throws to give up. */
-  readonly check: () => void
+  /** Called before each entry with what its content takes; throws to give up. */
+  readonly check: (bytes: number) => void
 }
 
 /**
@@ -23,12 +23,12 @@ export interface CopyOptions {
 export async function copyTree(from: string, to: string, options: CopyOptions): Promise<void> {
   let entries = 0
   const copy = async (source: Buffer, destination: Buffer, room: Room): Promise<void> => {
-    options.check()
     if (++entries > options.entriesMax) {
       throw new Refusal(507, `one copy may make ${options.entriesMax} files and folders; copy in parts`)
     }
     const stats = await lstat(source)
     const kind = kindOf(stats)
+    options.check(kind === 'file' ? stats.size : 0)
     if (kind === 'file') return copyFile(source, destination, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
     if (kind === 'link') return symlink(await readlink(source, 'buffer'), destination)
     if (kind === 'other') throw new Refusal(403, 'something in it is neither a file nor a folder')

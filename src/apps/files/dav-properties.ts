@@ -6,6 +6,7 @@ import {
   PropertyNotFoundError,
   type User
 } from 'nephele'
+import type { Allowance } from '../allowance.ts'
 import type { WorkspaceResource } from './dav-resource.ts'
 import { diskPath, type Exchange } from './exchange.ts'
 import { mediaTypeOf } from './media-types.ts'
@@ -43,6 +44,13 @@ const LIVE: Readonly<Record<string, (entry: Entry) => PropertyValue | undefined>
   supportedlock: () => LOCK_KINDS
 }
 
+/** Of a folder, where the workspace is bounded (RFC 4331): told to those who ask for them by name. */
+const QUOTA: Readonly<Record<string, (allowance: Allowance) => string | undefined>> = {
+  'quota-available-bytes': ({ usedBytes, limitBytes }) =>
+    limitBytes === null ? undefined : String(Math.max(0, limitBytes - usedBytes)),
+  'quota-used-bytes': ({ usedBytes }) => String(usedBytes)
+}
+
 /** Properties with which clients set the time of last change, and how they write it, in milliseconds. */
 const TIMES: Readonly<Record<string, (value: string) => number>> = {
   lastmodified: (value) => (/^\d{1,11}$/.test(value) ? Number(value) * 1000 : Number.NaN),
@@ -59,7 +67,7 @@ export class WorkspaceProperties implements Properties {
 
   async get(name: string): Promise<PropertyValue> {
     const all = this.#all()
-    const value = Object.hasOwn(all, name) ? all[name] : undefined
+    const value = Object.hasOwn(all, name) ? all[name] : this.#quota(name)
     if (value === undefined) throw new PropertyNotFoundError(`there is no property ${name}`)
     return value
   }
@@ -84,7 +92,10 @@ export class WorkspaceProperties implements Properties {
   async runInstructions(instructions: Instruction[]): Promise<Failure[] | undefined> {
     const { exchange } = this.resource.adapter
     const failures = instructions.flatMap(([action, name, value]): Failure[] => {
-      const protectedOne = Object.hasOwn(LIVE, name) || (Object.hasOwn(TIMES, name) && !isTime(action, name, value))
+      const protectedOne =
+        Object.hasOwn(LIVE, name) ||
+        Object.hasOwn(QUOTA, name) ||
+        (Object.hasOwn(TIMES, name) && !isTime(action, name, value))
       return protectedOne ? [[name, new PropertyIsProtectedError(`${name} cannot be set so`)]] : []
     })
     if (failures.length > 0) return failures
@@ -150,6 +161,12 @@ export class WorkspaceProperties implements Properties {
       if (value !== undefined) live[name] = value
     }
     return live
+  }
+
+  #quota(name: string): string | undefined {
+    const { found, adapter } = this.resource
+    if (found.kind !== 'folder' || !Object.hasOwn(QUOTA, name)) return undefined
+    return QUOTA[name]?.(adapter.exchange.context.allowance)
   }
 
   #dead(): ReadonlyMap<string, PropertyValue> {

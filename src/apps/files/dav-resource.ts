@@ -67,6 +67,7 @@ export class WorkspaceResource implements Resource {
     const { exchange } = this.adapter
     if (this.found.kind !== 'absent') throw new ResourceExistsError('there is something of that name already')
     requireUnlocked(exchange, this.found.path, { membership: true, below: false })
+    exchange.context.allowance.take(0)
     await using file = await open(diskPath(exchange, this.found.path), 'wx', 0o644)
     await file.chmod(0o644)
     const now = exchange.stamps.next()

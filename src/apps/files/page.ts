@@ -1,4 +1,5 @@
 import { sha256 } from '../../core/blocks.ts'
+import { sizeText } from '../../core/size-text.ts'
 import type { AppRequestContext } from '../app.ts'
 import { PAGE_SCRIPT } from './page-script.ts'
 import { PAGE_STYLE } from './page-style.ts'
@@ -27,20 +28,6 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": '&#39;'
 }
 const escaped = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ESCAPES[character] ?? '')
-
-const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB', 'PB']
-
-/** `1.5 MB` */
-export function humanSize(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  while (value >= 999.5 && unit < UNITS.length - 1) {
-    value /= 1000
-    unit++
-  }
-  const digits = unit === 0 || value >= 99.5 ? 0 : 1
-  return unit === 0 && bytes === 1 ? '1 byte' : `${value.toFixed(digits)} ${UNITS[unit] ?? ''}`
-}
 
 type Place = Pick<AppRequestContext, 'base' | 'served' | 'userLabel'>
 
@@ -139,7 +126,7 @@ function row(base: string, entry: Entry): string {
       : ''
   const time = new Date(entry.modifiedMs).toISOString()
   return `<tr><td class="name ${entry.kind}">${link}</td>
-<td class="size">${entry.kind === 'file' ? humanSize(entry.sizeBytes) : ''}</td>
+<td class="size">${entry.kind === 'file' ? sizeText(entry.sizeBytes) : ''}</td>
 <td class="time"><time datetime="${time}">${time.slice(0, 16).replace('T', ' ')}</time></td>
 <td class="do">${download}<button type="button" data-remove="${href}" data-name="${label}" data-kind="${entry.kind}" aria-label="Delete ${label}">Delete</button></td></tr>`
 }

@@ -14,12 +14,13 @@ export async function put(exchange: Exchange): Promise<Reply> {
   const { request, response, context, target, staging } = exchange
   requirePlainBody(exchange)
   const before = await admitPut(exchange)
+  const grow = growth(exchange, before)
   if (context.expectsContinue) response.writeContinue()
   const clientTime = clientTimeOf(request)
   const staged = staging.place(context.staging)
   const mode = before.kind === 'file' ? before.mode : NEW_FILE_MODE
   try {
-    const file = await receive(request, staged, mode, clientTime ?? exchange.stamps.next())
+    const file = await receive(request, staged, { mode, seconds: clientTime ?? exchange.stamps.next(), grow })
     const replaced = await commit(exchange, async () => {
       const found = await admitPut(exchange)
       const kinds = { from: 'file', to: found.kind } as const
@@ -57,12 +58,41 @@ function clientTimeOf(request: IncomingMessage): number | null {
   return SECONDS.test(value) ? Number(value) : null
 }
 
-async function receive(request: IncomingMessage, path: string, mode: number, seconds: number): Promise<Stats> {
+/**
+ * Counts what an upload adds to the workspace: what is announced at once, before anything is read; the rest as it comes. A
+ * file that is replaced makes room for its own size.
+ *
+ * @throws NodeDaemonError `NO_SPACE`
+ */
+function growth({ context, request }: Exchange, before: Found): (arrivedBytes: number) => void {
+  const spare = before.kind === 'file' ? before.sizeBytes : 0
+  let taken = 0
+  const grow = (totalBytes: number): void => {
+    const wanted = totalBytes - spare - taken
+    if (wanted <= 0) return
+    context.allowance.take(wanted)
+    taken += wanted
+  }
+  if (before.kind === 'absent') context.allowance.take(0)
+  grow(Number(request.headers['content-length'] ?? 0))
+  return grow
+}
+
+interface Receiving {
+  readonly mode: number
+  /** The time of last change. */
+  readonly seconds: number
+  /** Told of all that has arrived; throws to give up. */
+  readonly grow: (arrivedBytes: number) => void
+}
+
+async function receive(request: IncomingMessage, path: string, { mode, seconds, grow }: Receiving): Promise<Stats> {
   const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
   await using file = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode)
   let bytes = 0
   // The connection stays open where the disk fails, to say so.
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    grow(bytes + chunk.length)
     await writeAll(file, chunk)
     bytes += chunk.length
   }

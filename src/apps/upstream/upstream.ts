@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../../core/clock.ts'
-import { messageOf, NodeDaemonError } from '../../core/errors.ts'
+import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { headText, isRead, type Upgrading } from '../../wire/http.ts'
+import { takeForChange } from '../allowance.ts'
 import type { App, AppRequestContext } from '../app.ts'
 import { passAnswer, passOnceSettled } from './answer.ts'
 import { UpstreamClient } from './ask.ts'
@@ -63,6 +64,7 @@ class UpstreamApp implements App {
     const signal = AbortSignal.any([gone.signal, this.#closing.signal])
     const reads = isRead(request.method ?? 'GET')
     try {
+      takeForChange(request, context)
       const { incoming, breakOff } = await this.#client.ask(request, context, { shared: reads, signal })
       try {
         if (reads) await passAnswer(incoming, response)
@@ -85,6 +87,7 @@ class UpstreamApp implements App {
       return
     }
     this.#log.warn({ error: messageOf(error) }, 'a request was not answered by the app')
+    if (hasCode(error, 'NO_SPACE')) return refuse(response, 507, `${error.message}\n${error.advice ?? ''}`)
     if (error instanceof NodeDaemonError) return refuse(response, 503, error.message)
     const perhaps = reads ? '' : '\nthe change may have been made'
     refuse(response, 502, `the app of this service does not answer on this server${perhaps}`)

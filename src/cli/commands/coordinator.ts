@@ -2,10 +2,13 @@ import type { CoordinatorOptions, RecoverOptions, RunningCoordinator } from '../
 import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
+import { declaredService } from '../declared-service.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
+import { SIGN_IN_SETTINGS, signInOptions } from '../sign-in.ts'
 import { facts } from '../table.ts'
-import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, webUrl, whole, yesNo } from '../values.ts'
+import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
+import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, size, webUrl, whole, yesNo } from '../values.ts'
 
 const SETTINGS = {
   name: maybe('<name>', "the federation's name", line(100), 'the host name'),
@@ -62,7 +65,18 @@ const SETTINGS = {
     yesNo,
     'yes while --http is on loopback, else it must be said'
   ),
+  quota: value('<size>', 'how much each user may hold, over all services', size, 10e9, '10GB'),
+  'anonymous-quota': value('<size>', 'how much each guest may hold', size, 1e9, '1GB'),
+  'anonymous-ttl': value(
+    '<time>',
+    "for how long a guest's files stay when nobody asks for them; counted while the coordinator runs",
+    duration,
+    7 * 86_400_000,
+    '7d'
+  ),
+  ...TLS_SETTINGS,
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
+  ...SIGN_IN_SETTINGS,
   retention: value(
     '<counts>',
     'how many heads stay in the history of a workspace: the newest of each of so many minutes, hours … that have any',
@@ -78,6 +92,11 @@ const SETTINGS = {
     whole(0, 3650),
     30,
     '30'
+  ),
+  services: list(
+    '<name=… route=…>',
+    'a service to be declared from the start on, in words as for "services add": name, route, scope, ack, version, needs, writers. It is added, or changed to what is said here; others stay',
+    declaredService
   ),
   terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
 } as const
@@ -104,9 +123,15 @@ function optionsOf(
     holdMs: values.hold,
     rebalance: values.rebalance,
     anonymous: values.anonymous,
+    quotaBytes: values.quota,
+    anonymousQuotaBytes: values['anonymous-quota'],
+    anonymousTtlMs: values['anonymous-ttl'],
+    tls: tlsFiles(values),
     trustProxy: values['trust-proxy'],
+    ...signInOptions(values),
     terms: values.terms,
     retention: values.retention,
+    services: values.services,
     scrubDays: values['scrub-days'],
     pid: context.terminal.pid
   }

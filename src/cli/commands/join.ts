@@ -21,6 +21,7 @@ import {
   origin,
   pairs,
   serviceCommand,
+  serviceVersion,
   size
 } from '../values.ts'
 
@@ -85,6 +86,13 @@ const SETTINGS = {
     [offer('files')],
     'files, built in'
   ),
+  'service-version': list(
+    '<service=version>',
+    'the version of an app: it is given workspaces where the declared version is compatible (the same first number)',
+    serviceVersion,
+    [],
+    'the declared one'
+  ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
   'on-stop': value(
@@ -124,6 +132,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     capacityBytes: values.capacity,
     services: values.service,
     ingress: ingressOf(values),
+    versions: pairs(values['service-version']),
     uploadLimit: values['upload-limit'],
     downloadLimit: values['download-limit'],
     code: values.code,
@@ -189,7 +198,7 @@ export const joinCommand = command({
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
     'node-daemon join https://main.example.org --public-url https://alpha.example.org --route redirect',
-    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080 --service-version notes=2.4.1',
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],
   exits: {

@@ -32,6 +32,8 @@ const ls = command({
         { title: 'FREE', of: (peer) => bytes(peer.disk?.freeBytes), right: true },
         { title: 'UNSYNCED', of: (peer) => unsynced(peer.unsyncedBytes, peer.unsyncedAgeMs) },
         { title: 'SEEN', of: (peer) => ago(peer.lastSeenAt, now) },
+        { title: 'SERVICES', of: (peer) => servicesOf(peer) },
+        { title: 'NEW ONES', of: (peer) => (peer.newcomers === null ? '' : `none: ${peer.newcomers}`) },
         { title: 'LABELS', of: (peer) => labels(peer.labels) }
       ],
       peers,
@@ -46,6 +48,10 @@ function routeText(route: PeerView['route']): string | null {
   const { asked, inUse, url, reason } = route
   return inUse === asked ? `${inUse}, ${url}` : `${inUse} in place of ${asked}, ${url}: ${reason ?? ''}`
 }
+
+/** Those that it offers and can run. */
+const servicesOf = ({ services, unfit }: PeerView): string =>
+  services.filter((name) => !Object.hasOwn(unfit, name)).join(', ')
 
 const show = command({
   name: 'show',
@@ -68,7 +74,9 @@ const show = command({
         ['Site', view.site],
         ['Message', view.message],
         ['Labels', labels(view.labels)],
-        ['Services', view.services.join(', ')],
+        ['Services', servicesOf(view)],
+        ...Object.entries(view.unfit).map(([name, why]): [string, string] => [`Not ${name}`, why]),
+        ['New workspaces', view.newcomers === null ? null : `none: ${view.newcomers}`],
         ['Address', view.address],
         ['Route', routeText(view.route)],
         ['Last seen', ago(view.lastSeenAt, now)],

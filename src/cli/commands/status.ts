@@ -61,10 +61,7 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
     facts([
       ['Instance', `${view.name}, ${view.state}, started ${ago(view.startedAt, now)}`],
       ['Code', view.code],
-      [
-        'Federation',
-        `${coordinator.federation || 'not known yet'} (${coordinator.connected ? 'connected' : 'not connected'})`
-      ],
+      ['Federation', `${coordinator.federation || 'not known yet'} (${connection(coordinator)})`],
       ['Serves', `${count(view.workspaces.home, 'workspace', 'workspaces')} of ${count(view.users, 'user', 'users')}`],
       ['Stands by for', count(view.workspaces.standby, 'workspace', 'workspaces')],
       ['Disk', `${bytes(view.usedBytes)} used${limits.capacity === null ? '' : ` of ${bytes(limits.capacity)} lent`}`],
@@ -81,6 +78,9 @@ function showInstance(print: Printer, view: InstanceStatusView, now: number): vo
     ]).trimEnd()
   )
 }
+
+const connection = ({ connected, by }: InstanceStatusView['coordinator']): string =>
+  connected ? `connected${by === 'websocket' ? ' by WebSocket' : ''}` : 'not connected'
 
 const damage = ({ damaged }: StatusView['repository']): string =>
   damaged === 0 ? '' : `, ${count(damaged, 'block', 'blocks')} DAMAGED`

@@ -9,6 +9,7 @@ import type { IngressNews } from '../../wire/ingress.ts'
 import { announcedBody } from '../body.ts'
 import { type Client, Clients } from '../client.ts'
 import { type Arrival, DoorServer } from '../door-server.ts'
+import { headerOf } from '../headers.ts'
 import { isCrossSite } from '../identify.ts'
 import type { Ingress } from '../ingress.ts'
 import { FRONT_DOOR_LIMITS } from '../limits.ts'
@@ -23,6 +24,8 @@ import { IngressSessions, type Said } from './sessions.ts'
 import { Stays } from './stays.ts'
 import { TICKET_HEADER, TicketCheck } from './tickets.ts'
 
+const NO_INVITATION = { federationName: '', url: '/', navigates: false }
+const CROSS_SITE = pages.refusalPage({ status: 403, why: 'cross-site' }, NO_INVITATION)
 /** A front door adds its own lines to what it accepts from clients. */
 const HEADER_BYTES = 32 * 1024
 
@@ -183,7 +186,10 @@ export class IngressDoor implements AsyncDisposable {
     if (said === null) return this.#sendBack(arrival, url, { to: this.#frontDoor, epoch: 0 })
     if (url.startsWith(WELL_KNOWN)) return this.#sendBack(arrival, url, { to: said.from, epoch: null })
     if ((upgrade !== null || !isRead(method)) && this.#isCrossSite(arrival)) {
-      return answer(response, pages.refusalPage({ status: 403, why: 'cross-site' }, ''))
+      return answer(response, CROSS_SITE)
+    }
+    if ((upgrade !== null || !isRead(method)) && headerOf(said.lines, 'x-workspace-rights') === 'read') {
+      return answer(response, pages.disclaimPage({ why: 'read-only' }, NO_INVITATION))
     }
     this.#serve(arrival, behind, said)
   }

@@ -2,6 +2,7 @@ import type { Clock, Instant } from '../../core/clock.ts'
 import type { Random } from '../../core/random.ts'
 import { INGRESS_COOKIES } from '../cookie.ts'
 import { headerOf } from '../headers.ts'
+import { ELSEWHERE } from './redirect.ts'
 import type { Ticket } from './tickets.ts'
 
 export const SESSION_LIMITS = {
@@ -68,7 +69,10 @@ export class IngressSessions {
     for (const [prefix, said] of known.session.said) {
       if (isUnder(path, prefix) && (best === null || prefix.length > best.prefix.length)) best = { prefix, said }
     }
-    return best?.said ?? null
+    if (best === null) return null
+    const { said } = best
+    const others = headerOf(said.lines, ELSEWHERE)?.split(' ') ?? []
+    return others.some((prefix) => isUnder(path, prefix)) ? null : said
   }
 
   /** Ends what began with this: the workspace is not served here any more. */

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { NOTHING_USED } from '../../../src/apps/allowance.ts'
 import type { AppRequestContext } from '../../../src/apps/app.ts'
 import { filesApp } from '../../../src/apps/files/files.ts'
 import type { FilesLimits } from '../../../src/apps/files/limits.ts'
@@ -56,6 +57,7 @@ export async function site(
     base: '',
     wrote: async (paths) => void told.push([...paths]),
     settled: async () => undefined,
+    allowance: NOTHING_USED,
     ...options.context
   }
   const server = createServer((request, response) => {

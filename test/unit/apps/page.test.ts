@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { humanSize } from '../../../src/apps/files/page.ts'
+import { sizeText } from '../../../src/core/size-text.ts'
 import { site } from './harness.ts'
 
 const policyHash = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
@@ -75,5 +75,5 @@ test.each([
   [123_400_000, '123 MB'],
   [999_960, '1.0 MB']
 ])('%d bytes read as %s', (bytes, text) => {
-  expect(humanSize(bytes)).toBe(text)
+  expect(sizeText(bytes)).toBe(text)
 })

@@ -5,6 +5,7 @@ import { silent } from '../../../src/core/log.ts'
 import { Changes } from '../../../src/daemon/changes.ts'
 import { Drains } from '../../../src/daemon/drains.ts'
 import type { DrainDriver } from '../../../src/handover/drain-driver.ts'
+import { PromotionHold } from '../../../src/handover/promotion-hold.ts'
 import { AuditLog } from '../../../src/membership/audit.ts'
 import { controlStore } from '../../../src/store/control-store.ts'
 import type { DrainReport } from '../../../src/wire/control.ts'
@@ -17,6 +18,7 @@ export interface DrainsOf {
   readonly drains: Drains
   readonly state: KeyValue
   readonly audit: AuditLog
+  readonly hold: PromotionHold
   /** Whether the coordinator's disk is full. */
   readonly disk: { isFull: boolean }
   /** What instances were told, by name, the oldest first. */
@@ -53,6 +55,7 @@ export async function drainsOf(at: Bench, state: KeyValue = memoryKeyValue()): P
   })
   const store = controlStore(state)
   const audit = await AuditLog.open({ store, clock })
+  const hold = new PromotionHold()
   const session = (peer: PeerIdText) =>
     at.fleet.isConnected(peer)
       ? {
@@ -65,6 +68,7 @@ export async function drainsOf(at: Bench, state: KeyValue = memoryKeyValue()): P
     table,
     holdings,
     store,
+    hold,
     clock,
     instances: fleet,
     fleet: fleet as never,
@@ -96,6 +100,7 @@ export async function drainsOf(at: Bench, state: KeyValue = memoryKeyValue()): P
     drains,
     state,
     audit,
+    hold,
     disk,
     told: (name) => told.filter(({ peer }) => peer === peerOf(name)).map(({ report }) => report),
     async connect(name, awaitsDrain) {

@@ -168,3 +168,16 @@ test('a drain is not planned for a time that cannot be said', async () => {
   expect(coordinator.drains.planned(A)).toBeNull()
   expect((await coordinator.drains.plan(A, DRAIN_LIMITS.atMsMax, WISH, A)).plannedAtMs).toBe(DRAIN_LIMITS.atMsMax)
 })
+
+test('nothing is drained while it is not known what the instance is home of', async () => {
+  const at = await bench(['a', 'b'])
+  await at.workspaceAt('a', ['b'])
+  const { drains, hold } = await drainsOf(at)
+  hold.hold('old-backup', 'its members are asked')
+  const refusal = { state: 'failed', reason: expect.stringContaining('does not know yet') }
+  expect(drains.preview(A, WISH)).toMatchObject(refusal)
+  expect(await drains.start(A, WISH, A)).toMatchObject(refusal)
+  expect(drains.report(A).state).toBe('serving')
+  hold.release('old-backup')
+  expect(drains.preview(A, WISH)).toMatchObject({ workspaces: { total: 1 } })
+})

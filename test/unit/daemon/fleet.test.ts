@@ -28,6 +28,7 @@ async function bench(ids: readonly WorkspaceId[]) {
   const fleet = new Fleet({
     leadsPast: () => false,
     levelOf: () => level.now,
+    declared: () => null,
     registry: { get: () => ({ labels: labels.given }) } as never,
     control: () => control as never,
     table,

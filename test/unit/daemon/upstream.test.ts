@@ -377,3 +377,35 @@ test('what an app writes while it answers a read is published by and by', async 
   await until(() => repository.published.length > 0)
   gate.resolve()
 })
+
+describe('a workspace in which there is no room', () => {
+  const limit = (bytes: number): Record<string, string> => ({ 'x-node-daemon-limit': String(bytes) })
+
+  test('takes no change before the app is asked; what makes room, and reads, pass', async () => {
+    const asked: string[] = []
+    const { port } = await appThat(async (request, response) => {
+      asked.push(request.method ?? '')
+      await writeFile(join(folderOf(request), 'log'), await text(request))
+      response.end('done')
+    })
+    const alpha = await entranceBench(await near(), port)
+    expect((await alpha.ask({ ...CHANGE, headers: limit(5) })).status).toBe(200)
+    const refused = await alpha.ask({ ...CHANGE, headers: limit(5) })
+    expect([refused.status, refused.body]).toEqual([507, expect.stringContaining('0 bytes of it are left')])
+    const others = [
+      await alpha.ask({ method: 'DELETE', headers: limit(5) }),
+      await alpha.ask({ headers: limit(0) }),
+      await alpha.ask(CHANGE)
+    ]
+    expect([others.map(({ status }) => status), asked]).toEqual([
+      [200, 200, 200],
+      ['POST', 'DELETE', 'GET', 'POST']
+    ])
+  })
+
+  test('a bound that is none is refused', async () => {
+    const { port } = await appThat((_, response) => void response.end())
+    const alpha = await entranceBench(await near(), port)
+    expect((await alpha.ask({ headers: { 'x-node-daemon-limit': '-1' } })).status).toBe(400)
+  })
+})

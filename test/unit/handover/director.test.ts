@@ -96,7 +96,7 @@ describe('a move', () => {
   test('to where it is already is refused', async () => {
     const at = await bench(['a', 'b'])
     const workspace = await at.workspaceAt('a', ['b'])
-    expect(await move(at, workspace, 'a').then(() => 'moved', codeOf)).toBe('CONFLICT')
+    expect(await move(at, workspace, 'a').then(() => 'moved', codeOf)).toBe('ILLEGAL_TRANSITION')
     expect(at.director.state(workspace).state).toBe('serving')
   })
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import type { UserId } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
+import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import { type Accounts, openAccounts } from '../../../src/membership/accounts.ts'
 import type { Decision } from '../../../src/membership/audit.ts'
@@ -22,7 +23,7 @@ async function bench(): Promise<Bench> {
   const clock = manualClock()
   const decisions: Decision[] = []
   const audit = async (decision: Decision): Promise<void> => void decisions.push(decision)
-  const deps = { store, clock, random: systemRandom(), audit }
+  const deps = { store, clock, random: systemRandom(), audit, log: silent }
   return { accounts: await openAccounts(deps), store, clock, decisions, reopened: () => openAccounts(deps) }
 }
 

@@ -57,6 +57,19 @@ test('a coordinator is found by its web address', async () => {
   })
 })
 
+test('where members come in by WebSocket too, that is tried after all else', async () => {
+  const base = await telling({ ...description, connect: '/.well-known/node-daemon/connect' })
+  const port = new URL(base).port
+  expect((await find(base)).addresses).toEqual([
+    `/ip4/127.0.0.1/tcp/9470/p2p/${PEER}`,
+    `/ip4/127.0.0.1/tcp/${port}/ws/p2p/${PEER}`
+  ])
+  const alone = await telling({ ...description, addresses: [], connect: '/.well-known/node-daemon/connect' })
+  expect((await find(alone)).addresses).toEqual([`/ip4/127.0.0.1/tcp/${new URL(alone).port}/ws/p2p/${PEER}`])
+  const elsewhere = await telling({ ...description, connect: '//evil.example/connect' })
+  expect((await find(elsewhere)).addresses).toEqual([`/ip4/127.0.0.1/tcp/9470/p2p/${PEER}`])
+})
+
 test('a multiaddr needs nobody to ask', async () => {
   const address = `/ip4/192.0.2.1/tcp/9470/p2p/${PEER}`
   expect(await find(address)).toEqual({ peerId: PEER, addresses: [address], federation: null, terms: null })

@@ -116,6 +116,17 @@ test('a forged cookie is a newcomer', async () => {
   expect((await fed.send('GET', '/', { headers: { cookie } })).headers['set-cookie']).toHaveLength(1)
 })
 
+test('an instance is told how much a workspace may hold, by the front door alone', async () => {
+  await using fed = await Federation.start()
+  const headers = { 'x-node-daemon-limit': '999999' }
+  await fed.ask('GET', '/', { headers })
+  const place = fed.table.find(FILES, ALICE)
+  if (place?.state !== 'serving') throw new Error('she has no workspace')
+  fed.table.put(ALICE, { ...place, limitBytes: 1000 })
+  await fed.ask('GET', '/', { headers })
+  expect(fed.alpha.seen.map(({ target }) => target.limitBytes)).toEqual([undefined, 1000])
+})
+
 test('a blocked guest is refused', async () => {
   await using fed = await Federation.start({ users: { isBlocked: (user) => user === GUEST } })
   expect((await fed.send('GET', '/', { headers: { cookie: cookieOf(GUEST) } })).status).toBe(403)
@@ -159,7 +170,10 @@ test('a trusted proxy is believed, nobody else', async () => {
 
 test('a path prefix chooses the service, and the instance learns of it', async () => {
   await using fed = await Federation.start()
-  fed.table.list = [...fed.table.list, { name: NOTES, route: { kind: 'path', prefix: '/notes' }, scope: 'user' }]
+  fed.table.list = [
+    ...fed.table.list,
+    { name: NOTES, route: { kind: 'path', prefix: '/notes' }, scope: 'user', writers: null }
+  ]
   fed.table.put(ALICE, fed.beta.serving('b'.repeat(32) as typeof ALICES), NOTES)
   expect((await fed.ask('GET', '/notes/1')).text).toMatch(/^beta/)
   expect(fed.beta.seen[0]).toMatchObject({ url: '/notes/1', target: { service: NOTES } })

@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { ALICE, ALICES, type Answer, until } from './federation.ts'
+import { type GroupName, ownerOfService, type ServiceName, type WorkspaceId } from '../../../src/core/ids.ts'
+import { ALICE, ALICES, type Answer, FILES, until } from './federation.ts'
 import { RoutedFederation, type RoutedInstance, readBytes } from './routed.ts'
 
 const PAGE = { accept: 'text/html,*/*', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
@@ -117,7 +118,12 @@ test('what is no request for a page is proxied: changes, scripts, frames, WebSoc
   ]
   for (const headers of proxied) expect((await fed.ask('GET', '/a', { headers })).text).toBe('alpha:GET:')
   fed.table.list = [
-    { name: fed.table.list[0]?.name ?? ('files' as never), route: { kind: 'host', host: 'files.test' }, scope: 'user' }
+    {
+      name: fed.table.list[0]?.name ?? ('files' as never),
+      route: { kind: 'host', host: 'files.test' },
+      scope: 'user',
+      writers: null
+    }
   ]
   expect((await fed.ask('GET', '/', { headers: { ...PAGE, host: 'files.test' } })).text).toBe('alpha:GET:')
   expect(alpha.tunnelled).toBeGreaterThan(0)
@@ -211,4 +217,29 @@ test('a guest is sent to the home once there is a workspace', async () => {
   expect((await fed.send('PUT', '/a', { headers: { cookie }, body: 'x' })).text).toBe('alpha:PUT:x')
   const sent = await fed.send('GET', '/', { headers: { ...PAGE, cookie } })
   expect(pathAt(sent.headers.location, alpha.url)).toMatch(/^\/\?nd_ticket=/)
+})
+
+test('the services of one address are told apart at the home too, and who may only read may only read there', async () => {
+  await using routed = await RoutedFederation.start('redirect')
+  const { alpha, fed } = routed
+  const wiki = 'wiki' as ServiceName
+  fed.table.list = [
+    { name: FILES, route: { kind: 'path', prefix: '' }, scope: 'user', writers: null },
+    { name: wiki, route: { kind: 'path', prefix: '/wiki' }, scope: 'service', writers: 'editors' as GroupName }
+  ]
+  fed.table.put(ALICE, alpha.serving())
+  fed.table.put(ownerOfService(wiki), alpha.serving('c'.repeat(32) as WorkspaceId, 7), wiki)
+  const cookie = await sentTo(routed, alpha)
+  const strange = await alpha.ask('/wiki/Home', { headers: { ...PAGE, cookie } })
+  expect(strange.headers.location).toBe(`http://127.0.0.1:${fed.port}/wiki/Home?nd_back=0`)
+  const sent = await fed.ask('GET', '/wiki/Home', { headers: PAGE })
+  const arrived = await alpha.ask(pathAt(sent.headers.location, alpha.url), { headers: { ...PAGE, cookie } })
+  expect(cookieOf(arrived)).toBe(cookie)
+  expect((await alpha.ask('/wiki/Home', { headers: { ...PAGE, cookie } })).status).toBe(200)
+  expect(alpha.reached.at(-1)?.target).toMatchObject({ service: wiki, epoch: 7, prefix: '/wiki', user: ALICE })
+  expect((await alpha.ask('/', { headers: { ...PAGE, cookie } })).status).toBe(200)
+  expect(alpha.reached.at(-1)?.target).toMatchObject({ service: FILES, prefix: '' })
+  const own = { cookie, origin: alpha.url }
+  expect((await alpha.ask('/wiki/Home', { method: 'PUT', headers: own, body: 'x' })).status).toBe(403)
+  expect((await alpha.ask('/a', { method: 'PUT', headers: own, body: 'x' })).status).toBe(200)
 })

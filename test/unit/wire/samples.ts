@@ -104,6 +104,7 @@ export const MESSAGES = {
         hello: {
           version: '0.1.0',
           services: [FILES],
+          versions: { files: '2.4.1' },
           labels: { country: 'se' },
           capacityBytes: 50_000_000_000,
           clockMs: AT,
@@ -124,6 +125,7 @@ export const MESSAGES = {
         hello: {
           version: '0.1.0',
           services: [],
+          versions: {},
           labels: {},
           capacityBytes: 0,
           clockMs: 0,
