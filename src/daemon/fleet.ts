@@ -132,6 +132,15 @@ export class Fleet implements Instances {
     return detector().isLeaseOver(home)
   }
 
+  /** See `DirectorDeps.outlivesSeal`. */
+  outlivesSeal(workspace: WorkspaceId): boolean {
+    const { table, levelOf, leadsPast } = this.#deps
+    const owned = table.get(workspace)
+    if (owned === null) return false
+    const { service, home } = owned.signed.value
+    return levelOf(service) === 'local' || (home !== null && leadsPast(home))
+  }
+
   nameOf(peer: PeerIdText): string {
     return this.#deps.registry.get(peer)?.name ?? peer
   }
@@ -145,6 +154,11 @@ export class Fleet implements Instances {
   noteUsage(usage: readonly Usage[]): void {
     const toldAt = this.#deps.clock.now()
     for (const one of usage) this.#usage.set(one.workspace, { ...one, toldAt })
+  }
+
+  /** The workspace is no more. */
+  forget(workspace: WorkspaceId): void {
+    this.#usage.delete(workspace)
   }
 
   noteSeen(peer: PeerIdText): void {

@@ -10,6 +10,7 @@ import type { RawHeaders } from '../wire/http.ts'
 import type { Client } from './client.ts'
 import type { Refusal, Visitor } from './identify.ts'
 import type { Upgrade } from './proxy.ts'
+import type { RateOptions } from './rates.ts'
 import type { TicketOffice } from './routes/tickets.ts'
 
 export const SCOPES = ['user', 'group', 'service'] as const
@@ -188,6 +189,8 @@ export interface FrontDoorOptions {
   readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
+  /** How often one client may come; where it is not said, as `RATES`. */
+  readonly rates?: RateOptions
   /** Streams to one home at once; requests beyond it queue. */
   readonly maxStreamsPerHome?: number
 }

@@ -46,7 +46,7 @@ test('three routes: users work on each, a workspace moves, a home that users rea
   }
 
   // A browser is sent to gamma, and works there.
-  const browser = new Browser(federation.ready.http, eve.authorization)
+  const browser = new Browser(federation.ready.http, eve.headers.authorization ?? '')
   const page = await browser.visit('/mine.txt')
   expect(page).toMatchObject({ status: 200, text: 'of user-3', by: 'gamma', url: `http://${redirect}/mine.txt` })
   expect((await browser.save('/there.txt', 'saved at the instance')).status).toBe(201)

@@ -81,7 +81,7 @@ export class IngressDoor implements AsyncDisposable {
     this.#sessions = new IngressSessions(deps, { secure })
     this.#stays = new Stays(deps.clock)
     this.#server = new DoorServer(
-      { clock: deps.clock, take: (arrival) => this.#take(arrival) },
+      { clock: deps.clock, take: (arrival) => this.#take(arrival), admits: () => true },
       { holdMs: 0, headerBytes: HEADER_BYTES, flag: '--ingress' }
     )
   }

@@ -3282,6 +3282,11 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceOrderSecretFieldEvent {
+    field: '$.order.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export interface ToInstanceMembersMemberListFieldEvent {
     field: '$.members.memberList'
     value: Uint8Array<ArrayBuffer>
@@ -3473,7 +3478,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -4172,6 +4177,7 @@ export interface Order {
   release?: Uint8Array<ArrayBuffer>
   restore?: Restore
   report?: string
+  secret?: Uint8Array<ArrayBuffer>
 }
 
 export namespace Order {
@@ -4289,6 +4295,11 @@ export namespace Order {
           w.string(obj.report)
         }
 
+        if (obj.secret != null) {
+          w.uint32(130)
+          w.bytes(obj.secret)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -4335,6 +4346,10 @@ export namespace Order {
             }
             case 15: {
               obj.report = reader.string()
+              break
+            }
+            case 16: {
+              obj.secret = reader.bytes()
               break
             }
             default: {
@@ -4471,6 +4486,13 @@ export namespace Order {
               }
               break
             }
+            case 16: {
+              yield {
+                field: `${prefix}.secret`,
+                value: reader.bytes()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4533,6 +4555,11 @@ export namespace Order {
     value: string
   }
 
+  export interface OrderSecretFieldEvent {
+    field: '$.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -4541,7 +4568,7 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent | OrderSecretFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
   }
 }

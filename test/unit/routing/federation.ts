@@ -246,8 +246,8 @@ export interface Setting {
   readonly users?: Partial<Users>
   readonly routes?: HomeRoutes
   readonly tunnel?: Tunnel
-  readonly groups?: Groups
   readonly ownPages?: OwnPages
+  readonly groups?: Groups
 }
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */
