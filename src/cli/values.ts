@@ -158,7 +158,9 @@ export function labelChange(text: string): readonly [string, string | null] {
   return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
 }
 
-/** `files`, or `notes=http://127.0.0.1:8080`. */
+const BUILT_IN = 'files'
+
+/** `files`, `notes=http://127.0.0.1:8080`, or `shared=files`: the files app under another name. */
 export function offer(text: string): Offer {
   const at = text.indexOf('=')
   const name = at < 0 ? text : text.slice(0, at)
@@ -171,7 +173,14 @@ export function offer(text: string): Offer {
       `say where the app answers that you run yourself: ${name}=http://127.0.0.1:8080`
     )
   }
-  return { name, upstream: how === null ? null : parseUpstream(how) }
+  if (how === null && name !== BUILT_IN) {
+    throw bad(
+      text,
+      'a service that is built in',
+      `say how it runs: ${name}=http://127.0.0.1:8080, or ${name}=${BUILT_IN} for the files app`
+    )
+  }
+  return { name, upstream: how === null || how === BUILT_IN ? null : parseUpstream(how) }
 }
 
 const COMMAND_CHARACTERS_MAX = 4000

@@ -5,7 +5,7 @@ import type { ServiceName } from '../core/ids.ts'
 /** A service that an instance offers, and how it runs it. */
 export interface Offer {
   readonly name: ServiceName
-  /** Null: the built-in app. */
+  /** Null: the built-in files app. */
   readonly upstream: UpstreamTarget | null
 }
 
@@ -20,8 +20,7 @@ export function checkVersions(versions: Readonly<Record<string, string>>, offers
 
 /**
  * @param folder the data folder: an app is told in a header where below it the files of users are
- * @throws NodeDaemonError `BAD_USAGE` a service is offered twice, there is no built-in app for it, or an app could not be
- *   told of the folder
+ * @throws NodeDaemonError `BAD_USAGE` a service is offered twice, or an app could not be told of the folder
  */
 export function checkOffers(offers: readonly Offer[], folder: string): void {
   const names = new Set<ServiceName>()
@@ -33,12 +32,7 @@ export function checkOffers(offers: readonly Offer[], folder: string): void {
         advice: 'choose one with --data whose whole path is in plain ASCII letters, digits and signs'
       })
     }
-    if (upstream !== null || name === BUILT_IN) continue
-    throw new NodeDaemonError('BAD_USAGE', `only the service ${BUILT_IN} is built in`, {
-      advice: `run an app for ${name} on this machine, and say where it is: --service ${name}=http://127.0.0.1:8080`
-    })
   }
 }
 
-const BUILT_IN = 'files'
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/

@@ -50,8 +50,8 @@ const SETTINGS = {
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
   service: list(
-    '<name[=url]>',
-    'a service of the federation to offer; with the address of an app that runs on this machine',
+    '<name[=url|=files]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine, or files for the built-in app under another name',
     offer,
     [offer('files')],
     'files, built in'
