@@ -1,3 +1,4 @@
+import type { CommandSpec } from '../apps/command/spec.ts'
 import type { UpstreamTarget } from '../apps/upstream/target.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { ServiceName } from '../core/ids.ts'
@@ -5,8 +6,10 @@ import type { ServiceName } from '../core/ids.ts'
 /** A service that an instance offers, and how it runs it. */
 export interface Offer {
   readonly name: ServiceName
-  /** Null: the built-in files app. */
+  /** An app that runs by itself. */
   readonly upstream: UpstreamTarget | null
+  /** A process for each workspace. Null, like `upstream`: the built-in app. */
+  readonly command: CommandSpec | null
 }
 
 /** @throws NodeDaemonError `BAD_USAGE` a version is told of a service that is not offered */
@@ -24,15 +27,20 @@ export function checkVersions(versions: Readonly<Record<string, string>>, offers
  */
 export function checkOffers(offers: readonly Offer[], folder: string): void {
   const names = new Set<ServiceName>()
-  for (const { name, upstream } of offers) {
+  for (const { name, upstream, command } of offers) {
+    const isBuiltIn = upstream === null && command === null
     if (names.has(name)) throw new NodeDaemonError('BAD_USAGE', `the service ${name} is offered twice`)
     names.add(name)
-    if (upstream !== null && !PRINTABLE_ASCII.test(folder)) {
+    if (!isBuiltIn && !PRINTABLE_ASCII.test(folder)) {
       throw new NodeDaemonError('BAD_USAGE', `the app of ${name} cannot be told of the data folder ${folder}`, {
         advice: 'choose one with --data whose whole path is in plain ASCII letters, digits and signs'
       })
     }
   }
 }
+
+/** Those that are run as commands. */
+export const commandServices = (offers: readonly Offer[]): ServiceName[] =>
+  offers.filter(({ command }) => command !== null).map(({ name }) => name)
 
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/
