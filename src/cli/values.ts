@@ -42,6 +42,18 @@ export function rate(text: string): number {
   return perSecond
 }
 
+const countPer =
+  (unit: 's' | 'h'): Parser<number> =>
+  (text) => {
+    const count = Number(new RegExp(`^(\\d{1,9})/${unit}$`).exec(text.trim())?.[1])
+    if (!(count >= 1)) throw bad(text, 'a rate', `write it like 100/${unit}, or none`)
+    return count
+  }
+/** `200/s`, as a number of at least 1. */
+export const perSecond = countPer('s')
+/** `120/h`, as a number of at least 1. */
+export const perHour = countPer('h')
+
 const CLOCK_HOURS = /^([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)$/
 
 /**

@@ -191,6 +191,12 @@ function users(): Route<CoordinatorService>[] {
       { summary: 'Add a user; the token is shown once', role: 'admin', input: input.newUser, output: view.newUserView },
       (service, call) => service.addUser(call.caller, call.input.name)
     ),
+    json(
+      'POST',
+      '/users/:name/token',
+      { summary: 'Give a user a new token, shown once', role: 'admin', output: view.newUserView },
+      (service, call) => service.renewUserToken(call.caller, call.target)
+    ),
     json('DELETE', '/users/:name', { summary: 'Remove a user', role: 'admin', output: view.done }, (service, call) =>
       service.removeUser(call.caller, call.target)
     ),

@@ -119,10 +119,14 @@ export interface CoordinatorService {
   workspace(workspace: string): Answer<WorkspaceDetailView>
   /** Returns once the new home serves. */
   move(caller: Caller, workspace: string, to: string): Answer<MoveView>
+  /** For good, with its history. On return nobody reaches it any more. */
+  removeWorkspace(caller: Caller, workspace: string): Answer<void>
 
   users(): Answer<readonly UserView[]>
   /** @throws NodeDaemonError `NAME_TAKEN`, `BAD_USAGE` the name has a bad form */
   addUser(caller: Caller, name: string): Answer<NewUserView>
+  /** The token of before does not work any more. */
+  renewUserToken(caller: Caller, name: string): Answer<NewUserView>
   removeUser(caller: Caller, name: string): Answer<void>
   blockUser(caller: Caller, name: string, blocked: boolean): Answer<UserView>
   /** @param bytes over all services; null: as everybody */

@@ -1,5 +1,7 @@
 import type { Logger } from '../core/log.ts'
 import type { NewService } from '../routing/declaration.ts'
+import type { RateOptions } from '../routing/rates.ts'
+import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
@@ -9,6 +11,11 @@ import type { TlsFiles } from './tls-certificate.ts'
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** A sign-in provider, as it is configured: its secret stands in a file. */
+export interface SignInProviderOptions extends Omit<ProviderConfig, 'clientSecret'> {
+  readonly clientSecretFile: string | null
 }
 
 /** The state of the coordinator is gone: what it had signed is learnt from its members. */
@@ -43,9 +50,15 @@ export interface CoordinatorOptions {
   readonly anonymousQuotaBytes: number
   /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
   readonly anonymousTtlMs: number
+  /** How often one client of the front door may come. */
+  readonly rates: RateOptions
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]
+  /** The header in which such a proxy names the user, in lower case; null: none does. */
+  readonly trustUserHeader: string | null
+  /** Where people can sign in, beside tokens. */
+  readonly signIn: readonly SignInProviderOptions[]
   /** The certificate with which the front door speaks TLS; null: it speaks plain HTTP. */
   readonly tls: TlsFiles | null
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */

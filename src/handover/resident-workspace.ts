@@ -14,6 +14,7 @@ import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
 import { standBy, tellHeld } from './stand-by.ts'
+import { usageOf } from './usage-of.ts'
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
@@ -94,19 +95,7 @@ export class ResidentWorkspace {
   }
 
   usage(): Omit<Usage, 'workspace'> {
-    const head = this.#home?.sync.tip ?? this.#record.head
-    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: this.#unprovenMs() }
-    return {
-      usedBytes: head?.value.bytes ?? 0,
-      files: head?.value.files ?? 0,
-      unsyncedBytes: unsynced.bytes,
-      unsyncedAgeMs: unsynced.ageMs
-    }
-  }
-
-  /** A home that does not serve yet, or not any more, has not looked at its files: nothing proves that all is synced. */
-  #unprovenMs(): number {
-    return this.#record.role === 'home' ? Math.max(0, Math.round(this.#deps.clock.now() - this.#idleSince)) : 0
+    return usageOf(this.#home?.sync ?? null, this.#record, this.#deps.clock.now() - this.#idleSince)
   }
 
   told(head: SignedHead): void {
@@ -327,6 +316,13 @@ export class ResidentWorkspace {
     await this.#quit()
     await this.#remove()
     return head?.value.files ?? 0
+  }
+
+  /** The workspace is no more: nothing of it stays here, published or not. */
+  async erase(): Promise<void> {
+    this.#deps.members.letGo(this.#deps.workspace)
+    await this.close()
+    await this.#remove()
   }
 
   async #remove(): Promise<void> {

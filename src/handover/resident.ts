@@ -211,9 +211,15 @@ export class Resident {
         await this.#existing(workspace).thaw(ownership)
         return EMPTY
       case 'release':
-        if (found !== undefined && (await found.release(ownership)) === 'gone') this.#workspaces.delete(workspace)
+        if (ownership.value.removed === true) await this.#erase(workspace)
+        else if (found !== undefined && (await found.release(ownership)) === 'gone') this.#workspaces.delete(workspace)
         return EMPTY
     }
+  }
+
+  async #erase(workspace: WorkspaceId): Promise<void> {
+    await this.#workspaces.get(workspace)?.erase()
+    this.#workspaces.delete(workspace)
   }
 
   #existing(workspace: WorkspaceId): ResidentWorkspace {

@@ -18,6 +18,7 @@ import {
   FrontDoor,
   type FrontDoorOptions,
   type Groups,
+  type OwnPages,
   type Place,
   type ServiceRoute,
   type Uploads,
@@ -241,6 +242,7 @@ export interface Setting {
   readonly clock?: Clock
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
+  readonly ownPages?: OwnPages
   readonly groups?: Groups
 }
 
@@ -300,7 +302,7 @@ export class Federation implements AsyncDisposable {
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
-        ownPages: ownPages({}),
+        ownPages: setting.ownPages ?? ownPages({}),
         connect: (_request, { socket }) => socket.destroy(),
         clock: setting.clock ?? systemClock(),
         random: systemRandom(),

@@ -425,6 +425,18 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     standbys: [],
     number: 20
   }),
+  'the last ownership of a workspace': recordOf('Ownership', ownershipRecord, 1, {
+    federation: COORDINATOR.peerId,
+    workspace: OTHER,
+    service: FILES,
+    owner: `guest:${'5'.repeat(32)}` as UserId,
+    epoch: 3,
+    base: null,
+    home: null,
+    standbys: [],
+    number: 21,
+    removed: true
+  }),
   'a certificate of membership': recordOf('Certificate', certificateRecord, 1, {
     federation: COORDINATOR.peerId,
     peer: ALPHA,
