@@ -40,21 +40,36 @@ const schema = z.object({
   allow: texts.default([])
 })
 type Said = z.infer<typeof schema>
+const KEYS: readonly string[] = Object.keys(schema.shape)
 
-/** A provider as a JSON object; in the config file it is written as YAML. */
-const provider: Parser<SignInProviderOptions> = (said) => {
-  const advice =
-    'write it like {"name":"lab","issuer":"https://id.example.org","client-id":"…","client-secret-file":"…"}'
-  let json: unknown
-  try {
-    json = JSON.parse(said)
-  } catch {
-    throw bad(`"${said.slice(0, 100)}" is not a sign-in provider`, advice)
-  }
-  const parsed = schema.safeParse(json)
+const ADVICE = 'write it like name=lab issuer=https://id.example.org client-id=… client-secret-file=…'
+/** Those of which there may be several. */
+const LISTS: readonly string[] = ['scopes', 'allow']
+type Words = Readonly<Record<string, string | readonly string[]>>
+
+/** A provider in words, as it also comes from a map in the config file: `name=lab label=The Lab issuer=https://…`. */
+const provider: Parser<SignInProviderOptions> = (said) => providerOf(wordsOf(said))
+
+function providerOf(words: Words): SignInProviderOptions {
+  const parsed = schema.safeParse(words)
   if (parsed.success) return parsed.data.kind === 'oidc' ? openidOf(parsed.data) : oauthOf(parsed.data)
   const [issue] = parsed.error.issues
-  throw bad(`a sign-in provider's ${issue?.path.join('.') || 'setting'}: ${issue?.message ?? 'is missing'}`, advice)
+  throw bad(`a sign-in provider's ${issue?.path.join('.') || 'setting'}: ${issue?.message ?? 'is missing'}`, ADVICE)
+}
+
+/** A value may have spaces in it: the next word begins where another `key=` stands. */
+function wordsOf(said: string): Words {
+  const words = new Map<string, string | readonly string[]>()
+  for (const word of said.trim().split(/\s+(?=[a-z-]+=)/)) {
+    const key = word.slice(0, Math.max(0, word.indexOf('=')))
+    const value = word.slice(key.length + 1)
+    const before = words.get(key)
+    if (!KEYS.includes(key)) throw bad(`"${word.slice(0, 60)}" says nothing of a provider`, `known: ${KEYS.join(', ')}`)
+    if (LISTS.includes(key)) words.set(key, [...(Array.isArray(before) ? before : []), ...value.split(/[\s,]+/)])
+    else if (before === undefined) words.set(key, value)
+    else throw bad(`${key} stands twice in a sign-in provider`, ADVICE)
+  }
+  return Object.fromEntries(words)
 }
 
 function openidOf(said: Said): SignInProviderOptions {
@@ -149,11 +164,6 @@ function flagsProvider(values: ValuesOf<typeof SIGN_IN_SETTINGS>): readonly Sign
   if (issuer === null || clientId === null) {
     throw bad('a sign-in provider needs its issuer and a client id', 'say --oidc-issuer and --oidc-client-id')
   }
-  const said = {
-    name: FLAGS_NAME,
-    issuer,
-    'client-id': clientId,
-    ...(secret !== null && { 'client-secret-file': secret })
-  }
-  return [provider(JSON.stringify(said))]
+  const file = secret === null ? {} : { 'client-secret-file': secret }
+  return [providerOf({ name: FLAGS_NAME, issuer, 'client-id': clientId, ...file })]
 }

@@ -92,7 +92,7 @@ async function interact(
   if (request.method !== 'POST') {
     response.setHeader('content-type', 'text/html')
     response.end(
-      `<!doctype html><title>Provider</title><form method="post" action="/interaction/${uid}"><label>Name <input name="name"></label><button>Sign in</button></form>`
+      `<!doctype html><title>Provider</title><link rel="icon" href="data:,"><form method="post" action="/interaction/${uid}"><label>Name <input name="name"></label><button>Sign in</button></form>`
     )
     return
   }
