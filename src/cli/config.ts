@@ -49,7 +49,7 @@ function wordsOf(map: object): string[] {
 
 function fromText(path: string, text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 16 })
+    return parse(text, { maxAliasCount: 16, logLevel: 'error' })
   } catch (error) {
     throw badConfig(path, messageOf(error), 'it is read as YAML: one "key: value" a line')
   }

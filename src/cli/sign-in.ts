@@ -47,7 +47,7 @@ const ADVICE = 'write it like name=lab issuer=https://id.example.org client-id=�
 const LISTS: readonly string[] = ['scopes', 'allow']
 type Words = Readonly<Record<string, string | readonly string[]>>
 
-/** A provider in words, as it also comes from a map in the config file: `name=lab label=The Lab issuer=https://…`. */
+/** A provider in words, `name=lab label=The Lab issuer=https://…`, or as a JSON object: so comes a map of the config file. */
 const provider: Parser<SignInProviderOptions> = (said) => providerOf(wordsOf(said))
 
 function providerOf(words: Words): SignInProviderOptions {
@@ -57,19 +57,35 @@ function providerOf(words: Words): SignInProviderOptions {
   throw bad(`a sign-in provider's ${issue?.path.join('.') || 'setting'}: ${issue?.message ?? 'is missing'}`, ADVICE)
 }
 
-/** A value may have spaces in it: the next word begins where another `key=` stands. */
 function wordsOf(said: string): Words {
   const words = new Map<string, string | readonly string[]>()
-  for (const word of said.trim().split(/\s+(?=[a-z-]+=)/)) {
-    const key = word.slice(0, Math.max(0, word.indexOf('=')))
-    const value = word.slice(key.length + 1)
+  for (const [key, value] of said.trimStart().startsWith('{') ? fromMap(said) : fromLine(said)) {
     const before = words.get(key)
-    if (!KEYS.includes(key)) throw bad(`"${word.slice(0, 60)}" says nothing of a provider`, `known: ${KEYS.join(', ')}`)
+    if (!KEYS.includes(key)) throw bad(`"${key.slice(0, 60)}" says nothing of a provider`, `known: ${KEYS.join(', ')}`)
     if (LISTS.includes(key)) words.set(key, [...(Array.isArray(before) ? before : []), ...value.split(/[\s,]+/)])
     else if (before === undefined) words.set(key, value)
     else throw bad(`${key} stands twice in a sign-in provider`, ADVICE)
   }
   return Object.fromEntries(words)
+}
+
+/** A value may have spaces in it: the next word begins where another `key=` stands. */
+const fromLine = (said: string): [string, string][] =>
+  said
+    .trim()
+    .split(/\s+(?=[a-z-]+=)/)
+    .map((word) => [word.split('=', 1)[0] ?? '', word.slice(word.indexOf('=') + 1)])
+
+function fromMap(said: string): [string, string][] {
+  let map: unknown
+  try {
+    map = JSON.parse(said)
+  } catch {
+    throw bad(`"${said.slice(0, 100)}" is no JSON object`, ADVICE)
+  }
+  return Object.entries(map as object).flatMap(([key, value]): [string, string][] =>
+    Array.isArray(value) ? value.map((one) => [key, String(one)]) : [[key, String(value)]]
+  )
 }
 
 function openidOf(said: Said): SignInProviderOptions {

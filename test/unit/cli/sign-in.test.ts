@@ -88,6 +88,7 @@ test.each([
   ['OAuth2 without its addresses', 'name=lab kind=oauth2 client-id=us'],
   ['OAuth2 that lets in by address', 'name=hub kind=github client-id=us allow=@example.org'],
   ['no words at all', 'lab'],
+  ['half an object', '{"name":'],
   ['a property of every object', '__proto__=x name=lab']
 ])('%s is refused', (_what, words) => {
   expect(() => options({ 'sign-in': [words] })).toThrow(expect.objectContaining({ code: 'BAD_USAGE' }))

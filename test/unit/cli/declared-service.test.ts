@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest'
+import { declaredService } from '../../../src/cli/declared-service.ts'
+
+const WIKI = { name: 'wiki', route: '/wiki', scope: 'service', version: '2.1', needs: { gpu: 'yes' } }
+
+test.each([
+  ['in words', 'name=wiki route=/wiki scope=service version=2.1 needs=gpu=yes'],
+  ['as a map of the config file', JSON.stringify({ ...WIKI, version: 2.1, needs: { gpu: true } })]
+])('a service is declared %s', (_, text) => {
+  expect(declaredService(text)).toMatchObject(WIKI)
+})
+
+test.each([
+  '{"name":"wiki"',
+  '{"name":"wiki","route":"/wiki","colour":"red"}',
+  '{}',
+  'wiki',
+  'name=wiki name=lab route=/'
+])('what declares no service is refused: %s', (text) => {
+  expect(() => declaredService(text)).toThrow(expect.objectContaining({ code: 'BAD_USAGE' }))
+})
