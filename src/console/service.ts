@@ -119,6 +119,8 @@ export interface CoordinatorService {
   workspace(workspace: string): Answer<WorkspaceDetailView>
   /** Returns once the new home serves. */
   move(caller: Caller, workspace: string, to: string): Answer<MoveView>
+  /** For good, with its history. On return nobody reaches it any more. */
+  removeWorkspace(caller: Caller, workspace: string): Answer<void>
 
   users(): Answer<readonly UserView[]>
   /** @throws NodeDaemonError `NAME_TAKEN`, `BAD_USAGE` the name has a bad form */

@@ -10,6 +10,7 @@ import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Spread } from '../handover/spread.ts'
 import type { Tending } from '../handover/tending.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
@@ -38,6 +39,7 @@ export interface CaretakerDeps {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly recovery: () => Recovery
+  readonly removals: Pick<Removals, 'welcome'>
   readonly sights: LiveSights
   readonly detector: FailureDetector
   readonly spread: Pick<Spread, 'look'>
@@ -82,11 +84,12 @@ export class Caretaker implements ControlEvents, FailureEvents {
 
   async #welcome(session: Session): Promise<void> {
     const { peer, hello } = session
-    const { recovery, drains, director, tending } = this.#deps
+    const { recovery, drains, director, tending, removals } = this.#deps
     if (await recovery().met(session)) return
     await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
+    await removals.welcome(peer)
     tending.look()
     await this.#relieve(session)
   }

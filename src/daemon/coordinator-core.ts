@@ -16,32 +16,30 @@ import { Tending } from '../handover/tending.ts'
 import { openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
-import { Groups } from '../membership/groups.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
-import { Services } from '../routing/services.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
-import { REVISION } from '../wire/revision.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
 import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
+import { openDeclared } from './declared.ts'
 import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
-import { whyInUse } from './group-use.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
-import { Quotas } from './quotas.ts'
 import { openRebalancer } from './rebalancing.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
+import { openUserLimits } from './user-limits.ts'
 import { VERSION } from './version.ts'
+import { welcomer } from './welcomer.ts'
 
 const HEARTBEAT_MS = 500
 /** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
@@ -77,21 +75,7 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const services = await Services.open(
-    {
-      store,
-      audit: audit.append,
-      workspaces: (service) => table.countOf(service),
-      hasGroup: (group) => groups.has(group)
-    },
-    options.acknowledge
-  )
-  const groups: Groups = await Groups.open({
-    store,
-    clock,
-    audit: audit.append,
-    inUse: (group) => whyInUse(group, table, services)
-  })
+  const { services, groups } = await openDeclared({ store, clock, audit, table }, options)
   const levelOf = services.levelOf.bind(services)
 
   const fleet: Fleet = new Fleet({
@@ -152,8 +136,40 @@ export async function openCoordinatorCore(
     { standbys: options.standbys }
   )
   shutdown.later('the tending of standbys', () => tending.close())
-  const quotas = new Quotas({ table, services, usedBytes, quotaOf: (user) => accounts.users.quotaOf(user) }, options)
-  const routes = new RouteTable({ table, director, fleet, services, hold, quotas, clock, log })
+  const isInUse = (workspace: WorkspaceId): boolean => isInFlight(workspace) || isHeldOpen(workspace)
+  const { quotas, removals, expiry } = await openUserLimits(
+    {
+      store,
+      table,
+      director,
+      repository,
+      services,
+      registry,
+      accounts,
+      audit,
+      fleet,
+      holdings,
+      lost,
+      hold,
+      changes,
+      isInUse,
+      clock,
+      log
+    },
+    options,
+    shutdown
+  )
+  const routes = new RouteTable({
+    table,
+    director,
+    fleet,
+    services,
+    hold,
+    quotas,
+    onUse: (workspace) => expiry.used(workspace),
+    clock,
+    log
+  })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -163,7 +179,10 @@ export async function openCoordinatorCore(
     ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
     lost,
     onHolding: (receipt) => holdings.note(receipt),
-    onHead: () => changes.tell('workspaces')
+    onHead: ({ value }) => {
+      expiry.used(value.workspace)
+      changes.tell('workspaces')
+    }
   })
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const standstill = new Standstill(clock)
@@ -231,6 +250,7 @@ export async function openCoordinatorCore(
     fleet,
     drains,
     recovery: () => recovery,
+    removals,
     sights,
     detector,
     spread,
@@ -251,18 +271,7 @@ export async function openCoordinatorCore(
     {
       clock,
       log,
-      welcome: (peer) => ({
-        federation: options.federation,
-        name: registry.get(peer)?.name ?? '',
-        leaseMs,
-        heartbeatMs: HEARTBEAT_MS,
-        acknowledge: services.strictest(),
-        clockMs: clock.wall(),
-        certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList(),
-        services: services.levels(),
-        revision: REVISION
-      }),
+      welcome: welcomer({ registry, services, clock }, { ...options, heartbeatMs: HEARTBEAT_MS }),
       events: caretaker,
       standstill
     },
@@ -317,6 +326,7 @@ export async function openCoordinatorCore(
     { retention: options.retention, scrubDays: options.scrubDays }
   )
   housekeeping.start()
+  expiry.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
   const rebalancer = openRebalancer({
@@ -349,6 +359,7 @@ export async function openCoordinatorCore(
     await repositoryService.register(host)
     await control.register(host)
     drains.goOn()
+    removals.resume()
   }
   return {
     store,
@@ -362,6 +373,8 @@ export async function openCoordinatorCore(
     holdings,
     services,
     quotas,
+    removals,
+    expiry,
     changes,
     fleet,
     director,

@@ -10,6 +10,7 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { ControlServer } from '../membership/control-server.ts'
@@ -29,6 +30,7 @@ import type { RepositoryService } from '../sync/repository-service.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import type { Quotas } from './quotas.ts'
@@ -85,6 +87,8 @@ export interface CoordinatorCore {
   readonly holdings: Holdings
   readonly services: Services
   readonly quotas: Quotas
+  readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director

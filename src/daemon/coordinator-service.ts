@@ -30,6 +30,7 @@ import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { Groups } from '../membership/groups.ts'
@@ -43,6 +44,7 @@ import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
 import { LiveGroupBook } from './group-book.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { Quotas } from './quotas.ts'
@@ -104,6 +106,8 @@ export interface CoordinatorServiceDeps {
   /** How many a workspace should have. */
   readonly standbys: number
   readonly quotas: Quotas
+  readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -302,6 +306,10 @@ export class LiveCoordinatorService implements CoordinatorService {
     const moved = await director.move(workspace, peer, { idle, signal, keepAsStandby: true })
     await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
     return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }
+  }
+
+  async removeWorkspace({ actor }: Caller, text: string): Promise<void> {
+    await this.#deps.removals.remove(resolveWorkspace(this.#deps.table, text), actor, 'an admin wants it')
   }
 
   users(): UserView[] {

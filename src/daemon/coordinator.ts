@@ -161,6 +161,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       holdMs: options.holdMs,
       ...(tls !== null && { tls }),
       trustProxy: options.trustProxy,
+      rates: options.rates,
       ...(options.trustUserHeader !== null && { trustUserHeader: options.trustUserHeader }),
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS
     }

@@ -145,6 +145,11 @@ export class Fleet implements Instances {
     for (const one of usage) this.#usage.set(one.workspace, { ...one, toldAt })
   }
 
+  /** The workspace is no more. */
+  forget(workspace: WorkspaceId): void {
+    this.#usage.delete(workspace)
+  }
+
   noteSeen(peer: PeerIdText): void {
     this.#seenAt.set(peer, this.#deps.clock.wall())
   }

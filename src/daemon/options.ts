@@ -1,5 +1,6 @@
 import type { Logger } from '../core/log.ts'
 import type { NewService } from '../routing/declaration.ts'
+import type { RateOptions } from '../routing/rates.ts'
 import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
@@ -49,6 +50,8 @@ export interface CoordinatorOptions {
   readonly anonymousQuotaBytes: number
   /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
   readonly anonymousTtlMs: number
+  /** How often one client of the front door may come. */
+  readonly rates: RateOptions
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]
@@ -95,10 +98,34 @@ export interface HookOptions {
   readonly after: Readonly<Record<string, string>>
   /** Ends with 0 while users are at work. */
   readonly busy: Readonly<Record<string, string>>
+  /** Ends with 0 once an app that answers is ready for users. */
+  readonly ready: Readonly<Record<string, string>>
+  /** Has an app write what it has, before its workspace is moved. */
+  readonly freeze: Readonly<Record<string, string>>
+  /** Tells it that the workspace stays. */
+  readonly thaw: Readonly<Record<string, string>>
   /** How long one command may take. */
   readonly timeoutMs: number
   /** The shortest time between two snapshots that nobody waits for. */
   readonly intervalMs: number
+}
+
+/** How apps run that are commands. The limits are those of each app. */
+export interface AppOptions {
+  /** `bwrap`: kept apart by bubblewrap, or refused. */
+  readonly sandbox: 'bwrap' | 'none'
+  /** May they use the network of this machine? */
+  readonly network: boolean
+  readonly memoryBytes: number
+  readonly processes: number
+  readonly openFiles: number
+  /** So many run at once. */
+  readonly count: number
+  /** One that nobody has used for so long is stopped. */
+  readonly idleMs: number
+  readonly startMs: number
+  /** What those of a service may read beside the system's programs, by its name. */
+  readonly readable: Readonly<Record<string, readonly string[]>>
 }
 
 export interface InstanceOptions {
@@ -126,6 +153,7 @@ export interface InstanceOptions {
   /** How long the files of users stay after a drain. */
   readonly keepMs: number
   readonly hooks: HookOptions
+  readonly apps: AppOptions
   readonly pid: number
 }
 

@@ -18,6 +18,8 @@ export interface RouteTableDeps {
   readonly services: { list(): readonly ServiceRoute[] }
   readonly hold: PromotionHold
   readonly quotas: Pick<Quotas, 'limitOf'>
+  /** A request is sent to the home of a workspace. */
+  readonly onUse?: (workspace: WorkspaceId) => void
   readonly clock: Clock
   readonly log: Logger
 }
@@ -79,6 +81,7 @@ export class RouteTable implements Workspaces {
   }
 
   enter(workspace: WorkspaceId, breakOff: () => void): () => void {
+    this.#deps.onUse?.(workspace)
     const here = this.#inFlight.get(workspace) ?? new Set()
     this.#inFlight.set(workspace, here)
     const request = { since: this.#deps.clock.now(), breakOff }

@@ -24,6 +24,7 @@ import type { Facts } from './coordinator-service.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 
 /** What the views are made from. */
 export interface Views {
@@ -34,6 +35,7 @@ export interface Views {
   readonly drains: Drains
   readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
   /** The repository's own receipt for a head; null where it cannot give one now. */
+  readonly expiry: Pick<GuestExpiry, 'expiresAtMs'>
   readonly receiptFor: (head: SignedHead) => Promise<Signed<Receipt> | null>
   readonly facts: () => Pick<Facts, 'peerId' | 'name'>
   readonly control: () => {
@@ -121,7 +123,8 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
     unsyncedBytes: unsynced.bytes,
     unsyncedAgeMs: unsynced.ageMs,
     usedBytes: tip?.head.value.bytes ?? 0,
-    files: tip?.head.value.files ?? 0
+    files: tip?.head.value.files ?? 0,
+    expiresAt: timeOrNull(views.expiry.expiresAtMs(id))
   }
 }
 

@@ -47,6 +47,8 @@ export interface Asked {
   readonly expects: boolean
   /** The lines for an instance that do not depend on which one it is. */
   readonly headers: readonly string[]
+  /** Asked before a workspace is begun: why none may be now, where that is so. */
+  readonly mayBegin: () => Page | null
   /** The connection speaks another protocol now; the response is of no more use. */
   readonly onUpgrade: () => void
 }
@@ -129,6 +131,8 @@ export class Exchange {
       return this.#prepare({ ...any, workspace: null, epoch: 0 })
     }
     if (owner === null) return this.#answer(errorPage(new Error('a change without a user')))
+    const refusal = this.#asked.mayBegin()
+    if (refusal !== null) return this.#answer(refusal)
     this.#deps.workspaces.create(service.name, owner).then(
       (created) => {
         if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, owner) ?? created)

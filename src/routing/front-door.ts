@@ -1,19 +1,23 @@
+import type { Socket } from 'node:net'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { claimOf, type Disclaim } from './claim.ts'
-import { Clients } from './client.ts'
+import { type Client, Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange, type ExchangeDeps, type ExchangeOptions } from './exchange.ts'
+import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
 import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
 import { addOwnHeaders } from './own-headers.ts'
-import { answer, answerJson, type Page } from './pages.ts'
+import { answer, answerJson, answerNothing, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
+import { RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
+import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
 import { Sockets } from './sockets.ts'
 
@@ -41,6 +45,7 @@ export class FrontDoor implements AsyncDisposable {
   readonly #server: DoorServer
   readonly #identifier: Identifier
   readonly #clients: Clients
+  readonly #rates: Rates
   readonly #hold: Hold
   readonly #pools: Pools
   readonly #sockets: Sockets
@@ -84,7 +89,11 @@ export class FrontDoor implements AsyncDisposable {
       maxBodyBytes: options.maxBodyBytes ?? FRONT_DOOR_LIMITS.bodyBytes,
       continueMs: FRONT_DOOR_LIMITS.continueMs
     }
-    this.#server = new DoorServer({ clock, take: (arrival) => this.#take(arrival) }, options)
+    this.#rates = new Rates(clock, options.rates ?? RATES)
+    this.#server = new DoorServer(
+      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      options
+    )
   }
 
   /** Requests that wait, requests under way (those that wait included), and open WebSockets. */
@@ -142,28 +151,28 @@ export class FrontDoor implements AsyncDisposable {
 
   #look(arrival: Arrival): void {
     const { request, upgrade } = arrival
-    const url = request.url ?? ''
-    if (url.length > FRONT_DOOR_LIMITS.urlLength) return this.#refuse(arrival, pages.URL_TOO_LONG)
+    if ((request.url ?? '').length > FRONT_DOOR_LIMITS.urlLength) return this.#refuse(arrival, pages.URL_TOO_LONG)
+    if (!isSpoken(request.httpVersion)) return this.#refuseForGood(arrival, pages.VERSION_NOT_SPOKEN)
+    const url = originForm(request.url ?? '', request.headers.host)
     const body = announcedBody(request)
     const headers = requestHeaders(request.rawHeaders, {
       connection: request.headers.connection,
       userHeader: this.#userHeader
     })
-    if (
-      !url.startsWith('/') ||
-      url.includes('#') ||
-      !isHost(request.headers.host) ||
-      body === null ||
-      headers === null
-    ) {
+    if (!isHost(request.headers.host) || body === null || headers === null) {
       return this.#refuseForGood(arrival, pages.BAD_REQUEST)
     }
+    if (request.url === '*' && request.method === 'OPTIONS') return answerNothing(arrival.response)
+    if (url === null) return this.#refuseForGood(arrival, pages.BAD_REQUEST)
+    request.url = url
     if (upgrade !== null && body.kind !== 'none') return this.#refuseForGood(arrival, pages.BAD_REQUEST)
-    if (request.method === 'TRACE') return this.#refuse(arrival, pages.NOT_ALLOWED)
+    if (REFUSED_METHODS.has(request.method ?? '')) return this.#refuse(arrival, pages.NOT_ALLOWED)
     if (body.kind === 'stream' && (body.length ?? 0) > this.#exchangeOptions.maxBodyBytes) {
       return this.#refuse(arrival, pages.TOO_LARGE)
     }
     const client = this.#clients.of(request)
+    const waitMs = this.#rates.request(client)
+    if (waitMs > 0) return this.#refuse(arrival, pages.tooMany(waitMs))
     const destination = this.#router().find(client.host, url)
     if (destination.kind === 'nothing') return this.#refuse(arrival, pages.NOTHING_HERE)
     if (destination.kind === 'well-known') return this.#describe(arrival)
@@ -176,7 +185,7 @@ export class FrontDoor implements AsyncDisposable {
     if (destination.kind === 'own') return this.#own(arrival, destination.path, asking)
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
-      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
+      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor, client)
       const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
       if ('why' in claim) return this.#disclaim(arrival, claim)
       addOwnHeaders(headers, { client, service, visitor, claim })
@@ -187,6 +196,7 @@ export class FrontDoor implements AsyncDisposable {
         owner: claim.owner,
         body,
         headers,
+        mayBegin: () => this.#mayBegin(visitor, client),
         onUpgrade: () => this.#server.over()
       }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
@@ -224,7 +234,23 @@ export class FrontDoor implements AsyncDisposable {
       .catch((error: unknown) => this.#broken(arrival, error))
   }
 
-  #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
+  #admits(socket: Socket): boolean {
+    const address = plainAddress(socket.remoteAddress ?? '')
+    if (this.#clients.isProxy(address)) return true
+    const closed = this.#rates.connection(address)
+    if (closed !== null) socket.once('close', closed)
+    return closed !== null
+  }
+
+  #mayBegin({ user }: Visitor, client: Client): Page | null {
+    const waitMs = user?.startsWith('guest:') === true ? this.#rates.newGuest(client) : 0
+    return waitMs === 0 ? null : pages.tooMany(waitMs)
+  }
+
+  #refuseVisitor(arrival: Arrival, refusal: Refusal, client: Client): void {
+    if (refusal.why === 'unknown-credentials' && !this.#rates.wrongToken(client)) {
+      return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
+    }
     this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
   }
 
@@ -254,3 +280,8 @@ export class FrontDoor implements AsyncDisposable {
     this.#refuse(arrival, pages.errorPage(error))
   }
 }
+
+/** TRACE repeats what only the front door may read; SOURCE belongs to another protocol that the parser knows. */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(['TRACE', 'SOURCE'])
+
+const isSpoken = (version: string): boolean => version === '1.1' || version === '1.0'

@@ -9,6 +9,7 @@ import type { UploadTap } from '../sync/provisional.ts'
 import type { Client } from './client.ts'
 import type { Refusal, Visitor } from './identify.ts'
 import type { Upgrade } from './proxy.ts'
+import type { RateOptions } from './rates.ts'
 
 export const SCOPES = ['user', 'group', 'service'] as const
 export type ServiceScope = (typeof SCOPES)[number]
@@ -171,6 +172,8 @@ export interface FrontDoorOptions {
   readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
+  /** How often one client may come; where it is not said, as `RATES`. */
+  readonly rates?: RateOptions
   /** Streams to one home at once; requests beyond it queue. */
   readonly maxStreamsPerHome?: number
 }

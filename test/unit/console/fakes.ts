@@ -129,7 +129,8 @@ export const workspace: WorkspaceView = {
   unsyncedBytes: 0,
   unsyncedAgeMs: 0,
   usedBytes: 1000,
-  files: 3
+  files: 3,
+  expiresAt: null
 }
 
 export const head: HeadView = {
@@ -238,6 +239,7 @@ export class FakeCoordinator implements CoordinatorService {
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>
     this.#note('move', args, { id: workspace.id, from: 'a', to: 'b', epoch: 2, pauseMs: 20 })
+  removeWorkspace = (...args: unknown[]) => this.#note('removeWorkspace', args, undefined)
   users = () => [ada]
   addUser = (...args: unknown[]) => this.#note('addUser', args, { name: 'ada', token: 'ndu_x' })
   renewUserToken = (...args: unknown[]) => this.#note('renewUserToken', args, { name: 'ada', token: 'ndu_y' })
