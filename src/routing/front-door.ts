@@ -77,6 +77,7 @@ export class FrontDoor implements AsyncDisposable {
     )
     this.#exchangeDeps = {
       workspaces,
+      users,
       clock,
       log,
       hold: this.#hold,
