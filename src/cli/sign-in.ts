@@ -22,9 +22,9 @@ const bad = (message: string, advice: string): NodeDaemonError => new NodeDaemon
 /** An address to which secrets go: with TLS, or on this machine. */
 const secureUrl = z.string().max(1000).refine(isSecure, 'must be an https:// address')
 const text = z.string().min(1).max(300)
-const texts = z.union([text.transform((one) => one.split(/[\s,]+/)), z.array(text)]).pipe(z.array(text).max(1000))
+const texts = z.array(text).max(1000)
 
-const schema = z.strictObject({
+const schema = z.object({
   name: z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be 1 to 40 of a-z 0-9 -'),
   label: z.string().min(1).max(60).optional(),
   kind: z.enum(['oidc', 'oauth2', 'github']).default('oidc'),
@@ -120,7 +120,7 @@ export const SIGN_IN_SETTINGS = {
   'oidc-issuer': maybe('<url>', 'people sign in at this OpenID Connect provider', webUrl),
   'oidc-client-id': maybe('<id>', 'under which this federation is registered there', (id) => id),
   'oidc-client-secret-file': maybe('<file>', 'where the secret stands that belongs to it', (path) => path),
-  'sign-in': list('<json>', 'a sign-in provider; more of them, and of other kinds, in the config file', provider)
+  'sign-in': list('<words>', 'a sign-in provider, like name=hub kind=github client-id=… client-secret-file=…', provider)
 } as const
 
 /** @throws NodeDaemonError `BAD_USAGE` what was said does not go together */

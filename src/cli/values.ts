@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { parseCommand } from '../apps/command/spec.ts'
 import { parseUpstream } from '../apps/upstream/target.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isServiceName } from '../core/ids.ts'
@@ -170,22 +171,28 @@ export function labelChange(text: string): readonly [string, string | null] {
   return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
 }
 
-/** `files`, or `notes=http://127.0.0.1:8080`. */
+/** `files`, `notes=http://127.0.0.1:8080`, or `notes=command:my-app --socket {socket}`. */
 export function offer(text: string): Offer {
   const at = text.indexOf('=')
   const name = at < 0 ? text : text.slice(0, at)
   const how = at < 0 ? null : text.slice(at + 1)
   if (!isServiceName(name)) throw bad(text, 'a service', 'write it like files, or notes=http://127.0.0.1:8080')
-  if (how?.startsWith('command:') === true) {
-    throw bad(
-      text,
-      'a service that this version can run: it starts no commands',
-      `say where the app answers that you run yourself: ${name}=http://127.0.0.1:8080`
-    )
-  }
-  return { name, upstream: how === null ? null : parseUpstream(how) }
+  if (how?.startsWith(COMMAND) === true)
+    return { name, upstream: null, command: parseCommand(how.slice(COMMAND.length)) }
+  return { name, upstream: how === null ? null : parseUpstream(how), command: null }
 }
 
+/** `notes=/opt/my-app` as a pair: a service, and a path from the root. */
+export function servicePath(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const [name, path] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)]
+  if (!isServiceName(name) || !/^\/[^\0]*$/.test(path)) {
+    throw bad(text, "a service's path", 'write it like notes=/opt/my-app')
+  }
+  return [name, path]
+}
+
+const COMMAND = 'command:'
 const COMMAND_CHARACTERS_MAX = 4000
 
 /** `files=/path/to/script --flag` as a pair: a service, and a line for the shell. */

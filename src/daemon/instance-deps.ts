@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
-import type { ResidentDeps } from '../handover/resident-deps.ts'
+import type { HomeApps, ResidentDeps } from '../handover/resident-deps.ts'
 import type { Host } from '../network/host.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
@@ -32,6 +32,7 @@ export interface InstanceDaemonDeps {
   readonly keep: { ms: number }
   readonly hooksFor: ResidentDeps['hooksFor']
   readonly askAtWork: AskAtWork
+  readonly apps: HomeApps
   /** Called once, when the instance begins to serve. */
   readonly openMachine: (pin: Pin) => Promise<InstanceMachine>
   readonly name: string

@@ -98,10 +98,34 @@ export interface HookOptions {
   readonly after: Readonly<Record<string, string>>
   /** Ends with 0 while users are at work. */
   readonly busy: Readonly<Record<string, string>>
+  /** Ends with 0 once an app that answers is ready for users. */
+  readonly ready: Readonly<Record<string, string>>
+  /** Has an app write what it has, before its workspace is moved. */
+  readonly freeze: Readonly<Record<string, string>>
+  /** Tells it that the workspace stays. */
+  readonly thaw: Readonly<Record<string, string>>
   /** How long one command may take. */
   readonly timeoutMs: number
   /** The shortest time between two snapshots that nobody waits for. */
   readonly intervalMs: number
+}
+
+/** How apps run that are commands. The limits are those of each app. */
+export interface AppOptions {
+  /** `bwrap`: kept apart by bubblewrap, or refused. */
+  readonly sandbox: 'bwrap' | 'none'
+  /** May they use the network of this machine? */
+  readonly network: boolean
+  readonly memoryBytes: number
+  readonly processes: number
+  readonly openFiles: number
+  /** So many run at once. */
+  readonly count: number
+  /** One that nobody has used for so long is stopped. */
+  readonly idleMs: number
+  readonly startMs: number
+  /** What those of a service may read beside the system's programs, by its name. */
+  readonly readable: Readonly<Record<string, readonly string[]>>
 }
 
 export interface InstanceOptions {
@@ -129,6 +153,7 @@ export interface InstanceOptions {
   /** How long the files of users stay after a drain. */
   readonly keepMs: number
   readonly hooks: HookOptions
+  readonly apps: AppOptions
   readonly pid: number
 }
 

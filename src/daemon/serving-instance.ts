@@ -137,7 +137,8 @@ export class ServingInstance {
       keepMs: () => deps.keep.ms,
       arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
       checkQuiet: (workspace) => serving.#atWork.checkQuiet(workspace),
-      hooksFor: deps.hooksFor
+      hooksFor: deps.hooksFor,
+      apps: deps.apps
     })
     await suspicionIsNoted(state)
     const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }

@@ -24,7 +24,7 @@ const KEEP_DEADLINE_MS = 30_000
 
 type Core = Pick<
   CoordinatorCore,
-  'accounts' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'routes' | 'audit'
+  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'routes' | 'audit'
 >
 
 export interface SignInParts {
@@ -98,11 +98,12 @@ async function secretIn(path: string): Promise<string> {
   throw new NodeDaemonError('BAD_CONFIG', `there is no client secret in ${path}`, { advice })
 }
 
-function accountsOf({ accounts, table, services }: Core, clock: Clock): SignInAccounts {
+function accountsOf({ accounts, groups, table, services }: Core, clock: Clock): SignInAccounts {
   const { users, sessions } = accounts
   const attempts = new Attempts(clock)
-  // A removed user's workspaces stay: a stranger of the same name must not get them.
-  const isFree = (user: UserId): boolean => services.list().every(({ name }) => table.find(name, user) === null)
+  // A removed user's workspaces stay, and a group may await somebody: a stranger of the same name must not get in.
+  const isFree = (user: UserId): boolean =>
+    groups.of(user).length === 0 && services.list().every(({ name }) => table.find(name, user) === null)
   return {
     byToken: async (token) => users.byToken(token),
     async byProvider(provider, person) {

@@ -14,8 +14,8 @@ const GUEST = 'guest:'
 
 export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
-  readonly table: Pick<OwnershipTable, 'all'>
   readonly groups: Pick<Groups, 'forget'>
+  readonly table: Pick<OwnershipTable, 'all'>
   /** What a user may hold over all services; null where nothing bounds it. */
   readonly quotas: { of(owner: OwnerId): number | null }
 }
@@ -52,6 +52,7 @@ export class UserRegister {
     return this.#deps.accounts.users.renewToken(plainName(name), actor)
   }
 
+  /** A later user of the same name must not come into groups by it. */
   async remove({ actor }: Caller, name: string): Promise<void> {
     await this.#deps.accounts.users.remove(plainName(name), actor)
     await this.#deps.groups.forget(plainName(name), actor)

@@ -117,7 +117,7 @@ export class ResidentWorkspace {
     const same = this.#record.role === 'home' && epoch === ownership.value.epoch
     if (same && this.#home?.fenced === false) {
       await this.#save({ ownership })
-      this.#home.frozen = false
+      this.#home.thaw()
       return null
     }
     if (!same) return this.#takeOver(ownership)
@@ -148,7 +148,7 @@ export class ResidentWorkspace {
 
   /** Its folder was taken away: it serves nothing until it is told again that it is the home. */
   folderLost(): void {
-    if (this.#home !== null) this.#home.fenced = true
+    this.#home?.fence()
   }
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
@@ -225,7 +225,7 @@ export class ResidentWorkspace {
     if (!wasFrozen) await home.freeze()
     const { tip } = home.sync
     if (tip?.cid.equals(base) !== true) {
-      home.frozen = wasFrozen
+      if (!wasFrozen) home.thaw()
       throw this.#isNot(base)
     }
     // Durable before the first file is touched; from here on nothing is published until all are replaced.
@@ -263,7 +263,7 @@ export class ResidentWorkspace {
     await home.sync.published()
     const head = home.sync.tip
     await this.#save({ restoring: false })
-    home.frozen = false
+    home.thaw()
     return head?.value.root.equals(root) === true ? receiptFor(this.#deps, head, applied) : null
   }
 
@@ -271,7 +271,7 @@ export class ResidentWorkspace {
     const home = this.#serving()
     if (ownership.value.home !== this.#deps.identity.peerId) throw notHome(this.#deps.workspace)
     await this.#save({ ownership })
-    home.frozen = false
+    home.thaw()
   }
 
   async follow(ownership: SignedOwnership): Promise<void> {

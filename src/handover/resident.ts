@@ -181,7 +181,9 @@ export class Resident {
     }
     // One after another: a signature that takes long to check must not change the order of the orders.
     const ownership = await this.#arrivals.run(() => open(ownershipRecord, order.ownership, this.#deps.coordinator))
-    return this.#work.run(ownership.value.workspace, () => this.#change(order.kind, ownership))
+    const { workspace } = ownership.value
+    if (order.kind === 'assume' && order.secret !== undefined) this.#deps.apps?.keepSecret(workspace, order.secret)
+    return this.#work.run(workspace, () => this.#change(order.kind, ownership))
   }
 
   async #changeFiles(order: Order & { readonly kind: 'freeze' | 'restore' }): Promise<Uint8Array> {

@@ -39,7 +39,7 @@ export class BodyBudget {
 export function announcedBody(request: IncomingMessage): Body | null {
   const { 'content-length': length, 'transfer-encoding': encoding } = request.headers
   if (encoding !== undefined) {
-    if (length !== undefined || encoding.toLowerCase() !== 'chunked') return null
+    if (length !== undefined || encoding.toLowerCase() !== 'chunked' || request.httpVersion === '1.0') return null
     return { kind: 'stream', length: null, passedOn: false }
   }
   if (length === undefined) return { kind: 'none' }

@@ -11,7 +11,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import { answerOn } from './answer-on.ts'
+import { answerOn, noticeEnd } from './answer-on.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
 import type { Certificate, FrontDoorOptions } from './neighbours.ts'
 import { answer, rawAnswer } from './pages.ts'
@@ -45,6 +45,10 @@ export class DoorServer {
   readonly #server: Server
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
+  /** The response that another one waits for. */
+  readonly #before = new WeakMap<ServerResponse, ServerResponse>()
+  /** Connections on which something came that is no request. */
+  readonly #spoilt = new WeakSet<Duplex>()
   /** How many requests of a connection wait for those before them. */
   readonly #pipelined = new WeakMap<Duplex, number>()
   #underWay = 0
@@ -137,6 +141,7 @@ export class DoorServer {
     server.on('checkContinue', (request, response) => this.#arrive({ request, response, upgrade: null, expects: true }))
     server.on('checkExpectation', (_request, response) => answer(response, EXPECTATION_FAILED))
     server.on('upgrade', (request, socket, head) => this.#arriveToUpgrade(request, socket, head))
+    server.on('connect', (_request, socket) => socket.end(rawAnswer(405), () => socket.destroy()))
     server.on('timeout', (socket: Socket) => this.#idle(socket))
     server.on('clientError', (error, socket) => this.#malformed(error, socket))
     return server
@@ -147,6 +152,7 @@ export class DoorServer {
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
     answerOn(socket, response)
+    noticeEnd(socket)
     socket.on('error', () => socket.destroy())
     this.#arrive({ request, response, upgrade: { socket, head }, expects: false })
   }
@@ -154,10 +160,10 @@ export class DoorServer {
   #arrive(arrival: Arrival): void {
     const { request, response } = arrival
     const { socket } = request
-    if (socket.destroyed) return
     const before = this.#latest.get(socket)
+    if (socket.destroyed || isLast(before)) return
     this.#latest.set(socket, response)
-    if (before === undefined || before.writableFinished || before.destroyed) this.#take(arrival)
+    if (before === undefined || isOver(before)) this.#take(arrival)
     else this.#takeAfter(before, arrival)
   }
 
@@ -169,9 +175,11 @@ export class DoorServer {
       socket.destroy()
       return
     }
+    this.#before.set(arrival.response, before)
     before.once('close', () => {
       this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1)
-      if (!socket.destroyed) this.#take(arrival)
+      const isWhole = arrival.request.complete || !this.#spoilt.has(socket)
+      if (!socket.destroyed && !isLast(before) && isWhole) this.#take(arrival)
     })
   }
 
@@ -179,16 +187,17 @@ export class DoorServer {
     const { response } = arrival
     this.#underWay += 1
     response.once('close', () => this.over())
-    response.once('finish', () => this.#linger(arrival.request))
+    response.once('finish', () => this.#linger(arrival))
     if (this.#closing) response.shouldKeepAlive = false
     this.#deps.take(arrival)
   }
 
   /** A client that still sends a body reads the answer only afterwards: it has a while to come to an end. */
-  #linger(request: IncomingMessage): void {
-    if (request.complete || request.destroyed) return
+  #linger({ request, upgrade }: Arrival): void {
+    if (upgrade === null && (request.complete || request.destroyed)) return
     const timer = this.#deps.clock.after(FRONT_DOOR_LIMITS.lingerMs, () => request.socket.destroy())
-    request.once('close', () => timer.cancel())
+    const ending = upgrade === null ? request : upgrade.socket
+    ending.once('close', () => timer.cancel())
   }
 
   /** An instance may take its time to answer; a client may not, neither with its body nor with reading. */
@@ -199,17 +208,27 @@ export class DoorServer {
     if (!waitsForInstance) socket.destroy()
   }
 
+  /** Says that what came is no request, once all that came whole before it is answered. */
   #malformed(error: Error & { code?: string }, socket: Duplex): void {
-    const latest = this.#latest.get(socket)
-    const answering = latest !== undefined && !latest.writableFinished
-    if (!socket.writable || (answering && latest.headersSent)) {
-      socket.destroy()
-      return
+    if (this.#spoilt.has(socket)) return
+    this.#spoilt.add(socket)
+    const say = (): void => {
+      if (socket.writable) socket.end(rawAnswer(STATUS_OF_PARSER[error.code ?? ''] ?? 400), () => socket.destroy())
+      else socket.destroy()
     }
-    const status = STATUS_OF_PARSER[error.code ?? ''] ?? 400
-    socket.end(rawAnswer(status), () => socket.destroy())
+    const latest = this.#latest.get(socket)
+    if (latest === undefined || (isOver(latest) && latest.req.complete)) return say()
+    const before = latest.req.complete ? latest : this.#before.get(latest)
+    if (before !== undefined && !isOver(before)) before.once('close', say)
+    else if (latest.headersSent || isOver(latest)) socket.destroy()
+    else say()
   }
 }
+
+const isOver = (response: ServerResponse): boolean => response.writableFinished || response.destroyed
+
+/** Does the connection end with this response? What follows its request may not be what the client meant. */
+const isLast = (response: ServerResponse | undefined): boolean => response?.shouldKeepAlive === false
 
 /** Is another protocol offered than the forms of HTTP that clients try? Else the request is one like any other. */
 const leavesHttp = (offered: string): boolean =>

@@ -13,10 +13,11 @@ import { type Asking, Identifier, type Refusal, type Visitor } from './identify.
 import { FRONT_DOOR_LIMITS } from './limits.ts'
 import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
 import { addOwnHeaders } from './own-headers.ts'
-import { answer, answerJson, type Page } from './pages.ts'
+import { answer, answerJson, answerNothing, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
 import { RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
+import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
 import { Sockets } from './sockets.ts'
 
@@ -149,24 +150,22 @@ export class FrontDoor implements AsyncDisposable {
 
   #look(arrival: Arrival): void {
     const { request, upgrade } = arrival
-    const url = request.url ?? ''
-    if (url.length > FRONT_DOOR_LIMITS.urlLength) return this.#refuse(arrival, pages.URL_TOO_LONG)
+    if ((request.url ?? '').length > FRONT_DOOR_LIMITS.urlLength) return this.#refuse(arrival, pages.URL_TOO_LONG)
+    if (!isSpoken(request.httpVersion)) return this.#refuseForGood(arrival, pages.VERSION_NOT_SPOKEN)
+    const url = originForm(request.url ?? '', request.headers.host)
     const body = announcedBody(request)
     const headers = requestHeaders(request.rawHeaders, {
       connection: request.headers.connection,
       userHeader: this.#userHeader
     })
-    if (
-      !url.startsWith('/') ||
-      url.includes('#') ||
-      !isHost(request.headers.host) ||
-      body === null ||
-      headers === null
-    ) {
+    if (!isHost(request.headers.host) || body === null || headers === null) {
       return this.#refuseForGood(arrival, pages.BAD_REQUEST)
     }
+    if (request.url === '*' && request.method === 'OPTIONS') return answerNothing(arrival.response)
+    if (url === null) return this.#refuseForGood(arrival, pages.BAD_REQUEST)
+    request.url = url
     if (upgrade !== null && body.kind !== 'none') return this.#refuseForGood(arrival, pages.BAD_REQUEST)
-    if (request.method === 'TRACE') return this.#refuse(arrival, pages.NOT_ALLOWED)
+    if (REFUSED_METHODS.has(request.method ?? '')) return this.#refuse(arrival, pages.NOT_ALLOWED)
     if (body.kind === 'stream' && (body.length ?? 0) > this.#exchangeOptions.maxBodyBytes) {
       return this.#refuse(arrival, pages.TOO_LARGE)
     }
@@ -280,3 +279,8 @@ export class FrontDoor implements AsyncDisposable {
     this.#refuse(arrival, pages.errorPage(error))
   }
 }
+
+/** TRACE repeats what only the front door may read; SOURCE belongs to another protocol that the parser knows. */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(['TRACE', 'SOURCE'])
+
+const isSpoken = (version: string): boolean => version === '1.1' || version === '1.0'

@@ -19,6 +19,7 @@ const FRONT_DOOR = 'front-door'
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  405: 'Method Not Allowed',
   408: 'Request Timeout',
   417: 'Expectation Failed',
   431: 'Request Header Fields Too Large'
@@ -60,8 +61,14 @@ export function answerJson(response: ServerResponse, value: object): void {
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 
+/** Answers that there is nothing to say: to `OPTIONS *`, which asks whether somebody is there. */
+export function answerNothing(response: ServerResponse): void {
+  response.writeHead(204, ['x-served-by', FRONT_DOOR])
+  response.end()
+}
+
 /** A whole answer as text, for a connection whose request could not be read. It is closed afterwards. */
-export function rawAnswer(status: 400 | 408 | 431): string {
+export function rawAnswer(status: 400 | 405 | 408 | 431): string {
   const body = `${REASONS[status]}\n`
   return (
     headText(`HTTP/1.1 ${status} ${REASONS[status]}`, [

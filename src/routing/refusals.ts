@@ -135,6 +135,11 @@ export function errorPage(error: unknown): Page {
 export const NOTHING_HERE: Page = { status: 404, title: 'There is nothing here', text: 'No service has this address.' }
 export const TOO_LARGE: Page = { status: 413, title: 'This is too large', text: 'The body is larger than allowed.' }
 export const BAD_REQUEST: Page = { status: 400, title: 'Bad request', text: 'This request is malformed or ambiguous.' }
+export const VERSION_NOT_SPOKEN: Page = {
+  status: 505,
+  title: 'This version of HTTP is not spoken here',
+  text: 'Use HTTP/1.1.'
+}
 export const URL_TOO_LONG: Page = { status: 414, title: 'This address is too long', text: 'Use a shorter one.' }
 export const NOT_ALLOWED: Page = { status: 405, title: 'Not allowed', text: 'This method is not used here.' }
 export const EXPECTATION_FAILED: Page = {

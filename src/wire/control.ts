@@ -133,7 +133,12 @@ export interface Welcome {
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
 export type Order =
   /** Be the home: apply the base, then serve. */
-  | { readonly kind: 'assume'; readonly ownership: Uint8Array }
+  | {
+      readonly kind: 'assume'
+      readonly ownership: Uint8Array
+      /** What apps of the workspace may rely on at each home, 32 bytes; an older coordinator tells none. */
+      readonly secret?: Uint8Array
+    }
   /** Be a standby: keep the newest head applied. */
   | { readonly kind: 'follow'; readonly ownership: Uint8Array }
   /** Let requests in flight end, publish the last snapshot, take no more. */

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -13,37 +14,51 @@ export interface Account {
   readonly verified?: boolean
 }
 
+/** A key of its own, made once for all tests of a file. */
+const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+const SIGNING_KEY = { ...privateKey.export({ format: 'jwk' }), use: 'sig', kid: 'test' }
+const AN_HOUR_S = 3600
+const LIVES = Object.fromEntries(
+  ['AccessToken', 'AuthorizationCode', 'Grant', 'IdToken', 'Interaction', 'Session'].map((name) => [name, AN_HOUR_S])
+)
+
 /** A real OpenID Connect provider on a free port of this machine. Whoever types an account's name is signed in. */
 export class IdentityProvider implements AsyncDisposable {
   readonly accounts = new Map<string, Account>()
+  readonly issuer: string
   readonly #server: Server
-  issuer = ''
 
   private constructor(server: Server) {
     this.#server = server
+    this.issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   }
 
-  static async start(redirectUris: readonly string[]): Promise<IdentityProvider> {
+  /** It has an address, and knows nobody who sends people to it. */
+  static async start(): Promise<IdentityProvider> {
     const server = createServer()
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
-    const one = new IdentityProvider(server)
-    one.issuer = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-    const provider = new OidcProvider(one.issuer, {
-      clients: [{ client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: redirectUris }],
+    return new IdentityProvider(server)
+  }
+
+  /** The federation sends people from now on, who come back to this address. Called once. */
+  register(redirectUri: string): void {
+    const provider = new OidcProvider(this.issuer, {
+      clients: [{ client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: [redirectUri] }],
+      jwks: { keys: [SIGNING_KEY] },
+      ttl: LIVES,
       claims: { openid: ['sub'], profile: ['preferred_username'], email: ['email', 'email_verified'] },
-      findAccount: (_context: unknown, id: string) => ({ accountId: id, claims: async () => one.#claims(id) }),
+      findAccount: (_context: unknown, id: string) => ({ accountId: id, claims: async () => this.#claims(id) }),
       pkce: { required: () => true },
       features: { devInteractions: { enabled: false } },
       interactions: { url: (_context: unknown, { uid }: { uid: string }) => `/interaction/${uid}` },
       cookies: { keys: ['for tests alone'] }
     })
     const answer = provider.callback()
-    server.on('request', (request, response) => {
+    this.#server.on('request', (request, response) => {
       if (request.url?.startsWith('/interaction/') !== true) return answer(request, response)
-      interact(provider, one.accounts, request, response).catch((error: unknown) => response.destroy(error as Error))
+      interact(provider, this.accounts, request, response).catch((error: unknown) => response.destroy(error as Error))
     })
-    return one
   }
 
   #claims(subject: string): object {
@@ -53,6 +68,10 @@ export class IdentityProvider implements AsyncDisposable {
       preferred_username: account?.name,
       ...(account?.email !== undefined && { email: account.email, email_verified: account.verified === true })
     }
+  }
+
+  get isOpen(): boolean {
+    return this.#server.listening
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -242,8 +242,8 @@ export interface Setting {
   readonly clock?: Clock
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
-  readonly groups?: Groups
   readonly ownPages?: OwnPages
+  readonly groups?: Groups
 }
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */

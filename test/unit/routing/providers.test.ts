@@ -76,7 +76,8 @@ async function scene(change: Partial<ProviderConfig> = {}): Promise<Scene> {
   const labs = new LateProvider('lab', 'The Lab')
   const hubs = new LateProvider('hub', 'The Hub')
   const bench = await signInBench([labs, hubs])
-  const lab = await IdentityProvider.start([bench.address + CALLBACK])
+  const lab = await IdentityProvider.start()
+  lab.register(bench.address + CALLBACK)
   const hub = await OauthServer.start()
   lab.accounts.set('ada', { subject: 'subject-1', name: 'ada', email: 'ada@lab.example', verified: true })
   lab.accounts.set('bob', { subject: 'subject-2', name: 'Bob Öd', email: 'bob@lab.example' })
@@ -90,7 +91,7 @@ async function scene(change: Partial<ProviderConfig> = {}): Promise<Scene> {
     hubs,
     async [Symbol.asyncDispose]() {
       await bench[Symbol.asyncDispose]()
-      await lab[Symbol.asyncDispose]()
+      if (lab.isOpen) await lab[Symbol.asyncDispose]()
       await hub[Symbol.asyncDispose]()
     }
   }
@@ -255,7 +256,7 @@ test('who does not sign in at the provider is told so, and another site cannot b
 
 test('where a provider is away people are told, and sign in another way', async () => {
   await using all = await scene()
-  all.labs.inner = new OpenidProvider(openid('http://127.0.0.1:9'), { clock: all.bench.clock })
+  await all.lab[Symbol.asyncDispose]()
   const away = await new Visitor().go(all.bench.page('sign-in/lab'))
   expect(away.status).toBe(502)
   expect(away.text).toContain('The Lab does not answer')

@@ -196,6 +196,11 @@ export const MESSAGES = {
       services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
+      'assume, with a secret for apps': {
+        kind: 'order',
+        id: 1,
+        order: { kind: 'assume', ownership: signed, secret: new Uint8Array(32).fill(7) }
+      },
       follow: { kind: 'order', id: 2, order: { kind: 'follow', ownership: signed } },
       freeze: { kind: 'order', id: 3, order: { kind: 'freeze', workspace: WORKSPACE } },
       thaw: { kind: 'order', id: 4, order: { kind: 'thaw', ownership: signed } },
