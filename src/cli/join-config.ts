@@ -7,6 +7,10 @@ import type { Flags } from './command.ts'
 const KEPT = [
   'service',
   'listen',
+  'public-url',
+  'route',
+  'ingress',
+  'trust-proxy',
   'label',
   'before-snapshot',
   'after-snapshot',

@@ -20,6 +20,7 @@ import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
+import { ROUTE_LABEL, RouteBook } from '../routing/routes/book.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
@@ -78,11 +79,25 @@ export async function openCoordinatorCore(
   const { services, groups } = await openDeclared({ store, clock, audit, table }, options)
   const levelOf = services.levelOf.bind(services)
 
+  const routeBook = new RouteBook({
+    session: (peer) => control.session(peer),
+    labelOf: (peer) => registry.get(peer)?.labels[ROUTE_LABEL],
+    dial: parts.dialIngress,
+    frontDoor: parts.frontDoor,
+    clock,
+    random,
+    log
+  })
+  shutdown.later('the routes to instances', async () => routeBook.close())
+  groups.onChange(() => routeBook.endSessions())
+  services.onChange(() => routeBook.endSessions())
+  const leadsPast = routeBook.leadsPast.bind(routeBook)
   const fleet: Fleet = new Fleet({
     registry,
     table,
     clock,
     levelOf,
+    leadsPast,
     declared: services.get.bind(services),
     control: () => control,
     detector: () => detector
@@ -117,9 +132,11 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: (workspace) => {
+      outlivesSeal: (workspace) => {
         const owned = table.get(workspace)
-        return owned !== null && levelOf(owned.signed.value.service) === 'local'
+        if (owned === null) return false
+        const { service, home } = owned.signed.value
+        return levelOf(service) === 'local' || (home !== null && leadsPast(home))
       },
       usedBytes,
       identity,
@@ -256,6 +273,7 @@ export async function openCoordinatorCore(
     spread,
     tending,
     neighbourhood,
+    routeBook,
     presence,
     hold,
     changes,
@@ -380,6 +398,7 @@ export async function openCoordinatorCore(
     director,
     hold,
     routes,
+    routeBook,
     drains,
     recovery,
     lost,

@@ -19,6 +19,7 @@ import { RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
 import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
+import { redirectAfter, takeBack } from './routes/redirect.ts'
 import { Sockets } from './sockets.ts'
 
 export type {
@@ -28,6 +29,7 @@ export type {
   FrontDoorOptions,
   Groups,
   Home,
+  HomeRoutes,
   OwnPages,
   OwnRequest,
   Place,
@@ -79,6 +81,7 @@ export class FrontDoor implements AsyncDisposable {
       log,
       hold: this.#hold,
       pools: this.#pools,
+      routes: deps.routes,
       sockets: this.#sockets,
       uploads: deps.uploads,
       budget: new BodyBudget(FRONT_DOOR_LIMITS.keptBodiesBytes)
@@ -188,6 +191,7 @@ export class FrontDoor implements AsyncDisposable {
       const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
       if ('why' in claim) return this.#disclaim(arrival, claim)
       addOwnHeaders(headers, { client, service, visitor, claim })
+      const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
       const asked = {
         ...arrival,
         service,
@@ -196,6 +200,8 @@ export class FrontDoor implements AsyncDisposable {
         body,
         headers,
         mayBegin: () => this.#mayBegin(visitor, client),
+        from: `${client.scheme}://${client.host}`,
+        redirectAfter: redirectAfter(request, about),
         onUpgrade: () => this.#server.over()
       }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()

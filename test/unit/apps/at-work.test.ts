@@ -40,6 +40,7 @@ function watching() {
           }
         : null,
     places: async () => now.places,
+    besides: () => [],
     isHandingOver: () => now.handsOver,
     clock,
     log: silent

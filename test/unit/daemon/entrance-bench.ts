@@ -136,6 +136,7 @@ export async function entranceBench(
       coordinator: COORDINATOR.peerId,
       offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port }, command: null }],
       commands: null,
+      door: null,
       empty: { folder: join(base, 'empty'), staging: join(base, 'staging') },
       space: async () => options.space ?? { totalBytes: 1e12, freeBytes: 1e12 }
     },

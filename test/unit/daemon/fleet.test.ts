@@ -26,6 +26,7 @@ async function bench(ids: readonly WorkspaceId[]) {
   const over = { dead: false, lease: false }
   const level: { now: AcknowledgeLevel } = { now: 'replicated' }
   const fleet = new Fleet({
+    leadsPast: () => false,
     levelOf: () => level.now,
     declared: () => null,
     registry: { get: () => ({ labels: labels.given }) } as never,
