@@ -14,6 +14,7 @@ import { coordinatorCommand } from './commands/coordinator.ts'
 import { demoCommand } from './commands/demo.ts'
 import { drainCommand } from './commands/drain.ts'
 import { failoverCommand } from './commands/failover.ts'
+import { groupsCommand } from './commands/groups.ts'
 import { inviteCommand } from './commands/invite.ts'
 import { joinCommand } from './commands/join.ts'
 import { leaveCommand } from './commands/leave.ts'
@@ -50,6 +51,7 @@ const BRANCHES: readonly Branch[] = [
   rebalanceCommand,
   failoverCommand,
   usersCommand,
+  groupsCommand,
   adminsCommand,
   repoCommand,
   receiptsCommand,

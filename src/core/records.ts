@@ -57,6 +57,8 @@ export interface Ownership {
   readonly home: PeerIdText | null
   readonly standbys: readonly PeerIdText[]
   readonly number: number
+  /** The workspace is no more: whoever holds it removes its files. The last record of a workspace. */
+  readonly removed?: true
 }
 
 /** A peer's membership, as it proves it to other members. Signed by the coordinator. */
@@ -145,7 +147,8 @@ export const ownershipRecord: RecordType<Ownership> = {
       ...value,
       base: cidBytes(value.base),
       home: value.home ?? '',
-      standbys: [...value.standbys]
+      standbys: [...value.standbys],
+      removed: value.removed === true
     }),
   decode(payload) {
     const raw = proto.Ownership.decode(payload)
@@ -158,7 +161,8 @@ export const ownershipRecord: RecordType<Ownership> = {
       base: parse.cidOrNull(raw.base),
       home: raw.home === '' ? null : parse.peer(raw.home),
       standbys: raw.standbys.map(parse.peer),
-      number: raw.number
+      number: raw.number,
+      ...(raw.removed && { removed: true as const })
     }
   }
 }

@@ -10,9 +10,11 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { ControlServer } from '../membership/control-server.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
 import type { Neighbours } from '../network/neighbours.ts'
@@ -28,6 +30,7 @@ import type { RepositoryService } from '../sync/repository-service.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import type { Quotas } from './quotas.ts'
@@ -79,10 +82,13 @@ export interface CoordinatorCore {
   readonly audit: AuditLog
   readonly registry: MemberRegistry
   readonly accounts: Accounts
+  readonly groups: Groups
   readonly table: OwnershipTable
   readonly holdings: Holdings
   readonly services: Services
   readonly quotas: Quotas
+  readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director

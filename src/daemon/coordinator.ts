@@ -23,6 +23,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
+import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
@@ -30,12 +31,12 @@ import { countBuffersWithHeap } from './engine.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { Shutdown } from './shutdown.ts'
+import { openSignInPages } from './sign-in.ts'
 import { readTls, TlsWatch } from './tls-certificate.ts'
 import { VERSION } from './version.ts'
 
 /** With less than this free, uploads are no longer kept before a head names them: what homes publish comes first. */
 const UPLOADS_FREE_BYTES = 4 * RESERVE_BYTES + 1024 ** 3
-const COOKIE_KEY_FILE = 'cookie.key'
 /** Streams that are closing still count against the limit of a connection. */
 const SPARE_STREAMS = 64
 
@@ -108,7 +109,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     },
     shutdown
   )
-  const { repository, accounts, services, routes, control, host } = core
+  const { repository, accounts, groups, services, routes, control, host } = core
+  await services.declare(options.services, 'config')
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -118,6 +120,14 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     log
   })
 
+  const cookieKeys = await CookieKeyRing.open({ folder, clock, random, log })
+  shutdown.later('the cookie keys', () => cookieKeys.close())
+  const about = {
+    anonymous: options.anonymous ?? true,
+    secure: tls !== null || options.webAddress?.startsWith('https:') === true,
+    federationName: federation
+  }
+  const signIn = await openSignInPages(options, about, { core, keys: cookieKeys, clock, random, log })
   const frontDoor: FrontDoor = new FrontDoor(
     {
       workspaces: routes,
@@ -127,9 +137,10 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
+      groups,
       tunnel: { connect: (home) => connectTunnel(host, control, home) },
       uploads,
-      cookieKeys: { current: await cookieKey(folder, random), previous: [] },
+      cookieKeys,
       wellKnown: () => ({
         federation,
         peerId: identity.peerId,
@@ -139,20 +150,20 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         version: VERSION,
         connect: CONNECT_PATH
       }),
-      ownPages: ownPages({}),
+      ownPages: ownPages(signIn),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,
       log
     },
     {
-      anonymous: options.anonymous ?? true,
+      ...about,
       holdMs: options.holdMs,
       ...(tls !== null && { tls }),
-      secure: tls !== null || options.webAddress?.startsWith('https:') === true,
       trustProxy: options.trustProxy,
-      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
-      federationName: federation
+      rates: options.rates,
+      ...(options.trustUserHeader !== null && { trustUserHeader: options.trustUserHeader }),
+      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS
     }
   )
   shutdown.later('the front door', () => frontDoor.close())
@@ -187,6 +198,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
     control: () => control,
+    standbys: options.standbys,
     clock,
     stop: () => void clock.after(100, () => void stop())
   })
@@ -233,17 +245,6 @@ function checkRecoverable(data: string): void {
         'put identity.key back from a backup; with another key this would be another coordinator, which every instance refuses'
     }
   )
-}
-
-async function cookieKey(
-  folder: Awaited<ReturnType<typeof openDataFolder>>,
-  random: ReturnType<typeof systemRandom>
-): Promise<Uint8Array> {
-  const kept = await folder.read(COOKIE_KEY_FILE)
-  if (kept !== null) return kept
-  const key = random.bytes(32)
-  await folder.writeAtomic(COOKIE_KEY_FILE, key)
-  return key
 }
 
 async function listenOnSocket(socket: ReturnType<typeof createSocketServer>, path: string): Promise<void> {

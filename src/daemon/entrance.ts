@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { allowanceOf, NOTHING_USED } from '../apps/allowance.ts'
 import type { App, AppRequestContext } from '../apps/app.ts'
+import { commandApp, type WorkspaceApps } from '../apps/command/command.ts'
 import { filesApp } from '../apps/files/files.ts'
 import { upstreamApp } from '../apps/upstream/upstream.ts'
 import type { Clock } from '../core/clock.ts'
@@ -37,6 +38,8 @@ export interface HttpEntranceDeps {
   readonly host: Host
   readonly coordinator: PeerIdText
   readonly offers: readonly Offer[]
+  /** Where the apps are that this instance starts; null where it offers none. */
+  readonly commands: WorkspaceApps | null
   /** A folder that is always empty: what a newcomer without a workspace sees. */
   readonly empty: { readonly folder: string; readonly staging: string }
   readonly clock: Clock
@@ -47,7 +50,7 @@ export interface HttpEntranceDeps {
 /** HTTP/1.1 through the coordinator's tunnel. It takes requests on return. */
 export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Promise<Entrance> {
   const { host, coordinator, offers, log } = deps
-  const apps = new Map(offers.map(({ name, upstream }) => [name, appOf(deps, upstream)] as const))
+  const apps = new Map(offers.map((offer) => [offer.name, appOf(deps, offer)] as const))
   const inside: Inside = { empty: deps.empty, served, apps }
   const ingress = new Ingress({
     serve: (request, response, target) =>
@@ -72,8 +75,10 @@ export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Prom
   }
 }
 
-const appOf = (deps: HttpEntranceDeps, upstream: Offer['upstream']): App =>
-  upstream === null ? filesApp(deps) : upstreamApp(deps, upstream)
+function appOf(deps: HttpEntranceDeps, { upstream, command }: Offer): App {
+  if (command !== null && deps.commands !== null) return commandApp(deps.commands)
+  return upstream === null ? filesApp(deps) : upstreamApp(deps, upstream)
+}
 
 interface Inside {
   readonly empty: HttpEntranceDeps['empty']

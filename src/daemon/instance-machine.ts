@@ -1,5 +1,6 @@
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
+import type { WorkspaceApps } from '../apps/command/command.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Identity } from '../core/identity.ts'
 import type { WorkspaceId } from '../core/ids.ts'
@@ -43,6 +44,7 @@ export interface LocalMachineDeps {
   readonly identity: Identity
   readonly host: Host
   readonly offers: readonly Offer[]
+  readonly commands: WorkspaceApps | null
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

@@ -1,20 +1,22 @@
 import { chmod, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
+import type { CommandApps } from '../apps/command/command-apps.ts'
 import { createInstanceSocketServer } from '../console/http-api.ts'
 import { systemClock } from '../core/clock.ts'
 import { systemRandom } from '../core/random.ts'
 import { startHost } from '../network/libp2p-host.ts'
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
+import { homeApps, openCommandApps, Secrets } from './apps.ts'
 import { openInstanceCore } from './instance-core.ts'
 import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace } from './instance-settings.ts'
-import { checkOffers } from './offers.ts'
+import { checkOffers, checkVersions, commandServices } from './offers.ts'
 import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
-import { busyHooks, snapshotHooks } from './snapshot-hooks.ts'
+import { busyHooks, checkAppHooks, commandHooks, snapshotHooks } from './snapshot-hooks.ts'
 import { VERSION } from './version.ts'
 
 /**
@@ -38,11 +40,23 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   const clock = systemClock()
   const random = systemRandom()
   checkOffers(options.services, resolve(options.data))
+  checkVersions(options.versions, options.services)
   const services = options.services.map(({ name }) => name)
-  const hooksFor = snapshotHooks(options.hooks, services, { clock, log })
-  const askAtWork = busyHooks(options.hooks, services, { clock, log })
+  let commands: CommandApps | null = null
+  const hooks = commandHooks(options.hooks, {
+    clock,
+    log,
+    beside: (place, words) => commands?.beside(place, words) ?? null
+  })
+  const hooksFor = snapshotHooks(options.hooks, services, hooks)
+  const askAtWork = busyHooks(options.hooks, services, hooks)
+  checkAppHooks(options.hooks, services, commandServices(options.services))
   const folder = await openDataFolder(options.data, { kind: 'instance', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
+  const secrets = new Secrets(folder.identity)
+  const { path: data, identity } = folder
+  commands = await openCommandApps(options, secrets, { folder: data, identity, hooks, clock, log })
+  shutdown.later('the apps', () => commands?.close())
   const level = await openLevel(join(folder.path, 'state'))
   shutdown.later('the state', () => level.close())
   const {
@@ -64,6 +78,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
             state,
             host: network,
             offers: options.services,
+            commands,
             clock,
             random,
             log
@@ -74,6 +89,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       services,
       hooksFor,
       askAtWork,
+      apps: homeApps(options, { hooks, commands, secrets }),
       hostName: hostname(),
       clock,
       random

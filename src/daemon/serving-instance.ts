@@ -137,7 +137,8 @@ export class ServingInstance {
       keepMs: () => deps.keep.ms,
       arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
       checkQuiet: (workspace) => serving.#atWork.checkQuiet(workspace),
-      hooksFor: deps.hooksFor
+      hooksFor: deps.hooksFor,
+      apps: deps.apps
     })
     await suspicionIsNoted(state)
     const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }
@@ -259,12 +260,11 @@ export class ServingInstance {
   }
 
   async #hello(): Promise<Hello> {
-    const { services, labels, clock, settings } = this.#deps
+    const { offered, clock, settings } = this.#deps
     const disk = await this.#machine.space()
     return {
       version: VERSION,
-      services,
-      labels,
+      ...offered,
       capacityBytes: settings.capacityBytes(disk, this.#resident.usedBytes()),
       clockMs: clock.wall(),
       workspaces: this.#resident.held(),

@@ -31,6 +31,8 @@ export interface DoorServerDeps {
   readonly clock: Clock
   /** Has a request answered. Requests of one connection come one after another. */
   readonly take: (arrival: Arrival) => void
+  /** May one more connection come from there? */
+  readonly admits: (socket: Socket) => boolean
 }
 
 /**
@@ -133,6 +135,9 @@ export class DoorServer {
     server.maxHeadersCount = 0
     server.maxConnections = limits.connections
     server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
+    server.on('connection', (socket: Socket) => {
+      if (!this.#deps.admits(socket)) socket.destroy()
+    })
     server.on('checkContinue', (request, response) => this.#arrive({ request, response, upgrade: null, expects: true }))
     server.on('checkExpectation', (_request, response) => answer(response, EXPECTATION_FAILED))
     server.on('upgrade', (request, socket, head) => this.#arriveToUpgrade(request, socket, head))

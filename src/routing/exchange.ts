@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant } from '../core/clock.ts'
 import { hasCode, messageOf } from '../core/errors.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { OwnerId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { isRead } from '../wire/http.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
@@ -39,11 +39,15 @@ export interface Asked {
   readonly upgrade: Upgrade | null
   readonly service: ServiceRoute
   readonly visitor: Visitor
+  /** Whose workspace it is for; null for a newcomer. */
+  readonly owner: OwnerId | null
   readonly body: Body
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
   /** The lines for an instance that do not depend on which one it is. */
   readonly headers: readonly string[]
+  /** Asked before a workspace is begun: why none may be now, where that is so. */
+  readonly mayBegin: () => Page | null
   /** The connection speaks another protocol now; the response is of no more use. */
   readonly onUpgrade: () => void
 }
@@ -107,8 +111,7 @@ export class Exchange {
 
   #route(): void {
     if (this.#gone) return
-    const { user } = this.#asked.visitor
-    const place = user === null ? null : this.#deps.workspaces.find(this.#asked.service.name, user)
+    const place = this.#placeNow()
     if (place === null) this.#withoutWorkspace()
     else this.#goTo(place)
   }
@@ -120,17 +123,18 @@ export class Exchange {
 
   /** Reads go to any instance; the first change brings the workspace into being. */
   #withoutWorkspace(): void {
-    const { service, visitor, upgrade } = this.#asked
+    const { service, owner, upgrade } = this.#asked
     if (isRead(this.#method) && upgrade === null) {
-      const any = this.#deps.workspaces.anyInstance(service.name, visitor.user)
+      const any = this.#deps.workspaces.anyInstance(service.name, owner)
       if (any === null) return this.#answer(unavailable('No server is there for this service at the moment'))
       return this.#prepare({ ...any, workspace: null, epoch: 0 })
     }
-    const { user } = visitor
-    if (user === null) return this.#answer(errorPage(new Error('a change without a user')))
-    this.#deps.workspaces.create(service.name, user).then(
+    if (owner === null) return this.#answer(errorPage(new Error('a change without a user')))
+    const refusal = this.#asked.mayBegin()
+    if (refusal !== null) return this.#answer(refusal)
+    this.#deps.workspaces.create(service.name, owner).then(
       (created) => {
-        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, user) ?? created)
+        if (!this.#gone) this.#goTo(this.#deps.workspaces.find(service.name, owner) ?? created)
       },
       (error: unknown) => this.#failed(error, 'a workspace could not be placed')
     )
@@ -155,8 +159,8 @@ export class Exchange {
   }
 
   #placeNow(): Place | null {
-    const { service, visitor } = this.#asked
-    return visitor.user === null ? null : this.#deps.workspaces.find(service.name, visitor.user)
+    const { service, owner } = this.#asked
+    return owner === null ? null : this.#deps.workspaces.find(service.name, owner)
   }
 
   /** Reads what must be read before anything is sent; the place may be another one afterwards. */

@@ -1,9 +1,12 @@
+import type { Socket } from 'node:net'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
-import { Clients } from './client.ts'
+import { claimOf, type Disclaim } from './claim.ts'
+import { type Client, Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange, type ExchangeDeps, type ExchangeOptions } from './exchange.ts'
+import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
@@ -12,6 +15,7 @@ import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from 
 import { addOwnHeaders } from './own-headers.ts'
 import { answer, answerJson, answerNothing, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
+import { RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
 import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
@@ -22,6 +26,7 @@ export type {
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
+  Groups,
   Home,
   OwnPages,
   OwnRequest,
@@ -40,6 +45,7 @@ export class FrontDoor implements AsyncDisposable {
   readonly #server: DoorServer
   readonly #identifier: Identifier
   readonly #clients: Clients
+  readonly #rates: Rates
   readonly #hold: Hold
   readonly #pools: Pools
   readonly #sockets: Sockets
@@ -82,7 +88,11 @@ export class FrontDoor implements AsyncDisposable {
       maxBodyBytes: options.maxBodyBytes ?? FRONT_DOOR_LIMITS.bodyBytes,
       continueMs: FRONT_DOOR_LIMITS.continueMs
     }
-    this.#server = new DoorServer({ clock, take: (arrival) => this.#take(arrival) }, options)
+    this.#rates = new Rates(clock, options.rates ?? RATES)
+    this.#server = new DoorServer(
+      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      options
+    )
   }
 
   /** Requests that wait, requests under way (those that wait included), and open WebSockets. */
@@ -160,6 +170,8 @@ export class FrontDoor implements AsyncDisposable {
       return this.#refuse(arrival, pages.TOO_LARGE)
     }
     const client = this.#clients.of(request)
+    const waitMs = this.#rates.request(client)
+    if (waitMs > 0) return this.#refuse(arrival, pages.tooMany(waitMs))
     const destination = this.#router().find(client.host, url)
     if (destination.kind === 'nothing') return this.#refuse(arrival, pages.NOTHING_HERE)
     if (destination.kind === 'well-known') return this.#describe(arrival)
@@ -172,9 +184,20 @@ export class FrontDoor implements AsyncDisposable {
     if (destination.kind === 'own') return this.#own(arrival, destination.path, asking)
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
-      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
-      addOwnHeaders(headers, { client, service, visitor })
-      const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
+      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor, client)
+      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      if ('why' in claim) return this.#disclaim(arrival, claim)
+      addOwnHeaders(headers, { client, service, visitor, claim })
+      const asked = {
+        ...arrival,
+        service,
+        visitor,
+        owner: claim.owner,
+        body,
+        headers,
+        mayBegin: () => this.#mayBegin(visitor, client),
+        onUpgrade: () => this.#server.over()
+      }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
     }
     const visitor = this.#identifier.identify(asking)
@@ -210,11 +233,34 @@ export class FrontDoor implements AsyncDisposable {
       .catch((error: unknown) => this.#broken(arrival, error))
   }
 
-  #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
-    const { method, url = '/', headers } = arrival.request
-    const { federationName } = this.#options
+  #admits(socket: Socket): boolean {
+    const address = plainAddress(socket.remoteAddress ?? '')
+    if (this.#clients.isProxy(address)) return true
+    const closed = this.#rates.connection(address)
+    if (closed !== null) socket.once('close', closed)
+    return closed !== null
+  }
+
+  #mayBegin({ user }: Visitor, client: Client): Page | null {
+    const waitMs = user?.startsWith('guest:') === true ? this.#rates.newGuest(client) : 0
+    return waitMs === 0 ? null : pages.tooMany(waitMs)
+  }
+
+  #refuseVisitor(arrival: Arrival, refusal: Refusal, client: Client): void {
+    if (refusal.why === 'unknown-credentials' && !this.#rates.wrongToken(client)) {
+      return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
+    }
+    this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #disclaim(arrival: Arrival, disclaim: Disclaim): void {
+    this.#refuse(arrival, pages.disclaimPage(disclaim, this.#invitation(arrival)))
+  }
+
+  #invitation({ request }: Arrival): pages.Invitation {
+    const { method, url = '/', headers } = request
     const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
-    this.#refuse(arrival, pages.refusalPage(refusal, { federationName, url, navigates }))
+    return { federationName: this.#options.federationName, url, navigates }
   }
 
   #refuse(arrival: Arrival, page: Page): void {

@@ -6,6 +6,10 @@ export const FRONT_DOOR_LIMITS = {
   headerBytes: 16 * 1024,
   urlLength: 8 * 1024,
   connections: 20_000,
+  /** Of one client address. */
+  connectionsPerAddress: 512,
+  /** Client addresses whose rates are remembered. */
+  addresses: 100_000,
   /** Requests of one connection that wait for those before them; the connection is cut beyond that. */
   pipelined: 16,
   bodyBytes: 100e9,

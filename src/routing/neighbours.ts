@@ -1,20 +1,28 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
-import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { Rights } from '../membership/groups.ts'
 import type { UploadTap } from '../sync/provisional.ts'
 import type { Client } from './client.ts'
 import type { Refusal, Visitor } from './identify.ts'
 import type { Upgrade } from './proxy.ts'
+import type { RateOptions } from './rates.ts'
+
+export const SCOPES = ['user', 'group', 'service'] as const
+export type ServiceScope = (typeof SCOPES)[number]
 
 /** How users reach a service. The path is not rewritten on its way: an app sees the prefix too. */
 export interface ServiceRoute {
   readonly name: ServiceName
   /** `prefix` is '' for the service at `/`, else begins with `/` and has no `/` at its end. */
   readonly route: { readonly kind: 'path'; readonly prefix: string } | { readonly kind: 'host'; readonly host: string }
-  readonly scope: 'user'
+  /** Who owns a workspace: each user, each group (its name follows the route in the path), or the service itself. */
+  readonly scope: ServiceScope
+  /** Where the whole service is one workspace: the group whose members with the right to write may change it. Null: all. */
+  readonly writers: GroupName | null
 }
 
 /** An instance that answers requests. */
@@ -74,6 +82,14 @@ export interface Users {
   isBlocked(user: UserId): boolean
 }
 
+/** Who is in which group. Both are look-ups in memory. */
+export interface Groups {
+  /** What a user may do in the workspaces of a group; null where they are no member, or there is no such group. */
+  rightsOf(group: GroupName, user: UserId): Rights | null
+  /** By name. */
+  of(user: UserId): readonly GroupName[]
+}
+
 export interface Tunnel {
   /**
    * A fresh byte stream to the instance's ingress, on which HTTP/1.1 is spoken.
@@ -118,6 +134,7 @@ export interface CookieKeys {
 export interface FrontDoorDeps {
   readonly workspaces: Workspaces
   readonly users: Users
+  readonly groups: Groups
   readonly tunnel: Tunnel
   readonly cookieKeys: CookieKeys
   readonly uploads: Uploads
@@ -154,6 +171,8 @@ export interface FrontDoorOptions {
   readonly tls?: Certificate
   /** The largest request body. */
   readonly maxBodyBytes?: number
+  /** How often one client may come; where it is not said, as `RATES`. */
+  readonly rates?: RateOptions
   /** Streams to one home at once; requests beyond it queue. */
   readonly maxStreamsPerHome?: number
 }

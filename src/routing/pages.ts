@@ -11,7 +11,7 @@ export interface Page {
   readonly retryAfterS?: number
   readonly headers?: readonly string[]
   /** Where a person goes on, on this address. */
-  readonly link?: { readonly path: string; readonly text: string }
+  readonly links?: readonly { readonly path: string; readonly text: string }[]
 }
 
 /** Who answers, where no instance did. */
@@ -29,7 +29,7 @@ const REASONS: Readonly<Record<number, string>> = {
 export function answer(response: ServerResponse, page: Page): void {
   if (response.headersSent || response.destroyed) return
   const html = prefersHtml(response.req.headers.accept)
-  const body = Buffer.from(html ? htmlOf(page) : `${page.title}\n${page.text}\n`)
+  const body = Buffer.from(html ? htmlOf(page) : textOf(page))
   const headers = [
     'content-type',
     html ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
@@ -102,18 +102,22 @@ function commonHeaders(page: Page): string[] {
 
 const prefersHtml = (accept: string | undefined): boolean => accept?.includes('text/html') === true
 
+const textOf = ({ title, text, links = [] }: Page): string =>
+  [title, text, ...links.map(({ path }) => path)].map((line) => `${line}\n`).join('')
+
 function htmlOf(page: Page): string {
   const again = page.retryAfterS === undefined ? '' : `<meta http-equiv="refresh" content="${page.retryAfterS}">`
-  const link =
-    page.link === undefined ? '' : `<p><a href="${escapeHtml(page.link.path)}">${escapeHtml(page.link.text)}</a></p>`
   const note = page.retryAfterS === undefined ? '' : '<p>This page tries again by itself.</p>'
+  const links = (page.links ?? [])
+    .map(({ path, text }) => `<p><a href="${escapeHtml(path)}">${escapeHtml(text)}</a></p>`)
+    .join('')
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">${again}
 <title>${escapeHtml(page.title)}</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style>
 </head>
-<body><main><h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.text)}</p>${link}${note}</main></body>
+<body><main><h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.text)}</p>${links}${note}</main></body>
 </html>
 `
 }

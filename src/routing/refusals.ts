@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts'
 import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { Disclaim } from './claim.ts'
 import type { Refusal } from './identify.ts'
 import type { Page } from './pages.ts'
 import { WELL_KNOWN } from './route.ts'
@@ -47,7 +48,7 @@ export function refusalPage(refusal: Refusal, { federationName, url, navigates }
   const challenge = navigates ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`
   return {
     ...page,
-    link: { path: signInPath(navigates ? url : '/'), text: 'Sign in' },
+    links: [{ path: signInPath(navigates ? url : '/'), text: 'Sign in' }],
     headers: ['www-authenticate', challenge, ...cookie]
   }
 }
@@ -56,12 +57,44 @@ export function refusalPage(refusal: Refusal, { federationName, url, navigates }
 export const signInPath = (url: string): string =>
   url === '/' ? `${WELL_KNOWN}/sign-in` : `${WELL_KNOWN}/sign-in?to=${encodeURIComponent(url)}`
 
+const DISCLAIMED = {
+  'no-member': { title: 'This is not yours', text: 'You are not in the group that this address names.' },
+  'read-only': { title: 'You may only read here', text: 'Ask the administrators of this federation for more.' }
+} as const
+
+/** Where there is no workspace for them at this address, or not for this. */
+export function disclaimPage(disclaim: Disclaim, invitation: Invitation): Page {
+  if (disclaim.why === 'sign-in') return refusalPage({ status: 401, why: 'token-needed' }, invitation)
+  if (disclaim.why !== 'choose') return { status: 403, ...DISCLAIMED[disclaim.why] }
+  const { prefix, groups } = disclaim
+  if (groups.length === 0) {
+    return { status: 403, title: 'You are in no group', text: 'Ask the administrators of this federation.' }
+  }
+  const links = groups.map((group) => ({ path: `${prefix}/${group}/`, text: group }))
+  return { status: 200, title: 'Your groups', text: 'Each has a place of its own here:', links }
+}
+
 export const unavailable = (title: string): Page => ({
   status: 503,
   title,
   text: 'Nothing is lost. Please try again in a moment.',
   retryAfterS: RETRY_AFTER_S
 })
+
+/** `waitMs`: until one more may come. */
+export const tooMany = (waitMs: number): Page => ({
+  status: 429,
+  title: 'Too many requests',
+  text: 'They come from your address, which others may share. Please try again in a moment.',
+  retryAfterS: Math.ceil(waitMs / 1000)
+})
+
+export const TOO_MANY_WRONG_TOKENS: Page = {
+  status: 429,
+  title: 'Too many wrong tokens',
+  text: 'They came from your address. Please wait a minute.',
+  retryAfterS: 60
+}
 
 /** The connection to the home was lost. `safe`: the request was certainly not executed. */
 export const lostHome = (retry: 'safe' | 'unsafe'): Page => ({

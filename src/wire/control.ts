@@ -1,5 +1,5 @@
 import type { CID } from 'multiformats/cid'
-import type { ErrorCode } from '../core/errors.ts'
+import { type ErrorCode, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { type DrainStateName, decodeReport, decodeRequest, encodeReport, encodeRequest } from './drains.ts'
@@ -32,6 +32,8 @@ export interface Held {
 export interface Hello {
   readonly version: string
   readonly services: readonly ServiceName[]
+  /** Of the apps of its services, where it says one. */
+  readonly versions: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
   readonly capacityBytes: number
   readonly clockMs: number
@@ -131,7 +133,12 @@ export interface Welcome {
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
 export type Order =
   /** Be the home: apply the base, then serve. */
-  | { readonly kind: 'assume'; readonly ownership: Uint8Array }
+  | {
+      readonly kind: 'assume'
+      readonly ownership: Uint8Array
+      /** What apps of the workspace may rely on at each home, 32 bytes; an older coordinator tells none. */
+      readonly secret?: Uint8Array
+    }
   /** Be a standby: keep the newest head applied. */
   | { readonly kind: 'follow'; readonly ownership: Uint8Array }
   /** Let requests in flight end, publish the last snapshot, take no more. */
@@ -189,6 +196,11 @@ export type ToInstance =
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
+const SERVICES_MAX = 64
+const SERVICE_VERSION = /^[\w.+-]{1,40}$/
+/** Can this be the version of an app? */
+export const isServiceVersion = (text: string): boolean => SERVICE_VERSION.test(text)
+
 const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>
 
 export const fromInstance: WireCodec<FromInstance> = wireCodec(
@@ -199,6 +211,7 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
           hello: {
             ...message.hello,
             services: [...message.hello.services],
+            versions: new Map(Object.entries(message.hello.versions)),
             labels: new Map(Object.entries(message.hello.labels)),
             addresses: [...message.hello.addresses],
             workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
@@ -259,11 +272,21 @@ const decodeHeartbeat = (raw: RawHeartbeat): Heartbeat => ({
   uploadLimit: raw.uploadLimit === 0 ? null : raw.uploadLimit
 })
 
+function checkedVersions(raw: ReadonlyMap<string, string>): Record<string, string> {
+  if (raw.size > SERVICES_MAX) throw new NodeDaemonError('TOO_LARGE', 'too many versions')
+  const versions = [...raw].map(([name, version]) => [parse.service(name), version] as const)
+  if (!versions.every(([, version]) => isServiceVersion(version))) {
+    throw new NodeDaemonError('BAD_REQUEST', 'a message has a bad version')
+  }
+  return Object.fromEntries(versions)
+}
+
 function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
   return {
     ...raw,
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
+    versions: checkedVersions(raw.versions),
     labels: checkedLabels(raw.labels),
     addresses: raw.addresses.map(checkedAddress),
     workspaces: raw.workspaces.map((held) => ({

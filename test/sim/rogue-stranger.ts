@@ -49,6 +49,7 @@ export class RogueStranger {
     const hello = {
       version: '0.0.0',
       services: [],
+      versions: {},
       labels: {},
       capacityBytes: 1e9,
       clockMs: 0,

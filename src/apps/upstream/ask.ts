@@ -52,8 +52,7 @@ export class UpstreamClient {
 
   #open(request: IncomingMessage, lines: string[], agent: Agent | false): ClientRequest {
     return httpRequest({
-      host: this.#target.host,
-      port: this.#target.port,
+      ...this.#target,
       agent,
       method: request.method ?? 'GET',
       path: request.url ?? '/',

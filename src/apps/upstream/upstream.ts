@@ -9,7 +9,7 @@ import type { App, AppRequestContext } from '../app.ts'
 import { passAnswer, passOnceSettled } from './answer.ts'
 import { UpstreamClient } from './ask.ts'
 import { answerLines } from './lines.ts'
-import type { UpstreamTarget } from './target.ts'
+import { targetText, type UpstreamTarget } from './target.ts'
 
 /**
  * An app that runs by itself on this machine and speaks HTTP. It finds the user's files in the folder that
@@ -32,7 +32,7 @@ class UpstreamApp implements App {
 
   constructor({ clock, log }: { clock: Clock; log: Logger }, target: UpstreamTarget) {
     this.#clock = clock
-    this.#log = log.child({ part: 'upstream', app: `${target.host}:${target.port}` })
+    this.#log = log.child({ part: 'upstream', app: targetText(target) })
     this.#client = new UpstreamClient(target)
   }
 

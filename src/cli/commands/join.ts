@@ -1,5 +1,6 @@
 import { type ErrorCode, NodeDaemonError } from '../../core/errors.ts'
 import type { InstanceOptions } from '../../daemon/options.ts'
+import { APP_SETTINGS, appOptions } from '../app-settings.ts'
 import { command } from '../command.ts'
 import { askedYes, type Context, folderOf } from '../context.ts'
 import { clean } from '../format.ts'
@@ -17,6 +18,7 @@ import {
   oneOf,
   pairs,
   serviceCommand,
+  serviceVersion,
   size
 } from '../values.ts'
 
@@ -50,10 +52,17 @@ const SETTINGS = {
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
   service: list(
     '<name[=url]>',
-    'a service of the federation to offer; with the address of an app that runs on this machine',
+    'a service of the federation to offer; with the address of an app that runs on this machine, or with command:… to have one started for each workspace',
     offer,
     [offer('files')],
     'files, built in'
+  ),
+  'service-version': list(
+    '<service=version>',
+    'the version of an app: it is given workspaces where the declared version is compatible (the same first number)',
+    serviceVersion,
+    [],
+    'the declared one'
   ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
@@ -76,6 +85,7 @@ const SETTINGS = {
     "what the shell runs in a workspace's folder to learn whether users are at work in it (it ends with 0): a drain moves those last",
     serviceCommand
   ),
+  ...APP_SETTINGS,
   'hook-timeout': value('<time>', 'how long each of these may take', duration, 60_000, '60s'),
   'hook-interval': value('<time>', 'how often they run at most while nobody waits for it', duration, 10_000, '10s'),
   keep: value('<time>', 'how long the files stay on this disk after a drain', duration, WEEK_MS, '7d')
@@ -93,6 +103,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     listen: values.listen,
     capacityBytes: values.capacity,
     services: values.service,
+    versions: pairs(values['service-version']),
     uploadLimit: values['upload-limit'],
     downloadLimit: values['download-limit'],
     code: values.code,
@@ -102,9 +113,13 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
       before: pairs(values['before-snapshot']),
       after: pairs(values['after-snapshot']),
       busy: pairs(values.busy),
+      ready: pairs(values.ready),
+      freeze: pairs(values.freeze),
+      thaw: pairs(values.thaw),
       timeoutMs: values['hook-timeout'],
       intervalMs: values['hook-interval']
     },
+    apps: appOptions(values),
     pid: context.terminal.pid
   }
 }
@@ -146,7 +161,8 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
-    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080 --service-version notes=2.4.1',
+    "node-daemon join --service 'lab=command:my-app --socket {socket} --base {base}'",
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],
   exits: {

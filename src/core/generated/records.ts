@@ -792,6 +792,7 @@ export interface Ownership {
   home: string
   standbys: string[]
   number: number
+  removed: boolean
 }
 
 export namespace Ownership {
@@ -851,6 +852,11 @@ export namespace Ownership {
           w.uint64Number(obj.number)
         }
 
+        if ((obj.removed != null && obj.removed !== false)) {
+          w.uint32(80)
+          w.bool(obj.removed)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -864,7 +870,8 @@ export namespace Ownership {
           base: uint8ArrayAlloc(0),
           home: '',
           standbys: [],
-          number: 0
+          number: 0,
+          removed: false
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -915,6 +922,10 @@ export namespace Ownership {
             }
             case 9: {
               obj.number = reader.uint64Number()
+              break
+            }
+            case 10: {
+              obj.removed = reader.bool()
               break
             }
             default: {
@@ -1011,6 +1022,13 @@ export namespace Ownership {
               }
               break
             }
+            case 10: {
+              yield {
+                field: `${prefix}.removed`,
+                value: reader.bool()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1069,6 +1087,11 @@ export namespace Ownership {
     value: number
   }
 
+  export interface OwnershipRemovedFieldEvent {
+    field: '$.removed'
+    value: boolean
+  }
+
   export function encode (obj: Partial<Ownership>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Ownership.codec())
   }
@@ -1077,7 +1100,7 @@ export namespace Ownership {
     return decodeMessage(buf, Ownership.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ownership>): Generator<OwnershipFederationFieldEvent | OwnershipWorkspaceFieldEvent | OwnershipServiceFieldEvent | OwnershipOwnerFieldEvent | OwnershipEpochFieldEvent | OwnershipBaseFieldEvent | OwnershipHomeFieldEvent | OwnershipStandbysFieldEvent | OwnershipNumberFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ownership>): Generator<OwnershipFederationFieldEvent | OwnershipWorkspaceFieldEvent | OwnershipServiceFieldEvent | OwnershipOwnerFieldEvent | OwnershipEpochFieldEvent | OwnershipBaseFieldEvent | OwnershipHomeFieldEvent | OwnershipStandbysFieldEvent | OwnershipNumberFieldEvent | OwnershipRemovedFieldEvent> {
     return streamMessage(buf, Ownership.codec(), opts)
   }
 }

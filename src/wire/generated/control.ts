@@ -355,6 +355,12 @@ export namespace FromInstance {
     value: boolean
   }
 
+  export interface FromInstanceHelloVersionsFieldEvent {
+    field: '$.hello.versions{}'
+    key: string
+    value: string
+  }
+
   export interface FromInstanceHelloRevisionFieldEvent {
     field: '$.hello.revision'
     value: number
@@ -511,7 +517,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloVersionsFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -527,6 +533,7 @@ export interface Hello {
   memberListNumber: number
   addresses: string[]
   awaitsDrain: boolean
+  versions: Map<string, string>
   revision: number
 }
 
@@ -643,6 +650,118 @@ export namespace Hello {
     }
   }
 
+  export interface Hello$versionsEntry {
+    key: string
+    value: string
+  }
+
+  export namespace Hello$versionsEntry {
+    let _codec: Codec<Hello$versionsEntry>
+
+    export const codec = (): Codec<Hello$versionsEntry> => {
+      if (_codec == null) {
+        _codec = message<Hello$versionsEntry>((obj, w, opts = {}) => {
+          if (opts.lengthDelimited !== false) {
+            w.fork()
+          }
+
+          if ((obj.key != null && obj.key !== '')) {
+            w.uint32(10)
+            w.string(obj.key)
+          }
+
+          if ((obj.value != null && obj.value !== '')) {
+            w.uint32(18)
+            w.string(obj.value)
+          }
+
+          if (opts.lengthDelimited !== false) {
+            w.ldelim()
+          }
+        }, (reader, length, opts = {}) => {
+          const obj: any = {
+            key: '',
+            value: ''
+          }
+
+          const end = length == null ? reader.len : reader.pos + length
+
+          while (reader.pos < end) {
+            const tag = reader.uint32()
+
+            switch (tag >>> 3) {
+              case 1: {
+                obj.key = reader.string()
+                break
+              }
+              case 2: {
+                obj.value = reader.string()
+                break
+              }
+              default: {
+                reader.skipType(tag & 7)
+                break
+              }
+            }
+          }
+
+          return obj
+        }, function * (reader, length, prefix, opts = {}) {
+          const end = length == null ? reader.len : reader.pos + length
+
+          while (reader.pos < end) {
+            const tag = reader.uint32()
+
+            switch (tag >>> 3) {
+              case 1: {
+                yield {
+                  field: `${prefix}.key`,
+                  value: reader.string()
+                }
+                break
+              }
+              case 2: {
+                yield {
+                  field: `${prefix}.value`,
+                  value: reader.string()
+                }
+                break
+              }
+              default: {
+                reader.skipType(tag & 7)
+                break
+              }
+            }
+          }
+        })
+      }
+
+      return _codec
+    }
+
+    export interface Hello$versionsEntryKeyFieldEvent {
+      field: '$.key'
+      value: string
+    }
+
+    export interface Hello$versionsEntryValueFieldEvent {
+      field: '$.value'
+      value: string
+    }
+
+    export function encode (obj: Partial<Hello$versionsEntry>): Uint8Array<ArrayBuffer> {
+      return encodeMessage(obj, Hello$versionsEntry.codec())
+    }
+
+    export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello$versionsEntry>): Hello$versionsEntry {
+      return decodeMessage(buf, Hello$versionsEntry.codec(), opts)
+    }
+
+    export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello$versionsEntry>): Generator<Hello$versionsEntryKeyFieldEvent | Hello$versionsEntryValueFieldEvent> {
+      return streamMessage(buf, Hello$versionsEntry.codec(), opts)
+    }
+  }
+
   let _codec: Codec<Hello>
 
   export const codec = (): Codec<Hello> => {
@@ -710,6 +829,13 @@ export namespace Hello {
           w.bool(obj.awaitsDrain)
         }
 
+        if (obj.versions != null && obj.versions.size > 0) {
+          for (const [key, value] of obj.versions.entries()) {
+            w.uint32(90)
+            Hello.Hello$versionsEntry.codec().encode({ key, value }, w)
+          }
+        }
+
         if ((obj.revision != null && obj.revision !== 0)) {
           w.uint32(120)
           w.uint64Number(obj.revision)
@@ -730,6 +856,7 @@ export namespace Hello {
           memberListNumber: 0,
           addresses: [],
           awaitsDrain: false,
+          versions: new Map<string, string>(),
           revision: 0
         }
 
@@ -814,6 +941,19 @@ export namespace Hello {
               obj.awaitsDrain = reader.bool()
               break
             }
+            case 11: {
+              if (opts.limits?.versions != null && obj.versions.size === opts.limits.versions) {
+                throw new MaxSizeError('Decode error - map field "versions" had too many elements')
+              }
+
+              const entry = Hello.Hello$versionsEntry.codec().decode(reader, reader.uint32(), {
+                limits: {
+                  value: opts.limits?.versions$value
+                }
+              })
+              obj.versions.set(entry.key, entry.value)
+              break
+            }
             case 15: {
               obj.revision = reader.uint64Number()
               break
@@ -831,7 +971,8 @@ export namespace Hello {
           services: 64,
           labels: 0,
           workspaces: 100000,
-          addresses: 8
+          addresses: 8,
+          versions: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -957,6 +1098,21 @@ export namespace Hello {
               }
               break
             }
+            case 11: {
+              if (opts.limits?.versions != null && obj.versions === opts.limits.versions) {
+                throw new MaxLengthError('Decode error - map field "versions" had too many elements')
+              }
+
+              yield * Hello.Hello$versionsEntry.codec().stream(reader, reader.uint32(), `${prefix}.versions{}`, {
+                limits: {
+                  value: opts.limits?.versions$value
+                }
+              })
+
+              obj.versions++
+
+              break
+            }
             case 15: {
               yield {
                 field: `${prefix}.revision`,
@@ -1060,6 +1216,12 @@ export namespace Hello {
     value: boolean
   }
 
+  export interface HelloVersionsFieldEvent {
+    field: '$.versions{}'
+    key: string
+    value: string
+  }
+
   export interface HelloRevisionFieldEvent {
     field: '$.revision'
     value: number
@@ -1073,7 +1235,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloRevisionFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloVersionsFieldEvent | HelloRevisionFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -3007,6 +3169,11 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceOrderSecretFieldEvent {
+    field: '$.order.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export interface ToInstanceMembersMemberListFieldEvent {
     field: '$.members.memberList'
     value: Uint8Array<ArrayBuffer>
@@ -3168,7 +3335,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -3867,6 +4034,7 @@ export interface Order {
   release?: Uint8Array<ArrayBuffer>
   restore?: Restore
   report?: string
+  secret?: Uint8Array<ArrayBuffer>
 }
 
 export namespace Order {
@@ -3984,6 +4152,11 @@ export namespace Order {
           w.string(obj.report)
         }
 
+        if (obj.secret != null) {
+          w.uint32(130)
+          w.bytes(obj.secret)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -4030,6 +4203,10 @@ export namespace Order {
             }
             case 15: {
               obj.report = reader.string()
+              break
+            }
+            case 16: {
+              obj.secret = reader.bytes()
               break
             }
             default: {
@@ -4166,6 +4343,13 @@ export namespace Order {
               }
               break
             }
+            case 16: {
+              yield {
+                field: `${prefix}.secret`,
+                value: reader.bytes()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4228,6 +4412,11 @@ export namespace Order {
     value: string
   }
 
+  export interface OrderSecretFieldEvent {
+    field: '$.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -4236,7 +4425,7 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent | OrderSecretFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
   }
 }

@@ -13,6 +13,8 @@ const PEER: PeerDetailView = {
   message: '',
   labels: { gpu: 'yes' },
   services: ['files'],
+  unfit: {},
+  newcomers: null,
   version: '0.1.0',
   lastSeenAt: null,
   workspaces: 3,

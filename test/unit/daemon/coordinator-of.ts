@@ -112,6 +112,7 @@ export class CoordinatorOf implements Disposable {
       fleet: fleet as never,
       drains: { returned: async () => undefined, dismissed: () => undefined } as never,
       recovery: () => ({ met: async () => false }) as never,
+      removals: { welcome: async () => undefined },
       sights: { heard: () => undefined } as never,
       detector,
       presence: this.#presence,

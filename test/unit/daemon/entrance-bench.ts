@@ -133,7 +133,8 @@ export async function entranceBench(
       ...parts,
       host: host as Host,
       coordinator: COORDINATOR.peerId,
-      offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port } }],
+      offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port }, command: null }],
+      commands: null,
       empty: { folder: join(base, 'empty'), staging: join(base, 'staging') }
     },
     { name: 'alpha', enter: (workspace, number) => resident.enter(workspace, number), folderLost: () => undefined }

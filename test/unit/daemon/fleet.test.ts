@@ -27,6 +27,7 @@ async function bench(ids: readonly WorkspaceId[]) {
   const level: { now: AcknowledgeLevel } = { now: 'replicated' }
   const fleet = new Fleet({
     levelOf: () => level.now,
+    declared: () => null,
     registry: { get: () => ({ labels: labels.given }) } as never,
     control: () => control as never,
     table,

@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import type { ServiceName } from '../../../src/core/ids.ts'
 import { checkOffers, type Offer } from '../../../src/daemon/offers.ts'
 
-const FILES: Offer = { name: 'files' as ServiceName, upstream: null }
-const NOTES: Offer = { name: 'notes' as ServiceName, upstream: { host: '127.0.0.1', port: 8080 } }
+const FILES: Offer = { name: 'files' as ServiceName, upstream: null, command: null }
+const NOTES: Offer = { name: 'notes' as ServiceName, upstream: { host: '127.0.0.1', port: 8080 }, command: null }
 
 test.each([
   ['twice', [FILES, FILES], '/data', /offered twice/],

@@ -68,6 +68,7 @@ export class Holder implements Present {
     return {
       version: '1',
       services: [FILES],
+      versions: {},
       labels: {},
       capacityBytes: 1e9,
       addresses: [],

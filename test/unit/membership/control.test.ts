@@ -72,6 +72,7 @@ async function connected(
       hello: async () => ({
         version: '0.1.0',
         services: [],
+        versions: {},
         labels: {},
         capacityBytes: 1,
         clockMs: 1,

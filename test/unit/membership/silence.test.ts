@@ -73,6 +73,7 @@ async function connected() {
     hello: {
       version: '0.1.0',
       services: [],
+      versions: {},
       labels: {},
       capacityBytes: 1,
       clockMs: 1,

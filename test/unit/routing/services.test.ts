@@ -3,13 +3,22 @@ import { codeOf } from '../../../src/core/errors.ts'
 import type { ServiceName } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import type { Decision } from '../../../src/membership/audit.ts'
+import type { NewService } from '../../../src/routing/declaration.ts'
 import { compileRoutes } from '../../../src/routing/route.ts'
 import { parseRoute, routeText } from '../../../src/routing/service-route.ts'
-import { type NewService, Services } from '../../../src/routing/services.ts'
+import { Services } from '../../../src/routing/services.ts'
 import { type ControlStore, controlStore } from '../../../src/store/control-store.ts'
 import type { AcknowledgeLevel } from '../../../src/wire/control.ts'
 
-const NOTES: NewService = { name: 'notes', route: '/notes', acknowledge: 'local', version: '2.1' }
+const NOTES: NewService = {
+  name: 'notes',
+  route: '/notes',
+  scope: 'user',
+  acknowledge: 'local',
+  version: '2.1',
+  needs: {},
+  writers: null
+}
 
 async function opened(store: ControlStore = controlStore(memoryKeyValue()), unsaid: AcknowledgeLevel = 'replicated') {
   const decisions: Decision[] = []
@@ -20,7 +29,10 @@ async function opened(store: ControlStore = controlStore(memoryKeyValue()), unsa
     meanwhile.do()
     decisions.push(decision)
   }
-  const services = await Services.open({ store, audit, workspaces: (name) => counts.get(name) ?? 0 }, unsaid)
+  const services = await Services.open(
+    { store, audit, workspaces: (name) => counts.get(name) ?? 0, hasGroup: (name) => name === 'lab' },
+    unsaid
+  )
   return { services, decisions, counts, meanwhile, store }
 }
 
@@ -31,7 +43,15 @@ describe('a declared service', () => {
   test('is files at first, at the level of the coordinator, also when that is another one after a restart', async () => {
     const { services, store } = await opened(undefined, 'local')
     expect(services.list()).toEqual([
-      { name: 'files', route: { kind: 'path', prefix: '' }, scope: 'user', acknowledge: 'local', version: '1' }
+      {
+        name: 'files',
+        route: { kind: 'path', prefix: '' },
+        scope: 'user',
+        acknowledge: 'local',
+        version: '1',
+        needs: {},
+        writers: null
+      }
     ])
     await services.add({ ...NOTES, acknowledge: null }, 'root')
     const after = await opened(store, 'replicated')
@@ -59,7 +79,7 @@ describe('a declared service', () => {
         actor: 'root',
         action: 'service.add',
         target: 'notes',
-        details: { route: '/notes', acknowledge: 'local', version: '2.1' }
+        details: { route: '/notes', scope: 'user', acknowledge: 'local', version: '2.1', needs: {}, writers: null }
       }
     ])
   })

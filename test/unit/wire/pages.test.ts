@@ -103,7 +103,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['the time of a drain that is planned, in Unix milliseconds', DRAIN_LIMITS.atMsMax],
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
-    ['version', 40],
+    ['version, and version of an app', 40],
     ['workspaces of a page of a report', REPORT_LIMITS.workspacesMax],
     ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
     ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')],

@@ -103,6 +103,7 @@ export const MESSAGES = {
         hello: {
           version: '0.1.0',
           services: [FILES],
+          versions: { files: '2.4.1' },
           labels: { country: 'se' },
           capacityBytes: 50_000_000_000,
           clockMs: AT,
@@ -122,6 +123,7 @@ export const MESSAGES = {
         hello: {
           version: '0.1.0',
           services: [],
+          versions: {},
           labels: {},
           capacityBytes: 0,
           clockMs: 0,
@@ -194,6 +196,11 @@ export const MESSAGES = {
       services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
+      'assume, with a secret for apps': {
+        kind: 'order',
+        id: 1,
+        order: { kind: 'assume', ownership: signed, secret: new Uint8Array(32).fill(7) }
+      },
       follow: { kind: 'order', id: 2, order: { kind: 'follow', ownership: signed } },
       freeze: { kind: 'order', id: 3, order: { kind: 'freeze', workspace: WORKSPACE } },
       thaw: { kind: 'order', id: 4, order: { kind: 'thaw', ownership: signed } },
@@ -417,6 +424,18 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     home: ALPHA,
     standbys: [],
     number: 20
+  }),
+  'the last ownership of a workspace': recordOf('Ownership', ownershipRecord, 1, {
+    federation: COORDINATOR.peerId,
+    workspace: OTHER,
+    service: FILES,
+    owner: `guest:${'5'.repeat(32)}` as UserId,
+    epoch: 3,
+    base: null,
+    home: null,
+    standbys: [],
+    number: 21,
+    removed: true
   }),
   'a certificate of membership': recordOf('Certificate', certificateRecord, 1, {
     federation: COORDINATOR.peerId,
