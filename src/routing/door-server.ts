@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { answerOn, noticeEnd } from './answer-on.ts'
-import { FRONT_DOOR_LIMITS } from './limits.ts'
+import { FRONT_DOOR_LIMITS, type FrontDoorLimits } from './limits.ts'
 import type { Certificate, FrontDoorOptions } from './neighbours.ts'
 import { answer, rawAnswer } from './pages.ts'
 import type { Upgrade } from './proxy.ts'
@@ -42,6 +42,9 @@ export interface DoorServerDeps {
 export class DoorServer {
   readonly #deps: DoorServerDeps
   readonly #options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>
+  readonly #limits: FrontDoorLimits
+  /** How often in a row nothing was said on a connection for as long as it may idle. */
+  readonly #silences = new WeakMap<Socket, { readonly times: number; readonly bytesWritten: number }>()
   readonly #server: Server
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
@@ -54,9 +57,10 @@ export class DoorServer {
   #underWay = 0
   #closing = false
 
-  constructor(deps: DoorServerDeps, options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>) {
+  constructor(deps: DoorServerDeps, options: Pick<FrontDoorOptions, 'tls' | 'holdMs' | 'limits'>) {
     this.#deps = deps
     this.#options = options
+    this.#limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
     this.#server = this.#createServer()
   }
 
@@ -95,7 +99,7 @@ export class DoorServer {
     this.#server.close(() => resolve())
     this.#server.closeIdleConnections()
     const patience = new AbortController()
-    const late = sleep(this.#deps.clock, FRONT_DOOR_LIMITS.closeMs, patience.signal).catch(() => undefined)
+    const late = sleep(this.#deps.clock, this.#limits.closeMs, patience.signal).catch(() => undefined)
     await Promise.race([closed, late])
     patience.abort()
   }
@@ -112,13 +116,13 @@ export class DoorServer {
   }
 
   #createServer(): Server {
-    const limits = FRONT_DOOR_LIMITS
+    const limits = this.#limits
     const options: ServerOptions = {
       maxHeaderSize: limits.headerBytes,
       headersTimeout: limits.headersMs,
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(5_000, limits.headersMs),
       keepAlive: true,
       keepAliveInitialDelay: limits.idleMs,
       insecureHTTPParser: false,
@@ -134,7 +138,7 @@ export class DoorServer {
         : createTlsServer({ ...options, ...tlsOf(tls), handshakeTimeout: limits.headersMs }, listener)
     server.maxHeadersCount = 0
     server.maxConnections = limits.connections
-    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
+    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + limits.idleMs / 4)
     server.on('connection', (socket: Socket) => {
       if (!this.#deps.admits(socket)) socket.destroy()
     })
@@ -171,7 +175,7 @@ export class DoorServer {
     const { socket } = arrival.request
     const waiting = (this.#pipelined.get(socket) ?? 0) + 1
     this.#pipelined.set(socket, waiting)
-    if (waiting > FRONT_DOOR_LIMITS.pipelined) {
+    if (waiting > this.#limits.pipelined) {
       socket.destroy()
       return
     }
@@ -195,7 +199,7 @@ export class DoorServer {
   /** A client that still sends a body reads the answer only afterwards: it has a while to come to an end. */
   #linger({ request, upgrade }: Arrival): void {
     if (upgrade === null && (request.complete || request.destroyed)) return
-    const timer = this.#deps.clock.after(FRONT_DOOR_LIMITS.lingerMs, () => request.socket.destroy())
+    const timer = this.#deps.clock.after(this.#limits.lingerMs, () => request.socket.destroy())
     const ending = upgrade === null ? request : upgrade.socket
     ending.once('close', () => timer.cancel())
   }
@@ -205,7 +209,13 @@ export class DoorServer {
     const latest = this.#latest.get(socket)
     const waitsForInstance =
       latest !== undefined && !latest.writableFinished && latest.req.complete && latest.writableLength === 0
-    if (!waitsForInstance) socket.destroy()
+    const { bytesWritten } = socket
+    const before = this.#silences.get(socket)
+    const times = before?.bytesWritten === bytesWritten ? before.times + 1 : 1
+    this.#silences.set(socket, { times, bytesWritten })
+    if (waitsForInstance && times * this.#server.timeout < this.#limits.answerMs) {
+      socket.setTimeout(this.#server.timeout)
+    } else socket.destroy()
   }
 
   /** Says that what came is no request, once all that came whole before it is answered. */
