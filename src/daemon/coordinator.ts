@@ -15,6 +15,7 @@ import { startHost, type WebHost } from '../network/libp2p-host.ts'
 import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
+import { dialIngress } from '../routing/routes/dial.ts'
 import { openLevel } from '../store/level.ts'
 import { nodeDisk } from '../store/node-disk.ts'
 import { levelIndex } from '../store/open-repository.ts'
@@ -86,6 +87,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  const entrance = { url: '' }
   let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
@@ -103,6 +105,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
       hasSockets: (workspace) => frontDoor.hasSockets(workspace),
+      dialIngress: (peer, url) => dialIngress({ clock, random }, peer, url),
+      frontDoor: () => (options.webAddress === null ? entrance.url : new URL(options.webAddress).origin),
       clock,
       random,
       log
@@ -138,7 +142,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
       groups,
-      tunnel: { connect: (home) => connectTunnel(host, control, home) },
+      routes: core.routeBook,
+      tunnel: { connect: (home) => core.routeBook.connect(home, () => connectTunnel(host, control, home)) },
       uploads,
       cookieKeys,
       wellKnown: () => ({
@@ -174,6 +179,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   }
   const { port } = await frontDoor.listen(options.http.host, options.http.port)
   const http = url(options.http, port, tls === null ? 'http' : 'https')
+  entrance.url = http
   shutdown.later('members by WebSocket', async () => network.closeWebSockets())
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))

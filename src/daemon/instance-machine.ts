@@ -15,6 +15,7 @@ import { startKad } from '../network/kad.ts'
 import type { Neighbours } from '../network/neighbours.ts'
 import type { Providers } from '../network/providers.ts'
 import type { Reach } from '../network/reach.ts'
+import type { IngressDoor } from '../routing/routes/ingress-door.ts'
 import type { Heartbeat } from '../wire/control.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
@@ -45,6 +46,7 @@ export interface LocalMachineDeps {
   readonly host: Host
   readonly offers: readonly Offer[]
   readonly commands: WorkspaceApps | null
+  readonly door: IngressDoor | null
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

@@ -7,6 +7,7 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import { time } from './views.ts'
 
 const NAMED = 'user:'
@@ -16,6 +17,7 @@ export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
   readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
+  readonly routeBook: Pick<RouteBook, 'endSessions'>
   /** What a user may hold over all services; null where nothing bounds it. */
   readonly quotas: { of(owner: OwnerId): number | null }
 }
@@ -56,6 +58,7 @@ export class UserRegister {
   async remove({ actor }: Caller, name: string): Promise<void> {
     await this.#deps.accounts.users.remove(plainName(name), actor)
     await this.#deps.groups.forget(plainName(name), actor)
+    this.#deps.routeBook.endSessions()
   }
 
   /** A guest goes by its whole id, as it stands in the list of workspaces. */
@@ -63,6 +66,7 @@ export class UserRegister {
     const { users } = this.#deps.accounts
     if (!name.startsWith(GUEST)) {
       await (blocked ? users.block(plainName(name), actor) : users.unblock(plainName(name), actor))
+      if (blocked) this.#deps.routeBook.endSessions()
       return this.#user(plainName(name))
     }
     if (!isUserId(name)) {
@@ -73,6 +77,7 @@ export class UserRegister {
     const before = this.list().find((user) => user.name === name)
     if (blocked) await users.guests.block(name, actor)
     else await users.guests.unblock(name, actor)
+    if (blocked) this.#deps.routeBook.endSessions()
     return blocked || before === undefined ? this.#user(name) : { ...before, blocked: false }
   }
 

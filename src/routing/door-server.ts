@@ -27,6 +27,13 @@ export interface Arrival {
   readonly expects: boolean
 }
 
+export interface DoorServerOptions extends Pick<FrontDoorOptions, 'tls' | 'holdMs' | 'limits'> {
+  /** The longest header section; by default that of users' requests. */
+  readonly headerBytes?: number
+  /** The flag by which people say where it listens; by default that of the front door. */
+  readonly flag?: string
+}
+
 export interface DoorServerDeps {
   readonly clock: Clock
   /** Has a request answered. Requests of one connection come one after another. */
@@ -41,7 +48,7 @@ export interface DoorServerDeps {
  */
 export class DoorServer {
   readonly #deps: DoorServerDeps
-  readonly #options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>
+  readonly #options: DoorServerOptions
   readonly #limits: FrontDoorLimits
   /** How often in a row nothing was said on a connection for as long as it may idle. */
   readonly #silences = new WeakMap<Socket, { readonly times: number; readonly bytesWritten: number }>()
@@ -57,7 +64,7 @@ export class DoorServer {
   #underWay = 0
   #closing = false
 
-  constructor(deps: DoorServerDeps, options: Pick<FrontDoorOptions, 'tls' | 'holdMs' | 'limits'>) {
+  constructor(deps: DoorServerDeps, options: DoorServerOptions) {
     this.#deps = deps
     this.#options = options
     this.#limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
@@ -74,7 +81,8 @@ export class DoorServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EADDRINUSE') return reject(error)
-        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice: 'choose another --http' }))
+        const advice = `choose another ${this.#options.flag ?? '--http'}`
+        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice }))
       })
       this.#server.listen(port, host, () => {
         const address = this.#server.address() as AddressInfo
@@ -118,7 +126,7 @@ export class DoorServer {
   #createServer(): Server {
     const limits = this.#limits
     const options: ServerOptions = {
-      maxHeaderSize: limits.headerBytes,
+      maxHeaderSize: this.#options.headerBytes ?? limits.headerBytes,
       headersTimeout: limits.headersMs,
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,

@@ -8,12 +8,17 @@ import { isRead } from '../wire/http.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
 import type { Hold, Release } from './hold.ts'
 import type { Visitor } from './identify.ts'
-import type { Home, Place, ServiceRoute, Uploads, Workspaces } from './neighbours.ts'
-import { answer, type Page } from './pages.ts'
+import type { Home, HomeRoutes, Place, Redirection, ServiceRoute, Uploads, Workspaces } from './neighbours.ts'
+import { answer, FRONT_DOOR, type Page } from './pages.ts'
 import type { PooledStream, Pools } from './pool.ts'
 import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
 import { BODY_TOO_SLOW, errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
 import { afterLoss, maySendElsewhere, pauseMs } from './replay.ts'
+import { partLines } from './routes/dress.ts'
+import { withTicket } from './routes/marks.ts'
+import { ELSEWHERE, elsewhereOf } from './routes/redirect.ts'
+import { answerRedirect } from './routes/replies.ts'
+import { TICKET_HEADER } from './routes/tickets.ts'
 import type { Sockets } from './sockets.ts'
 import { type Turns, TurnsTaken } from './turns.ts'
 
@@ -22,6 +27,7 @@ export interface ExchangeDeps {
   readonly workspaces: Workspaces
   readonly hold: Hold
   readonly pools: Pools
+  readonly routes: HomeRoutes
   readonly sockets: Sockets
   readonly budget: BodyBudget
   /** How many requests of a user, and of a workspace, are at the instances at once. */
@@ -51,6 +57,10 @@ export interface Asked {
   readonly body: Body
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
+  /** Scheme and host by which the user came. */
+  readonly from: string
+  /** See `redirectAfter`. */
+  readonly redirectAfter: number | null
   /** The lines for an instance that do not depend on which one it is. */
   readonly headers: readonly string[]
   /** Asked before a workspace is begun: why none may be now, where that is so. */
@@ -78,6 +88,7 @@ const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], st
  *
  *   routing ─▶ waiting ─▶ routing        the workspace moves, restores, starts
  *   routing ─▶ sending ─▶ answering      the usual way
+ *   routing ─▶ answering                 sent on to the entrance of its home
  *              sending ─▶ waiting        moved or lost, and safe to send again
  */
 export class Exchange {
@@ -129,8 +140,25 @@ export class Exchange {
   }
 
   #goTo(place: Place): void {
-    if (place.state === 'serving') this.#prepare(place)
-    else this.#holdFor(place)
+    if (place.state !== 'serving') return this.#holdFor(place)
+    const { redirectAfter } = this.#asked
+    const redirection =
+      redirectAfter === null || place.epoch <= redirectAfter ? null : this.#deps.routes.redirectFor(place.home)
+    const elsewhere = redirection === null ? null : elsewhereOf(this.#deps.workspaces.services(), this.#asked.service)
+    if (redirection === null || elsewhere === null) this.#prepare(place)
+    else this.#sendOn(place, redirection, elsewhere)
+  }
+
+  /** The user asks the home itself. */
+  #sendOn(place: Extract<Place, { state: 'serving' }>, { url, office }: Redirection, elsewhere: string): void {
+    const { request, response, from, visitor } = this.#asked
+    // It counts as used, though what follows is not seen here.
+    this.#deps.workspaces.enter(place.workspace, () => undefined)()
+    const { bound } = partLines(this.#headersFor(place))
+    if (elsewhere !== '') bound.push(ELSEWHERE, elsewhere)
+    const ticket = office.redirect(from, bound)
+    const location = url + withTicket(request.url ?? '/', ticket)
+    answerRedirect(response, location, { setCookie: visitor.setCookie, servedBy: FRONT_DOOR })
   }
 
   /** Reads go to any instance; the first change brings the workspace into being. */
@@ -271,7 +299,7 @@ export class Exchange {
         response: this.#asked.response,
         upgrade: this.#asked.upgrade,
         expects: this.#asked.expects,
-        headers: this.#headersFor(target),
+        headers: this.#linesOn(stream, target),
         body: this.#body,
         tap: workspace === null || this.#sent > 0 ? null : () => uploads.tap(workspace),
         stream,
@@ -289,7 +317,17 @@ export class Exchange {
     )
   }
 
-  #headersFor(target: Target): string[] {
+  /** Through the tunnel, the stream says that they are the front door's; elsewhere a ticket does. */
+  #linesOn(stream: Duplex, target: Target): string[] {
+    const ticketOf = this.#deps.routes.ticketOn(stream)
+    const lines = this.#headersFor(target)
+    if (ticketOf === null) return lines
+    const { bound, others } = partLines(lines)
+    others.push(TICKET_HEADER, ticketOf(bound))
+    return others
+  }
+
+  #headersFor(target: Pick<Target, 'workspace' | 'epoch' | 'limitBytes'>): string[] {
     const lines = [...this.#asked.headers]
     if (target.workspace !== null) {
       lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))

@@ -19,6 +19,7 @@ import { countedAs, RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
 import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
+import { redirectAfter, takeBack } from './routes/redirect.ts'
 import { Sockets } from './sockets.ts'
 import { Turns } from './turns.ts'
 
@@ -29,6 +30,7 @@ export type {
   FrontDoorOptions,
   Groups,
   Home,
+  HomeRoutes,
   OwnPages,
   OwnRequest,
   Place,
@@ -88,6 +90,7 @@ export class FrontDoor implements AsyncDisposable {
       log,
       hold: this.#hold,
       pools: this.#pools,
+      routes: deps.routes,
       sockets: this.#sockets,
       uploads: deps.uploads,
       budget: new BodyBudget({ bytes: limits.keptBodiesBytes, perUser: limits.keptBodiesBytesPerUser }),
@@ -202,6 +205,7 @@ export class FrontDoor implements AsyncDisposable {
       const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
       if ('why' in claim) return this.#disclaim(arrival, claim)
       addOwnHeaders(headers, { client, service, visitor, claim })
+      const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
       const asked = {
         ...arrival,
         service,
@@ -211,6 +215,8 @@ export class FrontDoor implements AsyncDisposable {
         body,
         headers,
         mayBegin: () => this.#mayBegin(visitor, client),
+        from: `${client.scheme}://${client.host}`,
+        redirectAfter: redirectAfter(request, about),
         onUpgrade: () => this.#server.over()
       }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()

@@ -128,7 +128,7 @@ function hear({ tap }: Attempt, bytes: Uint8Array): void {
 }
 
 /** To `node:http` an agent is whatever has `addRequest`; this one has the one stream. */
-function agentOf(stream: Duplex): Agent {
+export function agentOf(stream: Duplex): Agent {
   const agent = {
     keepAlive: true,
     protocol: 'http:',

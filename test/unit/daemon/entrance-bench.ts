@@ -135,6 +135,7 @@ export async function entranceBench(
       coordinator: COORDINATOR.peerId,
       offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port }, command: null }],
       commands: null,
+      door: null,
       empty: { folder: join(base, 'empty'), staging: join(base, 'staging') }
     },
     { name: 'alpha', enter: (workspace, number) => resident.enter(workspace, number), folderLost: () => undefined }
