@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { aborted, type Clock, sleep, withTimeout } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
@@ -6,6 +6,8 @@ import type { ServiceName, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { Slots } from '../core/parallel.ts'
 import type { SnapshotHooks } from '../sync/snapshot-hooks.ts'
+import type { Command, Confined } from './command/sandbox.ts'
+import { spawnConfined } from './command/spawn.ts'
 
 /** What an operator lets run around the snapshots of a service's workspaces: lines for `/bin/sh -c`. */
 export interface HookCommands {
@@ -21,9 +23,20 @@ export interface HookPlace {
   readonly folder: string
 }
 
+/** A command in the sandbox of an app. */
+export interface Beside {
+  readonly confined: Confined
+  readonly environment: Readonly<Record<string, string>>
+}
+
 export interface HookDeps {
   readonly clock: Clock
   readonly log: Logger
+  /**
+   * How a command runs beside an app that runs in a sandbox: in one like it, with more in its environment. Null where the
+   * service of the place has none.
+   */
+  readonly beside?: (place: HookPlace, command: Command) => Beside | null
   /** All that a command finds in its environment beside what says where it is. */
   readonly environment: Readonly<Record<string, string>>
   /** How long one command may take, in milliseconds. */
@@ -40,8 +53,8 @@ const LAST_LINE_CHARACTERS_MAX = 200
 const LAST_OUTPUT_MS = 100
 
 /**
- * Runs an operator's commands. Each runs as `/bin/sh -c COMMAND` in the workspace's folder, in a process group of its own,
- * with nothing on stdin and with WORKSPACE_ID, WORKSPACE_DIR, SERVICE and EPOCH in an otherwise clean environment. After
+ * Runs an operator's commands. Each runs as `/bin/sh -c COMMAND` in the workspace's folder, in the sandbox of its app where
+ * that has one, in a process group of its own, with nothing on stdin and with WORKSPACE_ID, WORKSPACE_DIR, SERVICE and EPOCH in an otherwise clean environment. After
  * its time it is killed with its group. The end of its output is logged where it fails. What it starts in the background
  * is left alone when it ends by itself.
  */
@@ -82,6 +95,30 @@ export class CommandHooks {
     }
   }
 
+  /**
+   * Has an app write what it has, before its workspace is moved.
+   *
+   * @throws NodeDaemonError `BUSY`, `TIMED_OUT` as `before`; `ABORTED` by the signal
+   */
+  async freeze(command: string, place: HookPlace, signal: AbortSignal): Promise<void> {
+    await this.#run('freeze', command, place, signal)
+  }
+
+  /** Tells an app that its workspace stays. Never rejects: a failure is logged. */
+  async thaw(command: string, place: HookPlace): Promise<void> {
+    await this.#run('thaw', command, place).catch(() => undefined)
+  }
+
+  /** Is an app that answers ready for users? The command ends with 0. */
+  async isReady(command: string, place: HookPlace, signal: AbortSignal): Promise<boolean> {
+    try {
+      return (await this.#ask('ready', command, place, new Tail(), signal)) === '0'
+    } catch (error) {
+      if (signal.aborted) throw error
+      return false
+    }
+  }
+
   /** How the command ended. */
   async #ask(name: string, command: string, place: HookPlace, output: Tail, signal?: AbortSignal): Promise<string> {
     if (signal?.aborted) throw aborted(signal)
@@ -108,12 +145,10 @@ export class CommandHooks {
   }
 
   async #runCommand(command: string, place: HookPlace, output: Tail, signal: AbortSignal): Promise<string> {
-    const child = spawn('/bin/sh', ['-c', command], {
-      cwd: place.folder,
-      env: { ...this.#deps.environment, ...variablesOf(place) },
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe']
-    })
+    const words: Command = ['/bin/sh', '-c', command]
+    const beside = this.#deps.beside?.(place, words)
+    const environment = { ...this.#deps.environment, ...variablesOf(place), ...beside?.environment }
+    const child = spawnConfined(beside?.confined ?? plain(words), { folder: place.folder, environment })
     const kill = (): void => {
       if (child.pid !== undefined) this.#deps.killGroup(child.pid)
     }
@@ -142,6 +177,8 @@ export class CommandHooks {
     return ending
   }
 }
+
+const plain = ([file, ...args]: Command): Confined => ({ file, args, hidden: [] })
 
 const variablesOf = ({ workspace, service, epoch, folder }: HookPlace): Record<string, string> => ({
   WORKSPACE_ID: workspace,

@@ -23,7 +23,8 @@ async function textOf(path: string, required: boolean): Promise<string | null> {
 function lineOf(path: string, key: string, said: unknown, many: boolean): readonly string[] {
   if (typeof said === 'string' || typeof said === 'number') return [String(said)]
   if (typeof said === 'boolean') return [said ? 'yes' : 'no']
-  if (many && Array.isArray(said)) return said.flatMap((one) => lineOf(path, key, one, false))
+  if (many && Array.isArray(said))
+    return said.flatMap((one) => (isMap(one) ? wordsOf(one) : lineOf(path, key, one, false)))
   if (many && typeof said === 'object' && said !== null) {
     return Object.entries(said).map(([name, one]) => `${name}=${String(one)}`)
   }
@@ -34,9 +35,21 @@ function lineOf(path: string, key: string, said: unknown, many: boolean): readon
   )
 }
 
+const isMap = (said: unknown): said is object => typeof said === 'object' && said !== null && !Array.isArray(said)
+
+/** A map in a list is one value, in words: `name=wiki route=/wiki`. A list or a map in it repeats its word. */
+function wordsOf(map: object): string[] {
+  const words = Object.entries(map).flatMap(([key, said]) => {
+    if (Array.isArray(said)) return said.map((one) => `${key}=${String(one)}`)
+    if (isMap(said)) return Object.entries(said).map(([name, one]) => `${key}=${name}=${String(one)}`)
+    return [`${key}=${String(said)}`]
+  })
+  return [words.join(' ')]
+}
+
 function fromText(path: string, text: string): unknown {
   try {
-    return parse(text, { maxAliasCount: 16 })
+    return parse(text, { maxAliasCount: 16, logLevel: 'error' })
   } catch (error) {
     throw badConfig(path, messageOf(error), 'it is read as YAML: one "key: value" a line')
   }

@@ -15,6 +15,7 @@ import { demoCommand } from './commands/demo.ts'
 import { drainCommand } from './commands/drain.ts'
 import { failoverCommand } from './commands/failover.ts'
 import { frontDoorCommand } from './commands/front-door.ts'
+import { groupsCommand } from './commands/groups.ts'
 import { inviteCommand } from './commands/invite.ts'
 import { joinCommand } from './commands/join.ts'
 import { leaveCommand } from './commands/leave.ts'
@@ -52,6 +53,7 @@ const BRANCHES: readonly Branch[] = [
   rebalanceCommand,
   failoverCommand,
   usersCommand,
+  groupsCommand,
   adminsCommand,
   repoCommand,
   receiptsCommand,

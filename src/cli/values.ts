@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { parseCommand } from '../apps/command/spec.ts'
 import { parseUpstream } from '../apps/upstream/target.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isServiceName } from '../core/ids.ts'
@@ -6,6 +7,8 @@ import type { Offer } from '../daemon/offers.ts'
 import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
+import { isServiceVersion } from '../wire/control.ts'
+import { originOf } from '../wire/ingress.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
 export type Parser<T> = (text: string) => T
@@ -39,6 +42,18 @@ export function rate(text: string): number {
   if (perSecond < 1) throw bad(text, 'a rate of at least one byte a second', advice)
   return perSecond
 }
+
+const countPer =
+  (unit: 's' | 'h'): Parser<number> =>
+  (text) => {
+    const count = Number(new RegExp(`^(\\d{1,9})/${unit}$`).exec(text.trim())?.[1])
+    if (!(count >= 1)) throw bad(text, 'a rate', `write it like 100/${unit}, or none`)
+    return count
+  }
+/** `200/s`, as a number of at least 1. */
+export const perSecond = countPer('s')
+/** `120/h`, as a number of at least 1. */
+export const perHour = countPer('h')
 
 const CLOCK_HOURS = /^([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]):([0-5]\d)|24:00)$/
 
@@ -157,25 +172,49 @@ export function labelChange(text: string): readonly [string, string | null] {
   return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
 }
 
-/** `files`, or `notes=http://127.0.0.1:8080`. */
+const BUILT_IN = 'files'
+
+/** `files`, `shared=files` (the files app under another name), `notes=http://127.0.0.1:8080`, or `notes=command:my-app --socket {socket}`. */
 export function offer(text: string): Offer {
   const at = text.indexOf('=')
   const name = at < 0 ? text : text.slice(0, at)
   const how = at < 0 ? null : text.slice(at + 1)
   if (!isServiceName(name)) throw bad(text, 'a service', 'write it like files, or notes=http://127.0.0.1:8080')
-  if (how?.startsWith('command:') === true) {
+  if (how?.startsWith(COMMAND) === true)
+    return { name, upstream: null, command: parseCommand(how.slice(COMMAND.length)) }
+  if (how === null && name !== BUILT_IN) {
     throw bad(
       text,
-      'a service that this version can run: it starts no commands',
-      `say where the app answers that you run yourself: ${name}=http://127.0.0.1:8080`
+      'a service that is built in',
+      `say how it runs: ${name}=http://127.0.0.1:8080, '${name}=command:…', or ${name}=${BUILT_IN} for the files app`
     )
   }
-  return { name, upstream: how === null ? null : parseUpstream(how) }
+  return { name, upstream: how === null || how === BUILT_IN ? null : parseUpstream(how), command: null }
 }
 
+/** `notes=/opt/my-app` as a pair: a service, and a path from the root. */
+export function servicePath(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const [name, path] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)]
+  if (!isServiceName(name) || !/^\/[^\0]*$/.test(path)) {
+    throw bad(text, "a service's path", 'write it like notes=/opt/my-app')
+  }
+  return [name, path]
+}
+
+const COMMAND = 'command:'
 const COMMAND_CHARACTERS_MAX = 4000
 
 /** `files=/path/to/script --flag` as a pair: a service, and a line for the shell. */
+export function serviceVersion(text: string): readonly [string, string] {
+  const at = text.indexOf('=')
+  const [name, version] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)]
+  if (!isServiceName(name) || !isServiceVersion(version)) {
+    throw bad(text, "a service's version", 'write it like notes=2.4.1')
+  }
+  return [name, version]
+}
+
 export function serviceCommand(text: string): readonly [string, string] {
   const at = text.indexOf('=')
   const name = text.slice(0, Math.max(0, at))
@@ -210,6 +249,14 @@ export function webUrl(text: string): string {
     throw bad(text, 'a web address', 'write it like https://main.example.org')
   }
   return text
+}
+
+/** A web address that is nothing but scheme, host and port. */
+export function origin(text: string): string {
+  const found = originOf(text)
+  if (found === null)
+    throw bad(text, 'an address of a server', 'write it like https://alpha.example.org, without a path')
+  return found
 }
 
 /** A line of text for people: no control characters, at most `max` characters. */

@@ -5,7 +5,7 @@ import * as input from './inputs.ts'
 import { REPOSITORY_ROUTES } from './repository-routes.ts'
 import { type Route, routesOf } from './route.ts'
 import { type CoordinatorService, TOPICS } from './service.ts'
-import { SERVICE_ROUTES } from './service-routes.ts'
+import { GROUP_ROUTES, SERVICE_ROUTES } from './service-routes.ts'
 import * as view from './views.ts'
 import { WORKSPACE_ROUTES } from './workspace-routes.ts'
 
@@ -22,6 +22,7 @@ export const COORDINATOR_ROUTES: readonly Route<CoordinatorService>[] = [
   ...peers(),
   ...invites(),
   ...SERVICE_ROUTES,
+  ...GROUP_ROUTES,
   ...WORKSPACE_ROUTES,
   ...HANDOVER_ROUTES,
   ...users(),
@@ -189,6 +190,12 @@ function users(): Route<CoordinatorService>[] {
       '/users',
       { summary: 'Add a user; the token is shown once', role: 'admin', input: input.newUser, output: view.newUserView },
       (service, call) => service.addUser(call.caller, call.input.name)
+    ),
+    json(
+      'POST',
+      '/users/:name/token',
+      { summary: 'Give a user a new token, shown once', role: 'admin', output: view.newUserView },
+      (service, call) => service.renewUserToken(call.caller, call.target)
     ),
     json('DELETE', '/users/:name', { summary: 'Remove a user', role: 'admin', output: view.done }, (service, call) =>
       service.removeUser(call.caller, call.target)

@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { RIGHTS } from '../membership/groups.ts'
+import { SCOPES } from '../routing/neighbours.ts'
 import { HOURS_MAX } from '../sync/limit-schedule.ts'
 import { LEVELS } from '../wire/control.ts'
 import { limitHours, ROLES } from './views.ts'
@@ -64,8 +66,21 @@ export const newService = z.strictObject({
   name: line(NAME_MAX),
   route: line(300).describe('/prefix or host:NAME'),
   acknowledge: z.enum(LEVELS).optional().describe('as the coordinator is set, where it is left out'),
-  version: line(NAME_MAX).optional()
+  version: line(NAME_MAX).optional(),
+  scope: z.enum(SCOPES).optional(),
+  needs: labels(line(128)).optional(),
+  writers: line(NAME_MAX).optional().describe('a group')
 })
+export const serviceChange = z.strictObject({
+  route: line(300).optional(),
+  acknowledge: z.enum(LEVELS).nullable().optional().describe('null: as the coordinator is set'),
+  version: line(NAME_MAX).optional(),
+  needs: labels(line(128)).optional().describe('in the place of those of before'),
+  writers: line(NAME_MAX).nullable().optional()
+})
+export const newGroup = z.strictObject({ name: line(NAME_MAX) })
+export const grant = z.strictObject({ user: line(NAME_MAX), rights: z.enum(RIGHTS) })
+export const revocation = z.strictObject({ user: line(NAME_MAX) })
 export const newAdmin = z.strictObject({ name: line(NAME_MAX), role: z.enum(ROLES) })
 export const settings = z.strictObject({
   uploadLimit: bytes.optional(),
@@ -119,6 +134,8 @@ export type InstanceDrainOrder = z.infer<typeof instanceDrain>
 export type LeaveOrder = z.infer<typeof leave>
 export type InviteOrder = z.infer<typeof invite>
 export type ServiceOrder = z.infer<typeof newService>
+export type ServiceChange = z.infer<typeof serviceChange>
+export type Grant = z.infer<typeof grant>
 export type NewAdmin = z.infer<typeof newAdmin>
 export type SettingsChange = z.infer<typeof settings>
 export type SnapshotAt = z.infer<typeof snapshotAt>

@@ -2,18 +2,21 @@ import type {
   Approval,
   DrainOrder,
   GcOrder,
+  Grant,
   InstanceDrainOrder,
   InviteOrder,
   LeaveOrder,
   NewAdmin,
   RebalanceOrder,
   Relabel,
+  ServiceChange,
   ServiceOrder,
   SettingsChange,
   SnapshotAt,
   VerifyOrder,
   WorkspaceSearch
 } from './inputs.ts'
+import type { GroupView, ServiceView } from './service-views.ts'
 import type {
   AdminView,
   AuditCheckView,
@@ -38,7 +41,6 @@ import type {
   RepositoryView,
   RestoreView,
   Role,
-  ServiceView,
   SettingsView,
   SnapshotView,
   StatusView,
@@ -108,6 +110,7 @@ export interface CoordinatorService {
   removeInvite(caller: Caller, id: string): Answer<void>
 
   readonly catalogue: ServiceCatalogue
+  readonly groups: GroupBook
   /**
    * In the order of their ids: at most `limit` of those after the id `after` whose id begins with `search`, or whose
    * user, service or home's name holds it.
@@ -116,10 +119,14 @@ export interface CoordinatorService {
   workspace(workspace: string): Answer<WorkspaceDetailView>
   /** Returns once the new home serves. */
   move(caller: Caller, workspace: string, to: string): Answer<MoveView>
+  /** For good, with its history. On return nobody reaches it any more. */
+  removeWorkspace(caller: Caller, workspace: string): Answer<void>
 
   users(): Answer<readonly UserView[]>
   /** @throws NodeDaemonError `NAME_TAKEN`, `BAD_USAGE` the name has a bad form */
   addUser(caller: Caller, name: string): Answer<NewUserView>
+  /** The token of before does not work any more. */
+  renewUserToken(caller: Caller, name: string): Answer<NewUserView>
   removeUser(caller: Caller, name: string): Answer<void>
   blockUser(caller: Caller, name: string, blocked: boolean): Answer<UserView>
   /** @param bytes over all services; null: as everybody */
@@ -149,8 +156,23 @@ export interface ServiceCatalogue {
   list(): Answer<readonly ServiceView[]>
   /** @throws NodeDaemonError `BAD_USAGE`; `NAME_TAKEN` the name or the route is taken */
   add(caller: Caller, order: ServiceOrder): Answer<ServiceView>
+  /** What is not named stays. @throws NodeDaemonError `NOT_FOUND`; `BAD_USAGE`; `NAME_TAKEN` the route is taken */
+  change(caller: Caller, name: string, change: ServiceChange): Answer<ServiceView>
   /** @throws NodeDaemonError `NOT_FOUND`; `REFUSED_BY_POLICY` it has workspaces */
   remove(caller: Caller, name: string): Answer<void>
+}
+
+/** Users who share workspaces. Each method that takes the name of a group throws `NOT_FOUND`. */
+export interface GroupBook {
+  list(): Answer<readonly GroupView[]>
+  /** @throws NodeDaemonError `BAD_USAGE`; `NAME_TAKEN` */
+  add(caller: Caller, name: string): Answer<GroupView>
+  /** @throws NodeDaemonError `REFUSED_BY_POLICY` it has workspaces, or a service names it */
+  remove(caller: Caller, name: string): Answer<void>
+  /** @throws NodeDaemonError `BAD_USAGE` that is not the name of a user */
+  grant(caller: Caller, name: string, grant: Grant): Answer<GroupView>
+  /** @throws NodeDaemonError `NOT_FOUND` also where the user is not in it */
+  revoke(caller: Caller, name: string, user: string): Answer<GroupView>
 }
 
 /** What admins decide about the homes of workspaces as a whole. */

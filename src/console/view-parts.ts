@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { MEMBER_ROLES } from '../core/records.ts'
+import { ROUTE_KINDS } from '../wire/ingress.ts'
 
 type Frozen<T> = T extends readonly (infer Item)[]
   ? readonly Frozen<Item>[]
@@ -18,6 +19,15 @@ export const labels = z.record(z.string(), z.string())
 export const progress = z.object({ done: count, total: count })
 /** An instance serves workspaces; a front door lets users in. */
 export const peerRole = z.enum(MEMBER_ROLES)
+
+/** How users' requests reach an instance that offers more than the tunnel. */
+export const routeView = z.object({
+  asked: z.enum(ROUTE_KINDS),
+  url: text,
+  inUse: z.enum(ROUTE_KINDS),
+  reason: text.nullable().describe('why another route is in use than was asked for')
+})
+
 /** How an instance stands with its coordinator. */
 export const coordinatorLink = z.object({
   peerId: text.nullable(),

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { LEVELS } from '../wire/control.ts'
 import {
   bytes,
   coordinatorLink,
@@ -8,10 +7,26 @@ import {
   labels,
   peerRole,
   progress,
+  routeView,
   text,
   time,
   type View
 } from './view-parts.ts'
+
+export {
+  type AdminView,
+  adminView,
+  type ConsoleLinkView,
+  consoleLinkView,
+  type NewAdminView,
+  type NewUserView,
+  newAdminView,
+  newUserView,
+  ROLES,
+  type Role,
+  type UserView,
+  userView
+} from './account-views.ts'
 
 /** What the API answers. One schema each: the types, and the descriptions in the OpenAPI document, come from it. */
 
@@ -31,10 +46,6 @@ export type PeerState = (typeof PEER_STATES)[number]
 
 export const WORKSPACE_STATES = ['serving', 'moving', 'restoring', 'frozen', 'orphaned'] as const
 export type WorkspaceState = (typeof WORKSPACE_STATES)[number]
-
-export const ROLES = ['metrics', 'viewer', 'operator', 'admin'] as const
-/** What an admin may do; each role may do what those before it may. */
-export type Role = (typeof ROLES)[number]
 
 export const repositoryView = z.object({
   blocks: count,
@@ -84,6 +95,8 @@ export const peerView = z.object({
   message: text,
   labels,
   services: z.array(text),
+  unfit: z.record(text, text).describe('services that it offers and cannot run as they are declared, and why'),
+  newcomers: text.nullable().describe('why it takes no new workspaces now; null where it does'),
   version: text,
   lastSeenAt: time.nullable(),
   workspaces: count.describe('that it is home of'),
@@ -92,6 +105,7 @@ export const peerView = z.object({
   disk: z.object({ totalBytes: bytes, freeBytes: bytes, fullAt: time.nullable() }).nullable(),
   unsyncedBytes: bytes,
   unsyncedAgeMs: durationMs,
+  route: routeView.nullable(),
   pendingWork: count.describe('tasks that it was given and has not finished')
 })
 export type PeerView = View<typeof peerView>
@@ -155,21 +169,10 @@ export const newInviteView = z.object({
 })
 export type NewInviteView = View<typeof newInviteView>
 
-export const serviceView = z.object({
-  name: text,
-  route: text,
-  scope: text,
-  acknowledge: z.enum(LEVELS).describe('when a change is answered'),
-  version: text,
-  workspaces: count,
-  instances: count.describe('that offer it')
-})
-export type ServiceView = View<typeof serviceView>
-
 export const workspaceView = z.object({
   id: text,
   service: text,
-  user: text,
+  user: text.describe('whose it is: user:NAME, guest:HEX, group:NAME or service:NAME'),
   home: text.nullable().describe('peer id'),
   homeName: text.nullable(),
   epoch: count,
@@ -180,7 +183,8 @@ export const workspaceView = z.object({
   unsyncedBytes: bytes,
   unsyncedAgeMs: durationMs,
   usedBytes: bytes,
-  files: count
+  files: count,
+  expiresAt: time.nullable().describe('when a guest’s workspace is removed, if nobody asks for it; null for others')
 })
 export type WorkspaceView = View<typeof workspaceView>
 
@@ -297,27 +301,6 @@ export const rebalanceView = z.object({
     .describe('where it was asked for: at most 1,000 moves')
 })
 export type RebalanceView = View<typeof rebalanceView>
-
-export const userView = z.object({
-  name: text,
-  blocked: z.boolean(),
-  createdAt: time,
-  workspaces: count,
-  quotaBytes: count
-})
-export type UserView = View<typeof userView>
-
-export const newUserView = z.object({ name: text, token: text.describe('shown once') })
-export type NewUserView = View<typeof newUserView>
-
-export const adminView = z.object({ name: text, role: z.enum(ROLES), createdAt: time })
-export type AdminView = View<typeof adminView>
-
-export const newAdminView = z.object({ name: text, role: z.enum(ROLES), token: text.describe('shown once') })
-export type NewAdminView = View<typeof newAdminView>
-
-export const consoleLinkView = z.object({ link: text.describe('good for one sign-in'), expiresAt: time })
-export type ConsoleLinkView = View<typeof consoleLinkView>
 
 export const auditEntryView = z.object({
   number: count,

@@ -37,6 +37,12 @@ export const WORKSPACE_ROUTES: readonly Route<CoordinatorService>[] = [
     (service, call) => service.move(call.caller, call.target, call.input.to)
   ),
   json(
+    'DELETE',
+    '/workspaces/:id',
+    { summary: 'Remove a workspace for good: its files, its copies, its history', role: 'admin', output: view.done },
+    (service, call) => service.removeWorkspace(call.caller, call.target)
+  ),
+  json(
     'GET',
     '/workspaces/:id/history',
     {

@@ -57,6 +57,8 @@ export interface Ownership {
   readonly home: PeerIdText | null
   readonly standbys: readonly PeerIdText[]
   readonly number: number
+  /** The workspace is no more: whoever holds it removes its files. The last record of a workspace. */
+  readonly removed?: true
 }
 
 /** What a member is for: it serves workspaces, or it lets users in. */
@@ -104,6 +106,15 @@ export interface ExitStatement {
     readonly head: CID
     readonly recipient: PeerIdText
   }[]
+}
+
+/** Whose the ingress is that answers at an address. Signed by the instance, for whoever asked with the nonce. */
+export interface IngressProof {
+  /** Scheme, host and port, as in the `Origin` of a page. */
+  readonly url: string
+  readonly nonce: Uint8Array
+  /** The id of the newest ticket key that it knows; empty where it knows none. */
+  readonly key: string
 }
 
 export const headRecord: RecordType<Head> = {
@@ -161,7 +172,8 @@ export const ownershipRecord: RecordType<Ownership> = {
       ...value,
       base: cidBytes(value.base),
       home: value.home ?? '',
-      standbys: [...value.standbys]
+      standbys: [...value.standbys],
+      removed: value.removed === true
     }),
   decode(payload) {
     const raw = proto.Ownership.decode(payload)
@@ -174,7 +186,8 @@ export const ownershipRecord: RecordType<Ownership> = {
       base: parse.cidOrNull(raw.base),
       home: raw.home === '' ? null : parse.peer(raw.home),
       standbys: raw.standbys.map(parse.peer),
-      number: raw.number
+      number: raw.number,
+      ...(raw.removed && { removed: true as const })
     }
   }
 }
@@ -227,6 +240,12 @@ export const exitRecord: RecordType<ExitStatement> = {
       }))
     }
   }
+}
+
+export const ingressProofRecord: RecordType<IngressProof> = {
+  domain: 'node-daemon-ingress/1',
+  encode: (value) => proto.IngressProof.encode({ ...value, nonce: new Uint8Array(value.nonce) }),
+  decode: (payload) => proto.IngressProof.decode(payload)
 }
 
 export type SignedHead = Signed<Head>

@@ -28,6 +28,8 @@ const WORDS: Readonly<Record<string, (whom: string, details: Details) => string>
   'peer.restart-overdue': (whom, details) => `${whom} did not come back in time: ${takenOver(details)}`,
   'peer.dead': (whom, details) => `${whom} went silent without a word: ${takenOver(details)}`,
   'peer.taken-over': (whom, details) => `${whom} does not come back: ${takenOver(details)}`,
+  'workspace.rm': (_, { service, owner, why }) =>
+    `the workspace of ${String(owner)} in ${String(service)} is removed: ${String(why)}`,
   'brake.engaged': (_, { missing, known }) =>
     `${missing} of ${known} instances vanished at once: nothing is promoted until they are back, or an admin confirms`,
   'brake.released': () => 'enough instances are back: what is still missing is given up',

@@ -2,6 +2,7 @@ import type { Clock, Instant } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
+import { OneRun } from '../core/one-run.ts'
 import { forEachParallel } from '../core/parallel.ts'
 import type { Director } from '../handover/director.ts'
 import type { DeathCause, FailureDetector, FailureEvents } from '../handover/failure-detector.ts'
@@ -9,6 +10,7 @@ import type { Quieting } from '../handover/neighbours.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Spread } from '../handover/spread.ts'
 import type { Tending } from '../handover/tending.ts'
 import type { ControlEvents, ControlServer, Session } from '../membership/control-server.ts'
@@ -16,6 +18,7 @@ import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
 import type { DoorSessions } from '../routing/doors/door-sessions.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
 import type { LiveSights } from './drain-sights.ts'
@@ -38,11 +41,13 @@ export interface CaretakerDeps {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly recovery: () => Recovery
+  readonly removals: Pick<Removals, 'welcome'>
   readonly sights: LiveSights
   readonly detector: FailureDetector
   readonly spread: Pick<Spread, 'look'>
   readonly tending: Pick<Tending, 'look'>
   readonly neighbourhood: Neighbourhood
+  readonly routeBook: Pick<RouteBook, 'opened' | 'closed' | 'relabelled'>
   readonly presence: Presence
   readonly hold: PromotionHold
   readonly changes: Changes
@@ -59,9 +64,14 @@ export interface CaretakerDeps {
 /** What the coordinator does when instances come, go, die, or are decided about. */
 export class Caretaker implements ControlEvents, FailureEvents {
   readonly #deps: CaretakerDeps
+  readonly #redeclared: OneRun
 
   constructor(deps: CaretakerDeps) {
     this.#deps = deps
+    this.#redeclared = new OneRun(
+      () => this.#lookAgain(),
+      (error) => deps.log.warn({ error: messageOf(error) }, 'who can run which service was not looked at')
+    )
     deps.hold.onChange(() => this.#heldOrNot())
   }
 
@@ -71,6 +81,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     presence.opened(session.peer)
     changes.tell('peers')
     this.#deps.neighbourhood.opened(session)
+    this.#deps.routeBook.opened(session.peer)
     this.#welcome(session).catch((error: unknown) => {
       log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
     })
@@ -78,14 +89,35 @@ export class Caretaker implements ControlEvents, FailureEvents {
 
   async #welcome(session: Session): Promise<void> {
     const { peer, hello } = session
-    const { recovery, drains, director, fleet, tending } = this.#deps
+    const { recovery, drains, director, tending, removals } = this.#deps
     if (await recovery().met(session)) return
     await drains.returned({ peer })
     await director.welcome(peer)
     for (const { workspace } of hello.workspaces) await director.dismiss(peer, workspace)
+    await removals.welcome(peer)
     tending.look()
+    await this.#relieve(session)
+  }
+
+  /** What it is home of and cannot run goes elsewhere. */
+  async #relieve(session: Session): Promise<void> {
+    const { fleet } = this.#deps
     const usedBytes = fleet.usedBytes.bind(fleet)
-    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, peer, hello.services)
+    const { services } = fleet.runnable(session)
+    await moveUnoffered({ ...this.#deps, instances: fleet, usedBytes }, session.peer, services)
+  }
+
+  /** Services are declared otherwise, or an instance has other labels: who can run what may be another now. */
+  redeclared(): void {
+    this.#redeclared.ask()
+  }
+
+  async #lookAgain(): Promise<void> {
+    const { control, fleet, tending, isStopping } = this.#deps
+    tending.look()
+    for (const session of control().sessions()) {
+      if (!isStopping() && fleet.runnable(session).unfit.size > 0) await this.#relieve(session)
+    }
   }
 
   /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
@@ -111,6 +143,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     const { isStopping, presence, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
     this.#deps.neighbourhood.closed(session.peer)
+    this.#deps.routeBook.closed(session.peer)
     presence.closed(session)
     for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
     changes.tell('peers')
@@ -194,7 +227,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason, role }: Member): void {
-    const { changes, control, registry, drains, spread, neighbourhood } = this.#deps
+    const { changes, control, registry, drains, spread, neighbourhood, routeBook } = this.#deps
     changes.tell('peers')
     if (state === 'pending') return
     if (state !== 'approved') {
@@ -208,8 +241,11 @@ export class Caretaker implements ControlEvents, FailureEvents {
       if (state === 'approved' || session.peer !== peerId) session.tellMembers(registry.memberList())
     }
     this.#deps.doors?.membersChanged(registry.memberList())
-    if (state === 'approved') neighbourhood.relabelled(peerId)
-    else neighbourhood.closed(peerId)
+    if (state === 'approved') {
+      neighbourhood.relabelled(peerId)
+      routeBook.relabelled(peerId)
+      this.redeclared()
+    } else neighbourhood.closed(peerId)
     spread.look()
   }
 

@@ -22,27 +22,28 @@ import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
 import type { DoorSessions } from '../routing/doors/door-sessions.ts'
 import { localDoor } from '../routing/doors/doors.ts'
-import { Services } from '../routing/services.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
-import { REVISION } from '../wire/revision.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { isInstance, openDoors } from './coordinator-doors.ts'
 import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
 import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
+import { openDeclared } from './declared.ts'
 import { LiveSights } from './drain-sights.ts'
 import { Drains } from './drains.ts'
 import { Fleet } from './fleet.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
-import { Quotas } from './quotas.ts'
 import { openRebalancer } from './rebalancing.ts'
+import { openRouteBook } from './route-book.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
+import { openUserLimits } from './user-limits.ts'
 import { VERSION } from './version.ts'
+import { welcomer } from './welcomer.ts'
 
 const HEARTBEAT_MS = 500
 /** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
@@ -87,17 +88,18 @@ export async function openCoordinatorCore(
   const holdings = new Holdings()
   const changes = new Changes()
 
-  const services = await Services.open(
-    { store, audit: audit.append, workspaces: (service) => table.countOf(service) },
-    options.acknowledge
-  )
+  const { services, groups } = await openDeclared({ store, clock, audit, table }, options)
   const levelOf = services.levelOf.bind(services)
 
+  const routeBook = openRouteBook({ registry, services, groups, control: () => control, parts, clock, random, log })
+  shutdown.later('the routes to instances', async () => routeBook.close())
   const fleet: Fleet = new Fleet({
     registry,
     table,
     clock,
     levelOf,
+    leadsPast: routeBook.leadsPast.bind(routeBook),
+    declared: services.get.bind(services),
     control: () => control,
     detector: () => detector,
     isDoorOpen: (peer) => doorSessions.isOpen(peer)
@@ -132,10 +134,7 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: (workspace) => {
-        const owned = table.get(workspace)
-        return owned !== null && levelOf(owned.signed.value.service) === 'local'
-      },
+      outlivesSeal: fleet.outlivesSeal.bind(fleet),
       usedBytes,
       onTouch: (workspace) => late.doors?.touched(workspace),
       identity,
@@ -152,8 +151,40 @@ export async function openCoordinatorCore(
     { standbys: options.standbys }
   )
   shutdown.later('the tending of standbys', () => tending.close())
-  const quotas = new Quotas({ table, services, usedBytes, quotaOf: (user) => accounts.users.quotaOf(user) }, options)
-  const routes = new RouteTable({ table, director, fleet, services, hold, quotas, clock, log })
+  const isInUse = (workspace: WorkspaceId): boolean => isInFlight(workspace) || isHeldOpen(workspace)
+  const { quotas, removals, expiry } = await openUserLimits(
+    {
+      store,
+      table,
+      director,
+      repository,
+      services,
+      registry,
+      accounts,
+      audit,
+      fleet,
+      holdings,
+      lost,
+      hold,
+      changes,
+      isInUse,
+      clock,
+      log
+    },
+    options,
+    shutdown
+  )
+  const routes = new RouteTable({
+    table,
+    director,
+    fleet,
+    services,
+    hold,
+    quotas,
+    onUse: (workspace) => expiry.used(workspace),
+    clock,
+    log
+  })
   const repositoryService = new RepositoryService({
     repository,
     identity,
@@ -163,7 +194,10 @@ export async function openCoordinatorCore(
     ownership: (workspace) => table.get(workspace)?.signed.value ?? null,
     lost,
     onHolding: (receipt) => holdings.note(receipt),
-    onHead: () => changes.tell('workspaces')
+    onHead: ({ value }) => {
+      expiry.used(value.workspace)
+      changes.tell('workspaces')
+    }
   })
   const { failoverAfterMs, restartGraceMs, leaseMs } = options
   const standstill = new Standstill(clock)
@@ -180,6 +214,7 @@ export async function openCoordinatorCore(
     fleet,
     routes,
     accounts: () => accounts,
+    groups,
     hold,
     neighbourhood: () => neighbourhood,
     changes,
@@ -248,11 +283,13 @@ export async function openCoordinatorCore(
     fleet,
     drains,
     recovery: () => recovery,
+    removals,
     sights,
     detector,
     spread,
     tending,
     neighbourhood,
+    routeBook,
     presence,
     hold,
     changes,
@@ -270,18 +307,7 @@ export async function openCoordinatorCore(
       clock,
       log,
       mayServe: (peer) => isInstance(registry, peer),
-      welcome: (peer) => ({
-        federation: options.federation,
-        name: registry.get(peer)?.name ?? '',
-        leaseMs,
-        heartbeatMs: HEARTBEAT_MS,
-        acknowledge: services.strictest(),
-        clockMs: clock.wall(),
-        certificate: registry.standingOf(peer).certificate,
-        memberList: registry.memberList(),
-        services: services.levels(),
-        revision: REVISION
-      }),
+      welcome: welcomer({ registry, services, clock }, { ...options, heartbeatMs: HEARTBEAT_MS }),
       events: caretaker,
       standstill
     },
@@ -311,6 +337,7 @@ export async function openCoordinatorCore(
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
     doorSessions.servicesChanged()
+    caretaker.redeclared()
   })
 
   const host = await parts.startHost(registry)
@@ -336,6 +363,7 @@ export async function openCoordinatorCore(
     { retention: options.retention, scrubDays: options.scrubDays }
   )
   housekeeping.start()
+  expiry.start()
   shutdown.later('the housekeeping', () => housekeeping.close())
 
   const rebalancer = openRebalancer({
@@ -348,7 +376,6 @@ export async function openCoordinatorCore(
     hold,
     doors,
     sights,
-    control: () => control,
     changes,
     audit: audit.append,
     clock,
@@ -370,6 +397,7 @@ export async function openCoordinatorCore(
     await control.register(host)
     await doorSessions.register(host)
     drains.goOn()
+    removals.resume()
   }
   return {
     store,
@@ -378,10 +406,13 @@ export async function openCoordinatorCore(
     audit,
     registry,
     accounts,
+    groups,
     table,
     holdings,
     services,
     quotas,
+    removals,
+    expiry,
     changes,
     fleet,
     director,
@@ -389,6 +420,7 @@ export async function openCoordinatorCore(
     routes,
     doors,
     doorSessions,
+    routeBook,
     drains,
     recovery,
     lost,

@@ -7,6 +7,7 @@ import type { Standstill } from '../core/standstill.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Accounts } from '../membership/accounts.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { DoorSessions } from '../routing/doors/door-sessions.ts'
 import { type Door, Doors } from '../routing/doors/doors.ts'
@@ -34,6 +35,7 @@ export interface CoordinatorDoorsDeps {
   readonly routes: RouteTable
   readonly accounts: () => Accounts
   readonly hold: PromotionHold
+  readonly groups: Groups
   readonly neighbourhood: () => Neighbourhood
   readonly changes: Changes
   readonly standstill: Standstill
@@ -45,7 +47,7 @@ export interface CoordinatorDoorsDeps {
 
 /** The front doors of this federation: the one of this process, and the sessions of those that are processes of their own. */
 export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; readonly sessions: DoorSessions } {
-  const { registry, table, fleet, routes, changes, hold } = deps
+  const { registry, table, fleet, routes, changes, hold, groups } = deps
   const sessions: DoorSessions = new DoorSessions({
     ...deps,
     isDoor: (peer) => registry.standing(peer) === 'member' && registry.get(peer)?.role === 'front-door',
@@ -57,6 +59,8 @@ export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; 
     services: () => routes.services().map(doorService),
     // A user may have a workspace of which this coordinator has not been told yet.
     instances: () => (hold.holds('old-backup') ? [] : fleet.candidates()),
+    groups: () => groups.list(),
+    onUse: (workspace) => routes.used(workspace),
     blocked: () => deps.accounts().users.blocked(),
     workspaces: () => workspacesOf(table),
     place: (workspace) => placeOf(deps, workspace),
@@ -67,6 +71,7 @@ export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; 
       changes.tell('peers')
     }
   })
+  groups.onChange(() => sessions.groupsChanged())
   return { sessions, doors: new Doors(() => [deps.local, ...sessions.doors()]) }
 }
 
@@ -85,9 +90,10 @@ function placeOf({ table, routes }: CoordinatorDoorsDeps, workspace: WorkspaceId
   return { ...nowhere, state: 'serving', epoch, home, homeName, limitBytes }
 }
 
-function doorService({ name, route, scope }: ServiceRoute): DoorService {
-  if (route.kind === 'host') return { name, host: route.host, prefix: '', scope }
-  return { name, host: '', prefix: route.prefix, scope }
+function doorService({ name, route, scope, writers }: ServiceRoute): DoorService {
+  const rest = { name, scope, writers: writers ?? '' }
+  if (route.kind === 'host') return { ...rest, host: route.host, prefix: '' }
+  return { ...rest, host: '', prefix: route.prefix }
 }
 
 async function answer(deps: CoordinatorDoorsDeps, question: DoorQuestion): Promise<DoorAnswer> {

@@ -10,9 +10,11 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
 import type { Recovery } from '../handover/recovery.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
 import type { ControlServer } from '../membership/control-server.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Gate, Host } from '../network/host.ts'
 import type { Neighbours } from '../network/neighbours.ts'
@@ -20,6 +22,7 @@ import type { Providers } from '../network/providers.ts'
 import type { Reach } from '../network/reach.ts'
 import type { DoorSessions } from '../routing/doors/door-sessions.ts'
 import type { Doors } from '../routing/doors/doors.ts'
+import type { RouteBook, RouteBookDeps } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
@@ -31,6 +34,7 @@ import type { DoorRules } from '../wire/front-door.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { CoordinatorOptions, RecoverOptions } from './options.ts'
 import type { Quotas } from './quotas.ts'
@@ -71,6 +75,10 @@ export interface CoreParts {
   readonly hasSockets: (workspace: WorkspaceId) => boolean
   /** How front doors that are processes of their own are to behave. */
   readonly doorRules: () => DoorRules
+  /** See `dialIngress`. */
+  readonly dialIngress: RouteBookDeps['dial']
+  /** The address of the front door for users; empty where it is not known. */
+  readonly frontDoor: () => string
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -84,10 +92,13 @@ export interface CoordinatorCore {
   readonly audit: AuditLog
   readonly registry: MemberRegistry
   readonly accounts: Accounts
+  readonly groups: Groups
   readonly table: OwnershipTable
   readonly holdings: Holdings
   readonly services: Services
   readonly quotas: Quotas
+  readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly fleet: Fleet
   readonly director: Director
@@ -95,6 +106,7 @@ export interface CoordinatorCore {
   readonly routes: RouteTable
   readonly doors: Doors
   readonly doorSessions: DoorSessions
+  readonly routeBook: RouteBook
   readonly drains: Drains
   readonly recovery: Recovery
   readonly lost: LostHeads

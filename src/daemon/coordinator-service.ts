@@ -24,17 +24,20 @@ import type {
 } from '../console/views.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import type { PeerIdText, UserId } from '../core/ids.ts'
+import type { PeerIdText } from '../core/ids.ts'
 import type { Director } from '../handover/director.ts'
 import type { Holdings } from '../handover/holdings.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Rebalancer } from '../handover/rebalancer.ts'
+import type { Removals } from '../handover/removals.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { AuditLog } from '../membership/audit.ts'
+import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
 import type { Door } from '../routing/doors/doors.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
@@ -42,12 +45,15 @@ import { orderDrain } from './drain-order.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import { LiveGroupBook } from './group-book.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 import { LiveHandovers } from './handovers.ts'
 import type { Housekeeping } from './housekeeping.ts'
 import type { Quotas } from './quotas.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
 import { LiveServiceCatalogue } from './service-catalogue.ts'
+import { UserRegister } from './user-register.ts'
 import {
   adminView,
   auditView,
@@ -56,7 +62,6 @@ import {
   peerView,
   time,
   timeOrNull,
-  userView,
   type Views,
   workspaceDetail,
   workspaceView
@@ -91,14 +96,20 @@ export interface CoordinatorServiceDeps {
   readonly holdings: Holdings
   readonly fleet: Fleet
   readonly drains: Drains
-  readonly doors: Pick<Door, 'idle'>
+  readonly doors: Pick<Door, 'idle' | 'breakOff'>
+  readonly routeBook: RouteBook
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
   readonly hold: PromotionHold
   readonly rebalancer: Rebalancer
   readonly receiptFor: Views['receiptFor']
   readonly services: Services
+  readonly groups: Groups
+  /** How many a workspace should have. */
+  readonly standbys: number
   readonly quotas: Quotas
+  readonly removals: Removals
+  readonly expiry: GuestExpiry
   readonly changes: Changes
   readonly control: Views['control']
   readonly clock: Clock
@@ -110,18 +121,22 @@ export class LiveCoordinatorService implements CoordinatorService {
   readonly upkeep: LiveRepositoryUpkeep
   readonly past: LiveWorkspacePast
   readonly catalogue: LiveServiceCatalogue
+  readonly groups: LiveGroupBook
   readonly handovers: LiveHandovers
   readonly #deps: CoordinatorServiceDeps
   readonly #views: Views
+  readonly #register: UserRegister
   #stopping = false
 
   constructor(deps: CoordinatorServiceDeps) {
     this.#deps = deps
     this.#views = deps
+    this.#register = new UserRegister(deps)
     const audit = deps.audit.append
     this.handovers = new LiveHandovers({ ...deps, audit })
     this.upkeep = new LiveRepositoryUpkeep({ ...deps, audit })
     this.catalogue = new LiveServiceCatalogue(deps)
+    this.groups = new LiveGroupBook(deps)
     this.past = new LiveWorkspacePast({
       ...deps,
       audit,
@@ -295,39 +310,32 @@ export class LiveCoordinatorService implements CoordinatorService {
     return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }
   }
 
+  async removeWorkspace({ actor }: Caller, text: string): Promise<void> {
+    await this.#deps.removals.remove(resolveWorkspace(this.#deps.table, text), actor, 'an admin wants it')
+  }
+
   users(): UserView[] {
-    const { accounts, table, quotas } = this.#deps
-    const counts = new Map<string, number>()
-    for (const { signed } of table.all()) counts.set(signed.value.owner, (counts.get(signed.value.owner) ?? 0) + 1)
-    return accounts.users.list().map((user) => {
-      const id = `user:${user.name}` as UserId
-      return userView(user, counts.get(id) ?? 0, quotas.of(id) ?? 0)
-    })
+    return this.#register.list()
   }
 
-  addUser({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.add(name, actor)
+  addUser(caller: Caller, name: string): Promise<NewUserView> {
+    return this.#register.add(caller, name)
   }
 
-  removeUser({ actor }: Caller, name: string): Promise<void> {
-    return this.#deps.accounts.users.remove(name, actor)
+  renewUserToken(caller: Caller, name: string): Promise<NewUserView> {
+    return this.#register.renewToken(caller, name)
   }
 
-  async blockUser({ actor }: Caller, name: string, blocked: boolean): Promise<UserView> {
-    const { users } = this.#deps.accounts
-    await (blocked ? users.block(name, actor) : users.unblock(name, actor))
-    return this.#user(name)
+  removeUser(caller: Caller, name: string): Promise<void> {
+    return this.#register.remove(caller, name)
   }
 
-  async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
-    await this.#deps.accounts.users.setQuota(name, bytes, actor)
-    return this.#user(name)
+  blockUser(caller: Caller, name: string, blocked: boolean): Promise<UserView> {
+    return this.#register.block(caller, name, blocked)
   }
 
-  #user(name: string): UserView {
-    const view = this.users().find((user) => user.name === name)
-    if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${name}"`)
-    return view
+  setQuota(caller: Caller, name: string, bytes: number | null): Promise<UserView> {
+    return this.#register.setQuota(caller, name, bytes)
   }
 
   admins(): AdminView[] {

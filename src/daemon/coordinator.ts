@@ -15,7 +15,9 @@ import { startKad } from '../network/kad.ts'
 import { startHost, type WebHost } from '../network/libp2p-host.ts'
 import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
+import { filesPages } from '../routing/own/files-pages.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
+import { dialIngress } from '../routing/routes/dial.ts'
 import { openLevel } from '../store/level.ts'
 import { nodeDisk } from '../store/node-disk.ts'
 import { levelIndex } from '../store/open-repository.ts'
@@ -24,6 +26,8 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
+import { LiveBelongings } from './belongings-book.ts'
+import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { serveRelays } from './coordinator-doors.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
@@ -32,12 +36,12 @@ import { countBuffersWithHeap } from './engine.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { Shutdown } from './shutdown.ts'
+import { openSignInPages } from './sign-in.ts'
 import { readTls, TlsWatch } from './tls-certificate.ts'
 import { VERSION } from './version.ts'
 
 /** With less than this free, uploads are no longer kept before a head names them: what homes publish comes first. */
 const UPLOADS_FREE_BYTES = 4 * RESERVE_BYTES + 1024 ** 3
-const COOKIE_KEY_FILE = 'cookie.key'
 /** Streams that are closing still count against the limit of a connection. */
 const SPARE_STREAMS = 64
 
@@ -87,13 +91,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
-  const cookieKeys = { current: await cookieKey(folder, random), previous: [] }
-  /** The same at all front doors of the federation. */
-  const rules = {
-    anonymous: options.anonymous ?? true,
-    holdMs: options.holdMs,
-    secure: tls !== null || options.webAddress?.startsWith('https:') === true
-  }
+  const entrance = { url: '' }
   const wellKnown = (): WellKnown => ({
     federation,
     peerId: identity.peerId,
@@ -122,18 +120,23 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       hasSockets: (workspace) => frontDoor.hasSockets(workspace),
       doorRules: () => ({
         federation,
-        ...rules,
-        userHeader: '',
+        anonymous: about.anonymous,
+        secure: about.secure,
+        holdMs: options.holdMs,
+        userHeader: options.trustUserHeader ?? '',
         cookieKeys,
         facts: JSON.stringify(wellKnown())
       }),
+      dialIngress: (peer, url) => dialIngress({ clock, random }, peer, url),
+      frontDoor: () => (options.webAddress === null ? entrance.url : new URL(options.webAddress).origin),
       clock,
       random,
       log
     },
     shutdown
   )
-  const { repository, accounts, services, routes, control, host } = core
+  const { repository, accounts, groups, services, routes, control, host } = core
+  await services.declare(options.services, 'config')
   const cutting = new ThreadedCutting()
   shutdown.later('the thread that cuts uploads', () => cutting.close())
   const uploads: Provisional = new Provisional({
@@ -143,6 +146,14 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     log
   })
 
+  const cookieKeys = await CookieKeyRing.open({ folder, clock, random, log })
+  shutdown.later('the cookie keys', () => cookieKeys.close())
+  const about = {
+    anonymous: options.anonymous ?? true,
+    secure: tls !== null || options.webAddress?.startsWith('https:') === true,
+    federationName: federation
+  }
+  const signIn = await openSignInPages(options, about, { core, keys: cookieKeys, clock, random, log })
   const frontDoor: FrontDoor = new FrontDoor(
     {
       workspaces: routes,
@@ -152,22 +163,26 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         bySignOn: (name) => accounts.users.bySignOn(name),
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
-      tunnel: { connect: (home) => connectTunnel(host, control, home) },
+      groups,
+      routes: core.routeBook,
+      tunnel: { connect: (home) => core.routeBook.connect(home, () => connectTunnel(host, control, home)) },
       uploads,
       cookieKeys,
       wellKnown,
-      ownPages: ownPages({}),
+      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,
       log
     },
     {
-      ...rules,
+      ...about,
+      holdMs: options.holdMs,
       ...(tls !== null && { tls }),
       trustProxy: options.trustProxy,
-      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
-      federationName: federation
+      rates: options.rates,
+      ...(options.trustUserHeader !== null && { trustUserHeader: options.trustUserHeader }),
+      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS
     }
   )
   shutdown.later('the front door', () => frontDoor.close())
@@ -178,6 +193,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   }
   const { port } = await frontDoor.listen(options.http.host, options.http.port)
   const http = url(options.http, port, tls === null ? 'http' : 'https')
+  entrance.url = http
   shutdown.later('members by WebSocket', async () => network.closeWebSockets())
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))
@@ -202,6 +218,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
     facts,
     receiptFor: (head) => receiptNow(core.repositoryService, head),
     control: () => control,
+    standbys: options.standbys,
     clock,
     stop: () => void clock.after(100, () => void stop())
   })
@@ -250,17 +267,6 @@ function checkRecoverable(data: string): void {
         'put identity.key back from a backup; with another key this would be another coordinator, which every instance refuses'
     }
   )
-}
-
-async function cookieKey(
-  folder: Awaited<ReturnType<typeof openDataFolder>>,
-  random: ReturnType<typeof systemRandom>
-): Promise<Uint8Array> {
-  const kept = await folder.read(COOKIE_KEY_FILE)
-  if (kept !== null) return kept
-  const key = random.bytes(32)
-  await folder.writeAtomic(COOKIE_KEY_FILE, key)
-  return key
 }
 
 async function listenOnSocket(socket: ReturnType<typeof createSocketServer>, path: string): Promise<void> {

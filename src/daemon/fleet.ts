@@ -11,7 +11,10 @@ import type { ControlServer, Session } from '../membership/control-server.ts'
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Candidate } from '../placement/candidate.ts'
+import { whyNoNewcomers } from '../placement/newcomers.ts'
+import { type Declared, type Runnable, runnable } from '../placement/offers.ts'
 import type { AcknowledgeLevel, Order, Usage } from '../wire/control.ts'
+import { knows } from '../wire/revision.ts'
 
 /** For how long the sum of what an instance's workspaces use is taken as it was. */
 const USED_CACHE_MS = 1000
@@ -24,6 +27,9 @@ export interface FleetDeps {
   readonly levelOf: (service: ServiceName) => AcknowledgeLevel
   /** Is this front door connected? */
   readonly isDoorOpen?: (peer: PeerIdText) => boolean
+  /** See `RouteBook.leadsPast`. */
+  readonly leadsPast: (peer: PeerIdText) => boolean
+  readonly declared: (service: ServiceName) => Declared | null
   readonly clock: Clock
 }
 
@@ -52,15 +58,47 @@ export class Fleet implements Instances {
     return this.#deps.registry.standing(peer) === 'member' && !this.isDraining(peer) && !this.#drained.has(peer)
   }
 
-  #candidate({ peer, hello, heartbeat }: Session): Candidate {
+  /** What a connected instance can run of what it offers, and why not the rest. */
+  runnable({ peer, hello }: Pick<Session, 'peer' | 'hello'>): Runnable {
+    const { services, versions } = hello
+    const knowsOwners = knows(hello, 'owners that are no users')
+    return runnable({ services, versions, labels: this.#labels(peer), knowsOwners }, this.#deps.declared)
+  }
+
+  /** What a connected instance says that it offers, and what it is not given now; null where it is away. */
+  offered(peer: PeerIdText): {
+    readonly services: readonly ServiceName[]
+    readonly unfit: Readonly<Record<string, string>>
+    readonly newcomers: string | null
+  } | null {
+    const session = this.#deps.control().session(peer)
+    if (session === null) return null
+    const candidate = this.#candidate(session)
+    return {
+      services: session.hello.services,
+      unfit: Object.fromEntries(candidate.unfit),
+      newcomers: whyNoNewcomers(candidate)
+    }
+  }
+
+  /** As an admin has approved or set them. */
+  #labels(peer: PeerIdText): Readonly<Record<string, string>> {
+    return this.#deps.registry.get(peer)?.labels ?? {}
+  }
+
+  #candidate(session: Session): Candidate {
+    const { peer, hello, heartbeat } = session
     return {
       peer,
       name: this.nameOf(peer),
-      services: hello.services,
+      ...this.runnable(session),
+      newcomers: this.#labels(peer).newcomers !== 'no',
       zone: this.#zoneOf(peer, hello.labels),
       capacityBytes: hello.capacityBytes,
       usedBytes: this.#usedBy().get(peer) ?? 0,
-      freeBytes: heartbeat?.diskFreeBytes ?? hello.capacityBytes
+      freeBytes: heartbeat?.diskFreeBytes ?? hello.capacityBytes,
+      diskTotalBytes: heartbeat?.diskTotalBytes ?? 0,
+      loadPermille: heartbeat?.loadPermille ?? 0
     }
   }
 
@@ -90,10 +128,19 @@ export class Fleet implements Instances {
   }
 
   mayTakeOver({ service, home }: Pick<Ownership, 'service' | 'home'>): boolean {
-    const { levelOf, detector } = this.#deps
-    if (home === null || levelOf(service) === 'replicated') return true
+    const { levelOf, leadsPast, detector } = this.#deps
+    if (home === null || (levelOf(service) === 'replicated' && !leadsPast(home))) return true
     if (this.isConnected(home) && !detector().isDead(home)) return true
     return detector().isLeaseOver(home)
+  }
+
+  /** See `DirectorDeps.outlivesSeal`. */
+  outlivesSeal(workspace: WorkspaceId): boolean {
+    const { table, levelOf, leadsPast } = this.#deps
+    const owned = table.get(workspace)
+    if (owned === null) return false
+    const { service, home } = owned.signed.value
+    return levelOf(service) === 'local' || (home !== null && leadsPast(home))
   }
 
   nameOf(peer: PeerIdText): string {
@@ -109,6 +156,11 @@ export class Fleet implements Instances {
   noteUsage(usage: readonly Usage[]): void {
     const toldAt = this.#deps.clock.now()
     for (const one of usage) this.#usage.set(one.workspace, { ...one, toldAt })
+  }
+
+  /** The workspace is no more. */
+  forget(workspace: WorkspaceId): void {
+    this.#usage.delete(workspace)
   }
 
   noteSeen(peer: PeerIdText): void {

@@ -35,6 +35,8 @@ import { toldAddresses } from './vicinity.ts'
 const SPARE_STREAMS = 64
 /** Between two attempts to find a coordinator that is out of reach at another address. */
 const FIND_EVERY_MS = 5000
+/** This process holds none of the keys of tickets. */
+const THROUGH_THE_TUNNEL = { redirectFor: () => null, ticketOn: () => null }
 const NO_UPLOADS = { tap: () => ({ write: () => undefined, end: () => undefined }) }
 
 /**
@@ -146,6 +148,8 @@ async function compose(
         {
           workspaces: remote.routes,
           users: remote.users,
+          groups: remote.groups,
+          routes: THROUGH_THE_TUNNEL,
           tunnel: { connect: toInstance },
           uploads: NO_UPLOADS,
           cookieKeys: {

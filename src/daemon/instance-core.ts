@@ -21,7 +21,7 @@ import { VERSION } from './version.ts'
 /** What an instance runs on. */
 export interface InstanceParts
   extends InstanceDeps,
-    Pick<InstanceDaemonDeps, 'clock' | 'random' | 'hooksFor' | 'askAtWork'> {
+    Pick<InstanceDaemonDeps, 'clock' | 'random' | 'hooksFor' | 'askAtWork' | 'apps'> {
   readonly folder: DataFolder
   /** Small state that stays over a restart. */
   readonly state: KeyValue
@@ -47,7 +47,7 @@ export async function openInstanceCore(
   parts: InstanceParts,
   shutdown: Shutdown
 ): Promise<InstanceCore> {
-  const { folder, services, hooksFor, askAtWork, clock, random, log } = parts
+  const { folder, services, hooksFor, askAtWork, apps, clock, random, log } = parts
   const state = prefixed(parts.state, 'instance/')
   if (!folder.cleanStop && !folder.sameBoot) await suspectFiles(state)
   const upload = new Uplink(clock)
@@ -69,11 +69,12 @@ export async function openInstanceCore(
     settings,
     upload,
     download,
-    services,
-    labels: options.labels,
+    offered: { services, versions: options.versions, labels: options.labels },
+    route: options.ingress?.route ?? null,
     keep: { ms: options.keepMs },
     hooksFor,
     askAtWork,
+    apps,
     openMachine: () => parts.openMachine(host, state, trusted),
     name,
     clock,

@@ -1,5 +1,6 @@
 import { availableParallelism, loadavg } from 'node:os'
 import { join } from 'node:path'
+import type { WorkspaceApps } from '../apps/command/command.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Identity } from '../core/identity.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
@@ -14,6 +15,7 @@ import { startKad } from '../network/kad.ts'
 import type { Neighbours } from '../network/neighbours.ts'
 import type { Providers } from '../network/providers.ts'
 import type { Reach } from '../network/reach.ts'
+import type { IngressDoor } from '../routing/routes/ingress-door.ts'
 import type { Heartbeat } from '../wire/control.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
@@ -45,6 +47,8 @@ export interface LocalMachineDeps {
   readonly offers: readonly Offer[]
   /** See `HttpEntranceDeps.mayOpen`. */
   readonly mayOpen: (peer: PeerIdText) => boolean
+  readonly commands: WorkspaceApps | null
+  readonly door: IngressDoor | null
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -55,7 +59,7 @@ export async function localMachine(deps: LocalMachineDeps): Promise<InstanceMach
   const keeper = await PremisesKeeper.open({ ...deps, ...machineDisk(deps) })
   return {
     premises: (workspace) => keeper.of(workspace),
-    openEntrance: (served) => httpEntrance({ ...deps, empty: keeper.empty }, served),
+    openEntrance: (served) => httpEntrance({ ...deps, empty: keeper.empty, space: () => diskSpace(folder) }, served),
     openProviders: (neighbours, reach) => startKad({ ...deps, neighbours, reach }),
     space: () => diskSpace(folder),
     load: () => ({

@@ -8,6 +8,8 @@ import { NEIGHBOUR_LIMITS, type Neighbour, neighbourBytes } from '../wire/neighb
 /** Changes of so long are told together. */
 const GATHER_MS = 500
 const DOORS_MAX = 50
+/** Those that connect within that time and hear of all at once; the rest of a crowd hears of all together. */
+const GREETED_MAX = 20
 /** Sessions that are told before other work has its turn. */
 const TOLD_AT_ONCE = 50
 
@@ -22,8 +24,9 @@ export interface NeighbourhoodDeps {
 }
 
 /**
- * The connected instances that listen, and what all of them are told of it, soon: one that connected or has another
- * zone hears of all, the others of what changed. An instance may hear of itself.
+ * The connected instances that listen, and what all of them are told of it: one that connects hears of all at once, before
+ * it is given anything to fetch, unless many connect together. Soon after, one that has another zone hears of all, and the
+ * others of what changed. An instance may hear of itself.
  */
 export class Neighbourhood {
   readonly neighbours = new Neighbours()
@@ -32,6 +35,8 @@ export class Neighbourhood {
   readonly #doors = new Map<PeerIdText, Neighbour>()
   /** Who is to hear of all. */
   readonly #fresh = new Set<PeerIdText>()
+  /** Who heard of all at once, since the others were told. */
+  #greeted = 0
   #timer: TimerHandle | null = null
 
   constructor(deps: NeighbourhoodDeps) {
@@ -40,7 +45,11 @@ export class Neighbourhood {
 
   opened(session: Session): void {
     this.#note(session)
-    this.#fresh.add(session.peer)
+    if (this.#greeted >= GREETED_MAX) return this.#refresh(session.peer)
+    this.#greeted++
+    this.#fresh.delete(session.peer)
+    const neighbours = neighbourBytes(this.neighbours.all())
+    session.tellNeighbours({ whole: true, zone: this.#deps.zoneOf(session.peer), neighbours })
     this.#later()
   }
 
@@ -67,7 +76,9 @@ export class Neighbourhood {
   /** Its labels may be others now. */
   relabelled(peer: PeerIdText): void {
     const session = this.#deps.control().session(peer)
-    if (session !== null) this.opened(session)
+    if (session === null) return
+    this.#note(session)
+    this.#refresh(peer)
   }
 
   close(): void {
@@ -83,6 +94,11 @@ export class Neighbourhood {
     this.#changed.add(peer)
   }
 
+  #refresh(peer: PeerIdText): void {
+    this.#fresh.add(peer)
+    this.#later()
+  }
+
   #later(): void {
     this.#timer ??= this.#deps.clock.after(GATHER_MS, () => this.#tellAll())
   }
@@ -92,6 +108,7 @@ export class Neighbourhood {
     const changed = [...this.#changed]
     this.#fresh.clear()
     this.#changed.clear()
+    this.#greeted = 0
     const gone = (peer: PeerIdText): Neighbour => ({ peer, zone: null, addresses: [] })
     const news = neighbourBytes(changed.map((peer) => this.#doors.get(peer) ?? this.neighbours.get(peer) ?? gone(peer)))
     const all = fresh.size > 0 || changed.length > NEIGHBOUR_LIMITS.neighboursMax
@@ -117,7 +134,7 @@ export class Neighbourhood {
       return
     }
     this.#timer = null
-    if (this.#changed.size + this.#fresh.size > 0) this.#later()
+    if (this.#changed.size + this.#fresh.size + this.#greeted > 0) this.#later()
   }
 }
 

@@ -1,13 +1,22 @@
 import type { Logger } from '../core/log.ts'
+import type { NewService } from '../routing/declaration.ts'
+import type { RateOptions } from '../routing/rates.ts'
+import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
+import type { RouteOffer } from '../wire/ingress.ts'
 import type { Offer } from './offers.ts'
 import type { TlsFiles } from './tls-certificate.ts'
 
 export interface HostPort {
   readonly host: string
   readonly port: number
+}
+
+/** A sign-in provider, as it is configured: its secret stands in a file. */
+export interface SignInProviderOptions extends Omit<ProviderConfig, 'clientSecret'> {
+  readonly clientSecretFile: string | null
 }
 
 /** The state of the coordinator is gone: what it had signed is learnt from its members. */
@@ -42,9 +51,15 @@ export interface CoordinatorOptions {
   readonly anonymousQuotaBytes: number
   /** A guest's workspace is removed once nobody has asked for it, or changed it, for so long. */
   readonly anonymousTtlMs: number
+  /** How often one client of the front door may come. */
+  readonly rates: RateOptions
   readonly terms: string | null
   /** CIDRs of proxies in front whose forwarded headers are believed. */
   readonly trustProxy: readonly string[]
+  /** The header in which such a proxy names the user, in lower case; null: none does. */
+  readonly trustUserHeader: string | null
+  /** Where people can sign in, beside tokens. */
+  readonly signIn: readonly SignInProviderOptions[]
   /** The certificate with which the front door speaks TLS; null: it speaks plain HTTP. */
   readonly tls: TlsFiles | null
   /** The public address of the front door, for the join line and invites; null: the address it listens on. */
@@ -53,6 +68,8 @@ export interface CoordinatorOptions {
   readonly rebalance: boolean
   /** How much of the history is kept. */
   readonly retention: RetentionPolicy
+  /** What is to be declared from the start on. */
+  readonly services: readonly NewService[]
   /** Everything in the main repository is read again once in so many days; 0: never by itself. */
   readonly scrubDays: number
   readonly pid: number
@@ -82,10 +99,42 @@ export interface HookOptions {
   readonly after: Readonly<Record<string, string>>
   /** Ends with 0 while users are at work. */
   readonly busy: Readonly<Record<string, string>>
+  /** Ends with 0 once an app that answers is ready for users. */
+  readonly ready: Readonly<Record<string, string>>
+  /** Has an app write what it has, before its workspace is moved. */
+  readonly freeze: Readonly<Record<string, string>>
+  /** Tells it that the workspace stays. */
+  readonly thaw: Readonly<Record<string, string>>
   /** How long one command may take. */
   readonly timeoutMs: number
   /** The shortest time between two snapshots that nobody waits for. */
   readonly intervalMs: number
+}
+
+/** How apps run that are commands. The limits are those of each app. */
+export interface AppOptions {
+  /** `bwrap`: kept apart by bubblewrap, or refused. */
+  readonly sandbox: 'bwrap' | 'none'
+  /** May they use the network of this machine? */
+  readonly network: boolean
+  readonly memoryBytes: number
+  readonly processes: number
+  readonly openFiles: number
+  /** So many run at once. */
+  readonly count: number
+  /** One that nobody has used for so long is stopped. */
+  readonly idleMs: number
+  readonly startMs: number
+  /** What those of a service may read beside the system's programs, by its name. */
+  readonly readable: Readonly<Record<string, readonly string[]>>
+}
+
+/** The entrance of an instance that listens. */
+export interface IngressOptions {
+  readonly route: RouteOffer
+  readonly listen: HostPort
+  /** CIDRs of proxies in front whose `X-Forwarded-For` is believed; none: those of this machine, where it listens on loopback. */
+  readonly trustProxy: readonly string[]
 }
 
 export interface InstanceOptions {
@@ -102,6 +151,8 @@ export interface InstanceOptions {
   /** Null: half of the free space. */
   readonly capacityBytes: number | null
   readonly services: readonly Offer[]
+  /** Of the apps, by service: see `areCompatible`. Where none is said, it is the one that is declared. */
+  readonly versions: Readonly<Record<string, string>>
   /** Null: as it was set before, else none. */
   readonly uploadLimit: LimitSchedule | null
   readonly downloadLimit: LimitSchedule | null
@@ -111,6 +162,9 @@ export interface InstanceOptions {
   /** How long the files of users stay after a drain. */
   readonly keepMs: number
   readonly hooks: HookOptions
+  readonly apps: AppOptions
+  /** Null: users' requests come through the tunnel alone. */
+  readonly ingress: IngressOptions | null
   readonly pid: number
 }
 

@@ -8,15 +8,9 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import { Rebalancer } from '../handover/rebalancer.ts'
 import type { Audit } from '../membership/audit.ts'
-import type { ControlServer } from '../membership/control-server.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
-import {
-  isShortOfRoom,
-  planRebalance,
-  type RebalanceInstance,
-  type RebalanceMove,
-  type RebalanceWorkspace
-} from '../placement/plan-rebalance.ts'
+import { isShortOfRoom } from '../placement/candidate.ts'
+import { planRebalance, type RebalanceMove, type RebalanceWorkspace } from '../placement/plan-rebalance.ts'
 import type { Door } from '../routing/doors/doors.ts'
 import type { Changes } from './changes.ts'
 import type { LiveSights } from './drain-sights.ts'
@@ -35,7 +29,6 @@ export interface RebalancingDeps {
   readonly hold: PromotionHold
   readonly doors: Door
   readonly sights: Pick<LiveSights, 'isBusy'>
-  readonly control: () => Pick<ControlServer, 'session'>
   readonly changes: Changes
   readonly audit: Audit
   readonly clock: Clock
@@ -51,9 +44,8 @@ export function openRebalancer(deps: RebalancingDeps): Rebalancer {
     })
   }
   return new Rebalancer({
-    plan: (max, anyhow) => planRebalance(instancesOf(deps), workspacesOf(deps, anyhow), { max }),
-    instances: () =>
-      instancesOf(deps).map((instance) => ({ peer: instance.peer, shortOfRoom: isShortOfRoom(instance) })),
+    plan: (max, anyhow) => planRebalance(deps.fleet.candidates(), workspacesOf(deps, anyhow), { max }),
+    instances: () => deps.fleet.candidates().map((one) => ({ peer: one.peer, shortOfRoom: isShortOfRoom(one) })),
     blocked: () => whatComesFirst(deps),
     carryOut: (move, signal) => carryOut(deps, move, signal),
     onBegun: (trigger, actor) => record(actor, 'rebalance.begin', { trigger }),
@@ -61,13 +53,6 @@ export function openRebalancer(deps: RebalancingDeps): Rebalancer {
     onChange: () => changes.tell('workspaces'),
     clock,
     log
-  })
-}
-
-function instancesOf({ fleet, control }: RebalancingDeps): RebalanceInstance[] {
-  return fleet.candidates().map((candidate) => {
-    const heartbeat = control().session(candidate.peer)?.heartbeat
-    return { ...candidate, diskTotalBytes: heartbeat?.diskTotalBytes ?? 0, loadPermille: heartbeat?.loadPermille ?? 0 }
   })
 }
 

@@ -6,7 +6,7 @@ import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import { passes } from '../handover/workspace-state.ts'
-import { rank } from '../placement/rendezvous.ts'
+import { readerOfNothing } from '../placement/newcomers.ts'
 import { Flights } from '../routing/flights.ts'
 import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbours.ts'
 import type { Fleet } from './fleet.ts'
@@ -19,6 +19,8 @@ export interface RouteTableDeps {
   readonly services: { list(): readonly ServiceRoute[] }
   readonly hold: PromotionHold
   readonly quotas: Pick<Quotas, 'limitOf'>
+  /** A request is sent to the home of a workspace. */
+  readonly onUse?: (workspace: WorkspaceId) => void
   readonly clock: Clock
   readonly log: Logger
 }
@@ -59,21 +61,21 @@ export class RouteTable implements Workspaces {
   anyInstance(service: ServiceName, owner: OwnerId | null): Home | null {
     // The user may have a workspace of which this coordinator has not been told yet.
     if (owner !== null && this.#deps.hold.holds('old-backup')) return null
-    const candidates = this.#deps.fleet.candidates().filter(({ services }) => services.includes(service))
-    const [first] = rank(
-      owner ?? service,
-      candidates,
-      ({ peer }) => peer,
-      () => 1
-    )
-    return first === undefined ? null : { home: first.peer, homeName: first.name }
+    const first = readerOfNothing(service, owner, this.#deps.fleet.candidates())
+    return first === null ? null : { home: first.peer, homeName: first.name }
   }
 
   suspect(home: PeerIdText): void {
     this.#deps.log.info({ home }, 'a request to this home failed')
   }
 
+  /** A request was sent to the home of a workspace, by whichever front door. */
+  used(workspace: WorkspaceId): void {
+    this.#deps.onUse?.(workspace)
+  }
+
   enter(workspace: WorkspaceId, breakOff: () => void): () => void {
+    this.used(workspace)
     return this.flights.enter(workspace, breakOff)
   }
 

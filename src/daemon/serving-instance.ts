@@ -98,6 +98,7 @@ export class ServingInstance {
     this.#atWork = new AtWork({
       ask: deps.askAtWork,
       places: () => this.#resident.places(),
+      besides: () => this.#entrance?.busy() ?? [],
       isHandingOver: () => this.#drains.isDraining,
       clock,
       log
@@ -137,7 +138,8 @@ export class ServingInstance {
       keepMs: () => deps.keep.ms,
       arrived: (workspace, bytes) => arrivals.note(workspace, bytes),
       checkQuiet: (workspace) => serving.#atWork.checkQuiet(workspace),
-      hooksFor: deps.hooksFor
+      hooksFor: deps.hooksFor,
+      apps: deps.apps
     })
     await suspicionIsNoted(state)
     const parts = { machine, remote, lease, levels, resident, members, arrivals, vicinity }
@@ -252,6 +254,7 @@ export class ServingInstance {
       },
       services: (services) => this.#levels.told(services),
       neighbours: (news) => this.#vicinity.told(news),
+      ingress: (news) => this.#entrance?.told(news),
       drain: (report) => {
         if (this.#drains.heard(report)) this.#events.drain(report)
       }
@@ -259,12 +262,11 @@ export class ServingInstance {
   }
 
   async #hello(): Promise<Hello> {
-    const { services, labels, clock, settings } = this.#deps
+    const { offered, clock, settings } = this.#deps
     const disk = await this.#machine.space()
     return {
       version: VERSION,
-      services,
-      labels,
+      ...offered,
       capacityBytes: settings.capacityBytes(disk, this.#resident.usedBytes()),
       clockMs: clock.wall(),
       workspaces: this.#resident.held(),
@@ -272,7 +274,8 @@ export class ServingInstance {
       memberListNumber: this.#members.number,
       addresses: toldAddresses(this.#deps.host.addresses()),
       revision: REVISION,
-      awaitsDrain: this.#drains.awaitsEnd
+      awaitsDrain: this.#drains.awaitsEnd,
+      route: this.#deps.route
     }
   }
 

@@ -1,10 +1,11 @@
 import type { AskAtWork } from '../apps/at-work.ts'
-import { CommandHooks } from '../apps/hooks.ts'
+import { CommandHooks, type HookDeps } from '../apps/hooks.ts'
 import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { ServiceName } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { ResidentDeps } from '../handover/resident-deps.ts'
+import { sendSignal } from './app-machine.ts'
 import type { HookOptions } from './options.ts'
 
 /** What a command finds of this process's own environment. */
@@ -19,11 +20,10 @@ const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 export function snapshotHooks(
   options: HookOptions,
   services: readonly ServiceName[],
-  deps: Surroundings
+  commands: CommandHooks
 ): ResidentDeps['hooksFor'] {
   const { before, after, intervalMs } = options
   for (const name of [...Object.keys(before), ...Object.keys(after)]) expectOffered('snapshot', name, services)
-  const commands = commandHooks(options, deps)
   return (place) => {
     const own = { before: before[place.service] ?? null, after: after[place.service] ?? null }
     if (own.before === null && own.after === null) return null
@@ -36,17 +36,27 @@ export function snapshotHooks(
  *
  * @throws NodeDaemonError `BAD_USAGE` as above
  */
-export function busyHooks(options: HookOptions, services: readonly ServiceName[], deps: Surroundings): AskAtWork {
+export function busyHooks(options: HookOptions, services: readonly ServiceName[], commands: CommandHooks): AskAtWork {
   const { busy } = options
   for (const name of Object.keys(busy)) expectOffered('busy', name, services)
-  const commands = commandHooks(options, deps)
   return (place) => {
     const command = busy[place.service]
     return command === undefined ? null : (signal) => commands.isAtWork(command, place, signal)
   }
 }
 
-interface Surroundings {
+/** @throws NodeDaemonError `BAD_USAGE` as above, or `ready` is for a service that is not a command */
+export function checkAppHooks(
+  { ready, freeze, thaw }: HookOptions,
+  services: readonly ServiceName[],
+  commands: readonly ServiceName[]
+): void {
+  for (const name of Object.keys(ready)) expectOffered('ready', name, commands)
+  for (const name of Object.keys(freeze)) expectOffered('freeze', name, services)
+  for (const name of Object.keys(thaw)) expectOffered('thaw', name, services)
+}
+
+interface Surroundings extends Pick<HookDeps, 'beside'> {
   readonly clock: Clock
   readonly log: Logger
 }
@@ -58,24 +68,20 @@ function expectOffered(kind: string, name: string, services: readonly ServiceNam
   })
 }
 
-const commandHooks = ({ timeoutMs }: HookOptions, { clock, log }: Surroundings): CommandHooks =>
-  new CommandHooks({ clock, log, environment: environment(), timeoutMs, killGroup })
+/** What runs them all. */
+export const commandHooks = ({ timeoutMs }: HookOptions, deps: Surroundings): CommandHooks =>
+  new CommandHooks({
+    ...deps,
+    environment: commandEnvironment(),
+    timeoutMs,
+    killGroup: (pid) => sendSignal(-pid, 'SIGKILL')
+  })
 
-function environment(): Record<string, string> {
+/** What commands of an operator find of this process's own environment. */
+export function commandEnvironment(): Record<string, string> {
   const set = INHERITED.flatMap((name) => {
     const value = process.env[name]
     return value === undefined ? [] : [[name, value] as const]
   })
   return { PATH, ...Object.fromEntries(set) }
 }
-
-/** A group that has ended already is no failure. */
-function killGroup(pid: number): void {
-  try {
-    process.kill(-pid, 'SIGKILL')
-  } catch (error) {
-    if (!isGone(error)) throw error
-  }
-}
-
-const isGone = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ESRCH'

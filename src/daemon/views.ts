@@ -4,7 +4,6 @@ import type {
   InviteView,
   PeerDetailView,
   PeerView,
-  UserView,
   WorkspaceDetailView,
   WorkspaceView
 } from '../console/views.ts'
@@ -19,13 +18,14 @@ import type { Admin } from '../membership/admins.ts'
 import type { AuditEntry } from '../membership/audit.ts'
 import type { Invite } from '../membership/invites.ts'
 import type { Member } from '../membership/member.ts'
-import type { User } from '../membership/users.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { MainRepository } from '../store/repository.ts'
 import { auditWords } from './audit-words.ts'
 import type { Facts } from './coordinator-service.ts'
 import { drainView } from './drain-view.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
+import type { GuestExpiry } from './guest-expiry.ts'
 
 /** What the views are made from. */
 export interface Views {
@@ -35,7 +35,9 @@ export interface Views {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
+  readonly routeBook: Pick<RouteBook, 'state'>
   /** The repository's own receipt for a head; null where it cannot give one now. */
+  readonly expiry: Pick<GuestExpiry, 'expiresAtMs'>
   readonly receiptFor: (head: SignedHead) => Promise<Signed<Receipt> | null>
   readonly facts: () => Pick<Facts, 'peerId' | 'name'>
   readonly control: () => {
@@ -51,11 +53,12 @@ const HISTORY_MAX = 10_000
 export const time = (ms: number): string => new Date(ms).toISOString()
 export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
-export function peerView({ table, fleet, control }: Views, member: Member): PeerView {
+export function peerView({ table, fleet, control, routeBook }: Views, member: Member): PeerView {
   const { peerId, code, name, contact, site, message, labels, services, version, capacityBytes } = member
   const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
   const unsynced = fleet.unsynced(homes)
   const heartbeat = control().session(peerId)?.heartbeat ?? null
+  const offered = fleet.offered(peerId)
   return {
     peerId,
     code,
@@ -66,7 +69,9 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
     site,
     message,
     labels,
-    services,
+    services: offered?.services ?? services,
+    unfit: offered?.unfit ?? {},
+    newcomers: offered?.newcomers ?? null,
     version,
     lastSeenAt: timeOrNull(fleet.seenAt(peerId)),
     workspaces: homes.length,
@@ -78,6 +83,7 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
         : { totalBytes: heartbeat.diskTotalBytes, freeBytes: heartbeat.diskFreeBytes, fullAt: null },
     unsyncedBytes: unsynced.bytes,
     unsyncedAgeMs: unsynced.ageMs,
+    route: routeBook.state(peerId),
     pendingWork: heartbeat?.pendingWork ?? 0
   }
 }
@@ -121,7 +127,8 @@ export async function workspaceView(views: Views, id: WorkspaceId): Promise<Work
     unsyncedBytes: unsynced.bytes,
     unsyncedAgeMs: unsynced.ageMs,
     usedBytes: tip?.head.value.bytes ?? 0,
-    files: tip?.head.value.files ?? 0
+    files: tip?.head.value.files ?? 0,
+    expiresAt: timeOrNull(views.expiry.expiresAtMs(id))
   }
 }
 
@@ -162,14 +169,6 @@ export const inviteView = ({ id, createdAt, createdBy, expiresAt, uses, usesLeft
   uses,
   used: uses - usesLeft,
   labels
-})
-
-export const userView = ({ name, blocked, createdAt }: User, workspaces: number, quotaBytes: number): UserView => ({
-  name,
-  blocked,
-  createdAt: time(createdAt),
-  workspaces,
-  quotaBytes
 })
 
 export const adminView = ({ name, role, createdAt }: Admin): AdminView => ({ name, role, createdAt: time(createdAt) })

@@ -2,15 +2,15 @@ import { type Signed, seal } from '../core/envelope.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { type OwnerId, type PeerIdText, type ServiceName, type WorkspaceId, workspaceId } from '../core/ids.ts'
 import { KeyedMutex } from '../core/mutex.ts'
-import { forEachParallel } from '../core/parallel.ts'
 import { type Receipt, sealRecord } from '../core/records.ts'
-import { chooseHome } from '../placement/place.ts'
+import { homeOfNewcomer, whyNoHome } from '../placement/newcomers.ts'
+import { adoptOrphans } from './adopt-orphans.ts'
 import { orderAssume } from './assume.ts'
 import type { DirectorDeps } from './director-deps.ts'
 import { checkNotHeld, letGo, whyNobody } from './held.ts'
 import type { Moved } from './moved.ts'
 import type { Quieting } from './neighbours.ts'
-import type { OwnedWorkspace } from './ownership-table.ts'
+import type { OwnedWorkspace, RemovedWorkspace } from './ownership-table.ts'
 import { quiet } from './quiet.ts'
 import { type StandbyOptions, Standbys } from './standbys.ts'
 import { Successors } from './successors.ts'
@@ -21,7 +21,6 @@ import { initialState, WorkspaceStates } from './workspace-states.ts'
 const ORDER_MS = 15_000
 const FREEZE_MS = 15_000
 const REPLACE_AGAIN_MS = 5000
-const ADOPTED_AT_ONCE = 64
 /** Targets that are tried one after another before a workspace waits for a change among the instances. */
 const ATTEMPTS_MAX = 4
 
@@ -68,10 +67,9 @@ export class Director {
     const existing = table.find(service, owner)
     if (existing !== null) return existing
     const workspace = workspaceId(random.bytes(16))
-    const home = chooseHome({ workspace, service, bytes: 0 }, instances.candidates())
-    if (home === null) {
-      throw new NodeDaemonError('BUSY', `no instance that serves ${service} has room for a new workspace`)
-    }
+    const candidates = instances.candidates()
+    const home = homeOfNewcomer(service, owner, candidates)
+    if (home === null) throw new NodeDaemonError('BUSY', whyNoHome(service, candidates))
     const created = await table.create(workspace, { service, owner, home: home.peer, createdAtMs: clock.wall() })
     const id = created.signed.value.workspace
     if (id !== workspace) return id
@@ -96,16 +94,9 @@ export class Director {
     }
   }
 
-  /** Workspaces without a home get one, where an instance can take them now. What fails is logged, and keeps no other. */
-  async adoptOrphans(): Promise<void> {
-    const { table, instances, log } = this.#deps
-    const homes = [...table.all()].map(({ signed }) => signed.value)
-    const orphans = homes.filter(({ home }) => home === null || instances.isGone(home))
-    await forEachParallel(orphans, ADOPTED_AT_ONCE, async ({ workspace, home }) => {
-      await this.failover(workspace, home).catch((error: unknown) => {
-        log.warn({ workspace, error: messageOf(error) }, 'a workspace without a home was not taken over')
-      })
-    })
+  /** See `adoptOrphans`. */
+  adoptOrphans(): Promise<void> {
+    return adoptOrphans(this.#deps, (workspace, gone) => this.failover(workspace, gone))
   }
 
   /** The instance holds a workspace that is none of its own any more: it hands in what was not published, and lets go. */
@@ -114,6 +105,16 @@ export class Director {
     if (owned === null) return
     const { home, standbys } = owned.signed.value
     if (home !== peer && !standbys.includes(peer)) await this.#standbys.order(peer, owned.signed, 'release')
+  }
+
+  /** Nobody reaches the workspace any more. Durable on return. See `OwnershipTable.remove`. @throws NodeDaemonError `BUSY` promotions are held */
+  remove(workspace: WorkspaceId): Promise<RemovedWorkspace> {
+    return this.#work.run(workspace, async () => {
+      checkNotHeld(this.#deps)
+      const removed = await this.#deps.table.remove(workspace)
+      this.#states.delete(workspace)
+      return removed
+    })
   }
 
   /** The home of before serves again, in the same epoch where that is not sealed. */

@@ -12,11 +12,24 @@ const FORMER_HOMES_MAX = 16
 const NUMBER_KEY = 'ownership-number'
 const EPOCH_FLOOR_KEY = 'epoch-floor'
 const WORKSPACE_PREFIX = 'workspace/'
+const REMOVED_PREFIX = 'removed/'
 
 export interface OwnedWorkspace {
   readonly signed: SignedOwnership
   readonly createdAtMs: number
   readonly formerHomes: readonly PeerIdText[]
+}
+
+/** A workspace that is no more, until nobody has anything of it. */
+export interface RemovedWorkspace {
+  readonly signed: SignedOwnership
+  /** Who may still have files of it. */
+  readonly holders: readonly PeerIdText[]
+}
+
+interface StoredRemoval {
+  readonly ownership: string
+  readonly holders: readonly PeerIdText[]
 }
 
 interface Row extends OwnedWorkspace {
@@ -38,6 +51,7 @@ export class OwnershipTable {
   readonly #identity: Identity
   readonly #rows = new Map<WorkspaceId, Row>()
   readonly #byOwner = new Map<string, WorkspaceId>()
+  readonly #removed = new Map<WorkspaceId, RemovedWorkspace>()
   readonly #writes = new Mutex()
   #number: { value: number; revision: number }
   /** No promotion leads to a lower epoch. */
@@ -63,6 +77,11 @@ export class OwnershipTable {
       const { ownership, ...rest } = JSON.parse(Buffer.from(value).toString()) as StoredRow
       const signed = await open(ownershipRecord, Buffer.from(ownership, 'base64'), identity.peerId)
       table.#keep({ ...rest, signed, revision })
+    }
+    for await (const { value } of store.list(REMOVED_PREFIX)) {
+      const { ownership, holders } = JSON.parse(Buffer.from(value).toString()) as StoredRemoval
+      const signed = await open(ownershipRecord, Buffer.from(ownership, 'base64'), identity.peerId)
+      table.#removed.set(signed.value.workspace, { signed, holders })
     }
     return table
   }
@@ -145,6 +164,78 @@ export class OwnershipTable {
     })
   }
 
+  /**
+   * Another owner in the same epoch. Throws like `swap`, also where the new owner has a workspace of the service already.
+   */
+  setOwner(workspace: WorkspaceId, expectedEpoch: number, owner: OwnerId): Promise<OwnedWorkspace> {
+    return this.#writes.run(async () => {
+      const row = this.#expect(workspace, expectedEpoch)
+      const { service } = row.signed.value
+      const other = this.find(service, owner)
+      if (other !== null && other !== workspace) {
+        throw new NodeDaemonError('CONFLICT', `${owner} has a workspace of ${service} already`)
+      }
+      return this.#write({ ...row.signed.value, owner }, row)
+    })
+  }
+
+  /**
+   * The last record of a workspace: it belongs to nobody any more, and its owner has none of this service. Durable on return.
+   *
+   * @throws NodeDaemonError `NOT_FOUND`
+   */
+  remove(workspace: WorkspaceId): Promise<RemovedWorkspace> {
+    return this.#writes.run(async () => {
+      const row = this.#rows.get(workspace)
+      if (row === undefined) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
+      const before = row.signed.value
+      const holders = [...new Set([before.home, ...before.standbys, ...row.formerHomes])].filter(
+        (peer) => peer !== null
+      )
+      const number = this.#number.value + 1
+      const epoch = this.epochAfter(before.epoch)
+      const last: Ownership = { ...before, home: null, standbys: [], epoch, number, removed: true }
+      const removed = { signed: await seal(ownershipRecord, last, this.#identity), holders }
+      const revision = await this.#store.transact([
+        { kind: 'put', key: NUMBER_KEY, value: Buffer.from(String(number)), ifRevision: this.#number.revision },
+        { kind: 'remove', key: WORKSPACE_PREFIX + workspace, ifRevision: row.revision },
+        { kind: 'put', key: REMOVED_PREFIX + workspace, value: storedRemoval(removed), ifRevision: 0 }
+      ])
+      this.#number = { value: number, revision }
+      this.#rows.delete(workspace)
+      this.#byOwner.delete(ownerKey(before.service, before.owner))
+      this.#removed.set(workspace, removed)
+      return removed
+    })
+  }
+
+  /** Workspaces that are no more, and of which somebody may have something yet. */
+  allRemoved(): readonly RemovedWorkspace[] {
+    return [...this.#removed.values()]
+  }
+
+  /** Null where nobody has anything of it any more, or where it was not removed. */
+  removed(workspace: WorkspaceId): RemovedWorkspace | null {
+    return this.#removed.get(workspace) ?? null
+  }
+
+  /** Who may still have files of a removed workspace: nobody means that it is forgotten altogether. Durable on return. */
+  setHolders(workspace: WorkspaceId, holders: readonly PeerIdText[]): Promise<void> {
+    return this.#writes.run(async () => {
+      const removed = this.#removed.get(workspace)
+      if (removed === undefined) return
+      const key = REMOVED_PREFIX + workspace
+      if (holders.length === 0) {
+        await this.#store.remove(key, { ifRevision: 'any' })
+        this.#removed.delete(workspace)
+        return
+      }
+      const next = { ...removed, holders }
+      await this.#store.put(key, storedRemoval(next), { ifRevision: 'any' })
+      this.#removed.set(workspace, next)
+    })
+  }
+
   /** The epoch to which a promotion leads from this one. */
   epochAfter(epoch: number): number {
     return Math.max(epoch + 1, this.#epochFloor)
@@ -213,6 +304,10 @@ export class OwnershipTable {
 
   #keep(row: Row): Row {
     const { workspace, service, owner } = row.signed.value
+    const before = this.#rows.get(workspace)?.signed.value
+    if (before !== undefined && this.find(before.service, before.owner) === workspace) {
+      this.#byOwner.delete(ownerKey(before.service, before.owner))
+    }
     this.#rows.set(workspace, row)
     this.#byOwner.set(ownerKey(service, owner), workspace)
     return row
@@ -220,6 +315,11 @@ export class OwnershipTable {
 }
 
 const ownerKey = (service: ServiceName, owner: OwnerId): string => `${service}\n${owner}`
+
+const storedRemoval = ({ signed, holders }: RemovedWorkspace): Uint8Array => {
+  const stored: StoredRemoval = { ownership: Buffer.from(signed.bytes).toString('base64'), holders }
+  return Buffer.from(JSON.stringify(stored))
+}
 
 const remembered = (homes: readonly PeerIdText[], home: PeerIdText): PeerIdText[] =>
   [...homes.filter((other) => other !== home), home].slice(-FORMER_HOMES_MAX)

@@ -99,7 +99,7 @@ async function adoptNewest({ table, clock }: SettleDeps, testimony: Testimony): 
   const adopted: WorkspaceId[] = []
   for (const record of testimony.newest()) {
     const known = table.get(record.workspace)?.signed.value.number ?? 0
-    if (record.number <= known) continue
+    if (record.number <= known || record.removed === true) continue
     await table.adopt(record, clock.wall())
     adopted.push(record.workspace)
   }

@@ -29,6 +29,29 @@ export interface HomeHooks {
   readonly intervalMs: number
 }
 
+/** What runs in a workspace while this instance is its home, beside what answers requests. */
+export interface HomeApp {
+  /** No request is let in any more: those that wait for an app are refused with `NOT_HOME`. */
+  hold(): void
+  /**
+   * Ends what changes files, once no request is in flight.
+   *
+   * @throws NodeDaemonError it would not, or took too long: `thaw` follows
+   */
+  freeze(signal: AbortSignal): Promise<void>
+  /** Requests are let in again. */
+  thaw(): void
+  /** This instance is not the home any more, or stops: nothing runs on return. */
+  close(): Promise<void>
+}
+
+export interface HomeApps {
+  /** The coordinator said what apps of a workspace may rely on at each home. */
+  keepSecret(workspace: WorkspaceId, secret: Uint8Array): void
+  /** Null where nothing runs for the place's service. */
+  of(place: HomePlace): HomeApp | null
+}
+
 /** A workspace that this instance is home of. */
 export interface HomePlace {
   readonly workspace: WorkspaceId
@@ -60,6 +83,7 @@ export interface ResidentDeps {
   readonly checkQuiet?: (workspace: WorkspaceId) => Promise<void>
   /** Null where nothing runs around the snapshots of the place's service. */
   readonly hooksFor: (place: HomePlace) => HomeHooks | null
+  readonly apps?: HomeApps
 }
 
 export const notHome = (workspace: WorkspaceId): NodeDaemonError =>

@@ -14,6 +14,7 @@ import { notHome, type Premises, type ResidentDeps } from './resident-deps.ts'
 import type { ResidentRecord } from './resident-record.ts'
 import { ServingHome } from './serving-home.ts'
 import { standBy, tellHeld } from './stand-by.ts'
+import { usageOf } from './usage-of.ts'
 
 export interface ResidentWorkspaceDeps extends ResidentDeps {
   readonly workspace: WorkspaceId
@@ -94,19 +95,7 @@ export class ResidentWorkspace {
   }
 
   usage(): Omit<Usage, 'workspace'> {
-    const head = this.#home?.sync.tip ?? this.#record.head
-    const unsynced = this.#home?.sync.unsynced() ?? { bytes: 0, ageMs: this.#unprovenMs() }
-    return {
-      usedBytes: head?.value.bytes ?? 0,
-      files: head?.value.files ?? 0,
-      unsyncedBytes: unsynced.bytes,
-      unsyncedAgeMs: unsynced.ageMs
-    }
-  }
-
-  /** A home that does not serve yet, or not any more, has not looked at its files: nothing proves that all is synced. */
-  #unprovenMs(): number {
-    return this.#record.role === 'home' ? Math.max(0, Math.round(this.#deps.clock.now() - this.#idleSince)) : 0
+    return usageOf(this.#home?.sync ?? null, this.#record, this.#deps.clock.now() - this.#idleSince)
   }
 
   told(head: SignedHead): void {
@@ -128,7 +117,7 @@ export class ResidentWorkspace {
     const same = this.#record.role === 'home' && epoch === ownership.value.epoch
     if (same && this.#home?.fenced === false) {
       await this.#save({ ownership })
-      this.#home.frozen = false
+      this.#home.thaw()
       return null
     }
     if (!same) return this.#takeOver(ownership)
@@ -159,7 +148,7 @@ export class ResidentWorkspace {
 
   /** Its folder was taken away: it serves nothing until it is told again that it is the home. */
   folderLost(): void {
-    if (this.#home !== null) this.#home.fenced = true
+    this.#home?.fence()
   }
 
   async #takeOver(ownership: SignedOwnership): Promise<Signed<Receipt> | null> {
@@ -236,7 +225,7 @@ export class ResidentWorkspace {
     if (!wasFrozen) await home.freeze()
     const { tip } = home.sync
     if (tip?.cid.equals(base) !== true) {
-      home.frozen = wasFrozen
+      if (!wasFrozen) home.thaw()
       throw this.#isNot(base)
     }
     // Durable before the first file is touched; from here on nothing is published until all are replaced.
@@ -274,7 +263,7 @@ export class ResidentWorkspace {
     await home.sync.published()
     const head = home.sync.tip
     await this.#save({ restoring: false })
-    home.frozen = false
+    home.thaw()
     return head?.value.root.equals(root) === true ? receiptFor(this.#deps, head, applied) : null
   }
 
@@ -282,7 +271,7 @@ export class ResidentWorkspace {
     const home = this.#serving()
     if (ownership.value.home !== this.#deps.identity.peerId) throw notHome(this.#deps.workspace)
     await this.#save({ ownership })
-    home.frozen = false
+    home.thaw()
   }
 
   async follow(ownership: SignedOwnership): Promise<void> {
@@ -327,6 +316,13 @@ export class ResidentWorkspace {
     await this.#quit()
     await this.#remove()
     return head?.value.files ?? 0
+  }
+
+  /** The workspace is no more: nothing of it stays here, published or not. */
+  async erase(): Promise<void> {
+    this.#deps.members.letGo(this.#deps.workspace)
+    await this.close()
+    await this.#remove()
   }
 
   async #remove(): Promise<void> {

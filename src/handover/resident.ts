@@ -181,7 +181,9 @@ export class Resident {
     }
     // One after another: a signature that takes long to check must not change the order of the orders.
     const ownership = await this.#arrivals.run(() => open(ownershipRecord, order.ownership, this.#deps.coordinator))
-    return this.#work.run(ownership.value.workspace, () => this.#change(order.kind, ownership))
+    const { workspace } = ownership.value
+    if (order.kind === 'assume' && order.secret !== undefined) this.#deps.apps?.keepSecret(workspace, order.secret)
+    return this.#work.run(workspace, () => this.#change(order.kind, ownership))
   }
 
   async #changeFiles(order: Order & { readonly kind: 'freeze' | 'restore' }): Promise<Uint8Array> {
@@ -209,9 +211,15 @@ export class Resident {
         await this.#existing(workspace).thaw(ownership)
         return EMPTY
       case 'release':
-        if (found !== undefined && (await found.release(ownership)) === 'gone') this.#workspaces.delete(workspace)
+        if (ownership.value.removed === true) await this.#erase(workspace)
+        else if (found !== undefined && (await found.release(ownership)) === 'gone') this.#workspaces.delete(workspace)
         return EMPTY
     }
+  }
+
+  async #erase(workspace: WorkspaceId): Promise<void> {
+    await this.#workspaces.get(workspace)?.erase()
+    this.#workspaces.delete(workspace)
   }
 
   #existing(workspace: WorkspaceId): ResidentWorkspace {

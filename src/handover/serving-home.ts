@@ -7,7 +7,7 @@ import type { AcknowledgeLevel } from '../wire/control.ts'
 import { makeDurable } from '../worktree/durable.ts'
 import type { FolderWatch } from '../worktree/watch.ts'
 import { Growth } from './growth.ts'
-import type { Premises, ResidentDeps } from './resident-deps.ts'
+import type { HomeApp, Premises, ResidentDeps } from './resident-deps.ts'
 
 /** How long a freeze waits for requests in flight. */
 const IN_FLIGHT_MS = 5000
@@ -33,6 +33,7 @@ interface Parts {
   readonly sync: HomeSync
   readonly watch: FolderWatch
   readonly hasHooks: boolean
+  readonly app: HomeApp | null
   readonly level: () => AcknowledgeLevel
 }
 
@@ -43,6 +44,7 @@ export class ServingHome {
   readonly growth: Growth
   readonly #watch: FolderWatch
   readonly #hasHooks: boolean
+  readonly #app: HomeApp | null
   readonly #clock: ResidentDeps['clock']
   readonly #level: () => AcknowledgeLevel
   readonly #settling = new Rounds(() => this.#settle())
@@ -55,7 +57,7 @@ export class ServingHome {
   fenced = false
 
   private constructor(
-    { premises, sync, watch, hasHooks, level }: Parts,
+    { premises, sync, watch, hasHooks, app, level }: Parts,
     clock: ResidentDeps['clock'],
     frozen: boolean
   ) {
@@ -64,6 +66,7 @@ export class ServingHome {
     this.growth = new Growth(sync)
     this.#watch = watch
     this.#hasHooks = hasHooks
+    this.#app = app
     this.#level = level
     this.#clock = clock
     this.frozen = frozen
@@ -75,7 +78,8 @@ export class ServingHome {
     const { tip, frozen, onPublished } = options
     const { workspace, service, epoch } = options.ownership.value
     const premises = await deps.premises(workspace)
-    const hooks = deps.hooksFor({ workspace, service, epoch, folder: premises.folder })
+    const place = { workspace, service, epoch, folder: premises.folder }
+    const hooks = deps.hooksFor(place)
     let home: ServingHome | null = null
     const caughtUp = async (): Promise<void> => {
       if (home !== null) await home.#catchUp()
@@ -87,7 +91,7 @@ export class ServingHome {
         onPublished,
         onFenced: (error) => {
           log.warn({ workspace, error: error.message }, 'another home took over')
-          if (home !== null) home.fenced = true
+          home?.fence()
         },
         hooks: hooks === null ? null : { ...hooks, caughtUp }
       },
@@ -98,7 +102,9 @@ export class ServingHome {
       if (home !== null) home.#takeTouched()
     })
     const level = (): AcknowledgeLevel => deps.acknowledge(service)
-    home = new ServingHome({ premises, sync, watch, level, hasHooks: hooks !== null }, clock, frozen)
+    const app = deps.apps?.of(place) ?? null
+    if (frozen) app?.hold()
+    home = new ServingHome({ premises, sync, watch, level, app, hasHooks: hooks !== null }, clock, frozen)
     sync.start()
     sync.changed('all')
     return home
@@ -111,6 +117,12 @@ export class ServingHome {
   /** The connection was made anew. While its lease was over another one may have become the home: `assume` tells. */
   reconnected(leaseValid: boolean): void {
     if (!leaseValid) this.frozen = true
+  }
+
+  /** It takes no requests any more: another one is the home. */
+  fence(): void {
+    this.fenced = true
+    void this.#app?.close()
   }
 
   /** Counts a request as in flight until the returned function is called, once. */
@@ -173,24 +185,35 @@ export class ServingHome {
   /** Takes no more requests, ends those in flight and publishes the last snapshot. Takes them again where that fails. */
   async freeze(): Promise<void> {
     this.frozen = true
+    this.#app?.hold()
     try {
       await withTimeout(this.#clock, IN_FLIGHT_MS, 'ending the requests in flight', async (signal) => {
         while (this.#inFlight > 0) await sleep(this.#clock, IN_FLIGHT_POLL_MS, signal)
       })
-      await (this.#hasHooks ? this.#lastRound() : this.flush())
+      await (this.#hasHooks || this.#app !== null ? this.#lastRound() : this.flush())
     } catch (error) {
-      this.frozen = false
+      this.thaw()
       throw error
     }
   }
 
   async #lastRound(): Promise<void> {
-    const what = 'before-snapshot and publishing the last snapshot'
-    await withTimeout(this.#clock, LAST_ROUND_MS, what, () => this.flush())
+    const what = 'freeze, before-snapshot and publishing the last snapshot'
+    await withTimeout(this.#clock, LAST_ROUND_MS, what, async (signal) => {
+      await this.#app?.freeze(signal)
+      await this.flush()
+    })
+  }
+
+  /** Takes requests again after a freeze. */
+  thaw(): void {
+    this.frozen = false
+    this.#app?.thaw()
   }
 
   /** Stops after what is under way. What is not published stays on disk. */
   async close(): Promise<void> {
+    await this.#app?.close()
     this.#watch.close()
     await this.sync.stop()
   }

@@ -58,19 +58,22 @@ export class Tending {
     this.#deps.onLooked()
   }
 
-  /** Those that have too few standbys, and could have one more now. */
+  /** Those that have too few standbys and could have one more now, or have one that cannot serve them. */
   async #lacking(signal: AbortSignal): Promise<WorkspaceId[]> {
     const { director, table, instances, hold, usedBytes, clock } = this.#deps
     if (hold.reason !== null) return []
     const candidates = instances.candidates()
+    const here = new Map(candidates.map((one) => [one.peer, one]))
     const found: WorkspaceId[] = []
     let looked = 0
     for (const { signed } of [...table.all()]) {
       if (++looked % LOOKED_AT === 0) await sleep(clock, 0, signal)
       const { workspace, service, home, standbys } = signed.value
-      if (standbys.length >= this.#standbys || !passes(director.state(workspace))) continue
+      if (!passes(director.state(workspace))) continue
       const what = { workspace, service, bytes: usedBytes(workspace) }
-      if (mayGrow(what, home, standbys, candidates)) found.push(workspace)
+      const grows = standbys.length < this.#standbys && mayGrow(what, home, standbys, candidates)
+      const misplaced = standbys.some((peer) => here.get(peer)?.services.includes(service) === false)
+      if (grows || misplaced) found.push(workspace)
     }
     return found
   }

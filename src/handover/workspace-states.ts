@@ -22,6 +22,12 @@ export class WorkspaceStates {
     this.touch(workspace)
   }
 
+  /** The workspace is no more. */
+  delete(workspace: WorkspaceId): void {
+    this.#states.delete(workspace)
+    this.touch(workspace)
+  }
+
   /** Wakes whoever waits for a workspace, without a change of its state. */
   touch(workspace: WorkspaceId): void {
     this.#changed.tell(workspace)

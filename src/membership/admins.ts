@@ -26,7 +26,7 @@ const ADMIN = {
 } as const
 
 /** In the audit log these are not people: no admin may have such a name. */
-const RESERVED: readonly string[] = ['local', 'coordinator']
+const RESERVED: readonly string[] = ['local', 'coordinator', 'sign-on']
 const FIRST_ADMIN = 'admin'
 
 const viewOf = ({ name, role, createdAt }: KeptAdmin): Admin => ({ name, role, createdAt })

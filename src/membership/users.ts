@@ -180,7 +180,7 @@ export class Users {
    * @param isFree may a new user have this name, as far as others know? Of a removed user the workspaces stay.
    * @throws NodeDaemonError `BAD_REQUEST` the subject is none; `REFUSED_BY_POLICY` with 100,000 users, or no name is free
    */
-  byProvider(provider: string, person: ProvidedPerson, isFree: (user: UserId) => boolean): Promise<User> {
+  async byProvider(provider: string, person: ProvidedPerson, isFree: (user: UserId) => boolean): Promise<User> {
     const { subject } = person
     if (subject === '' || subject.length > SUBJECT_CHARACTERS_MAX) {
       throw new NodeDaemonError('BAD_REQUEST', `${provider} tells no usable subject of this person`)
@@ -197,9 +197,10 @@ export class Users {
     })
   }
 
+  /** Is this user shut out? Who was removed is too. */
   isBlocked(user: UserId): boolean {
     if (!user.startsWith(NAMED)) return this.guests.has(user)
-    return this.#book.get(user.slice(NAMED.length))?.blocked === true
+    return this.#book.get(user.slice(NAMED.length))?.blocked !== false
   }
 
   #arrive(name: string): Promise<UserId> {

@@ -1,4 +1,4 @@
-import type { PeerIdText } from '../core/ids.ts'
+import type { PeerIdText, ServiceName } from '../core/ids.ts'
 import { type Candidate, roomOf } from './candidate.ts'
 import { eligible, type ToPlace } from './place.ts'
 
@@ -52,6 +52,7 @@ export type DrainPlan =
 /** What the handover of one workspace costs beside its bytes: freeze, seal, swap. */
 const MOVE_MS = 200
 const REASONS_MAX = 20
+const UNFIT_TOLD_MAX = 5
 
 /**
  * Who takes what, and can it be done in time?
@@ -131,9 +132,18 @@ function chooseTarget(workspace: DrainableWorkspace, rooms: Rooms): Target | nul
 function refusal(workspace: DrainableWorkspace, allowed: readonly Candidate[]): string {
   const none = `no instance may take workspace ${workspace.workspace.slice(0, 8)}`
   const offering = allowed.filter(({ services }) => services.includes(workspace.service))
-  if (offering.length === 0) return `${none} (no other offers its service ${workspace.service})`
+  if (offering.length === 0) return `${none} (${whyNobodyOffers(workspace.service, allowed)})`
   const rooms = offering.map((one) => `${one.name} has room for ${roomOf(one)}`).join(', ')
   return `${none}: it needs room for ${workspace.bytes} bytes (${rooms})`
+}
+
+function whyNobodyOffers(service: ServiceName, allowed: readonly Candidate[]): string {
+  const unfit = allowed.flatMap(({ name, unfit: reasons }) => {
+    const why = reasons.get(service)
+    return why === undefined ? [] : [`${name}: ${why}`]
+  })
+  if (unfit.length === 0) return `no other offers its service ${service}`
+  return `no other can run its service ${service}: ${unfit.slice(0, UNFIT_TOLD_MAX).join('; ')}`
 }
 
 function shortened(reasons: readonly string[]): string[] {

@@ -1,15 +1,7 @@
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
-import type { Candidate } from './candidate.ts'
+import { type Candidate, LOAD_PERMILLE_MAX, leftOf, markOf } from './candidate.ts'
 import type { ToPlace } from './place.ts'
 import { rank } from './rendezvous.ts'
-
-/** An instance that serves and takes workspaces. */
-export interface RebalanceInstance extends Candidate {
-  /** Its disk as a whole, in bytes; 0 where it is not known. */
-  readonly diskTotalBytes: number
-  /** Load per processor, in thousandths. */
-  readonly loadPermille: number
-}
 
 export interface RebalanceWorkspace extends ToPlace {
   readonly home: PeerIdText
@@ -31,31 +23,16 @@ export interface RebalanceMove {
   readonly reason: 'load' | 'disk'
 }
 
-/** An instance with less than this share of what it lends, or than this many bytes, the smaller of both, gives away. */
-const MARK_SHARE = 0.1
-const MARK_BYTES = 5 * 1024 ** 3
 /** How far from its fair share of workspaces an instance may be: this share of it, and at least one. */
 const TOLERANCE = 0.1
-/** An instance with more work than this for each processor is given no more. */
-const LOAD_PERMILLE_MAX = 2000
 /** Those that are furthest off are looked at; the others have their turn in a later plan. */
 const GIVERS_MAX = 8
 const TAKERS_MAX = 32
 const CONSIDERED_MAX = 64
 
-/** What is left of what an instance lends, in bytes. */
-const leftOf = ({ capacityBytes, usedBytes, freeBytes }: Candidate): number =>
-  Math.min(capacityBytes - usedBytes, freeBytes)
-
-const markOf = ({ capacityBytes, diskTotalBytes }: RebalanceInstance): number =>
-  Math.min(MARK_BYTES, MARK_SHARE * Math.min(capacityBytes, diskTotalBytes || capacityBytes))
-
-/** Has it passed its mark, so that it must give some of its data away? */
-export const isShortOfRoom = (instance: RebalanceInstance): boolean => leftOf(instance) < markOf(instance)
-
 /** An instance while a plan is made. */
 interface Party {
-  readonly instance: RebalanceInstance
+  readonly instance: Candidate
   left: number
   readonly mark: number
 }
@@ -77,7 +54,7 @@ interface Share {
  * @param workspaces those that have a home; others are left out
  */
 export function planRebalance(
-  instances: readonly RebalanceInstance[],
+  instances: readonly Candidate[],
   workspaces: Iterable<RebalanceWorkspace>,
   { max }: { readonly max: number }
 ): RebalanceMove[] {

@@ -47,7 +47,7 @@ export class Clients {
     const scheme = this.#secure ? 'https' : 'http'
     const host = headers.host ?? ''
     if (this.#passedOn.has(socket)) return asTold(headers, scheme)
-    if (!this.#anyProxy || !this.#isProxy(nearest)) {
+    if (!this.#anyProxy || !this.isProxy(nearest)) {
       return { trusted: false, address: nearest, addresses: nearest, scheme, host }
     }
     const told = this.#told(nearest, hopsOf(request))
@@ -71,12 +71,13 @@ export class Clients {
       host = hop.host ?? host
       if (hop.from === null) break
       addresses.push(hop.from)
-      if (!this.#isProxy(hop.from)) break
+      if (!this.isProxy(hop.from)) break
     }
     return { addresses: addresses.reverse(), scheme, host }
   }
 
-  #isProxy(address: string): boolean {
+  /** Is this the address of a proxy that we trust? */
+  isProxy(address: string): boolean {
     const kind = isIP(address)
     return kind !== 0 && this.#proxies.check(address, kind === 6 ? 'ipv6' : 'ipv4')
   }

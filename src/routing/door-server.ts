@@ -11,8 +11,8 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
-import { answerOn } from './answer-on.ts'
-import { FRONT_DOOR_LIMITS } from './limits.ts'
+import { answerOn, noticeEnd } from './answer-on.ts'
+import { FRONT_DOOR_LIMITS, type FrontDoorLimits } from './limits.ts'
 import type { Certificate, FrontDoorOptions } from './neighbours.ts'
 import { answer, rawAnswer } from './pages.ts'
 import type { Upgrade } from './proxy.ts'
@@ -27,10 +27,19 @@ export interface Arrival {
   readonly expects: boolean
 }
 
+export interface DoorServerOptions extends Pick<FrontDoorOptions, 'tls' | 'holdMs' | 'limits'> {
+  /** The longest header section; by default that of users' requests. */
+  readonly headerBytes?: number
+  /** The flag by which people say where it listens; by default that of the front door. */
+  readonly flag?: string
+}
+
 export interface DoorServerDeps {
   readonly clock: Clock
   /** Has a request answered. Requests of one connection come one after another. */
   readonly take: (arrival: Arrival) => void
+  /** May one more connection come from there? */
+  readonly admits: (socket: Socket) => boolean
 }
 
 /**
@@ -39,18 +48,26 @@ export interface DoorServerDeps {
  */
 export class DoorServer {
   readonly #deps: DoorServerDeps
-  readonly #options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>
+  readonly #options: DoorServerOptions
+  readonly #limits: FrontDoorLimits
+  /** How often in a row nothing was said on a connection for as long as it may idle. */
+  readonly #silences = new WeakMap<Socket, { readonly times: number; readonly bytesWritten: number }>()
   readonly #server: Server
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
+  /** The response that another one waits for. */
+  readonly #before = new WeakMap<ServerResponse, ServerResponse>()
+  /** Connections on which something came that is no request. */
+  readonly #spoilt = new WeakSet<Duplex>()
   /** How many requests of a connection wait for those before them. */
   readonly #pipelined = new WeakMap<Duplex, number>()
   #underWay = 0
   #closing = false
 
-  constructor(deps: DoorServerDeps, options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>) {
+  constructor(deps: DoorServerDeps, options: DoorServerOptions) {
     this.#deps = deps
     this.#options = options
+    this.#limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
     this.#server = this.#createServer()
   }
 
@@ -64,7 +81,8 @@ export class DoorServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EADDRINUSE') return reject(error)
-        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice: 'choose another --http' }))
+        const advice = `choose another ${this.#options.flag ?? '--http'}`
+        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice }))
       })
       this.#server.listen(port, host, () => {
         const address = this.#server.address() as AddressInfo
@@ -94,7 +112,7 @@ export class DoorServer {
     this.#server.close(() => resolve())
     this.#server.closeIdleConnections()
     const patience = new AbortController()
-    const late = sleep(this.#deps.clock, FRONT_DOOR_LIMITS.closeMs, patience.signal).catch(() => undefined)
+    const late = sleep(this.#deps.clock, this.#limits.closeMs, patience.signal).catch(() => undefined)
     await Promise.race([closed, late])
     patience.abort()
   }
@@ -111,13 +129,13 @@ export class DoorServer {
   }
 
   #createServer(): Server {
-    const limits = FRONT_DOOR_LIMITS
+    const limits = this.#limits
     const options: ServerOptions = {
-      maxHeaderSize: limits.headerBytes,
+      maxHeaderSize: this.#options.headerBytes ?? limits.headerBytes,
       headersTimeout: limits.headersMs,
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(5_000, limits.headersMs),
       keepAlive: true,
       keepAliveInitialDelay: limits.idleMs,
       insecureHTTPParser: false,
@@ -133,10 +151,14 @@ export class DoorServer {
         : createTlsServer({ ...options, ...tlsOf(tls), handshakeTimeout: limits.headersMs }, listener)
     server.maxHeadersCount = 0
     server.maxConnections = limits.connections
-    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
+    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + limits.idleMs / 4)
+    server.on('connection', (socket: Socket) => {
+      if (!this.#deps.admits(socket)) socket.destroy()
+    })
     server.on('checkContinue', (request, response) => this.#arrive({ request, response, upgrade: null, expects: true }))
     server.on('checkExpectation', (_request, response) => answer(response, EXPECTATION_FAILED))
     server.on('upgrade', (request, socket, head) => this.#arriveToUpgrade(request, socket, head))
+    server.on('connect', (_request, socket) => socket.end(rawAnswer(405), () => socket.destroy()))
     server.on('timeout', (socket: Socket) => this.#idle(socket))
     server.on('clientError', (error, socket) => this.#malformed(error, socket))
     return server
@@ -147,6 +169,7 @@ export class DoorServer {
     const response = new ServerResponse(request)
     response.shouldKeepAlive = false
     answerOn(socket, response)
+    noticeEnd(socket)
     socket.on('error', () => socket.destroy())
     this.#arrive({ request, response, upgrade: { socket, head }, expects: false })
   }
@@ -154,10 +177,10 @@ export class DoorServer {
   #arrive(arrival: Arrival): void {
     const { request, response } = arrival
     const { socket } = request
-    if (socket.destroyed) return
     const before = this.#latest.get(socket)
+    if (socket.destroyed || isLast(before)) return
     this.#latest.set(socket, response)
-    if (before === undefined || before.writableFinished || before.destroyed) this.#take(arrival)
+    if (before === undefined || isOver(before)) this.#take(arrival)
     else this.#takeAfter(before, arrival)
   }
 
@@ -165,13 +188,15 @@ export class DoorServer {
     const { socket } = arrival.request
     const waiting = (this.#pipelined.get(socket) ?? 0) + 1
     this.#pipelined.set(socket, waiting)
-    if (waiting > FRONT_DOOR_LIMITS.pipelined) {
+    if (waiting > this.#limits.pipelined) {
       socket.destroy()
       return
     }
+    this.#before.set(arrival.response, before)
     before.once('close', () => {
       this.#pipelined.set(socket, (this.#pipelined.get(socket) ?? 1) - 1)
-      if (!socket.destroyed) this.#take(arrival)
+      const isWhole = arrival.request.complete || !this.#spoilt.has(socket)
+      if (!socket.destroyed && !isLast(before) && isWhole) this.#take(arrival)
     })
   }
 
@@ -179,16 +204,17 @@ export class DoorServer {
     const { response } = arrival
     this.#underWay += 1
     response.once('close', () => this.over())
-    response.once('finish', () => this.#linger(arrival.request))
+    response.once('finish', () => this.#linger(arrival))
     if (this.#closing) response.shouldKeepAlive = false
     this.#deps.take(arrival)
   }
 
   /** A client that still sends a body reads the answer only afterwards: it has a while to come to an end. */
-  #linger(request: IncomingMessage): void {
-    if (request.complete || request.destroyed) return
-    const timer = this.#deps.clock.after(FRONT_DOOR_LIMITS.lingerMs, () => request.socket.destroy())
-    request.once('close', () => timer.cancel())
+  #linger({ request, upgrade }: Arrival): void {
+    if (upgrade === null && (request.complete || request.destroyed)) return
+    const timer = this.#deps.clock.after(this.#limits.lingerMs, () => request.socket.destroy())
+    const ending = upgrade === null ? request : upgrade.socket
+    ending.once('close', () => timer.cancel())
   }
 
   /** An instance may take its time to answer; a client may not, neither with its body nor with reading. */
@@ -196,20 +222,36 @@ export class DoorServer {
     const latest = this.#latest.get(socket)
     const waitsForInstance =
       latest !== undefined && !latest.writableFinished && latest.req.complete && latest.writableLength === 0
-    if (!waitsForInstance) socket.destroy()
+    const { bytesWritten } = socket
+    const before = this.#silences.get(socket)
+    const times = before?.bytesWritten === bytesWritten ? before.times + 1 : 1
+    this.#silences.set(socket, { times, bytesWritten })
+    if (waitsForInstance && times * this.#server.timeout < this.#limits.answerMs) {
+      socket.setTimeout(this.#server.timeout)
+    } else socket.destroy()
   }
 
+  /** Says that what came is no request, once all that came whole before it is answered. */
   #malformed(error: Error & { code?: string }, socket: Duplex): void {
-    const latest = this.#latest.get(socket)
-    const answering = latest !== undefined && !latest.writableFinished
-    if (!socket.writable || (answering && latest.headersSent)) {
-      socket.destroy()
-      return
+    if (this.#spoilt.has(socket)) return
+    this.#spoilt.add(socket)
+    const say = (): void => {
+      if (socket.writable) socket.end(rawAnswer(STATUS_OF_PARSER[error.code ?? ''] ?? 400), () => socket.destroy())
+      else socket.destroy()
     }
-    const status = STATUS_OF_PARSER[error.code ?? ''] ?? 400
-    socket.end(rawAnswer(status), () => socket.destroy())
+    const latest = this.#latest.get(socket)
+    if (latest === undefined || (isOver(latest) && latest.req.complete)) return say()
+    const before = latest.req.complete ? latest : this.#before.get(latest)
+    if (before !== undefined && !isOver(before)) before.once('close', say)
+    else if (latest.headersSent || isOver(latest)) socket.destroy()
+    else say()
   }
 }
+
+const isOver = (response: ServerResponse): boolean => response.writableFinished || response.destroyed
+
+/** Does the connection end with this response? What follows its request may not be what the client meant. */
+const isLast = (response: ServerResponse | undefined): boolean => response?.shouldKeepAlive === false
 
 /** Is another protocol offered than the forms of HTTP that clients try? Else the request is one like any other. */
 const leavesHttp = (offered: string): boolean =>

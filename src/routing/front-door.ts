@@ -1,28 +1,37 @@
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
-import { Clients } from './client.ts'
+import { claimOf, type Disclaim } from './claim.ts'
+import { type Client, Clients } from './client.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange, type ExchangeDeps, type ExchangeOptions } from './exchange.ts'
+import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
 import { FRONT_DOOR_LIMITS } from './limits.ts'
 import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from './neighbours.ts'
 import { addOwnHeaders } from './own-headers.ts'
-import { answer, answerJson, type Page } from './pages.ts'
+import { answer, answerJson, answerNothing, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
+import { countedAs, RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
+import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
+import { redirectAfter, takeBack } from './routes/redirect.ts'
 import { Sockets } from './sockets.ts'
+import { Turns } from './turns.ts'
 
 export type {
   Certificate,
   CookieKeys,
   FrontDoorDeps,
   FrontDoorOptions,
+  Groups,
   Home,
+  HomeRoutes,
   OwnPages,
   OwnRequest,
   Place,
@@ -40,6 +49,7 @@ export class FrontDoor implements AsyncDisposable {
   readonly #server: DoorServer
   readonly #identifier: Identifier
   readonly #clients: Clients
+  readonly #rates: Rates
   readonly #hold: Hold
   readonly #pools: Pools
   readonly #sockets: Sockets
@@ -55,13 +65,21 @@ export class FrontDoor implements AsyncDisposable {
     const log = deps.log.child({ part: 'front-door' })
     const changed = workspaces.changed.bind(workspaces)
     const cookies = new SessionCookies(deps.cookieKeys, options)
-    const { held, heldPerWorkspace, streamsPerHome, queuePerHome, connectMs, streamIdleMs } = FRONT_DOOR_LIMITS
+    const limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
+    const { streamsPerHome, queuePerHome, connectMs, streamIdleMs } = limits
     this.#deps = { ...deps, log }
     this.#options = options
     this.#userHeader = options.trustUserHeader?.toLowerCase() ?? null
     this.#clients = new Clients(options)
     this.#identifier = new Identifier({ users, cookies, clock, random }, { ...options, userHeader: this.#userHeader })
-    this.#hold = new Hold({ clock, log, changed }, { total: held, perWorkspace: heldPerWorkspace })
+    this.#hold = new Hold(
+      { clock, log, changed },
+      {
+        total: limits.held,
+        perWorkspace: limits.heldPerWorkspace,
+        perClient: limits.heldPerClient
+      }
+    )
     this.#sockets = new Sockets({ clock, log, changed })
     this.#pools = new Pools(
       { tunnel, clock },
@@ -69,20 +87,31 @@ export class FrontDoor implements AsyncDisposable {
     )
     this.#exchangeDeps = {
       workspaces,
+      users,
       clock,
       log,
       hold: this.#hold,
       pools: this.#pools,
+      routes: deps.routes,
       sockets: this.#sockets,
       uploads: deps.uploads,
-      budget: new BodyBudget(FRONT_DOOR_LIMITS.keptBodiesBytes)
+      budget: new BodyBudget({ bytes: limits.keptBodiesBytes, perUser: limits.keptBodiesBytesPerUser }),
+      turns: {
+        ofUser: new Turns({ atOnce: limits.atOncePerUser, waiting: limits.waitingForTurn }),
+        ofWorkspace: new Turns({ atOnce: limits.atOncePerWorkspace, waiting: limits.waitingForTurn })
+      }
     }
     this.#exchangeOptions = {
       holdMs: options.holdMs,
-      maxBodyBytes: options.maxBodyBytes ?? FRONT_DOOR_LIMITS.bodyBytes,
-      continueMs: FRONT_DOOR_LIMITS.continueMs
+      keptBodyMs: limits.keptBodyMs,
+      maxBodyBytes: options.maxBodyBytes ?? limits.bodyBytes,
+      continueMs: limits.continueMs
     }
-    this.#server = new DoorServer({ clock, take: (arrival) => this.#take(arrival) }, options)
+    this.#rates = new Rates(clock, options.rates ?? RATES)
+    this.#server = new DoorServer(
+      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      options
+    )
   }
 
   /** Requests that wait, requests under way (those that wait included), and open WebSockets. */
@@ -146,28 +175,28 @@ export class FrontDoor implements AsyncDisposable {
 
   #look(arrival: Arrival): void {
     const { request, upgrade } = arrival
-    const url = request.url ?? ''
-    if (url.length > FRONT_DOOR_LIMITS.urlLength) return this.#refuse(arrival, pages.URL_TOO_LONG)
+    if ((request.url ?? '').length > FRONT_DOOR_LIMITS.urlLength) return this.#refuse(arrival, pages.URL_TOO_LONG)
+    if (!isSpoken(request.httpVersion)) return this.#refuseForGood(arrival, pages.VERSION_NOT_SPOKEN)
+    const url = originForm(request.url ?? '', request.headers.host)
     const body = announcedBody(request)
     const headers = requestHeaders(request.rawHeaders, {
       connection: request.headers.connection,
       userHeader: this.#userHeader
     })
-    if (
-      !url.startsWith('/') ||
-      url.includes('#') ||
-      !isHost(request.headers.host) ||
-      body === null ||
-      headers === null
-    ) {
+    if (!isHost(request.headers.host) || body === null || headers === null) {
       return this.#refuseForGood(arrival, pages.BAD_REQUEST)
     }
+    if (request.url === '*' && request.method === 'OPTIONS') return answerNothing(arrival.response)
+    if (url === null) return this.#refuseForGood(arrival, pages.BAD_REQUEST)
+    request.url = url
     if (upgrade !== null && body.kind !== 'none') return this.#refuseForGood(arrival, pages.BAD_REQUEST)
-    if (request.method === 'TRACE') return this.#refuse(arrival, pages.NOT_ALLOWED)
+    if (REFUSED_METHODS.has(request.method ?? '')) return this.#refuse(arrival, pages.NOT_ALLOWED)
     if (body.kind === 'stream' && (body.length ?? 0) > this.#exchangeOptions.maxBodyBytes) {
       return this.#refuse(arrival, pages.TOO_LARGE)
     }
     const client = this.#clients.of(request)
+    const waitMs = this.#rates.request(client)
+    if (waitMs > 0) return this.#refuse(arrival, pages.tooMany(waitMs))
     const destination = this.#router().find(client.host, url)
     if (destination.kind === 'nothing') return this.#refuse(arrival, pages.NOTHING_HERE)
     if (destination.kind === 'well-known') return this.#describe(arrival)
@@ -180,9 +209,24 @@ export class FrontDoor implements AsyncDisposable {
     if (destination.kind === 'own') return this.#own(arrival, destination.path, asking)
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
-      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor)
-      addOwnHeaders(headers, { client, service, visitor })
-      const asked = { ...arrival, service, visitor, body, headers, onUpgrade: () => this.#server.over() }
+      if ('why' in visitor) return this.#refuseVisitor(arrival, visitor, client)
+      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      if ('why' in claim) return this.#disclaim(arrival, claim)
+      addOwnHeaders(headers, { client, service, visitor, claim })
+      const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
+      const asked = {
+        ...arrival,
+        service,
+        visitor,
+        client: countedAs(client),
+        owner: claim.owner,
+        body,
+        headers,
+        mayBegin: () => this.#mayBegin(visitor, client),
+        from: `${client.scheme}://${client.host}`,
+        redirectAfter: redirectAfter(request, about),
+        onUpgrade: () => this.#server.over()
+      }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()
     }
     const visitor = this.#identifier.identify(asking)
@@ -218,11 +262,34 @@ export class FrontDoor implements AsyncDisposable {
       .catch((error: unknown) => this.#broken(arrival, error))
   }
 
-  #refuseVisitor(arrival: Arrival, refusal: Refusal): void {
-    const { method, url = '/', headers } = arrival.request
-    const { federationName } = this.#options
+  #admits(socket: Socket): boolean {
+    const address = plainAddress(socket.remoteAddress ?? '')
+    if (this.#clients.isProxy(address)) return true
+    const closed = this.#rates.connection(address)
+    if (closed !== null) socket.once('close', closed)
+    return closed !== null
+  }
+
+  #mayBegin({ user }: Visitor, client: Client): Page | null {
+    const waitMs = user?.startsWith('guest:') === true ? this.#rates.newGuest(client) : 0
+    return waitMs === 0 ? null : pages.tooMany(waitMs)
+  }
+
+  #refuseVisitor(arrival: Arrival, refusal: Refusal, client: Client): void {
+    if (refusal.why === 'unknown-credentials' && !this.#rates.wrongToken(client)) {
+      return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
+    }
+    this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #disclaim(arrival: Arrival, disclaim: Disclaim): void {
+    this.#refuse(arrival, pages.disclaimPage(disclaim, this.#invitation(arrival)))
+  }
+
+  #invitation({ request }: Arrival): pages.Invitation {
+    const { method, url = '/', headers } = request
     const navigates = method === 'GET' && headers['sec-fetch-mode'] === 'navigate'
-    this.#refuse(arrival, pages.refusalPage(refusal, { federationName, url, navigates }))
+    return { federationName: this.#options.federationName, url, navigates }
   }
 
   #refuse(arrival: Arrival, page: Page): void {
@@ -241,3 +308,8 @@ export class FrontDoor implements AsyncDisposable {
     this.#refuse(arrival, pages.errorPage(error))
   }
 }
+
+/** TRACE repeats what only the front door may read; SOURCE belongs to another protocol that the parser knows. */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(['TRACE', 'SOURCE'])
+
+const isSpoken = (version: string): boolean => version === '1.1' || version === '1.0'

@@ -34,9 +34,14 @@ const OUR_PREFIXES: readonly string[] = [
   'x-auth-request-'
 ]
 
-/** May an instance believe that this name was set by the daemon? Apps may map `_` to `-`, so both count. */
-function isOurs(name: string): boolean {
-  const dashed = name.includes('_') ? name.replaceAll('_', '-') : name
+/**
+ * May an instance believe that this name was set by the daemon? Apps may map `_` to `-`, so both count; and what means
+ * something only with `-` has no business with `_`.
+ */
+export function isOurs(name: string): boolean {
+  const isMapped = name.includes('_')
+  const dashed = isMapped ? name.replaceAll('_', '-') : name
+  if (isMapped && (HOP_BY_HOP.has(dashed) || dashed === 'host' || dashed === 'cookie')) return true
   if (dashed.charCodeAt(0) === 120 && OUR_PREFIXES.some((prefix) => dashed.startsWith(prefix))) return true
   return REQUEST_ONLY_OURS.has(dashed) || TOLD_BY_PROXIES.has(dashed)
 }

@@ -60,7 +60,7 @@ export class Identifier {
   identify(asking: Asking): Visitor | Refusal | Promise<Visitor | Refusal> {
     const { authorization } = asking.headers
     if (authorization !== undefined) return this.#byToken(asking, authorization)
-    return this.#bySignOn(asking) ?? this.#byCookie(asking) ?? this.#newcomer(asking)
+    return this.#bySignOn(asking) ?? this.#byCookie(asking) ?? this.#byKeptGuest(asking) ?? this.#newcomer(asking)
   }
 
   async #byToken(asking: Asking, authorization: string): Promise<Visitor | Refusal> {
@@ -104,6 +104,14 @@ export class Identifier {
       const setCookie = renew ? cookies.issueSession(id, now) : null
       return this.#known(asking, user, { byBrowser: true, setCookie })
     })
+  }
+
+  /** Who signed out is the guest again that they were before they signed in. */
+  #byKeptGuest(asking: Asking): Visitor | Refusal | null {
+    const { cookies, clock } = this.#deps
+    const guest = this.#options.anonymous ? cookies.readGuest(asking.headers.cookie) : null
+    if (guest === null) return null
+    return this.#known(asking, guest, { byBrowser: true, setCookie: cookies.issue(guest, clock.wall()) })
   }
 
   #known(

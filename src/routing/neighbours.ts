@@ -1,20 +1,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../core/clock.ts'
-import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
+import type { Rights } from '../membership/groups.ts'
 import type { UploadTap } from '../sync/provisional.ts'
+import type { RawHeaders } from '../wire/http.ts'
 import type { Client } from './client.ts'
 import type { Refusal, Visitor } from './identify.ts'
+import type { FrontDoorLimits } from './limits.ts'
 import type { Upgrade } from './proxy.ts'
+import type { RateOptions } from './rates.ts'
+import type { TicketOffice } from './routes/tickets.ts'
+
+export const SCOPES = ['user', 'group', 'service'] as const
+export type ServiceScope = (typeof SCOPES)[number]
 
 /** How users reach a service. The path is not rewritten on its way: an app sees the prefix too. */
 export interface ServiceRoute {
   readonly name: ServiceName
   /** `prefix` is '' for the service at `/`, else begins with `/` and has no `/` at its end. */
   readonly route: { readonly kind: 'path'; readonly prefix: string } | { readonly kind: 'host'; readonly host: string }
-  readonly scope: 'user'
+  /** Who owns a workspace: each user, each group (its name follows the route in the path), or the service itself. */
+  readonly scope: ServiceScope
+  /** Where the whole service is one workspace: the group whose members with the right to write may change it. Null: all. */
+  readonly writers: GroupName | null
 }
 
 /** An instance that answers requests. */
@@ -71,7 +82,16 @@ export interface Users {
   bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
   /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
   bySignOn(name: string): UserId | null | Promise<UserId | null>
+  /** Is this user shut out by now: blocked, or removed? */
   isBlocked(user: UserId): boolean
+}
+
+/** Who is in which group. Both are look-ups in memory. */
+export interface Groups {
+  /** What a user may do in the workspaces of a group; null where they are no member, or there is no such group. */
+  rightsOf(group: GroupName, user: UserId): Rights | null
+  /** By name. */
+  of(user: UserId): readonly GroupName[]
 }
 
 export interface Tunnel {
@@ -81,6 +101,21 @@ export interface Tunnel {
    * @throws NodeDaemonError `OUT_OF_REACH` the instance cannot be reached; nothing was sent
    */
   connect(home: PeerIdText): Promise<Duplex>
+}
+
+/** Where a browser or a program is sent with its reads. */
+export interface Redirection {
+  /** Scheme, host and port. */
+  readonly url: string
+  readonly office: Pick<TicketOffice, 'redirect'>
+}
+
+/** How instances are reached past the tunnel. Synchronous and fast (a map look-up). */
+export interface HomeRoutes {
+  /** Null: the requests of users are proxied. */
+  redirectFor(home: PeerIdText): Redirection | null
+  /** Makes the tickets for requests on this stream, from the lines that say whose they are; null where it is of the tunnel. */
+  ticketOn(stream: Duplex): ((lines: RawHeaders) => string) | null
 }
 
 /** Who listens to what users upload, while it passes. */
@@ -118,7 +153,9 @@ export interface CookieKeys {
 export interface FrontDoorDeps {
   readonly workspaces: Workspaces
   readonly users: Users
+  readonly groups: Groups
   readonly tunnel: Tunnel
+  readonly routes: HomeRoutes
   readonly cookieKeys: CookieKeys
   readonly uploads: Uploads
   /** What `/.well-known/node-daemon` answers, as JSON. */
@@ -152,8 +189,12 @@ export interface FrontDoorOptions {
   readonly trustUserHeader?: string
   /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
   readonly tls?: Certificate
+  /** Other bounds than those of the house. */
+  readonly limits?: Partial<FrontDoorLimits>
   /** The largest request body. */
   readonly maxBodyBytes?: number
+  /** How often one client may come; where it is not said, as `RATES`. */
+  readonly rates?: RateOptions
   /** Streams to one home at once; requests beyond it queue. */
   readonly maxStreamsPerHome?: number
 }

@@ -1,3 +1,4 @@
+import type { Claim } from './claim.ts'
 import type { Client } from './client.ts'
 import type { Visitor } from './identify.ts'
 import type { ServiceRoute } from './neighbours.ts'
@@ -5,9 +6,14 @@ import type { ServiceRoute } from './neighbours.ts'
 /** The lines that an instance may believe. */
 export function addOwnHeaders(
   lines: string[],
-  from: { readonly client: Client; readonly service: ServiceRoute; readonly visitor: Visitor }
+  from: {
+    readonly client: Client
+    readonly service: ServiceRoute
+    readonly visitor: Visitor
+    readonly claim: Claim
+  }
 ): void {
-  const { client, service, visitor } = from
+  const { client, service, visitor, claim } = from
   lines.push(
     'x-node-daemon-service',
     service.name,
@@ -18,8 +24,7 @@ export function addOwnHeaders(
     'x-forwarded-host',
     client.host
   )
-  if (service.route.kind === 'path' && service.route.prefix !== '') {
-    lines.push('x-forwarded-prefix', service.route.prefix)
-  }
+  if (claim.prefix !== '') lines.push('x-forwarded-prefix', claim.prefix)
+  if (service.scope !== 'user') lines.push('x-workspace-rights', claim.rights)
   if (visitor.user !== null) lines.push('x-remote-user', visitor.user)
 }

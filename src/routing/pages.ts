@@ -11,14 +11,15 @@ export interface Page {
   readonly retryAfterS?: number
   readonly headers?: readonly string[]
   /** Where a person goes on, on this address. */
-  readonly link?: { readonly path: string; readonly text: string }
+  readonly links?: readonly { readonly path: string; readonly text: string }[]
 }
 
 /** Who answers, where no instance did. */
-const FRONT_DOOR = 'front-door'
+export const FRONT_DOOR = 'front-door'
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
+  405: 'Method Not Allowed',
   408: 'Request Timeout',
   417: 'Expectation Failed',
   431: 'Request Header Fields Too Large'
@@ -28,7 +29,7 @@ const REASONS: Readonly<Record<number, string>> = {
 export function answer(response: ServerResponse, page: Page): void {
   if (response.headersSent || response.destroyed) return
   const html = prefersHtml(response.req.headers.accept)
-  const body = Buffer.from(html ? htmlOf(page) : `${page.title}\n${page.text}\n`)
+  const body = Buffer.from(html ? htmlOf(page) : textOf(page))
   const headers = [
     'content-type',
     html ? 'text/html; charset=utf-8' : 'text/plain; charset=utf-8',
@@ -60,8 +61,14 @@ export function answerJson(response: ServerResponse, value: object): void {
   response.end(response.req.method === 'HEAD' ? undefined : body)
 }
 
+/** Answers that there is nothing to say: to `OPTIONS *`, which asks whether somebody is there. */
+export function answerNothing(response: ServerResponse): void {
+  response.writeHead(204, ['x-served-by', FRONT_DOOR])
+  response.end()
+}
+
 /** A whole answer as text, for a connection whose request could not be read. It is closed afterwards. */
-export function rawAnswer(status: 400 | 408 | 431): string {
+export function rawAnswer(status: 400 | 405 | 408 | 431): string {
   const body = `${REASONS[status]}\n`
   return (
     headText(`HTTP/1.1 ${status} ${REASONS[status]}`, [
@@ -93,20 +100,24 @@ function commonHeaders(page: Page): string[] {
   return headers
 }
 
-const prefersHtml = (accept: string | undefined): boolean => accept?.includes('text/html') === true
+export const prefersHtml = (accept: string | undefined): boolean => accept?.includes('text/html') === true
+
+const textOf = ({ title, text, links = [] }: Page): string =>
+  [title, text, ...links.map(({ path }) => path)].map((line) => `${line}\n`).join('')
 
 function htmlOf(page: Page): string {
   const again = page.retryAfterS === undefined ? '' : `<meta http-equiv="refresh" content="${page.retryAfterS}">`
-  const link =
-    page.link === undefined ? '' : `<p><a href="${escapeHtml(page.link.path)}">${escapeHtml(page.link.text)}</a></p>`
   const note = page.retryAfterS === undefined ? '' : '<p>This page tries again by itself.</p>'
+  const links = (page.links ?? [])
+    .map(({ path, text }) => `<p><a href="${escapeHtml(path)}">${escapeHtml(text)}</a></p>`)
+    .join('')
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width">${again}
 <title>${escapeHtml(page.title)}</title>
 <style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;padding:0 1rem;color-scheme:light dark}</style>
 </head>
-<body><main><h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.text)}</p>${link}${note}</main></body>
+<body><main><h1>${escapeHtml(page.title)}</h1><p>${escapeHtml(page.text)}</p>${links}${note}</main></body>
 </html>
 `
 }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts'
 import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { Disclaim } from './claim.ts'
 import type { Refusal } from './identify.ts'
 import type { Page } from './pages.ts'
 import { WELL_KNOWN } from './route.ts'
@@ -47,7 +48,7 @@ export function refusalPage(refusal: Refusal, { federationName, url, navigates }
   const challenge = navigates ? `Bearer realm="${realm}"` : `Basic realm="${realm}", charset="UTF-8"`
   return {
     ...page,
-    link: { path: signInPath(navigates ? url : '/'), text: 'Sign in' },
+    links: [{ path: signInPath(navigates ? url : '/'), text: 'Sign in' }],
     headers: ['www-authenticate', challenge, ...cookie]
   }
 }
@@ -56,12 +57,44 @@ export function refusalPage(refusal: Refusal, { federationName, url, navigates }
 export const signInPath = (url: string): string =>
   url === '/' ? `${WELL_KNOWN}/sign-in` : `${WELL_KNOWN}/sign-in?to=${encodeURIComponent(url)}`
 
+const DISCLAIMED = {
+  'no-member': { title: 'This is not yours', text: 'You are not in the group that this address names.' },
+  'read-only': { title: 'You may only read here', text: 'Ask the administrators of this federation for more.' }
+} as const
+
+/** Where there is no workspace for them at this address, or not for this. */
+export function disclaimPage(disclaim: Disclaim, invitation: Invitation): Page {
+  if (disclaim.why === 'sign-in') return refusalPage({ status: 401, why: 'token-needed' }, invitation)
+  if (disclaim.why !== 'choose') return { status: 403, ...DISCLAIMED[disclaim.why] }
+  const { prefix, groups } = disclaim
+  if (groups.length === 0) {
+    return { status: 403, title: 'You are in no group', text: 'Ask the administrators of this federation.' }
+  }
+  const links = groups.map((group) => ({ path: `${prefix}/${group}/`, text: group }))
+  return { status: 200, title: 'Your groups', text: 'Each has a place of its own here:', links }
+}
+
 export const unavailable = (title: string): Page => ({
   status: 503,
   title,
   text: 'Nothing is lost. Please try again in a moment.',
   retryAfterS: RETRY_AFTER_S
 })
+
+/** `waitMs`: until one more may come. */
+export const tooMany = (waitMs: number): Page => ({
+  status: 429,
+  title: 'Too many requests',
+  text: 'They come from your address, which others may share. Please try again in a moment.',
+  retryAfterS: Math.ceil(waitMs / 1000)
+})
+
+export const TOO_MANY_WRONG_TOKENS: Page = {
+  status: 429,
+  title: 'Too many wrong tokens',
+  text: 'They came from your address. Please wait a minute.',
+  retryAfterS: 60
+}
 
 /** The connection to the home was lost. `safe`: the request was certainly not executed. */
 export const lostHome = (retry: 'safe' | 'unsafe'): Page => ({
@@ -102,6 +135,16 @@ export function errorPage(error: unknown): Page {
 export const NOTHING_HERE: Page = { status: 404, title: 'There is nothing here', text: 'No service has this address.' }
 export const TOO_LARGE: Page = { status: 413, title: 'This is too large', text: 'The body is larger than allowed.' }
 export const BAD_REQUEST: Page = { status: 400, title: 'Bad request', text: 'This request is malformed or ambiguous.' }
+export const VERSION_NOT_SPOKEN: Page = {
+  status: 505,
+  title: 'This version of HTTP is not spoken here',
+  text: 'Use HTTP/1.1.'
+}
+export const BODY_TOO_SLOW: Page = {
+  status: 408,
+  title: 'This took too long',
+  text: 'The body did not come in time.'
+}
 export const URL_TOO_LONG: Page = { status: 414, title: 'This address is too long', text: 'Use a shorter one.' }
 export const NOT_ALLOWED: Page = { status: 405, title: 'Not allowed', text: 'This method is not used here.' }
 export const EXPECTATION_FAILED: Page = {

@@ -53,7 +53,7 @@ function isUnder(path: string, prefix: string): boolean {
   return next === '' || next === '/' || next === '?'
 }
 
-const HOST = /^[\w.:[\]-]{1,255}$/
+const HOST = /^(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{0,5})?$/i
 
 /** Is this a Host header that apps can safely repeat in links? */
 export const isHost = (host: string | undefined): boolean => host !== undefined && HOST.test(host)

@@ -1,30 +1,28 @@
+import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
-import { isServiceName, type ServiceName } from '../core/ids.ts'
+import type { GroupName, ServiceName } from '../core/ids.ts'
 import { Mutex } from '../core/mutex.ts'
 import { parse } from '../core/parse.ts'
 import type { Audit } from '../membership/audit.ts'
 import { fromDocument, putOwn } from '../membership/documents.ts'
+import type { Declared } from '../placement/offers.ts'
 import type { ControlStore } from '../store/control-store.ts'
-import { type AcknowledgeLevel, LEVELS, type ServiceLevel } from '../wire/control.ts'
+import type { AcknowledgeLevel, ServiceLevel } from '../wire/control.ts'
+import {
+  checkedDeclaration,
+  type Declaration,
+  declarationSchema,
+  type NewService,
+  type ServiceTerms,
+  type TermsChange
+} from './declaration.ts'
 import type { ServiceRoute } from './neighbours.ts'
-import { parseRoute, routeText } from './service-route.ts'
+import { parseRoute } from './service-route.ts'
 
 /** What the federation runs. */
-export interface Service extends ServiceRoute {
+export interface Service extends ServiceRoute, Declared {
   readonly acknowledge: AcknowledgeLevel
-  /** Of the app, for people. */
-  readonly version: string
-}
-
-/** A service as an admin declares it. */
-export interface NewService {
-  readonly name: string
-  /** See `parseRoute`. */
-  readonly route: string
-  /** Null: as the coordinator is set, at each of its starts. */
-  readonly acknowledge: AcknowledgeLevel | null
-  readonly version: string
 }
 
 export interface ServicesDeps {
@@ -32,23 +30,24 @@ export interface ServicesDeps {
   readonly audit: Audit
   /** How many workspaces there are of a service. */
   readonly workspaces: (service: ServiceName) => number
+  readonly hasGroup: (group: GroupName) => boolean
 }
 
 const KEY = 'services'
 const SERVICES_MAX = 64
-const VERSION = /^[\w.+-]{1,40}$/
-const schema = z.array(
-  z.object({
-    name: z.custom<ServiceName>((value) => typeof value === 'string' && isServiceName(value)),
-    route: z.string(),
-    acknowledge: z.enum(LEVELS).nullable(),
-    version: z.string()
-  })
-)
-type Stored = z.infer<typeof schema>[number]
 
 /** At the first start of a coordinator. */
-const FIRST: readonly Stored[] = [{ name: 'files' as ServiceName, route: '/', acknowledge: null, version: '1' }]
+const FIRST: readonly Declaration[] = [
+  {
+    name: 'files' as ServiceName,
+    route: '/',
+    scope: 'user',
+    acknowledge: null,
+    version: '1',
+    needs: {},
+    writers: null
+  }
+]
 
 /**
  * The services that are declared at the coordinator. A change is in the audit log, then durable, then visible, one at a
@@ -59,10 +58,10 @@ export class Services {
   readonly #unsaid: AcknowledgeLevel
   readonly #writes = new Mutex()
   readonly #listeners = new Set<() => void>()
-  #stored: readonly Stored[]
+  #stored: readonly Declaration[]
   #list: readonly Service[]
 
-  private constructor(deps: ServicesDeps, unsaid: AcknowledgeLevel, stored: readonly Stored[]) {
+  private constructor(deps: ServicesDeps, unsaid: AcknowledgeLevel, stored: readonly Declaration[]) {
     this.#deps = deps
     this.#unsaid = unsaid
     this.#stored = stored
@@ -72,7 +71,7 @@ export class Services {
   /** `unsaid`: the level of services that were declared without one. */
   static async open(deps: ServicesDeps, unsaid: AcknowledgeLevel): Promise<Services> {
     const kept = await deps.store.get(KEY)
-    return new Services(deps, unsaid, kept === null ? FIRST : fromDocument(schema, KEY, kept.value))
+    return new Services(deps, unsaid, kept === null ? FIRST : fromDocument(z.array(declarationSchema), KEY, kept.value))
   }
 
   /** In the order in which they were declared; the same array until the next change. */
@@ -80,9 +79,13 @@ export class Services {
     return this.#list
   }
 
+  get(name: ServiceName): Service | null {
+    return this.#list.find((one) => one.name === name) ?? null
+  }
+
   /** Of a service that is not declared, `local`: for all that is known, its homes acknowledge without the repository. */
   levelOf(name: ServiceName): AcknowledgeLevel {
-    return this.#list.find((one) => one.name === name)?.acknowledge ?? 'local'
+    return this.get(name)?.acknowledge ?? 'local'
   }
 
   levels(): readonly ServiceLevel[] {
@@ -100,21 +103,72 @@ export class Services {
   }
 
   /**
-   * @throws NodeDaemonError `BAD_USAGE` for a bad name, route or version; `NAME_TAKEN` the name or the route is taken;
-   *   `REFUSED_BY_POLICY` with 64 services
+   * @throws NodeDaemonError `BAD_USAGE` see `checkedDeclaration`; `NOT_FOUND` there is no such group of writers;
+   *   `NAME_TAKEN` the name or the route is taken; `REFUSED_BY_POLICY` with 64 services
    */
   add(service: NewService, by: string): Promise<Service> {
+    return this.#writes.run(() => this.#add(service, by))
+  }
+
+  async #add(service: NewService, by: string): Promise<Service> {
+    const declared = this.#checked(service)
+    if (this.#stored.some((one) => one.name === declared.name)) {
+      throw taken(`the service ${declared.name} is declared already`)
+    }
+    if (this.#stored.length >= SERVICES_MAX) {
+      throw new NodeDaemonError(
+        'REFUSED_BY_POLICY',
+        `there are ${SERVICES_MAX} services already, the most there may be`
+      )
+    }
+    const { name, ...details } = declared
+    await this.#deps.audit({ actor: by, action: 'service.add', target: name, details })
+    await this.#keep([...this.#stored, declared])
+    return this.#known(name)
+  }
+
+  /**
+   * Changes what is said of a service; what is not named stays. Instances that do not offer it as it is declared now are
+   * relieved of it.
+   *
+   * @throws NodeDaemonError `NOT_FOUND` no such service; else as `add`
+   */
+  change(name: string, terms: TermsChange, by: string): Promise<Service> {
+    return this.#writes.run(() => this.#change(name, terms, by))
+  }
+
+  async #change(name: string, terms: TermsChange, by: string): Promise<Service> {
+    const { scope } = this.#known(name)
+    const before = this.#stored.filter((one) => one.name === name)
+    const [next] = before.map((one) => this.#checked({ name, scope, ...said(one, terms) }))
+    if (next !== undefined && !isDeepStrictEqual([next], before)) {
+      const details = said(next, {})
+      await this.#deps.audit({ actor: by, action: 'service.set', target: name, details: { ...details } })
+      await this.#keep(this.#stored.map((one) => (one.name === name ? next : one)))
+    }
+    return this.#known(name)
+  }
+
+  /**
+   * Has these services declared as they are given: those that are missing are added, others are changed where they
+   * differ. Further ones stay.
+   *
+   * @throws NodeDaemonError `REFUSED_BY_POLICY` a service is declared with another scope; else as `add` and `change`
+   */
+  declare(services: readonly NewService[], by: string): Promise<void> {
     return this.#writes.run(async () => {
-      const declared = this.#checked(service)
-      const { name, route, acknowledge, version } = declared
-      await this.#deps.audit({
-        actor: by,
-        action: 'service.add',
-        target: name,
-        details: { route, acknowledge, version }
-      })
-      await this.#keep([...this.#stored, declared])
-      return this.#known(name)
+      for (const service of services) {
+        const known = this.#list.find((one) => one.name === service.name)
+        if (known === undefined) await this.#add(service, by)
+        else if (known.scope === service.scope) await this.#change(service.name, service, by)
+        else {
+          throw new NodeDaemonError(
+            'REFUSED_BY_POLICY',
+            `the service ${service.name} is declared with the scope ${known.scope}, not ${service.scope}`,
+            { advice: 'a scope stays for ever: give the new service another name' }
+          )
+        }
+      }
     })
   }
 
@@ -153,23 +207,17 @@ export class Services {
     )
   }
 
-  #checked({ name, route, acknowledge, version }: NewService): Stored {
-    const text = routeText(parseRoute(route))
-    if (!isServiceName(name)) throw bad('name of a service', name, 'use 1 to 40 of a-z 0-9 -')
-    if (!VERSION.test(version)) throw bad('version', version, 'use 1 to 40 letters, digits and . _ + -')
-    const other = this.#stored.find((one) => one.name === name || one.route === text)
-    if (other !== undefined) {
-      const what =
-        other.name === name ? `the service ${name} is declared already` : `${other.name} has the route ${text}`
-      throw new NodeDaemonError('NAME_TAKEN', what, { advice: 'see: node-daemon services ls' })
+  #checked(service: NewService): Declaration {
+    const declared = checkedDeclaration(service)
+    const { name, route, writers } = declared
+    const other = this.#stored.find((one) => one.route === route && one.name !== name)
+    if (other !== undefined) throw taken(`${other.name} has the route ${route}`)
+    if (writers !== null && !this.#deps.hasGroup(writers)) {
+      throw new NodeDaemonError('NOT_FOUND', `there is no group "${writers}"`, {
+        advice: `add it first: node-daemon groups add ${writers}`
+      })
     }
-    if (this.#stored.length >= SERVICES_MAX) {
-      throw new NodeDaemonError(
-        'REFUSED_BY_POLICY',
-        `there are ${SERVICES_MAX} services already, the most there may be`
-      )
-    }
-    return { name, route: text, acknowledge, version }
+    return declared
   }
 
   #known(name: string): Service {
@@ -178,23 +226,32 @@ export class Services {
     throw new NodeDaemonError('NOT_FOUND', `there is no service "${parse.line(name, 80)}"`)
   }
 
-  async #keep(next: readonly Stored[]): Promise<void> {
+  async #keep(next: readonly Declaration[]): Promise<void> {
     await this.#deps.store.transact([putOwn(KEY, next)])
     this.#stored = next
     this.#list = this.#view(next)
     for (const listener of this.#listeners) listener()
   }
 
-  #view(stored: readonly Stored[]): readonly Service[] {
-    return stored.map(({ name, route, acknowledge, version }) => ({
-      name,
-      route: parseRoute(route),
-      scope: 'user',
-      acknowledge: acknowledge ?? this.#unsaid,
-      version
+  #view(stored: readonly Declaration[]): readonly Service[] {
+    return stored.map((one) => ({
+      ...one,
+      route: parseRoute(one.route),
+      acknowledge: one.acknowledge ?? this.#unsaid
     }))
   }
 }
 
-const bad = (what: string, text: string, advice: string): NodeDaemonError =>
-  new NodeDaemonError('BAD_USAGE', `"${parse.line(text, 80)}" cannot be the ${what}`, { advice })
+const taken = (what: string): NodeDaemonError =>
+  new NodeDaemonError('NAME_TAKEN', what, { advice: 'see: node-daemon services ls' })
+
+const said = (
+  before: Declaration,
+  {
+    route = before.route,
+    acknowledge = before.acknowledge,
+    version = before.version,
+    needs = before.needs,
+    writers = before.writers
+  }: TermsChange
+): ServiceTerms => ({ route, acknowledge, version, needs, writers })

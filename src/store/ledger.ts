@@ -106,13 +106,13 @@ export class Ledger {
    * Takes heads out of their histories: first in the packs, so that a rebuild knows it too. Their records stay until
    * their packs are written anew.
    */
-  async drop(heads: readonly Droppable[]): Promise<void> {
+  async drop(heads: readonly Droppable[], kind: HeadKind = 'accepted'): Promise<void> {
     const notes = []
     for (let from = 0; from < heads.length; from += DROPPED_HEADS) {
       notes.push(droppedNote(heads.slice(from, from + DROPPED_HEADS).map(({ cid }) => cid)))
     }
     await this.#shelf.append(notes, () => {
-      for (const head of heads) this.#stageDropped(head.cid, rows.historyKey(head.workspace, head.sequence))
+      for (const { cid, workspace, sequence } of heads) this.#stageDropped(cid, placeOf(kind, workspace, sequence, cid))
     })
     await this.#shelf.settle()
   }
@@ -122,9 +122,19 @@ export class Ledger {
     const row = await this.#shelf.staged.get(rows.headKey(cid))
     if (row === null) return
     const { workspace, sequence } = (await open(headRecord, row.slice(1))).value
-    const isDiverged = row[0] === DIVERGED
-    const key = isDiverged ? rows.divergedKey(workspace, sequence, cid) : rows.historyKey(workspace, sequence)
-    this.#stageDropped(cid, key)
+    this.#stageDropped(cid, placeOf(row[0] === DIVERGED ? 'diverged' : 'accepted', workspace, sequence, cid))
+    const state = await this.staged(workspace)
+    // Only of a workspace that was forgotten is the tip among them.
+    if (state.tip?.cid.equals(cid) === true) this.stageCounts(state, { ...state, tip: null }, workspace)
+  }
+
+  /** All that is left of a workspace once its heads are dropped. */
+  async stageForgotten(workspace: WorkspaceId, { known, tip }: WorkspaceState): Promise<void> {
+    const { staged, counters } = this.#shelf
+    for await (const [key] of staged.level.entries({ prefix: rows.sealRows(workspace) })) staged.remove(key)
+    staged.remove(rows.workspaceKey(workspace))
+    counters.logicalBytes -= tip?.counts.bytes ?? 0
+    if (known) counters.workspaces--
   }
 
   /** Seals an epoch on the present tip. */
@@ -227,6 +237,9 @@ export class Ledger {
     this.#shelf.staged.stage(rows.workspaceKey(workspace), encodeState(after))
   }
 }
+
+const placeOf = (kind: HeadKind, workspace: WorkspaceId, sequence: number, cid: CID): string =>
+  kind === 'diverged' ? rows.divergedKey(workspace, sequence, cid) : rows.historyKey(workspace, sequence)
 
 /** The tip alone, as others see it. */
 export function tipOf({ tip }: WorkspaceState): Tip | null {

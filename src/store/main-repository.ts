@@ -12,8 +12,9 @@ import { checkClosure } from './closure.ts'
 import { closureOf } from './closure-walk.ts'
 import { Collector } from './collector.ts'
 import { damagedBlocks, damagedCount } from './damage.ts'
+import { forgetWorkspace } from './forget.ts'
 import { follows, tipOf, withTip } from './ledger.ts'
-import type { WorkspaceState } from './ledger-rows.ts'
+import { UNKNOWN, type WorkspaceState } from './ledger-rows.ts'
 import { verdictNote } from './notes.ts'
 import { openParts, type Parts, type RepositoryDeps } from './open-repository.ts'
 import { Pins } from './pins.ts'
@@ -142,6 +143,14 @@ class Repository implements MainRepository {
       })
       this.#access.setState(workspace, after)
       return { base }
+    })
+  }
+
+  forget(workspace: WorkspaceId): Promise<void> {
+    return this.#access.inQueue(workspace, async (parts) => {
+      const before = await this.#access.state(parts, workspace)
+      await forgetWorkspace(parts, workspace, before)
+      this.#access.setState(workspace, UNKNOWN)
     })
   }
 

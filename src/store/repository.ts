@@ -189,6 +189,12 @@ export interface MainRepository {
   gc(options: GcOptions): Promise<GcReport>
 
   /**
+   * Nothing of a workspace is needed any more: it has no heads and no seals from here on, and `gc` gives back its blocks.
+   * Durable on return; what broke off is made good by doing it again. The caller sees to it that nothing more comes.
+   */
+  forget(workspace: WorkspaceId): Promise<void>
+
+  /**
    * Reads blocks again: all of them, or the next `maxBytes` after where the last such share ended. Damaged ones are set
    * aside: they count as missing until they are kept anew.
    */

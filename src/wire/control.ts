@@ -1,9 +1,10 @@
 import type { CID } from 'multiformats/cid'
-import type { ErrorCode } from '../core/errors.ts'
+import { type ErrorCode, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { type DrainStateName, decodeReport, decodeRequest, encodeReport, encodeRequest } from './drains.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
+import { decodeIngress, decodeOffer, type IngressNews, type RouteOffer } from './ingress.ts'
 import { checkedLabels } from './membership.ts'
 import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
 import { decodeOrder, encodeOrder } from './orders.ts'
@@ -32,6 +33,8 @@ export interface Held {
 export interface Hello {
   readonly version: string
   readonly services: readonly ServiceName[]
+  /** Of the apps of its services, where it says one. */
+  readonly versions: Readonly<Record<string, string>>
   readonly labels: Readonly<Record<string, string>>
   readonly capacityBytes: number
   readonly clockMs: number
@@ -45,6 +48,8 @@ export interface Hello {
   readonly revision: number
   /** This process was told of a drain under way, or has asked for one, and was not told how it ended. */
   readonly awaitsDrain: boolean
+  /** Null: users' requests come through the tunnel alone. */
+  readonly route: RouteOffer | null
 }
 
 export interface Usage {
@@ -131,7 +136,12 @@ export interface Welcome {
 /** What the coordinator has an instance do. Ownership records are signed; each order is answered by one `done`. */
 export type Order =
   /** Be the home: apply the base, then serve. */
-  | { readonly kind: 'assume'; readonly ownership: Uint8Array }
+  | {
+      readonly kind: 'assume'
+      readonly ownership: Uint8Array
+      /** What apps of the workspace may rely on at each home, 32 bytes; an older coordinator tells none. */
+      readonly secret?: Uint8Array
+    }
   /** Be a standby: keep the newest head applied. */
   | { readonly kind: 'follow'; readonly ownership: Uint8Array }
   /** Let requests in flight end, publish the last snapshot, take no more. */
@@ -186,8 +196,14 @@ export type ToInstance =
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
   | { readonly kind: 'services'; readonly services: readonly ServiceLevel[] }
   | { readonly kind: 'neighbours'; readonly news: NeighbourNews }
+  | { readonly kind: 'ingress'; readonly news: IngressNews }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
+
+const SERVICES_MAX = 64
+const SERVICE_VERSION = /^[\w.+-]{1,40}$/
+/** Can this be the version of an app? */
+export const isServiceVersion = (text: string): boolean => SERVICE_VERSION.test(text)
 
 const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>
 
@@ -198,7 +214,10 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
         return RawFromInstance.encode({
           hello: {
             ...message.hello,
+            route: message.hello.route?.kind ?? '',
+            publicUrl: message.hello.route?.url ?? '',
             services: [...message.hello.services],
+            versions: new Map(Object.entries(message.hello.versions)),
             labels: new Map(Object.entries(message.hello.labels)),
             addresses: [...message.hello.addresses],
             workspaces: message.hello.workspaces.map((held) => ({ ...held, root: cidBytes(held.root) }))
@@ -259,11 +278,22 @@ const decodeHeartbeat = (raw: RawHeartbeat): Heartbeat => ({
   uploadLimit: raw.uploadLimit === 0 ? null : raw.uploadLimit
 })
 
-function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
+function checkedVersions(raw: ReadonlyMap<string, string>): Record<string, string> {
+  if (raw.size > SERVICES_MAX) throw new NodeDaemonError('TOO_LARGE', 'too many versions')
+  const versions = [...raw].map(([name, version]) => [parse.service(name), version] as const)
+  if (!versions.every(([, version]) => isServiceVersion(version))) {
+    throw new NodeDaemonError('BAD_REQUEST', 'a message has a bad version')
+  }
+  return Object.fromEntries(versions)
+}
+
+function decodeHello({ publicUrl, ...raw }: NonNullable<RawFromInstance['hello']>): Hello {
   return {
     ...raw,
+    route: decodeOffer(raw.route, publicUrl),
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
+    versions: checkedVersions(raw.versions),
     labels: checkedLabels(raw.labels),
     addresses: raw.addresses.map(checkedAddress),
     workspaces: raw.workspaces.map((held) => ({
@@ -297,6 +327,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ services: { services: [...message.services] } })
       case 'neighbours':
         return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
+      case 'ingress':
+        return RawToInstance.encode({ ingress: { ...message.news, secret: own(message.news.secret) } })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':
@@ -312,6 +344,7 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
       return { kind: 'services', services: raw.services.services.map(decodeLevel) }
     }
     if (raw.neighbours !== undefined) return { kind: 'neighbours', news: decodeNeighbours(raw.neighbours) }
+    if (raw.ingress !== undefined) return { kind: 'ingress', news: decodeIngress(raw.ingress) }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
       const acknowledge = levelOf(raw.welcome.acknowledge)

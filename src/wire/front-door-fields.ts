@@ -1,10 +1,21 @@
 import { NodeDaemonError } from '../core/errors.ts'
+import { isGroupName } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
-import type { DoorAnswer, DoorInstance, DoorPlace, DoorQuestion, DoorRules, DoorService } from './front-door.ts'
+import type {
+  DoorAnswer,
+  DoorGroup,
+  DoorInstance,
+  DoorPlace,
+  DoorQuestion,
+  DoorRules,
+  DoorService
+} from './front-door.ts'
 import type { FromDoor as RawFromDoor, ToDoor as RawToDoor } from './generated/front-door.ts'
 import { unknownKind } from './protocol.ts'
 
 export const DOOR_LIMITS = {
+  groupsMax: 1000,
+  groupMembersMax: 10_000,
   placesMax: 1000,
   activityMax: 10_000,
   blockedMax: 1000,
@@ -90,6 +101,11 @@ export const decodeInstance = ({ peer, name, services }: Raw<'instances'>['insta
   name: parse.line(name, DOOR_LIMITS.nameMax),
   services: services.map(parse.service)
 })
+
+export const decodeGroup = ({ name, members }: Raw<'groups'>['groups'][number]): DoorGroup => {
+  if (!isGroupName(name)) throw new NodeDaemonError('BAD_REQUEST', 'a message has a bad group')
+  return { name, members: members.map(({ user, write }) => ({ user: bounded(user, DOOR_LIMITS.nameMax), write })) }
+}
 
 export const decodeService = ({ name, ...raw }: Raw<'services'>['services'][number]): DoorService => ({
   ...raw,

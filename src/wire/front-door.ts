@@ -1,9 +1,10 @@
 import type { ErrorCode } from '../core/errors.ts'
-import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
+import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
 import {
   DOOR_LIMITS,
   decodeAnswer,
+  decodeGroup,
   decodeInstance,
   decodePlace,
   decodeQuestion,
@@ -114,6 +115,14 @@ export interface DoorService {
   readonly host: string
   readonly prefix: string
   readonly scope: string
+  /** The group whose members alone may write; empty: everybody. */
+  readonly writers: string
+}
+
+export interface DoorGroup {
+  readonly name: GroupName
+  /** By their name, without `user:`. */
+  readonly members: readonly { readonly user: string; readonly write: boolean }[]
 }
 
 /** The answer to a question. */
@@ -138,6 +147,8 @@ export type ToDoor =
   | { readonly kind: 'services'; readonly services: readonly DoorService[] }
   /** Users that are blocked; `first`: those told before are not any more. What was asked about users is to be forgotten. */
   | { readonly kind: 'blocked'; readonly users: readonly UserId[]; readonly first: boolean }
+  /** Groups, in parts; `first`: those told before are not any more. */
+  | { readonly kind: 'groups'; readonly groups: readonly DoorGroup[]; readonly first: boolean }
   | { readonly kind: 'lease'; readonly sequence: number; readonly leaseMs: number }
   /** Requests of the workspace are held by now; `quiet` is to be said once none is in flight. */
   | { readonly kind: 'hold'; readonly id: number; readonly place: DoorPlace }
@@ -197,6 +208,10 @@ export const toDoor: WireCodec<ToDoor> = wireCodec(
         return RawToDoor.encode({ services: { services: [...message.services] } })
       case 'blocked':
         return RawToDoor.encode({ blocked: { users: [...message.users], first: message.first } })
+      case 'groups': {
+        const groups = message.groups.map(({ name, members }) => ({ name, members: [...members] }))
+        return RawToDoor.encode({ groups: { groups, first: message.first } })
+      }
       case 'lease':
         return RawToDoor.encode({ lease: { sequence: message.sequence, leaseMs: message.leaseMs } })
       case 'hold':
@@ -231,6 +246,9 @@ export const toDoor: WireCodec<ToDoor> = wireCodec(
     if (raw.services !== undefined) return { kind: 'services', services: raw.services.services.map(decodeService) }
     if (raw.blocked !== undefined) {
       return { kind: 'blocked', users: raw.blocked.users.map(parse.user), first: raw.blocked.first }
+    }
+    if (raw.groups !== undefined) {
+      return { kind: 'groups', groups: raw.groups.groups.map(decodeGroup), first: raw.groups.first }
     }
     if (raw.rules !== undefined) return { kind: 'rules', rules: decodeRules(raw.rules) }
     if (raw.members !== undefined) return { kind: 'members', memberList: raw.members.memberList }

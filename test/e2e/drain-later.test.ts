@@ -31,7 +31,7 @@ test('an admin drains an instance over a kill of the coordinator, and the other 
 
   expect((await federation.admin('peers', 'resume', 'alpha')).code).toBe(0)
   expect((await federation.peer('alpha')).state).toBe('serving')
-  const soon = new Date(Date.now() + 4000).toISOString()
+  const soon = new Date(Date.now() + 8000).toISOString()
   const planned = await federation.command('beta', 'drain', '--at', soon)
   expect([planned.code, planned.lines[0]?.plannedAt]).toEqual([0, soon])
   expect((await federation.status('beta')).drain?.plannedAt).toBe(soon)

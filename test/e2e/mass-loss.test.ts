@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import type { AuditEntryView, StatusView } from '../../src/console/views.ts'
+import { eventually } from '../tools/eventually.ts'
 import { TestFederation } from '../tools/federation.ts'
 
 /** What the audit log tells of an instance, the oldest first. */
@@ -24,7 +25,8 @@ test('three of four are killed at once: nothing is promoted before an admin conf
   expect((await federation.command('delta', 'stop')).code).toBe(0)
   await delta.ended()
   await federation.resume('delta')
-  expect((await toldOf(federation, restarted)).slice(-2)).toEqual(['peer.stopping.restart', 'peer.back'])
+  const lastTold = async (): Promise<string[]> => (await toldOf(federation, restarted)).slice(-2)
+  await eventually(lastTold).toEqual(['peer.stopping.restart', 'peer.back'])
   const refused = await federation.admin('failover', 'confirm')
   expect([refused.code, refused.log]).toEqual([4, expect.stringContaining('nothing to confirm')])
 

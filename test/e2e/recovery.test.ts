@@ -53,4 +53,4 @@ test('a coordinator from an old backup, and then one without any state, lose not
   await again.save('/more.txt', 'and on')
   await federation.settled()
   expect((await federation.workspaceOf(again)).epoch).toBeGreaterThan(recovered.epoch)
-}, 60_000)
+})

@@ -65,12 +65,15 @@ describe('a drain', () => {
     await federation.join('alpha')
     const users = await federation.addUsers(6)
     await Promise.all(users.map((user) => user.save('/mine.txt', `of ${user.name}`)))
-    await federation.join('beta')
+    await federation.join('beta', ['--download-limit', '1MB/s'])
     await federation.settled()
+    // As long as beta fetches it, the drain is on its way.
+    await users[0]?.save('/large.bin', randomBytes(20_000_000))
     const draining = federation.command('alpha', 'drain')
     await federation.program('alpha').event('draining')
     await federation.kill('alpha')
     expect((await draining).code).toBe(5)
+    expect((await federation.command('beta', 'set', 'download-limit=none')).code).toBe(0)
     for (const user of users) {
       const answer = await user.get('/mine.txt')
       expect([answer.status, answer.text, answer.by]).toEqual([200, `of ${user.name}`, 'beta'])

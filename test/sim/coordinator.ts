@@ -1,4 +1,4 @@
-import { messageOf } from '../../src/core/errors.ts'
+import { messageOf, NodeDaemonError } from '../../src/core/errors.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import type { UserId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
@@ -106,6 +106,8 @@ export class SimulatedCoordinator {
         doorRules: () => {
           throw new Error('there are no front doors of their own here')
         },
+        dialIngress: () => Promise.reject(new NodeDaemonError('OUT_OF_REACH', 'no ingress here')),
+        frontDoor: () => '',
         clock,
         random,
         log: this.#log

@@ -25,13 +25,26 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   message: '',
   listen: [],
   capacityBytes: 1e9,
-  services: [{ name: FILES, upstream: null }],
+  services: [{ name: FILES, upstream: null, command: null }],
+  versions: {},
   uploadLimit: null,
   downloadLimit: null,
   code: null,
   acceptTerms: true,
   keepMs: 7 * 24 * 3_600_000,
-  hooks: { before: {}, after: {}, busy: {}, timeoutMs: 1000, intervalMs: 1000 },
+  hooks: { before: {}, after: {}, busy: {}, ready: {}, freeze: {}, thaw: {}, timeoutMs: 1000, intervalMs: 1000 },
+  apps: {
+    sandbox: 'none',
+    network: false,
+    memoryBytes: 1e9,
+    processes: 10,
+    openFiles: 100,
+    count: 1,
+    idleMs: 1000,
+    startMs: 1000,
+    readable: {}
+  },
+  ingress: null,
   pid: 1
 }
 
@@ -188,6 +201,7 @@ export class SimulatedInstance {
         services: [FILES as ServiceName],
         hooksFor: () => null,
         askAtWork: () => null,
+        apps: { keepSecret: () => undefined, of: () => null },
         hostName: this.name,
         interactive: false,
         confirm: async () => true,

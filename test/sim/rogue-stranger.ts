@@ -49,6 +49,7 @@ export class RogueStranger {
     const hello = {
       version: '0.0.0',
       services: [],
+      versions: {},
       labels: {},
       capacityBytes: 1e9,
       clockMs: 0,
@@ -57,7 +58,8 @@ export class RogueStranger {
       ownershipNumber: 0,
       memberListNumber: 0,
       revision: REVISION,
-      awaitsDrain: false
+      awaitsDrain: false,
+      route: null
     }
     return [
       [HEADS_PROTOCOL, [headsRequest.encode({ id: 1, kind: 'tip', workspace })]],

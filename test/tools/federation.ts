@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Api, connectApi, folderPlace } from '../../src/cli/local-client.ts'
 import type { InstanceStatusView, PeerView, WorkspaceDetailView, WorkspaceView } from '../../src/console/views.ts'
-import { COMPILED, type Launch, type Outcome, Program, runProgram, until } from './program.ts'
+import { COMPILED, type Launch, type Outcome, Program, runProgram, START_MS, until } from './program.ts'
 import { WebUser } from './web-user.ts'
 
 const COORDINATOR = 'coordinator'
@@ -205,6 +205,13 @@ export class TestFederation implements AsyncDisposable {
     return this.api.get(`/peers/${name}`)
   }
 
+  /** The instance that is home of the most workspaces: which one that is, is left to chance. */
+  async busiest(): Promise<string> {
+    const [first] = (await this.peers()).sort((a, b) => b.workspaces - a.workspaces)
+    if (first === undefined) throw new Error('there are no instances')
+    return first.name
+  }
+
   status(name: string): Promise<InstanceStatusView> {
     return this.apiOf(name).get('/status')
   }
@@ -235,7 +242,7 @@ export class TestFederation implements AsyncDisposable {
   }
 
   /** As `until`; where it fails, the coordinator's log is told. */
-  async until<T>(what: string, look: () => Promise<T | null | undefined | false>, ms = 30_000): Promise<T> {
+  async until<T>(what: string, look: () => Promise<T | null | undefined | false>, ms = START_MS): Promise<T> {
     try {
       return await until(what, look, ms)
     } catch (error) {

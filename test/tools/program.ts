@@ -18,7 +18,8 @@ const LOOK_EVERY_MS = 25
 const LOG_LINES_KEPT = 60
 const EVENTS_KEPT = 10_000
 
-export const START_MS = 20_000
+/** Long: a machine that has much to do is no failure. */
+export const START_MS = 60_000
 
 export type ProgramEvent = { readonly event: string } & Readonly<Record<string, unknown>>
 

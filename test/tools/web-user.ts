@@ -26,13 +26,19 @@ export const urlPath = (...parts: readonly string[]): string => `/${parts.map(en
 export class WebUser {
   readonly name: string
   readonly #url: string
-  readonly #headers: Readonly<Record<string, string>>
+  /** By which the front door knows who it is. */
+  readonly headers: Readonly<Record<string, string>>
   cookie: string | null = null
 
   constructor(name: string, url: string, headers: Readonly<Record<string, string>> = {}) {
     this.name = name
     this.#url = url
-    this.#headers = headers
+    this.headers = headers
+  }
+
+  /** What it says of itself with each request; empty for a guest. */
+  get authorization(): string {
+    return this.headers.authorization ?? ''
   }
 
   /** One request, sent once. Rejects where no whole answer comes within a minute. */
@@ -41,7 +47,7 @@ export class WebUser {
     const response = await fetch(new URL(path, this.#url), {
       method,
       redirect: 'manual',
-      headers: { ...this.#headers, ...this.#cookieHeaders(method), ...headers },
+      headers: { ...this.headers, ...this.#cookieHeaders(method), ...headers },
       signal: AbortSignal.timeout(PATIENCE_MS),
       ...(body === undefined ? {} : { body: typeof body === 'string' ? body : new Uint8Array(body) })
     })

@@ -2,12 +2,12 @@ import { NodeDaemonError } from '../../core/errors.ts'
 import { parse } from '../../core/parse.ts'
 import { bareHost, isLoopbackHost } from '../../membership/addresses.ts'
 
-/** Where an app of this machine answers. */
-export interface UpstreamTarget {
-  /** Without brackets. */
-  readonly host: string
-  readonly port: number
-}
+/** Where an app of this machine answers: a host, without brackets, and a port; or the path of a Unix socket. */
+export type UpstreamTarget = { readonly host: string; readonly port: number } | { readonly socketPath: string }
+
+/** For people. */
+export const targetText = (target: UpstreamTarget): string =>
+  'socketPath' in target ? target.socketPath : `${target.host}:${target.port}`
 
 /**
  * The address of an app as an operator writes it: `http://127.0.0.1:8080`. It must be on this machine: it writes into the

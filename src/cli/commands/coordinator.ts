@@ -1,12 +1,30 @@
 import type { CoordinatorOptions, RecoverOptions, RunningCoordinator } from '../../daemon/options.ts'
+import { RATES } from '../../routing/rates.ts'
 import { RETENTION } from '../../store/repository.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
+import { declaredService } from '../declared-service.ts'
 import { clean } from '../format.ts'
 import { list, maybe, type ValuesOf, value } from '../settings.ts'
+import { SIGN_IN_SETTINGS, signInOptions } from '../sign-in.ts'
 import { facts } from '../table.ts'
 import { TLS_SETTINGS, tlsFiles } from '../tls-files.ts'
-import { cidr, duration, hostPort, line, multiaddr, oneOf, retention, size, webUrl, whole, yesNo } from '../values.ts'
+import {
+  cidr,
+  duration,
+  hostPort,
+  line,
+  multiaddr,
+  oneOf,
+  orNone,
+  perHour,
+  perSecond,
+  retention,
+  size,
+  webUrl,
+  whole,
+  yesNo
+} from '../values.ts'
 
 const SETTINGS = {
   name: maybe('<name>', "the federation's name", line(100), 'the host name'),
@@ -73,7 +91,22 @@ const SETTINGS = {
     '7d'
   ),
   ...TLS_SETTINGS,
+  rate: value(
+    '<rate>',
+    'how many requests one client address may send, on average; none for no bound',
+    orNone(perSecond),
+    RATES.requestsPerS,
+    '200/s'
+  ),
+  'guest-rate': value(
+    '<rate>',
+    'how many guests of one client address may begin to save things; none for no bound',
+    orNone(perHour),
+    RATES.guestsPerHour,
+    '120/h'
+  ),
   'trust-proxy': list('<cidr>', 'a proxy in front, whose forwarded headers are believed', cidr),
+  ...SIGN_IN_SETTINGS,
   retention: value(
     '<counts>',
     'how many heads stay in the history of a workspace: the newest of each of so many minutes, hours … that have any',
@@ -89,6 +122,11 @@ const SETTINGS = {
     whole(0, 3650),
     30,
     '30'
+  ),
+  services: list(
+    '<name=… route=…>',
+    'a service to be declared from the start on, in words as for "services add": name, route, scope, ack, version, needs, writers. It is added, or changed to what is said here; others stay',
+    declaredService
   ),
   terms: maybe('<url>', 'terms that volunteers must accept', webUrl)
 } as const
@@ -119,9 +157,12 @@ function optionsOf(
     anonymousQuotaBytes: values['anonymous-quota'],
     anonymousTtlMs: values['anonymous-ttl'],
     tls: tlsFiles(values),
+    rates: { requestsPerS: values.rate, guestsPerHour: values['guest-rate'] },
     trustProxy: values['trust-proxy'],
+    ...signInOptions(values),
     terms: values.terms,
     retention: values.retention,
+    services: values.services,
     scrubDays: values['scrub-days'],
     pid: context.terminal.pid
   }

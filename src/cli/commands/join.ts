@@ -1,5 +1,7 @@
 import { type ErrorCode, NodeDaemonError } from '../../core/errors.ts'
 import type { InstanceOptions } from '../../daemon/options.ts'
+import { ROUTE_KINDS } from '../../wire/ingress.ts'
+import { APP_SETTINGS, appOptions } from '../app-settings.ts'
 import { command } from '../command.ts'
 import { askedYes, type Context, folderOf } from '../context.ts'
 import { clean } from '../format.ts'
@@ -8,15 +10,19 @@ import { keepFlags } from '../join-config.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
 import {
+  cidr,
   duration,
+  hostPort,
   label,
   limitSchedule,
   line,
   multiaddr,
   offer,
   oneOf,
+  origin,
   pairs,
   serviceCommand,
+  serviceVersion,
   size
 } from '../values.ts'
 
@@ -35,6 +41,32 @@ const SETTINGS = {
     [],
     'outbound only'
   ),
+  'public-url': maybe(
+    '<url>',
+    'where users or the front door reach this server directly, such as https://alpha.example.org',
+    origin,
+    'all through the tunnel'
+  ),
+  route: maybe(
+    '<kind>',
+    'tunnel; direct: the front door connects to the public URL; redirect: browsers are sent there with their reads',
+    oneOf(...ROUTE_KINDS),
+    'direct where there is a public URL'
+  ),
+  ingress: value(
+    '<host:port>',
+    'where it listens for these requests; a web server with TLS in front of it passes them on',
+    hostPort,
+    { host: '127.0.0.1', port: 9482 },
+    '127.0.0.1:9482'
+  ),
+  'trust-proxy': list(
+    '<cidr>',
+    'proxies in front of that whose X-Forwarded-For is believed',
+    cidr,
+    [],
+    'this machine, where it listens on loopback'
+  ),
   capacity: maybe(
     '<size>',
     'how much of the disk is lent: beyond it, new workspaces go elsewhere',
@@ -49,11 +81,18 @@ const SETTINGS = {
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
   service: list(
-    '<name[=url]>',
-    'a service of the federation to offer; with the address of an app that runs on this machine',
+    '<name[=url|=files]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine, with command:… to have one started for each workspace, or with files for the built-in app under another name',
     offer,
     [offer('files')],
     'files, built in'
+  ),
+  'service-version': list(
+    '<service=version>',
+    'the version of an app: it is given workspaces where the declared version is compatible (the same first number)',
+    serviceVersion,
+    [],
+    'the declared one'
   ),
   code: maybe('<code>', 'the code that the admin told you: checked instead of asking', line(100)),
   'accept-terms': toggle('accept the terms of the federation without being asked'),
@@ -76,6 +115,7 @@ const SETTINGS = {
     "what the shell runs in a workspace's folder to learn whether users are at work in it (it ends with 0): a drain moves those last",
     serviceCommand
   ),
+  ...APP_SETTINGS,
   'hook-timeout': value('<time>', 'how long each of these may take', duration, 60_000, '60s'),
   'hook-interval': value('<time>', 'how often they run at most while nobody waits for it', duration, 10_000, '10s'),
   keep: value('<time>', 'how long the files stay on this disk after a drain', duration, WEEK_MS, '7d')
@@ -93,6 +133,8 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     listen: values.listen,
     capacityBytes: values.capacity,
     services: values.service,
+    ingress: ingressOf(values),
+    versions: pairs(values['service-version']),
     uploadLimit: values['upload-limit'],
     downloadLimit: values['download-limit'],
     code: values.code,
@@ -102,11 +144,26 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
       before: pairs(values['before-snapshot']),
       after: pairs(values['after-snapshot']),
       busy: pairs(values.busy),
+      ready: pairs(values.ready),
+      freeze: pairs(values.freeze),
+      thaw: pairs(values.thaw),
       timeoutMs: values['hook-timeout'],
       intervalMs: values['hook-interval']
     },
+    apps: appOptions(values),
     pid: context.terminal.pid
   }
+}
+
+function ingressOf(values: ValuesOf<typeof SETTINGS>): InstanceOptions['ingress'] {
+  const { route, 'public-url': url } = values
+  if (route === 'tunnel' || (url === null && route === null)) return null
+  if (url === null) {
+    throw new NodeDaemonError('BAD_USAGE', `the route ${route} needs an address`, {
+      advice: 'say where this server is reached: --public-url https://alpha.example.org'
+    })
+  }
+  return { route: { kind: route ?? 'direct', url }, listen: values.ingress, trustProxy: values['trust-proxy'] }
 }
 
 function confirmIn({ terminal }: Context): (question: string) => Promise<boolean> {
@@ -146,7 +203,9 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
-    'node-daemon join --service files --service notes=http://127.0.0.1:8080',
+    'node-daemon join https://main.example.org --public-url https://alpha.example.org --route redirect',
+    'node-daemon join --service files --service notes=http://127.0.0.1:8080 --service-version notes=2.4.1',
+    "node-daemon join --service 'lab=command:my-app --socket {socket} --base {base}'",
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'
   ],
   exits: {

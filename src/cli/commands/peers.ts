@@ -33,6 +33,8 @@ const ls = command({
         { title: 'FREE', of: (peer) => bytes(peer.disk?.freeBytes), right: true },
         { title: 'UNSYNCED', of: (peer) => unsynced(peer.unsyncedBytes, peer.unsyncedAgeMs) },
         { title: 'SEEN', of: (peer) => ago(peer.lastSeenAt, now) },
+        { title: 'SERVICES', of: (peer) => servicesOf(peer) },
+        { title: 'NEW ONES', of: (peer) => (peer.newcomers === null ? '' : `none: ${peer.newcomers}`) },
         { title: 'LABELS', of: (peer) => labels(peer.labels) }
       ],
       peers,
@@ -41,6 +43,16 @@ const ls = command({
     return 0
   }
 })
+
+function routeText(route: PeerView['route']): string | null {
+  if (route === null) return null
+  const { asked, inUse, url, reason } = route
+  return inUse === asked ? `${inUse}, ${url}` : `${inUse} in place of ${asked}, ${url}: ${reason ?? ''}`
+}
+
+/** Those that it offers and can run. */
+const servicesOf = ({ services, unfit }: PeerView): string =>
+  services.filter((name) => !Object.hasOwn(unfit, name)).join(', ')
 
 const show = command({
   name: 'show',
@@ -64,8 +76,11 @@ const show = command({
         ['Site', view.site],
         ['Message', view.message],
         ['Labels', labels(view.labels)],
-        ['Services', view.services.join(', ')],
+        ['Services', servicesOf(view)],
+        ...Object.entries(view.unfit).map(([name, why]): [string, string] => [`Not ${name}`, why]),
+        ['New workspaces', view.newcomers === null ? null : `none: ${view.newcomers}`],
         ['Address', view.address],
+        ['Route', routeText(view.route)],
         ['Last seen', ago(view.lastSeenAt, now)],
         ['Asked', ago(view.askedAt, now)],
         ['Decided', ago(view.decidedAt, now)],

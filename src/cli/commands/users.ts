@@ -36,6 +36,7 @@ const ls = command({
     context.print.table(
       [
         { title: 'USER', of: (user) => user.name },
+        { title: 'SOURCE', of: (user) => user.source },
         { title: 'STATE', of: (user) => (user.blocked ? 'blocked' : 'active'), fixed: true },
         { title: 'QUOTA', of: (user) => bytes(user.quotaBytes), right: true },
         { title: 'WORKSPACES', of: (user) => user.workspaces, right: true },
@@ -48,10 +49,28 @@ const ls = command({
   }
 })
 
+const token = command({
+  name: 'token',
+  takes: ['<name>'],
+  about:
+    'give a user a new token, shown once; one of before stops working. For programs of those who sign in otherwise',
+  settings: API_SETTINGS,
+  examples: ['node-daemon users token ada'],
+  exits: { 3: 'no such user', ...EXITS },
+  async run(context, values, [name = '']) {
+    const path = `/users/${encodeURIComponent(name)}/token`
+    const user = await adminApi(context, values).send<NewUserView>('POST', path)
+    context.print.machine(user)
+    context.print.say(`The new token of ${clean(user.name)}, which is not shown again:`)
+    context.print.say(`\n  ${context.print.styled('bold', clean(user.token))}\n`)
+    return 0
+  }
+})
+
 const rm = command({
   name: 'rm',
   takes: ['<name>'],
-  about: 'remove a named user: the token stops working at once',
+  about: 'remove a named user: token and sessions end at once; who signs in elsewhere can come anew, unless blocked',
   settings: { ...API_SETTINGS, ...YES },
   examples: ['node-daemon users rm ada --yes'],
   exits: { 3: 'no such user', ...EXITS, 130: true },
@@ -67,9 +86,13 @@ const rm = command({
 const block = command({
   name: 'block',
   takes: ['<name>'],
-  about: 'refuse a user for now, or let them in again; nothing of theirs is touched',
+  about: 'refuse a user or a guest for now, or let them in again; nothing of theirs is touched',
   settings: { ...API_SETTINGS, off: toggle('let the user in again', { flagOnly: true }) },
-  examples: ['node-daemon users block ada', 'node-daemon users block ada --off'],
+  examples: [
+    'node-daemon users block ada',
+    'node-daemon users block ada --off',
+    'node-daemon users block guest:0123456789abcdef0123456789abcdef'
+  ],
   exits: { 3: 'no such user', ...EXITS },
   async run(context, values, [name = '']) {
     const path = `/users/${encodeURIComponent(name)}/block`
@@ -97,4 +120,4 @@ const quota = command({
   }
 })
 
-export const usersCommand = group('users', 'named users and their tokens', [add, ls, rm, block, quota])
+export const usersCommand = group('users', 'named users and their tokens', [add, ls, token, rm, block, quota])

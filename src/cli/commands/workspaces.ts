@@ -9,6 +9,7 @@ import { maybe } from '../settings.ts'
 import { facts } from '../table.ts'
 import { line } from '../values.ts'
 import { exportOne, history, restore } from './workspaces-past.ts'
+import { rm } from './workspaces-rm.ts'
 
 const EXITS = { 4: true, 5: true } as const
 const SHOWN_ID = 12
@@ -34,7 +35,8 @@ const ls = command({
         { title: 'FILES', of: (one) => one.files, right: true },
         { title: 'SIZE', of: (one) => bytes(one.usedBytes), right: true },
         { title: 'SAVED', of: (one) => ago(one.head?.createdAt, now) },
-        { title: 'UNSYNCED', of: (one) => unsynced(one.unsyncedBytes, one.unsyncedAgeMs) }
+        { title: 'UNSYNCED', of: (one) => unsynced(one.unsyncedBytes, one.unsyncedAgeMs) },
+        { title: 'EXPIRES IN', of: (one) => expiresIn(one, now), right: true }
       ],
       workspaces,
       'No workspaces yet: one comes into being when a user first saves something.'
@@ -42,6 +44,11 @@ const ls = command({
     return 0
   }
 })
+
+/** Of a guest's workspace that nobody uses; empty for others. */
+function expiresIn({ expiresAt }: Pick<WorkspaceView, 'expiresAt'>, now: number): string {
+  return expiresAt === null ? '' : duration(Math.max(0, Date.parse(expiresAt) - now))
+}
 
 async function writeReceipt(context: Context, { id, receipt }: WorkspaceDetailView, file: string): Promise<void> {
   if (receipt === null) {
@@ -84,7 +91,8 @@ const show = command({
         ['Newest head', head === null ? null : `${head.sequence}, ${ago(head.createdAt, context.clock.wall())}`],
         ['Root', head?.root],
         ['History', count(view.historyCount, 'snapshot', 'snapshots')],
-        ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)]
+        ['Unsynced', unsynced(view.unsyncedBytes, view.unsyncedAgeMs)],
+        ['Expires in', expiresIn(view, context.clock.wall()) || null]
       ]).trimEnd()
     )
     for (const receipt of view.receipts) {
@@ -122,11 +130,12 @@ const move = command({
   }
 })
 
-export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move, go back in time", [
+export const workspacesCommand = group('workspaces', "users' workspaces: list, look, move, go back in time, remove", [
   ls,
   show,
   history,
   move,
   restore,
-  exportOne
+  exportOne,
+  rm
 ])

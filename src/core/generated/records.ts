@@ -792,6 +792,7 @@ export interface Ownership {
   home: string
   standbys: string[]
   number: number
+  removed: boolean
 }
 
 export namespace Ownership {
@@ -851,6 +852,11 @@ export namespace Ownership {
           w.uint64Number(obj.number)
         }
 
+        if ((obj.removed != null && obj.removed !== false)) {
+          w.uint32(80)
+          w.bool(obj.removed)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -864,7 +870,8 @@ export namespace Ownership {
           base: uint8ArrayAlloc(0),
           home: '',
           standbys: [],
-          number: 0
+          number: 0,
+          removed: false
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -915,6 +922,10 @@ export namespace Ownership {
             }
             case 9: {
               obj.number = reader.uint64Number()
+              break
+            }
+            case 10: {
+              obj.removed = reader.bool()
               break
             }
             default: {
@@ -1011,6 +1022,13 @@ export namespace Ownership {
               }
               break
             }
+            case 10: {
+              yield {
+                field: `${prefix}.removed`,
+                value: reader.bool()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1069,6 +1087,11 @@ export namespace Ownership {
     value: number
   }
 
+  export interface OwnershipRemovedFieldEvent {
+    field: '$.removed'
+    value: boolean
+  }
+
   export function encode (obj: Partial<Ownership>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Ownership.codec())
   }
@@ -1077,7 +1100,7 @@ export namespace Ownership {
     return decodeMessage(buf, Ownership.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ownership>): Generator<OwnershipFederationFieldEvent | OwnershipWorkspaceFieldEvent | OwnershipServiceFieldEvent | OwnershipOwnerFieldEvent | OwnershipEpochFieldEvent | OwnershipBaseFieldEvent | OwnershipHomeFieldEvent | OwnershipStandbysFieldEvent | OwnershipNumberFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ownership>): Generator<OwnershipFederationFieldEvent | OwnershipWorkspaceFieldEvent | OwnershipServiceFieldEvent | OwnershipOwnerFieldEvent | OwnershipEpochFieldEvent | OwnershipBaseFieldEvent | OwnershipHomeFieldEvent | OwnershipStandbysFieldEvent | OwnershipNumberFieldEvent | OwnershipRemovedFieldEvent> {
     return streamMessage(buf, Ownership.codec(), opts)
   }
 }
@@ -2044,5 +2067,140 @@ export namespace ExitStatement {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ExitStatement>): Generator<ExitStatementFederationFieldEvent | ExitStatementInstanceFieldEvent | ExitStatementIssuedAtMsFieldEvent | ExitStatementHeadsWorkspaceFieldEvent | ExitStatementHeadsEpochFieldEvent | ExitStatementHeadsSequenceFieldEvent | ExitStatementHeadsHeadFieldEvent | ExitStatementHeadsRecipientFieldEvent> {
     return streamMessage(buf, ExitStatement.codec(), opts)
+  }
+}
+
+export interface IngressProof {
+  url: string
+  nonce: Uint8Array<ArrayBuffer>
+  key: string
+}
+
+export namespace IngressProof {
+  let _codec: Codec<IngressProof>
+
+  export const codec = (): Codec<IngressProof> => {
+    if (_codec == null) {
+      _codec = message<IngressProof>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.url != null && obj.url !== '')) {
+          w.uint32(10)
+          w.string(obj.url)
+        }
+
+        if ((obj.nonce != null && obj.nonce.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.nonce)
+        }
+
+        if ((obj.key != null && obj.key !== '')) {
+          w.uint32(26)
+          w.string(obj.key)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          url: '',
+          nonce: uint8ArrayAlloc(0),
+          key: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.url = reader.string()
+              break
+            }
+            case 2: {
+              obj.nonce = reader.bytes()
+              break
+            }
+            case 3: {
+              obj.key = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.url`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.nonce`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.key`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface IngressProofUrlFieldEvent {
+    field: '$.url'
+    value: string
+  }
+
+  export interface IngressProofNonceFieldEvent {
+    field: '$.nonce'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface IngressProofKeyFieldEvent {
+    field: '$.key'
+    value: string
+  }
+
+  export function encode (obj: Partial<IngressProof>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, IngressProof.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<IngressProof>): IngressProof {
+    return decodeMessage(buf, IngressProof.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<IngressProof>): Generator<IngressProofUrlFieldEvent | IngressProofNonceFieldEvent | IngressProofKeyFieldEvent> {
+    return streamMessage(buf, IngressProof.codec(), opts)
   }
 }

@@ -29,6 +29,8 @@ export interface DoorSessionDeps {
   /** All workspaces that there are now. */
   readonly workspaces: () => Iterable<WorkspaceId>
   readonly place: (workspace: WorkspaceId) => DoorPlace | null
+  /** Users have asked for a workspace through this front door. */
+  readonly onUse: (workspace: WorkspaceId) => void
   /** @throws NodeDaemonError what the front door is told in place of an answer */
   readonly answer: (question: DoorQuestion) => Promise<DoorAnswer>
 }
@@ -170,6 +172,7 @@ export class DoorSession implements Door {
   #beat(sequence: number, activity: readonly Activity[]): void {
     const at = this.#deps.clock.now()
     for (const one of activity) {
+      this.#deps.onUse(one.workspace)
       this.#seen.delete(one.workspace)
       this.#seen.set(one.workspace, { ...one, at })
     }

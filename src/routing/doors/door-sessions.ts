@@ -1,6 +1,7 @@
 import type { Clock, Instant } from '../../core/clock.ts'
 import { type ErrorCode, NodeDaemonError } from '../../core/errors.ts'
 import type { PeerIdText, UserId, WorkspaceId } from '../../core/ids.ts'
+import type { Group } from '../../membership/groups.ts'
 import type { Channel, Host, Link } from '../../network/host.ts'
 import {
   DOOR_LIMITS,
@@ -13,6 +14,7 @@ import {
 } from '../../wire/front-door.ts'
 import { REVISION } from '../../wire/revision.ts'
 import { DOOR_TIMES, DoorSession, type DoorSessionDeps } from './door-session.ts'
+import { groupParts } from './remote-groups.ts'
 
 /** The longest that a front door may take from opening the stream to its first message. */
 const HELLO_MS = 10_000
@@ -29,6 +31,7 @@ export interface DoorSessionsDeps extends DoorSessionDeps {
   /** Those that take newcomers. */
   readonly instances: () => readonly DoorInstance[]
   readonly blocked: () => readonly UserId[]
+  readonly groups: () => readonly Group[]
   /** `addresses`: where instances reach it. Null: it went away. */
   readonly onChange: (peer: PeerIdText, addresses: readonly string[] | null) => void
 }
@@ -86,6 +89,10 @@ export class DoorSessions {
     for (const session of this.#open.values()) this.#tellBlocked(session)
   }
 
+  groupsChanged(): void {
+    for (const session of this.#open.values()) this.#tellGroups(session)
+  }
+
   membersChanged(memberList: Uint8Array): void {
     this.#tellAll(() => ({ kind: 'members', memberList }))
   }
@@ -128,6 +135,7 @@ export class DoorSessions {
     session.tell(() => ({ kind: 'rules', rules: rules() }))
     session.tell(() => ({ kind: 'services', services: services() }))
     session.tell(() => ({ kind: 'instances', instances: this.#deps.instances() }))
+    this.#tellGroups(session)
     this.#tellBlocked(session)
     onChange(link.peer, hello.addresses)
     this.#lookLater()
@@ -146,6 +154,12 @@ export class DoorSessions {
         onChange(link.peer, null)
       }
       await sending
+    }
+  }
+
+  #tellGroups(session: DoorSession): void {
+    for (const [index, groups] of groupParts(this.#deps.groups(), DOOR_LIMITS).entries()) {
+      session.tell(() => ({ kind: 'groups', groups, first: index === 0 }))
     }
   }
 

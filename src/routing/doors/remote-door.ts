@@ -6,6 +6,7 @@ import { type Activity, DOOR_LIMITS, type DoorPlace, type DoorQuestion, type Doo
 import { Flights } from '../flights.ts'
 import type { FrontDoor } from '../front-door.ts'
 import type { DoorClient, News } from './door-client.ts'
+import { RemoteGroups } from './remote-groups.ts'
 import { RemoteRoutes } from './remote-routes.ts'
 import { RemoteUsers } from './remote-users.ts'
 
@@ -25,6 +26,7 @@ export interface RemoteDoorDeps {
 export class RemoteDoor {
   readonly routes: RemoteRoutes
   readonly users: RemoteUsers
+  readonly groups = new RemoteGroups()
   readonly #deps: RemoteDoorDeps
   readonly #flights: Flights
   /** Workspaces of which there is something to tell at the next beat. */
@@ -71,6 +73,8 @@ export class RemoteDoor {
         return this.routes.tellServices(news.services)
       case 'blocked':
         return this.users.tellBlocked(news.users, news.first)
+      case 'groups':
+        return this.groups.tell(news.groups, news.first)
       case 'members':
         return this.#deps.onMembers(news.memberList)
       case 'rules':

@@ -1,12 +1,11 @@
 import type { Clock, Instant } from '../../core/clock.ts'
-import { NodeDaemonError } from '../../core/errors.ts'
-import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../../core/ids.ts'
+import { isGroupName, type OwnerId, type PeerIdText, type ServiceName, type WorkspaceId } from '../../core/ids.ts'
 import { KeyedSignal } from '../../core/keyed-signal.ts'
 import type { Logger } from '../../core/log.ts'
 import { rank } from '../../placement/rendezvous.ts'
 import type { DoorInstance, DoorPlace, DoorService } from '../../wire/front-door.ts'
 import type { Flights } from '../flights.ts'
-import type { Home, Place, ServiceRoute, Workspaces } from '../neighbours.ts'
+import { type Home, type Place, SCOPES, type ServiceRoute, type Workspaces } from '../neighbours.ts'
 
 /** Stands for the workspace of somebody of whom it is not known now whether they have one. */
 const UNKNOWN = '0'.repeat(32) as WorkspaceId
@@ -59,7 +58,7 @@ export class RemoteRoutes implements Workspaces {
   }
 
   tellServices(services: readonly DoorService[]): void {
-    this.#services = services.map(serviceRoute)
+    this.#services = services.flatMap((service) => serviceRoute(service) ?? [])
   }
 
   tellInstances(instances: readonly DoorInstance[]): void {
@@ -146,9 +145,12 @@ export class RemoteRoutes implements Workspaces {
 
 const ownerKey = (service: ServiceName, owner: OwnerId): string => `${service}\n${owner}`
 
-const serviceRoute = ({ name, host, prefix, scope }: DoorService): ServiceRoute => {
-  if (scope !== 'user') throw new NodeDaemonError('BAD_REQUEST', `the scope ${scope} is not known`)
-  return { name, route: host === '' ? { kind: 'path', prefix } : { kind: 'host', host }, scope }
+/** Null for one whose scope is not known here: it cannot be let in by this door. */
+const serviceRoute = ({ name, host, prefix, scope: told, writers: group }: DoorService): ServiceRoute | null => {
+  const scope = SCOPES.find((one) => one === told)
+  if (scope === undefined) return null
+  const writers = group !== '' && isGroupName(group) ? group : null
+  return { name, route: host === '' ? { kind: 'path', prefix } : { kind: 'host', host }, scope, writers }
 }
 
 function placeOf({ workspace, state, epoch, home, homeName, limitBytes }: DoorPlace): Place {

@@ -11,8 +11,11 @@ export type OwnPage = (asked: OwnRequest) => Promise<void>
  */
 export function ownPages(table: Readonly<Record<string, OwnPage>>): OwnPages {
   const pages = new Map(Object.entries(table))
-  const find = (path: string): OwnPage | undefined =>
-    pages.get(path) ?? pages.get(path.slice(0, path.lastIndexOf('/') + 1))
+  const find = (path: string): OwnPage | undefined => {
+    const page = pages.get(path)
+    const parent = path.lastIndexOf('/', path.length - 2)
+    return page !== undefined || parent === -1 ? page : find(path.slice(0, parent + 1))
+  }
   return {
     async answer(asked) {
       const page = find(asked.path)

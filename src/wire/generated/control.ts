@@ -355,9 +355,25 @@ export namespace FromInstance {
     value: boolean
   }
 
+  export interface FromInstanceHelloVersionsFieldEvent {
+    field: '$.hello.versions{}'
+    key: string
+    value: string
+  }
+
   export interface FromInstanceHelloRevisionFieldEvent {
     field: '$.hello.revision'
     value: number
+  }
+
+  export interface FromInstanceHelloRouteFieldEvent {
+    field: '$.hello.route'
+    value: string
+  }
+
+  export interface FromInstanceHelloPublicUrlFieldEvent {
+    field: '$.hello.publicUrl'
+    value: string
   }
 
   export interface FromInstanceHeartbeatSequenceFieldEvent {
@@ -511,7 +527,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloVersionsFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHelloRouteFieldEvent | FromInstanceHelloPublicUrlFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -527,7 +543,10 @@ export interface Hello {
   memberListNumber: number
   addresses: string[]
   awaitsDrain: boolean
+  versions: Map<string, string>
   revision: number
+  route: string
+  publicUrl: string
 }
 
 export namespace Hello {
@@ -643,6 +662,118 @@ export namespace Hello {
     }
   }
 
+  export interface Hello$versionsEntry {
+    key: string
+    value: string
+  }
+
+  export namespace Hello$versionsEntry {
+    let _codec: Codec<Hello$versionsEntry>
+
+    export const codec = (): Codec<Hello$versionsEntry> => {
+      if (_codec == null) {
+        _codec = message<Hello$versionsEntry>((obj, w, opts = {}) => {
+          if (opts.lengthDelimited !== false) {
+            w.fork()
+          }
+
+          if ((obj.key != null && obj.key !== '')) {
+            w.uint32(10)
+            w.string(obj.key)
+          }
+
+          if ((obj.value != null && obj.value !== '')) {
+            w.uint32(18)
+            w.string(obj.value)
+          }
+
+          if (opts.lengthDelimited !== false) {
+            w.ldelim()
+          }
+        }, (reader, length, opts = {}) => {
+          const obj: any = {
+            key: '',
+            value: ''
+          }
+
+          const end = length == null ? reader.len : reader.pos + length
+
+          while (reader.pos < end) {
+            const tag = reader.uint32()
+
+            switch (tag >>> 3) {
+              case 1: {
+                obj.key = reader.string()
+                break
+              }
+              case 2: {
+                obj.value = reader.string()
+                break
+              }
+              default: {
+                reader.skipType(tag & 7)
+                break
+              }
+            }
+          }
+
+          return obj
+        }, function * (reader, length, prefix, opts = {}) {
+          const end = length == null ? reader.len : reader.pos + length
+
+          while (reader.pos < end) {
+            const tag = reader.uint32()
+
+            switch (tag >>> 3) {
+              case 1: {
+                yield {
+                  field: `${prefix}.key`,
+                  value: reader.string()
+                }
+                break
+              }
+              case 2: {
+                yield {
+                  field: `${prefix}.value`,
+                  value: reader.string()
+                }
+                break
+              }
+              default: {
+                reader.skipType(tag & 7)
+                break
+              }
+            }
+          }
+        })
+      }
+
+      return _codec
+    }
+
+    export interface Hello$versionsEntryKeyFieldEvent {
+      field: '$.key'
+      value: string
+    }
+
+    export interface Hello$versionsEntryValueFieldEvent {
+      field: '$.value'
+      value: string
+    }
+
+    export function encode (obj: Partial<Hello$versionsEntry>): Uint8Array<ArrayBuffer> {
+      return encodeMessage(obj, Hello$versionsEntry.codec())
+    }
+
+    export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello$versionsEntry>): Hello$versionsEntry {
+      return decodeMessage(buf, Hello$versionsEntry.codec(), opts)
+    }
+
+    export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello$versionsEntry>): Generator<Hello$versionsEntryKeyFieldEvent | Hello$versionsEntryValueFieldEvent> {
+      return streamMessage(buf, Hello$versionsEntry.codec(), opts)
+    }
+  }
+
   let _codec: Codec<Hello>
 
   export const codec = (): Codec<Hello> => {
@@ -710,9 +841,26 @@ export namespace Hello {
           w.bool(obj.awaitsDrain)
         }
 
+        if (obj.versions != null && obj.versions.size > 0) {
+          for (const [key, value] of obj.versions.entries()) {
+            w.uint32(90)
+            Hello.Hello$versionsEntry.codec().encode({ key, value }, w)
+          }
+        }
+
         if ((obj.revision != null && obj.revision !== 0)) {
           w.uint32(120)
           w.uint64Number(obj.revision)
+        }
+
+        if ((obj.route != null && obj.route !== '')) {
+          w.uint32(162)
+          w.string(obj.route)
+        }
+
+        if ((obj.publicUrl != null && obj.publicUrl !== '')) {
+          w.uint32(170)
+          w.string(obj.publicUrl)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -730,7 +878,10 @@ export namespace Hello {
           memberListNumber: 0,
           addresses: [],
           awaitsDrain: false,
-          revision: 0
+          versions: new Map<string, string>(),
+          revision: 0,
+          route: '',
+          publicUrl: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -814,8 +965,29 @@ export namespace Hello {
               obj.awaitsDrain = reader.bool()
               break
             }
+            case 11: {
+              if (opts.limits?.versions != null && obj.versions.size === opts.limits.versions) {
+                throw new MaxSizeError('Decode error - map field "versions" had too many elements')
+              }
+
+              const entry = Hello.Hello$versionsEntry.codec().decode(reader, reader.uint32(), {
+                limits: {
+                  value: opts.limits?.versions$value
+                }
+              })
+              obj.versions.set(entry.key, entry.value)
+              break
+            }
             case 15: {
               obj.revision = reader.uint64Number()
+              break
+            }
+            case 20: {
+              obj.route = reader.string()
+              break
+            }
+            case 21: {
+              obj.publicUrl = reader.string()
               break
             }
             default: {
@@ -831,7 +1003,8 @@ export namespace Hello {
           services: 64,
           labels: 0,
           workspaces: 100000,
-          addresses: 8
+          addresses: 8,
+          versions: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -957,10 +1130,39 @@ export namespace Hello {
               }
               break
             }
+            case 11: {
+              if (opts.limits?.versions != null && obj.versions === opts.limits.versions) {
+                throw new MaxLengthError('Decode error - map field "versions" had too many elements')
+              }
+
+              yield * Hello.Hello$versionsEntry.codec().stream(reader, reader.uint32(), `${prefix}.versions{}`, {
+                limits: {
+                  value: opts.limits?.versions$value
+                }
+              })
+
+              obj.versions++
+
+              break
+            }
             case 15: {
               yield {
                 field: `${prefix}.revision`,
                 value: reader.uint64Number()
+              }
+              break
+            }
+            case 20: {
+              yield {
+                field: `${prefix}.route`,
+                value: reader.string()
+              }
+              break
+            }
+            case 21: {
+              yield {
+                field: `${prefix}.publicUrl`,
+                value: reader.string()
               }
               break
             }
@@ -1060,9 +1262,25 @@ export namespace Hello {
     value: boolean
   }
 
+  export interface HelloVersionsFieldEvent {
+    field: '$.versions{}'
+    key: string
+    value: string
+  }
+
   export interface HelloRevisionFieldEvent {
     field: '$.revision'
     value: number
+  }
+
+  export interface HelloRouteFieldEvent {
+    field: '$.route'
+    value: string
+  }
+
+  export interface HelloPublicUrlFieldEvent {
+    field: '$.publicUrl'
+    value: string
   }
 
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
@@ -1073,7 +1291,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloRevisionFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloVersionsFieldEvent | HelloRevisionFieldEvent | HelloRouteFieldEvent | HelloPublicUrlFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -2533,6 +2751,7 @@ export interface ToInstance {
   goodbye?: Goodbye
   services?: Services
   neighbours?: Neighbours
+  ingress?: Ingress
 }
 
 export namespace ToInstance {
@@ -2547,7 +2766,19 @@ export namespace ToInstance {
 
         obj = { ...obj }
 
+        if (obj.ingress != null) {
+          obj.neighbours = undefined
+          obj.services = undefined
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.neighbours != null) {
+          obj.ingress = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2558,6 +2789,7 @@ export namespace ToInstance {
         }
 
         if (obj.services != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2568,6 +2800,7 @@ export namespace ToInstance {
         }
 
         if (obj.goodbye != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.drain = undefined
@@ -2578,6 +2811,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2588,6 +2822,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2598,6 +2833,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2608,6 +2844,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2618,6 +2855,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2665,6 +2903,11 @@ export namespace ToInstance {
         if (obj.neighbours != null) {
           w.uint32(66)
           Neighbours.codec().encode(obj.neighbours, w)
+        }
+
+        if (obj.ingress != null) {
+          w.uint32(162)
+          Ingress.codec().encode(obj.ingress, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -2727,6 +2970,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 20: {
+              obj.ingress = Ingress.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.ingress
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2734,7 +2983,19 @@ export namespace ToInstance {
           }
         }
 
+        if (obj.ingress != null) {
+          delete obj.neighbours
+          delete obj.services
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
         if (obj.neighbours != null) {
+          delete obj.ingress
           delete obj.services
           delete obj.goodbye
           delete obj.drain
@@ -2745,6 +3006,7 @@ export namespace ToInstance {
         }
 
         if (obj.services != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.goodbye
           delete obj.drain
@@ -2755,6 +3017,7 @@ export namespace ToInstance {
         }
 
         if (obj.goodbye != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.drain
@@ -2765,6 +3028,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2775,6 +3039,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2785,6 +3050,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2795,6 +3061,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2805,6 +3072,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2874,6 +3142,13 @@ export namespace ToInstance {
             case 8: {
               yield * Neighbours.codec().stream(reader, reader.uint32(), `${prefix}.neighbours`, {
                 limits: opts.limits?.neighbours
+              })
+
+              break
+            }
+            case 20: {
+              yield * Ingress.codec().stream(reader, reader.uint32(), `${prefix}.ingress`, {
+                limits: opts.limits?.ingress
               })
 
               break
@@ -3005,6 +3280,11 @@ export namespace ToInstance {
   export interface ToInstanceOrderReportFieldEvent {
     field: '$.order.report'
     value: string
+  }
+
+  export interface ToInstanceOrderSecretFieldEvent {
+    field: '$.order.secret'
+    value: Uint8Array<ArrayBuffer>
   }
 
   export interface ToInstanceMembersMemberListFieldEvent {
@@ -3160,6 +3440,36 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceIngressRouteFieldEvent {
+    field: '$.ingress.route'
+    value: string
+  }
+
+  export interface ToInstanceIngressKeyFieldEvent {
+    field: '$.ingress.key'
+    value: string
+  }
+
+  export interface ToInstanceIngressSecretFieldEvent {
+    field: '$.ingress.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceIngressAgeMsFieldEvent {
+    field: '$.ingress.ageMs'
+    value: number
+  }
+
+  export interface ToInstanceIngressFrontDoorFieldEvent {
+    field: '$.ingress.frontDoor'
+    value: string
+  }
+
+  export interface ToInstanceIngressAloneFieldEvent {
+    field: '$.ingress.alone'
+    value: boolean
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -3168,7 +3478,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -3867,6 +4177,7 @@ export interface Order {
   release?: Uint8Array<ArrayBuffer>
   restore?: Restore
   report?: string
+  secret?: Uint8Array<ArrayBuffer>
 }
 
 export namespace Order {
@@ -3984,6 +4295,11 @@ export namespace Order {
           w.string(obj.report)
         }
 
+        if (obj.secret != null) {
+          w.uint32(130)
+          w.bytes(obj.secret)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -4030,6 +4346,10 @@ export namespace Order {
             }
             case 15: {
               obj.report = reader.string()
+              break
+            }
+            case 16: {
+              obj.secret = reader.bytes()
               break
             }
             default: {
@@ -4166,6 +4486,13 @@ export namespace Order {
               }
               break
             }
+            case 16: {
+              yield {
+                field: `${prefix}.secret`,
+                value: reader.bytes()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -4228,6 +4555,11 @@ export namespace Order {
     value: string
   }
 
+  export interface OrderSecretFieldEvent {
+    field: '$.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
   export function encode (obj: Partial<Order>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Order.codec())
   }
@@ -4236,7 +4568,7 @@ export namespace Order {
     return decodeMessage(buf, Order.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Order>): Generator<OrderIdFieldEvent | OrderAssumeFieldEvent | OrderFollowFieldEvent | OrderFreezeFieldEvent | OrderThawFieldEvent | OrderReleaseFieldEvent | OrderRestoreWorkspaceFieldEvent | OrderRestoreRootFieldEvent | OrderRestoreBaseFieldEvent | OrderReportFieldEvent | OrderSecretFieldEvent> {
     return streamMessage(buf, Order.codec(), opts)
   }
 }
@@ -5887,6 +6219,210 @@ export namespace DrainState {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainState>): Generator<DrainStateStateFieldEvent | DrainStateWorkspacesDoneFieldEvent | DrainStateWorkspacesTotalFieldEvent | DrainStateBytesDoneFieldEvent | DrainStateBytesTotalFieldEvent | DrainStateEtaMsFieldEvent | DrainStateReasonFieldEvent | DrainStateCertificateFieldEvent | DrainStatePlanWorkspaceFieldEvent | DrainStatePlanToFieldEvent | DrainStatePlanToNameFieldEvent | DrainStatePlanBytesFieldEvent | DrainStatePlanEtaMsFieldEvent | DrainStatePlanBusyFieldEvent | DrainStateUnprovenFieldEvent | DrainStateWaitingFieldEvent | DrainStateExitsFieldEvent | DrainStatePlannedAtMsFieldEvent> {
     return streamMessage(buf, DrainState.codec(), opts)
+  }
+}
+
+export interface Ingress {
+  route: string
+  key: string
+  secret: Uint8Array<ArrayBuffer>
+  ageMs: number
+  frontDoor: string
+  alone: boolean
+}
+
+export namespace Ingress {
+  let _codec: Codec<Ingress>
+
+  export const codec = (): Codec<Ingress> => {
+    if (_codec == null) {
+      _codec = message<Ingress>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.route != null && obj.route !== '')) {
+          w.uint32(10)
+          w.string(obj.route)
+        }
+
+        if ((obj.key != null && obj.key !== '')) {
+          w.uint32(18)
+          w.string(obj.key)
+        }
+
+        if ((obj.secret != null && obj.secret.byteLength > 0)) {
+          w.uint32(26)
+          w.bytes(obj.secret)
+        }
+
+        if ((obj.ageMs != null && obj.ageMs !== 0)) {
+          w.uint32(32)
+          w.uint64Number(obj.ageMs)
+        }
+
+        if ((obj.frontDoor != null && obj.frontDoor !== '')) {
+          w.uint32(42)
+          w.string(obj.frontDoor)
+        }
+
+        if ((obj.alone != null && obj.alone !== false)) {
+          w.uint32(48)
+          w.bool(obj.alone)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          route: '',
+          key: '',
+          secret: uint8ArrayAlloc(0),
+          ageMs: 0,
+          frontDoor: '',
+          alone: false
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.route = reader.string()
+              break
+            }
+            case 2: {
+              obj.key = reader.string()
+              break
+            }
+            case 3: {
+              obj.secret = reader.bytes()
+              break
+            }
+            case 4: {
+              obj.ageMs = reader.uint64Number()
+              break
+            }
+            case 5: {
+              obj.frontDoor = reader.string()
+              break
+            }
+            case 6: {
+              obj.alone = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.route`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.key`,
+                value: reader.string()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.secret`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 4: {
+              yield {
+                field: `${prefix}.ageMs`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            case 5: {
+              yield {
+                field: `${prefix}.frontDoor`,
+                value: reader.string()
+              }
+              break
+            }
+            case 6: {
+              yield {
+                field: `${prefix}.alone`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface IngressRouteFieldEvent {
+    field: '$.route'
+    value: string
+  }
+
+  export interface IngressKeyFieldEvent {
+    field: '$.key'
+    value: string
+  }
+
+  export interface IngressSecretFieldEvent {
+    field: '$.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface IngressAgeMsFieldEvent {
+    field: '$.ageMs'
+    value: number
+  }
+
+  export interface IngressFrontDoorFieldEvent {
+    field: '$.frontDoor'
+    value: string
+  }
+
+  export interface IngressAloneFieldEvent {
+    field: '$.alone'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<Ingress>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Ingress.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Ingress {
+    return decodeMessage(buf, Ingress.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressAgeMsFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent> {
+    return streamMessage(buf, Ingress.codec(), opts)
   }
 }
 

@@ -1242,6 +1242,7 @@ export interface ToDoor {
   told?: Told
   members?: DoorMembers
   goodbye?: DoorGoodbye
+  groups?: DoorGroups
 }
 
 export namespace ToDoor {
@@ -1256,7 +1257,24 @@ export namespace ToDoor {
 
         obj = { ...obj }
 
+        if (obj.groups != null) {
+          obj.goodbye = undefined
+          obj.members = undefined
+          obj.told = undefined
+          obj.dropHome = undefined
+          obj.breakOff = undefined
+          obj.hold = undefined
+          obj.lease = undefined
+          obj.blocked = undefined
+          obj.services = undefined
+          obj.instances = undefined
+          obj.places = undefined
+          obj.rules = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.goodbye != null) {
+          obj.groups = undefined
           obj.members = undefined
           obj.told = undefined
           obj.dropHome = undefined
@@ -1272,6 +1290,7 @@ export namespace ToDoor {
         }
 
         if (obj.members != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.told = undefined
           obj.dropHome = undefined
@@ -1287,6 +1306,7 @@ export namespace ToDoor {
         }
 
         if (obj.told != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.dropHome = undefined
@@ -1302,6 +1322,7 @@ export namespace ToDoor {
         }
 
         if (obj.dropHome != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1317,6 +1338,7 @@ export namespace ToDoor {
         }
 
         if (obj.breakOff != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1332,6 +1354,7 @@ export namespace ToDoor {
         }
 
         if (obj.hold != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1347,6 +1370,7 @@ export namespace ToDoor {
         }
 
         if (obj.lease != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1362,6 +1386,7 @@ export namespace ToDoor {
         }
 
         if (obj.blocked != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1377,6 +1402,7 @@ export namespace ToDoor {
         }
 
         if (obj.services != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1392,6 +1418,7 @@ export namespace ToDoor {
         }
 
         if (obj.instances != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1407,6 +1434,7 @@ export namespace ToDoor {
         }
 
         if (obj.places != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1422,6 +1450,7 @@ export namespace ToDoor {
         }
 
         if (obj.rules != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1437,6 +1466,7 @@ export namespace ToDoor {
         }
 
         if (obj.welcome != null) {
+          obj.groups = undefined
           obj.goodbye = undefined
           obj.members = undefined
           obj.told = undefined
@@ -1514,6 +1544,11 @@ export namespace ToDoor {
         if (obj.goodbye != null) {
           w.uint32(106)
           DoorGoodbye.codec().encode(obj.goodbye, w)
+        }
+
+        if (obj.groups != null) {
+          w.uint32(114)
+          DoorGroups.codec().encode(obj.groups, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -1606,6 +1641,12 @@ export namespace ToDoor {
               })
               break
             }
+            case 14: {
+              obj.groups = DoorGroups.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.groups
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1613,7 +1654,24 @@ export namespace ToDoor {
           }
         }
 
+        if (obj.groups != null) {
+          delete obj.goodbye
+          delete obj.members
+          delete obj.told
+          delete obj.dropHome
+          delete obj.breakOff
+          delete obj.hold
+          delete obj.lease
+          delete obj.blocked
+          delete obj.services
+          delete obj.instances
+          delete obj.places
+          delete obj.rules
+          delete obj.welcome
+        }
+
         if (obj.goodbye != null) {
+          delete obj.groups
           delete obj.members
           delete obj.told
           delete obj.dropHome
@@ -1629,6 +1687,7 @@ export namespace ToDoor {
         }
 
         if (obj.members != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.told
           delete obj.dropHome
@@ -1644,6 +1703,7 @@ export namespace ToDoor {
         }
 
         if (obj.told != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.dropHome
@@ -1659,6 +1719,7 @@ export namespace ToDoor {
         }
 
         if (obj.dropHome != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1674,6 +1735,7 @@ export namespace ToDoor {
         }
 
         if (obj.breakOff != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1689,6 +1751,7 @@ export namespace ToDoor {
         }
 
         if (obj.hold != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1704,6 +1767,7 @@ export namespace ToDoor {
         }
 
         if (obj.lease != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1719,6 +1783,7 @@ export namespace ToDoor {
         }
 
         if (obj.blocked != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1734,6 +1799,7 @@ export namespace ToDoor {
         }
 
         if (obj.services != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1749,6 +1815,7 @@ export namespace ToDoor {
         }
 
         if (obj.instances != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1764,6 +1831,7 @@ export namespace ToDoor {
         }
 
         if (obj.places != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1779,6 +1847,7 @@ export namespace ToDoor {
         }
 
         if (obj.rules != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1794,6 +1863,7 @@ export namespace ToDoor {
         }
 
         if (obj.welcome != null) {
+          delete obj.groups
           delete obj.goodbye
           delete obj.members
           delete obj.told
@@ -1903,6 +1973,13 @@ export namespace ToDoor {
             case 13: {
               yield * DoorGoodbye.codec().stream(reader, reader.uint32(), `${prefix}.goodbye`, {
                 limits: opts.limits?.goodbye
+              })
+
+              break
+            }
+            case 14: {
+              yield * DoorGroups.codec().stream(reader, reader.uint32(), `${prefix}.groups`, {
+                limits: opts.limits?.groups
               })
 
               break
@@ -2086,6 +2163,12 @@ export namespace ToDoor {
     index: number
   }
 
+  export interface ToDoorServicesServicesWritersFieldEvent {
+    field: '$.services.services[].writers'
+    value: string
+    index: number
+  }
+
   export interface ToDoorBlockedUsersFieldEvent {
     field: '$.blocked.users[]'
     index: number
@@ -2257,6 +2340,29 @@ export namespace ToDoor {
     value: string
   }
 
+  export interface ToDoorGroupsGroupsNameFieldEvent {
+    field: '$.groups.groups[].name'
+    value: string
+    index: number
+  }
+
+  export interface ToDoorGroupsGroupsMembersUserFieldEvent {
+    field: '$.groups.groups[].members[].user'
+    value: string
+    index: number
+  }
+
+  export interface ToDoorGroupsGroupsMembersWriteFieldEvent {
+    field: '$.groups.groups[].members[].write'
+    value: boolean
+    index: number
+  }
+
+  export interface ToDoorGroupsFirstFieldEvent {
+    field: '$.groups.first'
+    value: boolean
+  }
+
   export function encode (obj: Partial<ToDoor>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToDoor.codec())
   }
@@ -2265,7 +2371,7 @@ export namespace ToDoor {
     return decodeMessage(buf, ToDoor.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToDoor>): Generator<ToDoorWelcomeNameFieldEvent | ToDoorWelcomeCertificateFieldEvent | ToDoorWelcomeMemberListFieldEvent | ToDoorWelcomeBeatMsFieldEvent | ToDoorWelcomeRevisionFieldEvent | ToDoorRulesFederationFieldEvent | ToDoorRulesAnonymousFieldEvent | ToDoorRulesHoldMsFieldEvent | ToDoorRulesSecureFieldEvent | ToDoorRulesUserHeaderFieldEvent | ToDoorRulesCookieKeyFieldEvent | ToDoorRulesPreviousKeysFieldEvent | ToDoorRulesFactsFieldEvent | ToDoorPlacesPlacesWorkspaceFieldEvent | ToDoorPlacesPlacesServiceFieldEvent | ToDoorPlacesPlacesOwnerFieldEvent | ToDoorPlacesPlacesStateFieldEvent | ToDoorPlacesPlacesEpochFieldEvent | ToDoorPlacesPlacesHomeFieldEvent | ToDoorPlacesPlacesHomeNameFieldEvent | ToDoorPlacesPlacesLimitBytesFieldEvent | ToDoorPlacesPlacesLimitedFieldEvent | ToDoorPlacesWholeFieldEvent | ToDoorInstancesInstancesPeerFieldEvent | ToDoorInstancesInstancesNameFieldEvent | ToDoorInstancesInstancesServicesFieldEvent | ToDoorServicesServicesNameFieldEvent | ToDoorServicesServicesHostFieldEvent | ToDoorServicesServicesPrefixFieldEvent | ToDoorServicesServicesScopeFieldEvent | ToDoorBlockedUsersFieldEvent | ToDoorBlockedFirstFieldEvent | ToDoorLeaseSequenceFieldEvent | ToDoorLeaseLeaseMsFieldEvent | ToDoorHoldIdFieldEvent | ToDoorHoldPlaceWorkspaceFieldEvent | ToDoorHoldPlaceServiceFieldEvent | ToDoorHoldPlaceOwnerFieldEvent | ToDoorHoldPlaceStateFieldEvent | ToDoorHoldPlaceEpochFieldEvent | ToDoorHoldPlaceHomeFieldEvent | ToDoorHoldPlaceHomeNameFieldEvent | ToDoorHoldPlaceLimitBytesFieldEvent | ToDoorHoldPlaceLimitedFieldEvent | ToDoorBreakOffWorkspaceFieldEvent | ToDoorBreakOffAllFieldEvent | ToDoorDropHomePeerFieldEvent | ToDoorToldIdFieldEvent | ToDoorToldCodeFieldEvent | ToDoorToldMessageFieldEvent | ToDoorToldUserFieldEvent | ToDoorToldBlockedFieldEvent | ToDoorToldPlaceWorkspaceFieldEvent | ToDoorToldPlaceServiceFieldEvent | ToDoorToldPlaceOwnerFieldEvent | ToDoorToldPlaceStateFieldEvent | ToDoorToldPlaceEpochFieldEvent | ToDoorToldPlaceHomeFieldEvent | ToDoorToldPlaceHomeNameFieldEvent | ToDoorToldPlaceLimitBytesFieldEvent | ToDoorToldPlaceLimitedFieldEvent | ToDoorMembersMemberListFieldEvent | ToDoorGoodbyeCodeFieldEvent | ToDoorGoodbyeMessageFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToDoor>): Generator<ToDoorWelcomeNameFieldEvent | ToDoorWelcomeCertificateFieldEvent | ToDoorWelcomeMemberListFieldEvent | ToDoorWelcomeBeatMsFieldEvent | ToDoorWelcomeRevisionFieldEvent | ToDoorRulesFederationFieldEvent | ToDoorRulesAnonymousFieldEvent | ToDoorRulesHoldMsFieldEvent | ToDoorRulesSecureFieldEvent | ToDoorRulesUserHeaderFieldEvent | ToDoorRulesCookieKeyFieldEvent | ToDoorRulesPreviousKeysFieldEvent | ToDoorRulesFactsFieldEvent | ToDoorPlacesPlacesWorkspaceFieldEvent | ToDoorPlacesPlacesServiceFieldEvent | ToDoorPlacesPlacesOwnerFieldEvent | ToDoorPlacesPlacesStateFieldEvent | ToDoorPlacesPlacesEpochFieldEvent | ToDoorPlacesPlacesHomeFieldEvent | ToDoorPlacesPlacesHomeNameFieldEvent | ToDoorPlacesPlacesLimitBytesFieldEvent | ToDoorPlacesPlacesLimitedFieldEvent | ToDoorPlacesWholeFieldEvent | ToDoorInstancesInstancesPeerFieldEvent | ToDoorInstancesInstancesNameFieldEvent | ToDoorInstancesInstancesServicesFieldEvent | ToDoorServicesServicesNameFieldEvent | ToDoorServicesServicesHostFieldEvent | ToDoorServicesServicesPrefixFieldEvent | ToDoorServicesServicesScopeFieldEvent | ToDoorServicesServicesWritersFieldEvent | ToDoorBlockedUsersFieldEvent | ToDoorBlockedFirstFieldEvent | ToDoorLeaseSequenceFieldEvent | ToDoorLeaseLeaseMsFieldEvent | ToDoorHoldIdFieldEvent | ToDoorHoldPlaceWorkspaceFieldEvent | ToDoorHoldPlaceServiceFieldEvent | ToDoorHoldPlaceOwnerFieldEvent | ToDoorHoldPlaceStateFieldEvent | ToDoorHoldPlaceEpochFieldEvent | ToDoorHoldPlaceHomeFieldEvent | ToDoorHoldPlaceHomeNameFieldEvent | ToDoorHoldPlaceLimitBytesFieldEvent | ToDoorHoldPlaceLimitedFieldEvent | ToDoorBreakOffWorkspaceFieldEvent | ToDoorBreakOffAllFieldEvent | ToDoorDropHomePeerFieldEvent | ToDoorToldIdFieldEvent | ToDoorToldCodeFieldEvent | ToDoorToldMessageFieldEvent | ToDoorToldUserFieldEvent | ToDoorToldBlockedFieldEvent | ToDoorToldPlaceWorkspaceFieldEvent | ToDoorToldPlaceServiceFieldEvent | ToDoorToldPlaceOwnerFieldEvent | ToDoorToldPlaceStateFieldEvent | ToDoorToldPlaceEpochFieldEvent | ToDoorToldPlaceHomeFieldEvent | ToDoorToldPlaceHomeNameFieldEvent | ToDoorToldPlaceLimitBytesFieldEvent | ToDoorToldPlaceLimitedFieldEvent | ToDoorMembersMemberListFieldEvent | ToDoorGoodbyeCodeFieldEvent | ToDoorGoodbyeMessageFieldEvent | ToDoorGroupsGroupsNameFieldEvent | ToDoorGroupsGroupsMembersUserFieldEvent | ToDoorGroupsGroupsMembersWriteFieldEvent | ToDoorGroupsFirstFieldEvent> {
     return streamMessage(buf, ToDoor.codec(), opts)
   }
 }
@@ -3614,6 +3720,12 @@ export namespace DoorServices {
     index: number
   }
 
+  export interface DoorServicesServicesWritersFieldEvent {
+    field: '$.services[].writers'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<DoorServices>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, DoorServices.codec())
   }
@@ -3622,7 +3734,7 @@ export namespace DoorServices {
     return decodeMessage(buf, DoorServices.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorServices>): Generator<DoorServicesServicesNameFieldEvent | DoorServicesServicesHostFieldEvent | DoorServicesServicesPrefixFieldEvent | DoorServicesServicesScopeFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorServices>): Generator<DoorServicesServicesNameFieldEvent | DoorServicesServicesHostFieldEvent | DoorServicesServicesPrefixFieldEvent | DoorServicesServicesScopeFieldEvent | DoorServicesServicesWritersFieldEvent> {
     return streamMessage(buf, DoorServices.codec(), opts)
   }
 }
@@ -3632,6 +3744,7 @@ export interface DoorService {
   host: string
   prefix: string
   scope: string
+  writers: string
 }
 
 export namespace DoorService {
@@ -3664,6 +3777,11 @@ export namespace DoorService {
           w.string(obj.scope)
         }
 
+        if ((obj.writers != null && obj.writers !== '')) {
+          w.uint32(42)
+          w.string(obj.writers)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -3672,7 +3790,8 @@ export namespace DoorService {
           name: '',
           host: '',
           prefix: '',
-          scope: ''
+          scope: '',
+          writers: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -3695,6 +3814,10 @@ export namespace DoorService {
             }
             case 4: {
               obj.scope = reader.string()
+              break
+            }
+            case 5: {
+              obj.writers = reader.string()
               break
             }
             default: {
@@ -3740,6 +3863,13 @@ export namespace DoorService {
               }
               break
             }
+            case 5: {
+              yield {
+                field: `${prefix}.writers`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -3772,6 +3902,11 @@ export namespace DoorService {
     value: string
   }
 
+  export interface DoorServiceWritersFieldEvent {
+    field: '$.writers'
+    value: string
+  }
+
   export function encode (obj: Partial<DoorService>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, DoorService.codec())
   }
@@ -3780,8 +3915,426 @@ export namespace DoorService {
     return decodeMessage(buf, DoorService.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorService>): Generator<DoorServiceNameFieldEvent | DoorServiceHostFieldEvent | DoorServicePrefixFieldEvent | DoorServiceScopeFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorService>): Generator<DoorServiceNameFieldEvent | DoorServiceHostFieldEvent | DoorServicePrefixFieldEvent | DoorServiceScopeFieldEvent | DoorServiceWritersFieldEvent> {
     return streamMessage(buf, DoorService.codec(), opts)
+  }
+}
+
+export interface DoorGroups {
+  groups: DoorGroup[]
+  first: boolean
+}
+
+export namespace DoorGroups {
+  let _codec: Codec<DoorGroups>
+
+  export const codec = (): Codec<DoorGroups> => {
+    if (_codec == null) {
+      _codec = message<DoorGroups>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if (obj.groups != null && obj.groups.length > 0) {
+          for (const value of obj.groups) {
+            w.uint32(10)
+            DoorGroup.codec().encode(value, w)
+          }
+        }
+
+        if ((obj.first != null && obj.first !== false)) {
+          w.uint32(16)
+          w.bool(obj.first)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          groups: [],
+          first: false
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.groups != null && obj.groups.length === opts.limits.groups) {
+                throw new MaxLengthError('Decode error - repeated field "groups" had too many elements')
+              }
+
+              if (obj.groups.length === 1000) {
+                throw new MaxLengthError('Decode error - repeated field "groups" had too many elements')
+              }
+
+              obj.groups.push(DoorGroup.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.groups$
+              }))
+              break
+            }
+            case 2: {
+              obj.first = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          groups: 1000
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              if (opts.limits?.groups != null && obj.groups === opts.limits.groups) {
+                throw new MaxLengthError('Streaming decode error - repeated field "groups" had too many elements')
+              }
+
+              if (obj.groups === 1000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "groups" had too many elements')
+              }
+
+              for (const evt of DoorGroup.codec().stream(reader, reader.uint32(), `${prefix}.groups[]`, {
+                limits: opts.limits?.groups$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.groups
+                }
+              }
+
+              obj.groups++
+
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.first`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface DoorGroupsGroupsNameFieldEvent {
+    field: '$.groups[].name'
+    value: string
+    index: number
+  }
+
+  export interface DoorGroupsGroupsMembersUserFieldEvent {
+    field: '$.groups[].members[].user'
+    value: string
+    index: number
+  }
+
+  export interface DoorGroupsGroupsMembersWriteFieldEvent {
+    field: '$.groups[].members[].write'
+    value: boolean
+    index: number
+  }
+
+  export interface DoorGroupsFirstFieldEvent {
+    field: '$.first'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<DoorGroups>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, DoorGroups.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorGroups>): DoorGroups {
+    return decodeMessage(buf, DoorGroups.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorGroups>): Generator<DoorGroupsGroupsNameFieldEvent | DoorGroupsGroupsMembersUserFieldEvent | DoorGroupsGroupsMembersWriteFieldEvent | DoorGroupsFirstFieldEvent> {
+    return streamMessage(buf, DoorGroups.codec(), opts)
+  }
+}
+
+export interface DoorGroup {
+  name: string
+  members: GroupMember[]
+}
+
+export namespace DoorGroup {
+  let _codec: Codec<DoorGroup>
+
+  export const codec = (): Codec<DoorGroup> => {
+    if (_codec == null) {
+      _codec = message<DoorGroup>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.name != null && obj.name !== '')) {
+          w.uint32(10)
+          w.string(obj.name)
+        }
+
+        if (obj.members != null && obj.members.length > 0) {
+          for (const value of obj.members) {
+            w.uint32(18)
+            GroupMember.codec().encode(value, w)
+          }
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          name: '',
+          members: []
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.name = reader.string()
+              break
+            }
+            case 2: {
+              if (opts.limits?.members != null && obj.members.length === opts.limits.members) {
+                throw new MaxLengthError('Decode error - repeated field "members" had too many elements')
+              }
+
+              if (obj.members.length === 10000) {
+                throw new MaxLengthError('Decode error - repeated field "members" had too many elements')
+              }
+
+              obj.members.push(GroupMember.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.members$
+              }))
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const obj = {
+          members: 10000
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.name`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              if (opts.limits?.members != null && obj.members === opts.limits.members) {
+                throw new MaxLengthError('Streaming decode error - repeated field "members" had too many elements')
+              }
+
+              if (obj.members === 10000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "members" had too many elements')
+              }
+
+              for (const evt of GroupMember.codec().stream(reader, reader.uint32(), `${prefix}.members[]`, {
+                limits: opts.limits?.members$
+              })) {
+                yield {
+                  ...evt,
+                  index: obj.members
+                }
+              }
+
+              obj.members++
+
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface DoorGroupNameFieldEvent {
+    field: '$.name'
+    value: string
+  }
+
+  export interface DoorGroupMembersUserFieldEvent {
+    field: '$.members[].user'
+    value: string
+    index: number
+  }
+
+  export interface DoorGroupMembersWriteFieldEvent {
+    field: '$.members[].write'
+    value: boolean
+    index: number
+  }
+
+  export function encode (obj: Partial<DoorGroup>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, DoorGroup.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorGroup>): DoorGroup {
+    return decodeMessage(buf, DoorGroup.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DoorGroup>): Generator<DoorGroupNameFieldEvent | DoorGroupMembersUserFieldEvent | DoorGroupMembersWriteFieldEvent> {
+    return streamMessage(buf, DoorGroup.codec(), opts)
+  }
+}
+
+export interface GroupMember {
+  user: string
+  write: boolean
+}
+
+export namespace GroupMember {
+  let _codec: Codec<GroupMember>
+
+  export const codec = (): Codec<GroupMember> => {
+    if (_codec == null) {
+      _codec = message<GroupMember>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.user != null && obj.user !== '')) {
+          w.uint32(10)
+          w.string(obj.user)
+        }
+
+        if ((obj.write != null && obj.write !== false)) {
+          w.uint32(16)
+          w.bool(obj.write)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          user: '',
+          write: false
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.user = reader.string()
+              break
+            }
+            case 2: {
+              obj.write = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.user`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.write`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface GroupMemberUserFieldEvent {
+    field: '$.user'
+    value: string
+  }
+
+  export interface GroupMemberWriteFieldEvent {
+    field: '$.write'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<GroupMember>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, GroupMember.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GroupMember>): GroupMember {
+    return decodeMessage(buf, GroupMember.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<GroupMember>): Generator<GroupMemberUserFieldEvent | GroupMemberWriteFieldEvent> {
+    return streamMessage(buf, GroupMember.codec(), opts)
   }
 }
 

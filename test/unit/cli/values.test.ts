@@ -88,11 +88,22 @@ test.each(['', 'yesterday', '2h ago', '2026-13-01', '2026', '-2h', '99999999d'])
 })
 
 test('a service is offered by its name, with the address of its app where that is not built in', () => {
-  expect(values.offer('files')).toEqual({ name: 'files', upstream: null })
+  expect(values.offer('files')).toEqual({ name: 'files', upstream: null, command: null })
+  expect(values.offer('shared=files')).toEqual({ name: 'shared', upstream: null, command: null })
+  expect(() => values.offer('notes')).toThrow(/built in/)
   expect(values.offer('notes=http://localhost:8080')).toEqual({
     name: 'notes',
-    upstream: { host: 'localhost', port: 8080 }
+    upstream: { host: 'localhost', port: 8080 },
+    command: null
   })
+  expect(values.offer("lab=command:my-app --at {socket} 'a b'")).toEqual({
+    name: 'lab',
+    upstream: null,
+    command: { words: ['my-app', '--at', '{socket}', 'a b'], listens: 'socket' }
+  })
+  expect(() => values.offer('lab=command:my-app')).toThrow('where the app listens')
+  expect(values.servicePath('lab=/opt/my-app')).toEqual(['lab', '/opt/my-app'])
+  expect(() => values.servicePath('lab=opt')).toThrow(NodeDaemonError)
 })
 
 test('labels are set with = and taken away with -', () => {

@@ -10,6 +10,9 @@ const BODIES: Readonly<Record<string, object>> = {
   '/users': { name: 'ada' },
   '/services': { name: 'notes', route: '/notes' },
   '/users/:name/block': { blocked: true },
+  '/groups': { name: 'lab' },
+  '/groups/:name/grant': { user: 'ada', rights: 'read' },
+  '/groups/:name/revoke': { user: 'ada' },
   '/users/:name/quota': { quotaBytes: 50e9 },
   '/admins': { name: 'bob', role: 'viewer' }
 }

@@ -68,6 +68,8 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   message: '',
   labels: {},
   services: ['files'],
+  unfit: {},
+  newcomers: null,
   version: '0.1.0',
   lastSeenAt: STARTED_AT,
   workspaces: 1,
@@ -77,17 +79,28 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   unsyncedBytes: 0,
   unsyncedAgeMs: 0,
   pendingWork: 0,
+  route: null,
   ...change
 })
 
 const service = {
   name: 'notes',
   route: '/notes',
-  scope: 'user',
+  scope: 'user' as const,
   acknowledge: 'local' as const,
   version: '1',
+  needs: {},
+  writers: null,
+  warnings: [],
   workspaces: 0,
   instances: 1
+}
+
+const groupOfOne = {
+  name: 'lab',
+  createdAt: STARTED_AT,
+  members: [{ user: 'ada', rights: 'write' as const }],
+  workspaces: 0
 }
 
 export const drained: DrainView = {
@@ -118,7 +131,8 @@ export const workspace: WorkspaceView = {
   unsyncedBytes: 0,
   unsyncedAgeMs: 0,
   usedBytes: 1000,
-  files: 3
+  files: 3,
+  expiresAt: null
 }
 
 export const head: HeadView = {
@@ -163,6 +177,8 @@ export const RESTORED: RestoredView = {
 }
 
 export const REBALANCE: RebalanceView = { state: 'moving', moved: 1, failed: 0, reason: null, plan: [] }
+
+const ada = { name: 'ada', blocked: false, createdAt: STARTED_AT, workspaces: 1, quotaBytes: 10e9, source: 'token' }
 
 /** A service that knows one peer, `alpha`, and writes down each call that changes something. */
 export class FakeCoordinator implements CoordinatorService {
@@ -211,31 +227,27 @@ export class FakeCoordinator implements CoordinatorService {
   catalogue = {
     list: () => [service],
     add: (...args: unknown[]) => this.#note('catalogue.add', args, service),
+    change: (...args: unknown[]) => this.#note('catalogue.change', args, service),
     remove: (...args: unknown[]) => this.#note('catalogue.remove', args, undefined)
+  }
+  groups = {
+    list: () => [groupOfOne],
+    add: (...args: unknown[]) => this.#note('groups.add', args, groupOfOne),
+    remove: (...args: unknown[]) => this.#note('groups.remove', args, undefined),
+    grant: (...args: unknown[]) => this.#note('groups.grant', args, groupOfOne),
+    revoke: (...args: unknown[]) => this.#note('groups.revoke', args, groupOfOne)
   }
   workspaces = (...args: unknown[]) => this.#note('workspaces', args, [workspace])
   workspace = () => ({ ...workspace, standbyNames: [], diverged: [], receipts: [], historyCount: 4, receipt: null })
   move = (...args: unknown[]) =>
     this.#note('move', args, { id: workspace.id, from: 'a', to: 'b', epoch: 2, pauseMs: 20 })
-  users = () => [{ name: 'ada', blocked: false, createdAt: STARTED_AT, workspaces: 1, quotaBytes: 10e9 }]
+  removeWorkspace = (...args: unknown[]) => this.#note('removeWorkspace', args, undefined)
+  users = () => [ada]
   addUser = (...args: unknown[]) => this.#note('addUser', args, { name: 'ada', token: 'ndu_x' })
+  renewUserToken = (...args: unknown[]) => this.#note('renewUserToken', args, { name: 'ada', token: 'ndu_y' })
   removeUser = (...args: unknown[]) => this.#note('removeUser', args, undefined)
-  setQuota = (...args: unknown[]) =>
-    this.#note('setQuota', args, {
-      name: 'ada',
-      blocked: false,
-      createdAt: STARTED_AT,
-      workspaces: 1,
-      quotaBytes: 50e9
-    })
-  blockUser = (...args: unknown[]) =>
-    this.#note('blockUser', args, {
-      name: 'ada',
-      blocked: true,
-      createdAt: STARTED_AT,
-      workspaces: 1,
-      quotaBytes: 10e9
-    })
+  setQuota = (...args: unknown[]) => this.#note('setQuota', args, { ...ada, quotaBytes: 50e9 })
+  blockUser = (...args: unknown[]) => this.#note('blockUser', args, { ...ada, blocked: true })
   admins = () => [{ name: 'root', role: 'admin' as const, createdAt: STARTED_AT }]
   addAdmin = (...args: unknown[]) =>
     this.#note('addAdmin', args, { name: 'bob', role: 'viewer' as const, token: 'nda_x' })

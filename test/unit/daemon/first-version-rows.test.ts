@@ -56,7 +56,7 @@ test('an instance that was drained then takes workspaces again when it comes bac
 
 test('its services are those of a first start, and nobody has said a last word', async () => {
   const { store } = await opened()
-  const services = await Services.open({ store, audit, workspaces: () => 2 }, 'local')
+  const services = await Services.open({ store, audit, workspaces: () => 2, hasGroup: () => false }, 'local')
   expect(services.levels()).toEqual([{ name: 'files', acknowledge: 'local' }])
   expect(services.strictest()).toBe('local')
   await expect(LastWords.open({ store, log: silent })).resolves.toBeDefined()

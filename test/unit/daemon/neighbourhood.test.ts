@@ -76,18 +76,21 @@ function bench(): Bench {
 
 const AT = (octet: number): string => `/ip4/192.0.2.${octet}/tcp/9471`
 
-test('who connects hears of all that listen, and the others hear of it if it listens itself', () => {
+test('who connects hears at once of all that listen, and the others hear of it soon if it listens itself', () => {
   const at = bench()
   at.zones.set('a', 'hall')
   at.open('a', [AT(1)])
-  at.open('quiet', [])
-  at.pass()
-  at.open('b', [AT(2)])
   at.pass()
   const [a, b] = [`a@${AT(1)}/hall`, `b@${AT(2)}/`]
-  expect(at.told.get('a')).toEqual([`all for hall: ${a}`, `news for hall: ${b}`])
-  expect(at.told.get('quiet')).toEqual([`all for null: ${a}`, `news for null: ${b}`])
+  const before = at.told.get('a')?.length
+  at.open('quiet', [])
+  at.open('b', [AT(2)])
+  expect(at.told.get('quiet')).toEqual([`all for null: ${a}`])
   expect(at.told.get('b')).toEqual([`all for null: ${a} ${b}`])
+  expect(at.told.get('a')).toHaveLength(before ?? 0)
+  at.pass()
+  expect(at.told.get('a')?.slice(before)).toEqual([`news for hall: ${b}`])
+  expect(at.told.get('quiet')?.slice(1)).toEqual([`news for null: ${b}`])
 })
 
 test('who goes away listens no more, and labels count from when they are set', () => {
@@ -106,14 +109,27 @@ test('who goes away listens no more, and labels count from when they are set', (
   expect(at.neighbourhood.neighbours.all().map((one) => one.peer)).toEqual(['b'])
 })
 
+test('the first of many that connect hear of all at once, the rest together; after that one hears at once again', () => {
+  const at = bench()
+  const names = Array.from({ length: 50 }, (_, index) => `m${index}`)
+  for (const name of names) at.open(name, [])
+  expect(names.filter((name) => at.told.get(name)?.length === 1)).toEqual(names.slice(0, 20))
+  at.pass()
+  for (const name of names) expect(at.told.get(name)).toEqual(['all for null: '])
+  at.open('late', [])
+  expect(at.told.get('late')).toEqual(['all for null: '])
+})
+
 test('many are told the same bytes, some at a time, and what changes meanwhile after it', () => {
   const at = bench()
+  for (let index = 0; index < 20; index++) at.open('first', [])
   const names = Array.from({ length: 120 }, (_, index) => `m${index}`)
   for (const name of names) at.open(name, [AT(1)])
+  const before = at.bytes.size
   at.pass()
   const all = names.map((name) => `${name}@${AT(1)}/`).join(' ')
   for (const name of names) expect(at.told.get(name)).toEqual([`all for null: ${all}`])
-  expect(at.bytes.size).toBe(1)
+  expect(at.bytes.size - before).toBe(2)
   at.onTold('m0', () => at.close('m119'))
   at.close('m1')
   at.pass()

@@ -34,7 +34,6 @@ async function crowded(names: readonly Name[] = ['a', 'b', 'c']) {
     hold: at.hold,
     doors: { quietMs: () => 60_000, idle: async () => undefined } as never,
     sights: { isBusy: (workspace) => world.inUse.has(workspace) },
-    control: () => ({ session: () => null }),
     changes: new Changes(),
     audit,
     clock: at.clock,

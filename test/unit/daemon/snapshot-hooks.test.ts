@@ -6,13 +6,16 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { codeOf, NodeDaemonError } from '../../../src/core/errors.ts'
 import type { ServiceName, WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
-import { snapshotHooks } from '../../../src/daemon/snapshot-hooks.ts'
+import type { HookOptions } from '../../../src/daemon/options.ts'
+import { commandHooks, snapshotHooks } from '../../../src/daemon/snapshot-hooks.ts'
 import type { HomePlace } from '../../../src/handover/resident-deps.ts'
 
 const FILES = 'files' as ServiceName
 const OTHER = 'notes' as ServiceName
 const DEPS = { clock: systemClock(), log: silent }
-const SILENT = { before: {}, after: {}, busy: {}, timeoutMs: 10_000, intervalMs: 5000 }
+const hooksOf = (options: HookOptions, services: readonly ServiceName[]) =>
+  snapshotHooks(options, services, commandHooks(options, DEPS))
+const SILENT = { before: {}, after: {}, busy: {}, ready: {}, freeze: {}, thaw: {}, timeoutMs: 10_000, intervalMs: 5000 }
 
 async function place(service: ServiceName): Promise<HomePlace> {
   const folder = await mkdtemp(join(tmpdir(), 'node-daemon-hooks-'))
@@ -22,7 +25,7 @@ async function place(service: ServiceName): Promise<HomePlace> {
 
 test('only the services that have a command have hooks, each its own', async () => {
   const options = { ...SILENT, before: { files: 'echo before > said' }, after: { notes: 'echo after > said' } }
-  const hooksFor = snapshotHooks(options, [FILES, OTHER], DEPS)
+  const hooksFor = hooksOf(options, [FILES, OTHER])
   const files = await place(FILES)
   const notes = await place(OTHER)
   const found = hooksFor(files)
@@ -33,12 +36,12 @@ test('only the services that have a command have hooks, each its own', async () 
   await hooksFor(notes)?.hooks.before(AbortSignal.timeout(10_000))
   await hooksFor(notes)?.hooks.after()
   expect(await readFile(join(notes.folder, 'said'), 'utf8')).toBe('after\n')
-  expect(snapshotHooks(SILENT, [FILES], DEPS)(files)).toBeNull()
+  expect(hooksOf(SILENT, [FILES])(files)).toBeNull()
 })
 
 test('a command finds PATH, and of this process nothing but HOME and LANG beside it', async () => {
   const files = await place(FILES)
-  const hooks = snapshotHooks({ ...SILENT, before: { files: 'env > said' } }, [FILES], DEPS)(files)
+  const hooks = hooksOf({ ...SILENT, before: { files: 'env > said' } }, [FILES])(files)
   await hooks?.hooks.before(AbortSignal.timeout(10_000))
   const names = (await readFile(join(files.folder, 'said'), 'utf8')).split('\n').map((line) => line.split('=')[0])
   const allowed = [
@@ -62,12 +65,12 @@ test('a command finds PATH, and of this process nothing but HOME and LANG beside
 test('a command that hangs is killed after its time', async () => {
   const files = await place(FILES)
   const options = { ...SILENT, timeoutMs: 200, before: { files: 'sleep 1000' } }
-  const before = snapshotHooks(options, [FILES], DEPS)(files)?.hooks.before(AbortSignal.timeout(10_000))
+  const before = hooksOf(options, [FILES])(files)?.hooks.before(AbortSignal.timeout(10_000))
   expect(await before?.then(() => 'done', codeOf)).toBe('TIMED_OUT')
 })
 
 test('a command for a service that is not offered is refused, naming what is', () => {
-  const make = (): unknown => snapshotHooks({ ...SILENT, after: { notes: 'true' } }, [FILES], DEPS)
+  const make = (): unknown => hooksOf({ ...SILENT, after: { notes: 'true' } }, [FILES])
   expect(make).toThrow(NodeDaemonError)
   expect(make).toThrow('there is a snapshot hook for "notes", which is not offered here')
 })

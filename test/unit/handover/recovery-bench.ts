@@ -68,6 +68,7 @@ export class Holder implements Present {
     return {
       version: '1',
       services: [FILES],
+      versions: {},
       labels: {},
       capacityBytes: 1e9,
       addresses: [],
@@ -84,6 +85,7 @@ export class Holder implements Present {
       memberListNumber: 0,
       revision: REVISION,
       awaitsDrain: false,
+      route: null,
       ...this.says
     }
   }

@@ -609,6 +609,17 @@ describe('a standby', () => {
     expect(await home.resident.removeKept('all')).toBe(1)
     expect(await readdir(home.folder).catch(() => 'gone')).toBe('gone')
   })
+
+  test('removes what it has of a workspace that is no more at once, also what was not published', async () => {
+    const home = await fresh()
+    await home.order('assume')
+    await home.save('a.txt', 'a')
+    await writeFile(join(home.folder, 'unpublished.txt'), 'x')
+    expect(await home.order('release', { home: null, removed: true, epoch: 2 })).toBe('done')
+    expect([home.resident.held(), await readdir(home.folder).catch(() => 'gone')]).toEqual([[], 'gone'])
+    expect(await home.order('release', { home: null, removed: true, epoch: 2 })).toBe('done')
+    expect((await home.restarted()).resident.held()).toEqual([])
+  })
 })
 
 describe('a home that was taken over', () => {

@@ -98,6 +98,33 @@ describe('the table of ownership', () => {
     )
   })
 
+  test('gives a workspace to another owner in the same epoch, who has none yet, and remembers that', async () => {
+    const { table, reopened } = await opened()
+    const [guest, bob] = [`guest:${'c'.repeat(32)}` as UserId, 'user:bob' as UserId]
+    await table.create(A, what(ALPHA.peerId, guest))
+    await table.create(B, what(ALPHA.peerId, bob))
+    expect(await table.setOwner(A, 1, bob).then(() => 'given', codeOf)).toBe('CONFLICT')
+    expect(await table.setOwner(A, 2, ADA).then(() => 'given', codeOf)).toBe('CONFLICT')
+    expect(table.find(FILES, guest)).toBe(A)
+    const { signed } = await table.setOwner(A, 1, ADA)
+    expect(signed.value).toMatchObject({ owner: ADA, epoch: 1, home: ALPHA.peerId, number: 3 })
+    for (const at of [table, await reopened()]) {
+      expect([at.find(FILES, ADA), at.find(FILES, guest), at.find(FILES, bob)]).toEqual([A, null, B])
+    }
+    // The guest may begin anew; that does not touch what was given away.
+    await table.create(workspace('d'), what(ALPHA.peerId, guest))
+    await table.setStandbys(A, 1, [BETA.peerId])
+    expect([table.find(FILES, ADA), table.find(FILES, guest)]).toEqual([A, workspace('d')])
+  })
+
+  test('of two workspaces that are given to one owner at once, one is', async () => {
+    const { table } = await opened()
+    await table.create(A, what(ALPHA.peerId, `guest:${'c'.repeat(32)}` as UserId))
+    await table.create(B, what(ALPHA.peerId, `guest:${'d'.repeat(32)}` as UserId))
+    const outcomes = await Promise.all([A, B].map((one) => table.setOwner(one, 1, ADA).then(() => 'given', codeOf)))
+    expect(outcomes).toEqual(['given', 'CONFLICT'])
+  })
+
   test('refuses what another coordinator signed, and what was changed', async () => {
     const { table, values } = await opened()
     await table.create(A, what(ALPHA.peerId))

@@ -72,6 +72,7 @@ async function connected(
       hello: async () => ({
         version: '0.1.0',
         services: [],
+        versions: {},
         labels: {},
         capacityBytes: 1,
         clockMs: 1,
@@ -80,7 +81,8 @@ async function connected(
         memberListNumber: 0,
         addresses: [],
         revision,
-        awaitsDrain: false
+        awaitsDrain: false,
+        route: null
       }),
       heartbeat: async (sequence) => ({
         sequence,
@@ -102,6 +104,7 @@ async function connected(
       services: ignore,
       members: ignore,
       neighbours: ignore,
+      ingress: ignore,
       drain: ignore,
       ...handlers
     },

@@ -73,6 +73,7 @@ async function connected() {
     hello: {
       version: '0.1.0',
       services: [],
+      versions: {},
       labels: {},
       capacityBytes: 1,
       clockMs: 1,
@@ -81,7 +82,8 @@ async function connected() {
       memberListNumber: 0,
       addresses: [],
       revision: 1,
-      awaitsDrain: false
+      awaitsDrain: false,
+      route: null
     }
   })
   await server.register(host as unknown as Host)

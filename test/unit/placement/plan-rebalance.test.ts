@@ -1,20 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { PeerIdText, ServiceName } from '../../../src/core/ids.ts'
-import { RESERVE_BYTES } from '../../../src/placement/candidate.ts'
-import {
-  isShortOfRoom,
-  planRebalance,
-  type RebalanceInstance,
-  type RebalanceMove,
-  type RebalanceWorkspace
-} from '../../../src/placement/plan-rebalance.ts'
+import { type Candidate, isShortOfRoom, RESERVE_BYTES } from '../../../src/placement/candidate.ts'
+import { planRebalance, type RebalanceMove, type RebalanceWorkspace } from '../../../src/placement/plan-rebalance.ts'
 import { FILES, instance, peer, workspace } from './support.ts'
 
 const GB = 1e9
 const ROUNDS_MAX = 500
 
-const host = (name: string, changes: Partial<RebalanceInstance> = {}): RebalanceInstance => ({
+const host = (name: string, changes: Partial<Candidate> = {}): Candidate => ({
   ...instance(name, 100 * GB),
   diskTotalBytes: 200 * GB,
   loadPermille: 100,
@@ -47,10 +41,10 @@ const counted = (workspaces: readonly RebalanceWorkspace[]): Record<string, numb
 
 /** What is so after the moves. Who was the home stands by. */
 function after(
-  instances: readonly RebalanceInstance[],
+  instances: readonly Candidate[],
   workspaces: readonly RebalanceWorkspace[],
   moves: readonly RebalanceMove[]
-): { instances: RebalanceInstance[]; workspaces: RebalanceWorkspace[] } {
+): { instances: Candidate[]; workspaces: RebalanceWorkspace[] } {
   const byId = new Map(moves.map((move) => [move.workspace, move]))
   const used = new Map<PeerIdText, number>()
   const use = (whose: PeerIdText, bytes: number): void => void used.set(whose, (used.get(whose) ?? 0) + bytes)
@@ -75,7 +69,7 @@ function after(
 }
 
 /** Plans and carries out, `max` at a time, until nothing is left to do. */
-function settle(instances: readonly RebalanceInstance[], workspaces: readonly RebalanceWorkspace[], max = 5) {
+function settle(instances: readonly Candidate[], workspaces: readonly RebalanceWorkspace[], max = 5) {
   let now = { instances: [...instances], workspaces: [...workspaces] }
   let moved = 0
   for (let round = 0; round < ROUNDS_MAX; round++) {
@@ -87,7 +81,7 @@ function settle(instances: readonly RebalanceInstance[], workspaces: readonly Re
   throw new Error(`still planning after ${ROUNDS_MAX} rounds`)
 }
 
-const plan = (instances: readonly RebalanceInstance[], workspaces: readonly RebalanceWorkspace[], max = 1000) =>
+const plan = (instances: readonly Candidate[], workspaces: readonly RebalanceWorkspace[], max = 1000) =>
   planRebalance(instances, workspaces, { max })
 
 describe('the load', () => {
@@ -153,7 +147,7 @@ describe('the load', () => {
 })
 
 describe('a disk', () => {
-  const full = (name: string): RebalanceInstance => host(name, { freeBytes: RESERVE_BYTES })
+  const full = (name: string): Candidate => host(name, { freeBytes: RESERVE_BYTES })
   const standby = (name: string) => [{ peer: peer(name), current: true }]
 
   test('has passed its mark with less than a tenth of what is lent, or 5 GiB', () => {

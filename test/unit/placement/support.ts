@@ -11,10 +11,14 @@ export const instance = (name: string, room = 1e9, changes: Partial<Candidate> =
   peer: peer(name),
   name,
   services: [FILES],
+  unfit: new Map(),
   zone: null,
+  newcomers: true,
   capacityBytes: room,
   usedBytes: 0,
   freeBytes: room + RESERVE_BYTES,
+  diskTotalBytes: 0,
+  loadPermille: 0,
   ...changes
 })
 

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import { afterEach, expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
 import { createIdentity, type Identity } from '../../../src/core/identity.ts'
-import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import type { Gate } from '../../../src/network/host.ts'
@@ -68,6 +68,7 @@ async function coordinator(count = 3) {
   const places = new Map(Array.from({ length: count }, (_, index) => [workspace(index), servingAt(index)]))
   const tokens = new Map([['secret', ADA]])
   const blocked = new Set<UserId>()
+  const used = new Set<WorkspaceId>()
   const doors = new Set<PeerIdText>()
   const server = await host(true)
   let asked = 0
@@ -78,9 +79,11 @@ async function coordinator(count = 3) {
     isDoor: (peer) => doors.has(peer),
     welcome: () => ({ name: 'door', certificate: new Uint8Array(1), memberList: new Uint8Array(1) }),
     rules: () => RULES,
-    services: () => [{ name: FILES, host: '', prefix: '', scope: 'user' }],
+    services: () => [{ name: FILES, host: '', prefix: '', scope: 'user', writers: '' }],
     instances: () => [{ peer: ALPHA, name: 'alpha', services: [FILES] }],
     blocked: () => [...blocked],
+    groups: () => [{ name: 'lab' as GroupName, createdAt: 0, members: new Map([['ada', 'write']]) }],
+    onUse: (id) => void used.add(id),
     onChange: () => undefined,
     workspaces: () => [...places.keys()],
     place: (id) => places.get(id) ?? null,
@@ -102,6 +105,7 @@ async function coordinator(count = 3) {
     places,
     tokens,
     blocked,
+    used,
     doors,
     all: new Doors(() => sessions.doors()),
     asked: () => asked,
@@ -168,6 +172,7 @@ test('a front door routes once it knows all workspaces, and hears of every chang
   expect(one.routes.size).toBe(2500)
   expect(one.routes.find(FILES, owner(2499))).toMatchObject({ state: 'serving', homeName: 'alpha', epoch: 1 })
   expect(one.routes.find(FILES, 'user:new' as OwnerId)).toBeNull()
+  expect(one.remote.groups.rightsOf('lab' as GroupName, ADA)).toBe('write')
   expect(one.routes.anyInstance(FILES, null)).toEqual({ home: ALPHA, homeName: 'alpha' })
   const changed = one.routes.changed(workspace(7), new AbortController().signal)
   at.set(servingAt(7, 2))
@@ -195,6 +200,7 @@ test('a move waits for the requests in flight at every door, and a new one is he
   expect([isQuiet, one.stateOf(0)]).toEqual([false, 'serving'])
   leave()
   await quiet
+  expect(at.used).toEqual(new Set([workspace(1)]))
   await expect.poll(() => at.all.isBusy(workspace(1)), PATIENT).toBe(false)
 })
 

@@ -4,14 +4,25 @@ import { connect, createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { aborted, type Clock, systemClock } from '../../../src/core/clock.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
-import { isUserId, type PeerIdText, type ServiceName, type UserId, type WorkspaceId } from '../../../src/core/ids.ts'
+import {
+  isUserId,
+  type OwnerId,
+  type PeerIdText,
+  type ServiceName,
+  type UserId,
+  type WorkspaceId
+} from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
 import {
   FrontDoor,
   type FrontDoorOptions,
+  type Groups,
+  type HomeRoutes,
+  type OwnPages,
   type Place,
   type ServiceRoute,
+  type Tunnel,
   type Uploads,
   type Users,
   type Workspaces
@@ -66,9 +77,9 @@ export class Table implements Workspaces {
   readonly entered: WorkspaceId[] = []
   /** What breaks each request off that was sent. */
   readonly breakOff: (() => void)[] = []
-  readonly created: UserId[] = []
+  readonly created: OwnerId[] = []
   inside = 0
-  list: ServiceRoute[] = [{ name: FILES, route: { kind: 'path', prefix: '' }, scope: 'user' }]
+  list: ServiceRoute[] = [{ name: FILES, route: { kind: 'path', prefix: '' }, scope: 'user', writers: null }]
   any: { home: PeerIdText; homeName: string } | null = null
   /** Where new workspaces go; null: nobody has room. */
   room: { home: PeerIdText; homeName: string } | null = null
@@ -78,16 +89,16 @@ export class Table implements Workspaces {
     return this.list
   }
 
-  find(service: ServiceName, user: UserId): Place | null {
+  find(service: ServiceName, user: OwnerId): Place | null {
     return this.places.get(`${service} ${user}`) ?? null
   }
 
-  put(user: UserId, place: Place, service: ServiceName = FILES): void {
+  put(user: OwnerId, place: Place, service: ServiceName = FILES): void {
     this.places.set(`${service} ${user}`, place)
     for (const listener of [...(this.#listeners.get(place.workspace) ?? [])]) listener()
   }
 
-  async create(service: ServiceName, user: UserId): Promise<Place> {
+  async create(service: ServiceName, user: OwnerId): Promise<Place> {
     if (this.room === null) throw new NodeDaemonError('BUSY', 'no instance has room')
     const known = this.find(service, user)
     if (known !== null) return known
@@ -233,6 +244,10 @@ export interface Setting {
   readonly clock?: Clock
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
+  readonly routes?: HomeRoutes
+  readonly tunnel?: Tunnel
+  readonly ownPages?: OwnPages
+  readonly groups?: Groups
 }
 
 /** What was heard of each upload, and whether it was whole; null while it has not ended. */
@@ -286,11 +301,15 @@ export class Federation implements AsyncDisposable {
           isBlocked: () => false,
           ...setting.users
         },
-        tunnel: { connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect() },
+        groups: setting.groups ?? { rightsOf: () => null, of: () => [] },
+        routes: setting.routes ?? { redirectFor: () => null, ticketOn: () => null },
+        tunnel: setting.tunnel ?? {
+          connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect()
+        },
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),
-        ownPages: ownPages({}),
+        ownPages: setting.ownPages ?? ownPages({}),
         connect: (_request, { socket }) => socket.destroy(),
         clock: setting.clock ?? systemClock(),
         random: systemRandom(),

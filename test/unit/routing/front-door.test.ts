@@ -170,7 +170,10 @@ test('a trusted proxy is believed, nobody else', async () => {
 
 test('a path prefix chooses the service, and the instance learns of it', async () => {
   await using fed = await Federation.start()
-  fed.table.list = [...fed.table.list, { name: NOTES, route: { kind: 'path', prefix: '/notes' }, scope: 'user' }]
+  fed.table.list = [
+    ...fed.table.list,
+    { name: NOTES, route: { kind: 'path', prefix: '/notes' }, scope: 'user', writers: null }
+  ]
   fed.table.put(ALICE, fed.beta.serving('b'.repeat(32) as typeof ALICES), NOTES)
   expect((await fed.ask('GET', '/notes/1')).text).toMatch(/^beta/)
   expect(fed.beta.seen[0]).toMatchObject({ url: '/notes/1', target: { service: NOTES } })

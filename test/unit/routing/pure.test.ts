@@ -14,7 +14,8 @@ const key = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 const service = (name: string, route: { kind: 'path'; prefix: string } | { kind: 'host'; host: string }) => ({
   name: name as ServiceName,
   route,
-  scope: 'user' as const
+  scope: 'user' as const,
+  writers: null
 })
 
 const lines = (text: string, options: { connection?: string; userHeader?: string } = {}): string[] | null =>

@@ -3,13 +3,22 @@ import { codeOf } from '../../../src/core/errors.ts'
 import type { ServiceName } from '../../../src/core/ids.ts'
 import { memoryKeyValue } from '../../../src/core/key-value.ts'
 import type { Decision } from '../../../src/membership/audit.ts'
+import type { NewService } from '../../../src/routing/declaration.ts'
 import { compileRoutes } from '../../../src/routing/route.ts'
 import { parseRoute, routeText } from '../../../src/routing/service-route.ts'
-import { type NewService, Services } from '../../../src/routing/services.ts'
+import { Services } from '../../../src/routing/services.ts'
 import { type ControlStore, controlStore } from '../../../src/store/control-store.ts'
 import type { AcknowledgeLevel } from '../../../src/wire/control.ts'
 
-const NOTES: NewService = { name: 'notes', route: '/notes', acknowledge: 'local', version: '2.1' }
+const NOTES: NewService = {
+  name: 'notes',
+  route: '/notes',
+  scope: 'user',
+  acknowledge: 'local',
+  version: '2.1',
+  needs: {},
+  writers: null
+}
 
 async function opened(store: ControlStore = controlStore(memoryKeyValue()), unsaid: AcknowledgeLevel = 'replicated') {
   const decisions: Decision[] = []
@@ -20,7 +29,10 @@ async function opened(store: ControlStore = controlStore(memoryKeyValue()), unsa
     meanwhile.do()
     decisions.push(decision)
   }
-  const services = await Services.open({ store, audit, workspaces: (name) => counts.get(name) ?? 0 }, unsaid)
+  const services = await Services.open(
+    { store, audit, workspaces: (name) => counts.get(name) ?? 0, hasGroup: (name) => name === 'lab' },
+    unsaid
+  )
   return { services, decisions, counts, meanwhile, store }
 }
 
@@ -31,7 +43,15 @@ describe('a declared service', () => {
   test('is files at first, at the level of the coordinator, also when that is another one after a restart', async () => {
     const { services, store } = await opened(undefined, 'local')
     expect(services.list()).toEqual([
-      { name: 'files', route: { kind: 'path', prefix: '' }, scope: 'user', acknowledge: 'local', version: '1' }
+      {
+        name: 'files',
+        route: { kind: 'path', prefix: '' },
+        scope: 'user',
+        acknowledge: 'local',
+        version: '1',
+        needs: {},
+        writers: null
+      }
     ])
     await services.add({ ...NOTES, acknowledge: null }, 'root')
     const after = await opened(store, 'replicated')
@@ -59,7 +79,7 @@ describe('a declared service', () => {
         actor: 'root',
         action: 'service.add',
         target: 'notes',
-        details: { route: '/notes', acknowledge: 'local', version: '2.1' }
+        details: { route: '/notes', scope: 'user', acknowledge: 'local', version: '2.1', needs: {}, writers: null }
       }
     ])
   })
@@ -154,5 +174,73 @@ describe('a route', () => {
     `host:${'a.'.repeat(200)}org`
   ])('"%s" is none', (text) => {
     expect(() => parseRoute(text)).toThrow(expect.objectContaining({ code: 'BAD_USAGE' }))
+  })
+})
+
+describe('what is said of a service', () => {
+  const WIKI: NewService = {
+    ...NOTES,
+    name: 'wiki',
+    route: '/wiki',
+    scope: 'service',
+    writers: 'lab',
+    needs: { gpu: 'yes' }
+  }
+
+  test('changes where it is named, also for who asks after a restart', async () => {
+    const { services, decisions, store } = await opened()
+    await services.add(WIKI, 'root')
+    let told = 0
+    services.onChange(() => told++)
+    await services.change('wiki', { version: '3.0', writers: null }, 'root')
+    await services.change('wiki', {}, 'root')
+    await services.change('wiki', { version: '3.0' }, 'root')
+    const { services: after } = await opened(store)
+    for (const now of [services, after]) {
+      expect(now.get('wiki' as ServiceName)).toMatchObject({
+        route: { kind: 'path', prefix: '/wiki' },
+        scope: 'service',
+        version: '3.0',
+        needs: { gpu: 'yes' },
+        writers: null,
+        acknowledge: 'local'
+      })
+    }
+    expect([told, decisions.length, decisions[1]?.action]).toEqual([1, 2, 'service.set'])
+  })
+
+  test('is checked as at the first time', async () => {
+    const { services } = await opened()
+    await services.add(WIKI, 'root')
+    const wrong: [Parameters<Services['change']>[1], string][] = [
+      [{ route: '/' }, 'NAME_TAKEN'],
+      [{ version: 'a b' }, 'BAD_USAGE'],
+      [{ needs: { 'a b': 'x' } }, 'BAD_USAGE'],
+      [{ writers: 'club' }, 'NOT_FOUND'],
+      [{ writers: 'No' }, 'BAD_USAGE']
+    ]
+    for (const [change, code] of wrong) expect(await refused(services.change('wiki', change, 'root'))).toBe(code)
+    expect(await refused(services.change('other', {}, 'root'))).toBe('NOT_FOUND')
+    expect(await refused(services.change('files', { writers: 'lab' }, 'root'))).toBe('BAD_USAGE')
+    expect(await refused(services.add({ ...WIKI, name: 'w', route: '/w', scope: 'group' }, 'root'))).toBe('BAD_USAGE')
+  })
+
+  test('is what the configuration says from each start on, but for the scope', async () => {
+    const { services, store, decisions } = await opened()
+    await services.add(NOTES, 'root')
+    const config = [WIKI, { ...NOTES, version: '2.2' }]
+    await services.declare(config, 'config')
+    expect(services.list().map(({ name, version }) => [name, version])).toEqual([
+      ['files', '1'],
+      ['notes', '2.2'],
+      ['wiki', '2.1']
+    ])
+    const count = decisions.length
+    const { services: after, decisions: later } = await opened(store)
+    await after.declare(config, 'config')
+    expect([count, later]).toEqual([3, []])
+    expect(await refused(after.declare([{ ...WIKI, scope: 'user', writers: null }], 'config'))).toBe(
+      'REFUSED_BY_POLICY'
+    )
   })
 })

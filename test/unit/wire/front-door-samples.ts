@@ -1,4 +1,4 @@
-import type { OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
 import { type DoorPlace, type FromDoor, fromDoor, type ToDoor, toDoor } from '../../../src/wire/front-door.ts'
 import type { MessageSamples } from './samples.ts'
 
@@ -64,9 +64,22 @@ const to: Record<string, ToDoor> = {
   services: {
     kind: 'services',
     services: [
-      { name: FILES, host: '', prefix: '', scope: 'user' },
-      { name: 'wiki' as ServiceName, host: 'wiki.example.org', prefix: '', scope: 'user' }
+      { name: FILES, host: '', prefix: '', scope: 'user', writers: '' },
+      { name: 'wiki' as ServiceName, host: 'wiki.example.org', prefix: '', scope: 'service', writers: 'editors' }
     ]
+  },
+  groups: {
+    kind: 'groups',
+    groups: [
+      {
+        name: 'lab' as GroupName,
+        members: [
+          { user: 'ada', write: true },
+          { user: 'bob', write: false }
+        ]
+      }
+    ],
+    first: true
   },
   blocked: { kind: 'blocked', users: [ADA, GUEST], first: true },
   'nobody is blocked': { kind: 'blocked', users: [], first: true },

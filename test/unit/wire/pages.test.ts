@@ -5,6 +5,9 @@ import { RECORD_CODEC } from '../../../src/core/envelope.ts'
 import { ERRORS } from '../../../src/core/errors.ts'
 import { CLOCK_DRIFT_MAX, LEASE_MS_MAX } from '../../../src/membership/lease.ts'
 import { DOOR_TIMES } from '../../../src/routing/doors/door-session.ts'
+import { PROOF_LIMITS } from '../../../src/routing/routes/proof.ts'
+import { SESSION_LIMITS } from '../../../src/routing/routes/sessions.ts'
+import { TICKET_LIMITS } from '../../../src/routing/routes/tickets.ts'
 import { GIVING_LIMITS } from '../../../src/sync/giving.ts'
 import { BLOCKS_LIMITS, BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
 import { CONTROL_PROTOCOL, INTENTS } from '../../../src/wire/control.ts'
@@ -12,6 +15,7 @@ import { DRAIN_LIMITS, DRAIN_STATES } from '../../../src/wire/drains.ts'
 import { DOOR_LIMITS, FRONT_DOOR_PROTOCOL, RELAY_PROTOCOL } from '../../../src/wire/front-door.ts'
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
+import { INGRESS_LIMITS } from '../../../src/wire/ingress.ts'
 import { KAD_LIMITS, KAD_PROTOCOL } from '../../../src/wire/kad.ts'
 import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
 import { NEIGHBOUR_LIMITS } from '../../../src/wire/neighbours.ts'
@@ -80,6 +84,16 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
   http: [
     ['streams on one connection at once', HTTP_PROTOCOL.maxStreams],
     ['the header section of a request', constant('routing/ingress.ts', 'MAX_HEADER_BYTES')],
+    ['a ticket', TICKET_LIMITS.characters],
+    ['the life of a `direct` ticket', TICKET_LIMITS.directMs],
+    ['the life of a `redirect` ticket', TICKET_LIMITS.redirectMs],
+    ['`redirect` tickets that were used and are remembered', TICKET_LIMITS.used],
+    ['a nonce', PROOF_LIMITS.nonceBytesMin, PROOF_LIMITS.nonceBytesMax],
+    ['a proof', PROOF_LIMITS.answerBytes],
+    ['proofs a second', PROOF_LIMITS.perSecond],
+    ['users whom an ingress remembers', SESSION_LIMITS.sessions],
+    ['a user who asks for nothing is forgotten after', SESSION_LIMITS.idleMs],
+    ['any user after', SESSION_LIMITS.ageMs],
     ['from opening a stream to the accept byte', constant('network/libp2p-link.ts', 'ACCEPT_MS')]
   ],
   control: [
@@ -105,12 +119,15 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['the time of a drain that is planned, in Unix milliseconds', DRAIN_LIMITS.atMsMax],
     ['texts of failures and reasons', 1000],
     ["name of a drain's target", 100],
-    ['version', 40],
+    ['version, and version of an app', 40],
     ['workspaces of a page of a report', REPORT_LIMITS.workspacesMax],
     ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
     ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')],
     ['members in one `neighbours`', NEIGHBOUR_LIMITS.neighboursMax],
-    ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax]
+    ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax],
+    ['a web address', INGRESS_LIMITS.urlMax],
+    ['secret of a ticket key', INGRESS_LIMITS.secretBytes],
+    ['age of a ticket key', INGRESS_LIMITS.ageMsMax]
   ],
   'front-door': [
     ['a frame', FRONT_DOOR_PROTOCOL.maxFrameBytes],
@@ -127,6 +144,8 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['places of one message', DOOR_LIMITS.placesMax],
     ['workspaces of one beat', DOOR_LIMITS.activityMax],
     ['users of one `blocked`', DOOR_LIMITS.blockedMax],
+    ['groups of one message', DOOR_LIMITS.groupsMax],
+    ['members of all groups of one message', DOOR_LIMITS.groupMembersMax],
     ['questions of one stream under way at once', constant('routing/doors/door-client.ts', 'QUESTIONS_MAX')],
     ['an answer', constant('routing/doors/door-client.ts', 'ANSWER_MS')],
     ['what was answered about a user counts', constant('routing/doors/remote-users.ts', 'KNOWN_MS')],
@@ -165,6 +184,8 @@ test('bounds that a message and its schema both have are the same', () => {
   expect(bound('control', 'Neighbours', 'neighbours')).toBe(NEIGHBOUR_LIMITS.neighboursMax)
   expect(bound('front-door', 'Places', 'places')).toBe(DOOR_LIMITS.placesMax)
   expect(bound('front-door', 'DoorBeat', 'activity')).toBe(DOOR_LIMITS.activityMax)
+  expect(bound('front-door', 'DoorGroups', 'groups')).toBe(DOOR_LIMITS.groupsMax)
+  expect(bound('front-door', 'DoorGroup', 'members')).toBe(DOOR_LIMITS.groupMembersMax)
   expect(bound('front-door', 'Blocked', 'users')).toBe(DOOR_LIMITS.blockedMax)
   expect(bound('membership', 'Join', 'services')).toBe(JOIN_LIMITS.servicesMax)
 })

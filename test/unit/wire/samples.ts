@@ -7,6 +7,7 @@ import {
   certificateRecord,
   exitRecord,
   headRecord,
+  ingressProofRecord,
   memberListRecord,
   ownershipRecord,
   receiptRecord,
@@ -105,6 +106,7 @@ export const MESSAGES = {
         hello: {
           version: '0.1.0',
           services: [FILES],
+          versions: { files: '2.4.1' },
           labels: { country: 'se' },
           capacityBytes: 50_000_000_000,
           clockMs: AT,
@@ -116,7 +118,8 @@ export const MESSAGES = {
           memberListNumber: 5,
           addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470'],
           revision: 1,
-          awaitsDrain: true
+          awaitsDrain: true,
+          route: { kind: 'redirect', url: 'https://alpha.example.org' }
         }
       },
       'hello of a new instance': {
@@ -124,6 +127,7 @@ export const MESSAGES = {
         hello: {
           version: '0.1.0',
           services: [],
+          versions: {},
           labels: {},
           capacityBytes: 0,
           clockMs: 0,
@@ -132,7 +136,8 @@ export const MESSAGES = {
           memberListNumber: 0,
           addresses: [],
           revision: 0,
-          awaitsDrain: false
+          awaitsDrain: false,
+          route: null
         }
       },
       heartbeat: {
@@ -194,8 +199,24 @@ export const MESSAGES = {
         }
       },
       services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
+      ingress: {
+        kind: 'ingress',
+        news: {
+          route: 'redirect',
+          key: '0011223344556677',
+          secret: seedOf(7),
+          ageMs: 1500,
+          frontDoor: 'https://main.example.org',
+          alone: false
+        }
+      },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
+      'assume, with a secret for apps': {
+        kind: 'order',
+        id: 1,
+        order: { kind: 'assume', ownership: signed, secret: new Uint8Array(32).fill(7) }
+      },
       follow: { kind: 'order', id: 2, order: { kind: 'follow', ownership: signed } },
       freeze: { kind: 'order', id: 3, order: { kind: 'freeze', workspace: WORKSPACE } },
       thaw: { kind: 'order', id: 4, order: { kind: 'thaw', ownership: signed } },
@@ -437,6 +458,18 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     standbys: [],
     number: 20
   }),
+  'the last ownership of a workspace': recordOf('Ownership', ownershipRecord, 1, {
+    federation: COORDINATOR.peerId,
+    workspace: OTHER,
+    service: FILES,
+    owner: `guest:${'5'.repeat(32)}` as UserId,
+    epoch: 3,
+    base: null,
+    home: null,
+    standbys: [],
+    number: 21,
+    removed: true
+  }),
   'a certificate of membership': recordOf('Certificate', certificateRecord, 1, {
     federation: COORDINATOR.peerId,
     peer: ALPHA,
@@ -459,5 +492,10 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     instance: ALPHA,
     issuedAtMs: AT,
     heads: [{ workspace: WORKSPACE, epoch: 3, sequence: 7, head: leaf.cid, recipient: BETA as PeerIdText }]
+  }),
+  'an ingress proof': recordOf('IngressProof', ingressProofRecord, 2, {
+    url: 'https://alpha.example.org',
+    nonce: seedOf(9),
+    key: '0011223344556677'
   })
 }

@@ -4,7 +4,7 @@ import { ask, field, showSecret, toast } from './dialog.js'
 import { button, h, row, table } from './dom.js'
 import { number, plural, when } from './format.js'
 
-const USER_HEADINGS = ['Name', 'Workspaces', 'Since', '']
+const USER_HEADINGS = ['Name', 'Comes by', 'Workspaces', 'Since', '']
 const INVITE_HEADINGS = ['Invite', 'Used', 'Expires', '']
 const ADMIN_HEADINGS = ['Name', 'Role', 'Since', '']
 const HOUR = 3600000
@@ -21,7 +21,7 @@ export function peoplePage(refresh) {
   }
   return [
     h('h1', { class: 'hidden' }, 'People'),
-    section('Users', 'People with a token of their own; guests have none.', tables.users, button('Add a user', 'add-user', () => addUser(refresh), { class: 'primary' })),
+    section('Users', 'People with a token of their own, or who signed in; guests are listed while they are blocked.', tables.users, button('Add a user', 'add-user', () => addUser(refresh), { class: 'primary' })),
     section('Invites', 'Links with which a server is approved in advance.', tables.invites, button('Create an invite', 'add-invite', () => addInvite(refresh), { class: 'primary' })),
     section('Admins', 'Who may use this console and the API.', tables.admins,
       h('div', { class: 'buttons' },
@@ -44,11 +44,12 @@ export async function loadPeople() {
 export function showPeople({ users, invites, admins }, refresh) {
   tables.users.show(users, (user) => user.name, (user) => row(USER_HEADINGS, [
     [user.name, user.blocked ? h('span', { class: 'chip', data: { state: 'blocked' } }, 'blocked') : null],
+    user.source,
     number(user.workspaces),
     when(user.createdAt),
     adminButtons(
       button(user.blocked ? 'Unblock' : 'Block', 'block', () => block(user, refresh), { describe: (user.blocked ? 'Unblock ' : 'Block ') + user.name }),
-      button('Remove', 'remove', () => removeNamed('users', user.name, 'Their token stops working. Their files stay in the main repository.', refresh), { class: 'quiet-danger', describe: 'Remove ' + user.name }))
+      user.source === 'guest' ? null : button('Remove', 'remove', () => removeNamed('users', user.name, 'Their token stops working. Their files stay in the main repository.', refresh), { class: 'quiet-danger', describe: 'Remove ' + user.name }))
   ], { user: user.name }))
   tables.invites.show(invites, (invite) => invite.id, (invite) => row(INVITE_HEADINGS, [
     [h('span', { class: 'mono' }, invite.id.slice(0, 12)), h('div', { class: 'quiet small' }, 'by ' + invite.createdBy), Object.entries(invite.labels).map(([key, value]) => h('span', { class: 'label' }, key + '=' + value))],

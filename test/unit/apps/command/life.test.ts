@@ -1,0 +1,147 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { factsOf } from '../../../../src/apps/command/proc.ts'
+import { until } from '../../../tools/program.ts'
+import { appsBench, NONE } from './bench.ts'
+import { SCRIPT, workspaceNumber } from './names.ts'
+
+const HTML = { accept: 'text/html' }
+const CRASH = 'console.error("out of luck"); setImmediate(() => process.exit(3))'
+
+test('each workspace has a process of its own, started with the first request and kept for the next', async () => {
+  const { ask, run, apps } = await appsBench()
+  const first = await ask()
+  expect([first.status, JSON.parse(first.body).url]).toEqual([200, '/notes/'])
+  await run('globalThis.seen = 1')
+  expect(await run('return globalThis.seen')).toBe(1)
+  expect(await run('return globalThis.seen ?? null', 2)).toBeNull()
+  expect(apps.find(workspaceNumber(2))?.isRunning).toBe(true)
+})
+
+test('an app on a socket is told where it is, and its secret is the same after a new start', async () => {
+  const { ask, run, apps } = await appsBench({
+    command: `/run/node-daemon/node ${SCRIPT} {socket} {dir} {base} {secret}`
+  })
+  const told = 'return [process.argv.slice(2), process.env.NODE_DAEMON_SECRET]'
+  const [words, secret] = (await run(told)) as [string[], string]
+  expect(words).toEqual(['/run/app/http.sock', expect.stringContaining(workspaceNumber(1)), '/notes/', secret])
+  await apps.find(workspaceNumber(1))?.stop()
+  expect(await run(told)).toEqual([words, secret])
+  expect((await run(told, 2)) as unknown[]).not.toContain(secret)
+  expect((await ask()).status).toBe(200)
+})
+
+test('a newcomer is offered to begin: the change that brings the workspace into being leads back to the page', async () => {
+  const { ask } = await appsBench()
+  const page = await ask('/notes/', { workspace: 0, headers: HTML })
+  expect([page.status, page.headers['content-type']]).toEqual([200, 'text/html; charset=utf-8'])
+  const [, action = ''] = /method="post" action="([^"]+)"/.exec(page.body) ?? []
+  const begun = await ask(`/notes/${action}`, { method: 'POST', workspace: 1 })
+  expect([begun.status, begun.headers.location]).toEqual([303, '/notes/'])
+  expect((await ask('/notes/', { workspace: 0 })).status).toBe(404)
+})
+
+test('an app that crashes is told with its last words, and started again a while later', async () => {
+  const { ask, run } = await appsBench()
+  await run(CRASH)
+  await until('the crash is told', async () => {
+    const { status, body } = await ask()
+    return status === 502 && body.includes('it ended with 3; its last words: out of luck')
+  })
+  await until('it is there again', async () => (await ask()).status === 200)
+})
+
+test('an app that cannot start is told as such, and what it said is kept', async () => {
+  const { ask, root } = await appsBench({ command: 'sh -c "echo no such luck; exit 7" {port}' })
+  const { status, body } = await ask()
+  expect([status, body]).toEqual([502, expect.stringContaining('it ended with 7; its last words: no such luck')])
+  expect(await readFile(join(root, 'apps', workspaceNumber(1), 'log'), 'utf8')).toContain('no such luck')
+})
+
+test('an app that never answers is ended after the time for its start', async () => {
+  const { ask, apps } = await appsBench({ command: 'sleep 1000{port}', startMs: 300 })
+  const { status, body } = await ask()
+  expect([status, body]).toEqual([502, expect.stringContaining('its start took longer than 300 ms')])
+  expect(apps.find(workspaceNumber(1))?.isRunning).toBe(false)
+})
+
+test('requests wait for an app that is slow to be ready, and are served then', async () => {
+  let asked = 0
+  const { ask } = await appsBench({ isReady: async () => ++asked > 3 })
+  expect((await Promise.all([ask(), ask()])).map(({ status }) => status)).toEqual([200, 200])
+  expect(asked).toBe(4)
+})
+
+test('held, what waits for the start is refused as for another home, and the app is not to blame', async () => {
+  const { ask, apps, place } = await appsBench({ command: 'sleep 1000{port}' })
+  await place()
+  const waiting = ask()
+  const app = apps.find(workspaceNumber(1))
+  await until('it is starting', () => app?.isRunning)
+  app?.hold()
+  expect((await waiting).body).toBe('NOT_HOME')
+  await app?.stop()
+  expect((await ask()).body).toBe('NOT_HOME')
+  app?.letIn()
+  const again = ask()
+  await until('it is starting again, at once', () => app?.isRunning)
+  await app?.close()
+  expect((await again).body).toBe('NOT_HOME')
+  expect(apps.find(workspaceNumber(1))).toBeNull()
+})
+
+test('stopped, an app may write what it has; one that does not end is made to', async () => {
+  const { run, apps, place } = await appsBench()
+  const { folder } = await place()
+  const write = `const { writeFileSync } = await load('node:fs')
+    process.removeAllListeners('SIGTERM')
+    process.on('SIGTERM', () => { writeFileSync('last.txt', 'saved'); process.exit(0) })`
+  await run(write)
+  await apps.find(workspaceNumber(1))?.stop()
+  expect(await readFile(join(folder, 'last.txt'), 'utf8')).toBe('saved')
+
+  await run(`process.removeAllListeners('SIGTERM'); process.on('SIGTERM', () => undefined)`)
+  const root = await apps.find(workspaceNumber(1))?.running?.root()
+  await apps.find(workspaceNumber(1))?.stop()
+  expect(factsOf(root ?? 0)).toBeNull()
+})
+
+test('one that nobody uses is stopped; an open WebSocket is a use', async () => {
+  const { ask, apps, upgrade } = await appsBench({ idleMs: 300 })
+  const socket = await upgrade()
+  socket.write('hello')
+  await until('it is echoed', () => socket.read()?.toString() === 'hello')
+  await ask('/notes/', { workspace: 2 })
+  await until('the second is stopped', () => apps.find(workspaceNumber(2))?.isRunning === false)
+  expect(apps.find(workspaceNumber(1))?.isRunning).toBe(true)
+  socket.destroy()
+  await until('the first is stopped', () => apps.find(workspaceNumber(1))?.isRunning === false)
+  expect((await ask()).status).toBe(200)
+})
+
+test('of more apps than may run at once, the one that is idle longest makes room; where all are in use, a newcomer waits', async () => {
+  const { ask, apps, upgrade } = await appsBench({ appsMax: 1 })
+  await ask('/notes/', { workspace: 1 })
+  await ask('/notes/', { workspace: 2 })
+  expect([1, 2].map((number) => apps.find(workspaceNumber(number))?.isRunning)).toEqual([false, true])
+  const socket = await upgrade(2)
+  const { status, headers, body } = await ask('/notes/', { workspace: 1, headers: HTML })
+  expect([status, headers['retry-after']]).toEqual([503, '2'])
+  expect(body).toContain('1 apps are in use on this server')
+  socket.destroy()
+})
+
+test('a disk that is nearly full: nothing is started', async () => {
+  const { ask } = await appsBench({ reserveBytes: 10, freeBytes: async () => 9 })
+  expect((await ask()).status).toBe(507)
+})
+
+test('without a sandbox an app runs as the daemon does, and ends with all that it started', async () => {
+  const { run, apps } = await appsBench({ sandbox: NONE })
+  const child = await run(`return (await load('node:child_process')).spawn('sleep', ['1000'], { stdio: 'ignore' }).pid`)
+  expect(factsOf(Number(child))).not.toBeNull()
+  await run(`process.removeAllListeners('SIGTERM'); process.on('SIGTERM', () => undefined)`)
+  await apps.find(workspaceNumber(1))?.stop()
+  await until('the child is gone', () => factsOf(Number(child)) === null)
+})
