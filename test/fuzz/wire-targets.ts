@@ -1,4 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
+import { pbBlock } from '../../src/content/dag-pb.ts'
+import { childrenOf, readNode } from '../../src/content/nodes.ts'
 import { blockOf, DAG_PB_CODEC, RAW_CODEC } from '../../src/core/blocks.ts'
 import { open, type RecordType } from '../../src/core/envelope.ts'
 import { identityFromBytes, parsePeerId } from '../../src/core/identity.ts'
@@ -11,8 +13,6 @@ import {
   receiptRecord,
   sealRecord
 } from '../../src/core/records.ts'
-import { childrenOf, readNode } from '../../src/content/nodes.ts'
-import { pbBlock } from '../../src/content/dag-pb.ts'
 import { receiptFile, statementOf, verifyCertificate } from '../../src/handover/certificate.ts'
 import { CAR_HEADER, markersIn, parseSection, sectionHead } from '../../src/store/car.ts'
 import { decodeEntry } from '../../src/worktree/entry-record.ts'
@@ -28,7 +28,8 @@ const messages: readonly FuzzTarget[] = Object.entries(MESSAGES).flatMap(([proto
     take(input: Uint8Array): void {
       const message = codec.decode(input)
       const again = codec.decode(codec.encode(message))
-      if (!isDeepStrictEqual(plain(again), plain(message))) throw new Error('it means something else when encoded again')
+      if (!isDeepStrictEqual(plain(again), plain(message)))
+        throw new Error('it means something else when encoded again')
     }
   }))
 )
@@ -70,7 +71,10 @@ const nodes: FuzzTarget = {
 
 const car: FuzzTarget = {
   name: 'a CAR file',
-  samples: [Buffer.concat([CAR_HEADER, sectionHead(leaf), leaf.bytes, sectionHead(file), file.bytes]), sectionHead(leaf)],
+  samples: [
+    Buffer.concat([CAR_HEADER, sectionHead(leaf), leaf.bytes, sectionHead(file), file.bytes]),
+    sectionHead(leaf)
+  ],
   take(input) {
     for (const at of markersIn(input)) parseSection(input, at)
     for (let offset = 0; offset < input.length; ) {
@@ -82,8 +86,7 @@ const car: FuzzTarget = {
   }
 }
 
-const envelopeOf = (type: string): Uint8Array =>
-  unhex(vectors.records.find((one) => one.type === type)?.envelope ?? '')
+const envelopeOf = (type: string): Uint8Array => unhex(vectors.records.find((one) => one.type === type)?.envelope ?? '')
 const receipt = envelopeOf('Receipt')
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 const exitFile = Buffer.from(
@@ -112,7 +115,11 @@ export const WIRE_TARGETS: readonly FuzzTarget[] = [
   nodes,
   car,
   { name: 'an entry of the index', samples: [Buffer.alloc(80)], take: (input) => void decodeEntry(input) },
-  { name: 'a private key', samples: [Buffer.from('080112400000', 'hex')], take: (input) => void identityFromBytes(input) },
+  {
+    name: 'a private key',
+    samples: [Buffer.from('080112400000', 'hex')],
+    take: (input) => void identityFromBytes(input)
+  },
   textTarget('a PeerId', [COORDINATOR.peerId], parsePeerId),
   ...(['a certificate of exit', 'a statement of exit'] as const).map((name) => ({
     name,
