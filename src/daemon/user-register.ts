@@ -9,6 +9,7 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { RouteTable } from './route-table.ts'
 import { time } from './views.ts'
 
@@ -21,6 +22,7 @@ export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
   readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
+  readonly routeBook: Pick<RouteBook, 'endSessions'>
   readonly routes: Pick<RouteTable, 'breakOff'>
   readonly director: Pick<Director, 'touch'>
   /** What a user may hold over all services; null where nothing bounds it. */
@@ -101,7 +103,8 @@ export class UserRegister {
 
   /** What is open ends now: requests on their way into their own workspaces, and their WebSockets anywhere. */
   #showOut(user: UserId): void {
-    const { table, routes, director } = this.#deps
+    const { table, routes, routeBook, director } = this.#deps
+    routeBook.endSessions()
     for (const { signed } of table.all()) {
       const { workspace, owner } = signed.value
       if (owner === user) routes.breakOff(workspace, 'all')
