@@ -8,6 +8,7 @@ import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
 import { isServiceVersion } from '../wire/control.ts'
+import { originOf } from '../wire/ingress.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
 export type Parser<T> = (text: string) => T
@@ -248,6 +249,14 @@ export function webUrl(text: string): string {
     throw bad(text, 'a web address', 'write it like https://main.example.org')
   }
   return text
+}
+
+/** A web address that is nothing but scheme, host and port. */
+export function origin(text: string): string {
+  const found = originOf(text)
+  if (found === null)
+    throw bad(text, 'an address of a server', 'write it like https://alpha.example.org, without a path')
+  return found
 }
 
 /** A line of text for people: no control characters, at most `max` characters. */

@@ -181,7 +181,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: () => local.acknowledge,
+      outlivesSeal: () => local.acknowledge,
       usedBytes: () => 1000,
       identity: COORDINATOR,
       clock,
