@@ -8,7 +8,7 @@ import { isRead } from '../wire/http.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
 import type { Hold, Release } from './hold.ts'
 import type { Visitor } from './identify.ts'
-import type { Home, HomeRoutes, Place, Redirection, ServiceRoute, Uploads, Workspaces } from './neighbours.ts'
+import type { Home, HomeRoutes, Place, Redirection, ServiceRoute, Uploads, Users, Workspaces } from './neighbours.ts'
 import { answer, FRONT_DOOR, type Page } from './pages.ts'
 import type { PooledStream, Pools } from './pool.ts'
 import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
@@ -25,6 +25,7 @@ import { type Turns, TurnsTaken } from './turns.ts'
 /** What all exchanges share. */
 export interface ExchangeDeps {
   readonly workspaces: Workspaces
+  readonly users: Pick<Users, 'isBlocked'>
   readonly hold: Hold
   readonly pools: Pools
   readonly routes: HomeRoutes
@@ -344,8 +345,13 @@ export class Exchange {
       instance,
       workspace: target.workspace,
       webSocket: this.#asked.request.headers.upgrade?.toLowerCase() === 'websocket',
-      stays: () => this.#isStill(target)
+      stays: () => this.#isStill(target) && !this.#isShutOut()
     })
+  }
+
+  #isShutOut(): boolean {
+    const { user } = this.#asked.visitor
+    return user !== null && this.#deps.users.isBlocked(user)
   }
 
   #moved(target: Target): void {

@@ -86,6 +86,7 @@ export class FrontDoor implements AsyncDisposable {
     )
     this.#exchangeDeps = {
       workspaces,
+      users,
       clock,
       log,
       hold: this.#hold,

@@ -82,6 +82,7 @@ export interface Users {
   bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
   /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
   bySignOn(name: string): UserId | null | Promise<UserId | null>
+  /** Is this user shut out by now: blocked, or removed? */
   isBlocked(user: UserId): boolean
 }
 

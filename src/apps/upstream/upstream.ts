@@ -91,8 +91,8 @@ class UpstreamApp implements App {
       response.destroy()
       return
     }
-    this.#log.warn({ error: messageOf(error) }, 'a request was not answered by the app')
     if (hasCode(error, 'NO_SPACE')) return refuse(response, 507, `${error.message}\n${error.advice ?? ''}`)
+    this.#log.warn({ error: messageOf(error) }, 'a request was not answered by the app')
     if (error instanceof NodeDaemonError) return refuse(response, 503, error.message)
     const perhaps = reads ? '' : '\nthe change may have been made'
     refuse(response, 502, `the app of this service does not answer on this server${perhaps}`)
