@@ -14,6 +14,7 @@ import { startKad } from '../network/kad.ts'
 import { startHost, type WebHost } from '../network/libp2p-host.ts'
 import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
+import { filesPages } from '../routing/own/files-pages.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
 import { dialIngress } from '../routing/routes/dial.ts'
 import { openLevel } from '../store/level.ts'
@@ -24,6 +25,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
+import { LiveBelongings } from './belongings-book.ts'
 import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
@@ -155,7 +157,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         version: VERSION,
         connect: CONNECT_PATH
       }),
-      ownPages: ownPages(signIn),
+      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { allowanceOf, NOTHING_USED } from '../apps/allowance.ts'
 import type { App, AppRequestContext } from '../apps/app.ts'
 import { commandApp, type WorkspaceApps } from '../apps/command/command.ts'
+import { DiskRoom, type DiskRoomDeps } from '../apps/disk-room.ts'
 import { filesApp } from '../apps/files/files.ts'
 import { upstreamApp } from '../apps/upstream/upstream.ts'
 import type { Clock } from '../core/clock.ts'
@@ -50,6 +51,8 @@ export interface HttpEntranceDeps {
   readonly door: IngressDoor | null
   /** A folder that is always empty: what a newcomer without a workspace sees. */
   readonly empty: { readonly folder: string; readonly staging: string }
+  /** Of the disk on which users' files lie. */
+  readonly space: DiskRoomDeps['space']
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -59,7 +62,7 @@ export interface HttpEntranceDeps {
 export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Promise<Entrance> {
   const { host, coordinator, offers, log } = deps
   const apps = new Map(offers.map((offer) => [offer.name, appOf(deps, offer)] as const))
-  const inside: Inside = { empty: deps.empty, served, apps }
+  const inside: Inside = { empty: deps.empty, served, apps, disk: new DiskRoom(deps) }
   const ingress = new Ingress({
     serve: (request, response, target) =>
       admit(inside, target, (app, context) => app.handle(request, response, context)),
@@ -97,6 +100,7 @@ interface Inside {
   readonly empty: HttpEntranceDeps['empty']
   readonly served: Served
   readonly apps: ReadonlyMap<ServiceName, App>
+  readonly disk: DiskRoom
 }
 
 function serves(served: Served, workspace: WorkspaceId, epoch: number): boolean {
@@ -111,7 +115,7 @@ function serves(served: Served, workspace: WorkspaceId, epoch: number): boolean 
 
 /** Has the app of the request's service do `work` in the user's workspace. */
 async function admit(
-  { empty, served, apps }: Inside,
+  { empty, served, apps, disk }: Inside,
   target: IngressTarget,
   work: (app: App, context: AppRequestContext) => Promise<void>
 ): Promise<void> {
@@ -129,6 +133,7 @@ async function admit(
       settled: refuseChange
     })
   }
+  await disk.ask()
   const admission = served.enter(workspace, epoch)
   try {
     const { folder, staging, wrote, settled, stay } = admission
@@ -146,7 +151,7 @@ async function admit(
       staging,
       wrote,
       settled,
-      allowance: allowanceOf(stay, limitBytes ?? null)
+      allowance: allowanceOf(stay, limitBytes ?? null, disk)
     })
   } finally {
     admission.leave()

@@ -57,7 +57,8 @@ export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<In
   const keeper = await PremisesKeeper.open({ ...deps, ...machineDisk(deps) })
   return {
     premises: (workspace) => keeper.of(workspace),
-    openEntrance: (served) => httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty }, served),
+    openEntrance: (served) =>
+      httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty, space: () => diskSpace(folder) }, served),
     openProviders: (neighbours, reach) => startKad({ ...deps, neighbours, reach }),
     space: () => diskSpace(folder),
     load: () => ({

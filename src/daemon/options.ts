@@ -111,14 +111,6 @@ export interface HookOptions {
   readonly intervalMs: number
 }
 
-/** The entrance of an instance that listens. */
-export interface IngressOptions {
-  readonly route: RouteOffer
-  readonly listen: HostPort
-  /** CIDRs of proxies in front whose `X-Forwarded-For` is believed; none: those of this machine, where it listens on loopback. */
-  readonly trustProxy: readonly string[]
-}
-
 /** How apps run that are commands. The limits are those of each app. */
 export interface AppOptions {
   /** `bwrap`: kept apart by bubblewrap, or refused. */
@@ -135,6 +127,14 @@ export interface AppOptions {
   readonly startMs: number
   /** What those of a service may read beside the system's programs, by its name. */
   readonly readable: Readonly<Record<string, readonly string[]>>
+}
+
+/** The entrance of an instance that listens. */
+export interface IngressOptions {
+  readonly route: RouteOffer
+  readonly listen: HostPort
+  /** CIDRs of proxies in front whose `X-Forwarded-For` is believed; none: those of this machine, where it listens on loopback. */
+  readonly trustProxy: readonly string[]
 }
 
 export interface InstanceOptions {

@@ -32,7 +32,6 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
   code: null,
   acceptTerms: true,
   keepMs: 7 * 24 * 3_600_000,
-  ingress: null,
   hooks: { before: {}, after: {}, busy: {}, ready: {}, freeze: {}, thaw: {}, timeoutMs: 1000, intervalMs: 1000 },
   apps: {
     sandbox: 'none',
@@ -45,6 +44,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
     startMs: 1000,
     readable: {}
   },
+  ingress: null,
   pid: 1
 }
 
