@@ -1,3 +1,4 @@
+import type { NewUser } from '../console/inputs.ts'
 import type { Caller } from '../console/service.ts'
 import type { NewUserView, UserView } from '../console/views.ts'
 import { NodeDaemonError } from '../core/errors.ts'
@@ -52,8 +53,16 @@ export class UserRegister {
     return [...named, ...guests]
   }
 
-  add({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.add(name, actor)
+  async add({ actor }: Caller, { name, provider, subject }: NewUser): Promise<NewUserView> {
+    const { users } = this.#deps.accounts
+    if (provider === undefined && subject === undefined) return users.add(name, actor)
+    if (provider === undefined || subject === undefined) {
+      throw new NodeDaemonError('BAD_USAGE', 'a person at a provider is named by both', {
+        advice: 'say provider and subject, or neither'
+      })
+    }
+    await users.addProvided(name, provider, subject, actor)
+    return { name, token: '' }
   }
 
   renewToken({ actor }: Caller, name: string): Promise<NewUserView> {
