@@ -46,7 +46,7 @@ export interface CaretakerDeps {
   readonly spread: Pick<Spread, 'look'>
   readonly tending: Pick<Tending, 'look'>
   readonly neighbourhood: Neighbourhood
-  readonly routeBook: RouteBook
+  readonly routeBook: Pick<RouteBook, 'opened' | 'closed' | 'relabelled'>
   readonly presence: Presence
   readonly hold: PromotionHold
   readonly changes: Changes

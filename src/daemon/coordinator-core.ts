@@ -15,7 +15,6 @@ import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
-import { ROUTE_LABEL, RouteBook } from '../routing/routes/book.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { openBooks } from './books.ts'
 import { Caretaker } from './caretaker.ts'
@@ -30,6 +29,7 @@ import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
 import { openRebalancer } from './rebalancing.ts'
+import { openRouteBook } from './route-book.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { openUserLimits } from './user-limits.ts'
@@ -56,25 +56,14 @@ export async function openCoordinatorCore(
   const { services, groups } = await openDeclared({ store, clock, audit, table }, options)
   const levelOf = services.levelOf.bind(services)
 
-  const routeBook = new RouteBook({
-    session: (peer) => control.session(peer),
-    labelOf: (peer) => registry.get(peer)?.labels[ROUTE_LABEL],
-    dial: parts.dialIngress,
-    frontDoor: parts.frontDoor,
-    clock,
-    random,
-    log
-  })
+  const routeBook = openRouteBook({ registry, services, groups, control: () => control, parts, clock, random, log })
   shutdown.later('the routes to instances', async () => routeBook.close())
-  groups.onChange(() => routeBook.endSessions())
-  services.onChange(() => routeBook.endSessions())
-  const leadsPast = routeBook.leadsPast.bind(routeBook)
   const fleet: Fleet = new Fleet({
     registry,
     table,
     clock,
     levelOf,
-    leadsPast,
+    leadsPast: routeBook.leadsPast.bind(routeBook),
     declared: services.get.bind(services),
     control: () => control,
     detector: () => detector
@@ -109,12 +98,7 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      outlivesSeal: (workspace) => {
-        const owned = table.get(workspace)
-        if (owned === null) return false
-        const { service, home } = owned.signed.value
-        return levelOf(service) === 'local' || (home !== null && leadsPast(home))
-      },
+      outlivesSeal: fleet.outlivesSeal.bind(fleet),
       usedBytes,
       identity,
       clock,

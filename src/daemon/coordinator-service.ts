@@ -1,4 +1,12 @@
-import type { Approval, DrainOrder, InviteOrder, NewAdmin, Relabel, WorkspaceSearch } from '../console/inputs.ts'
+import type {
+  Approval,
+  DrainOrder,
+  InviteOrder,
+  NewAdmin,
+  NewUser,
+  Relabel,
+  WorkspaceSearch
+} from '../console/inputs.ts'
 import type { Caller, CoordinatorService, Topic } from '../console/service.ts'
 import type {
   AdminView,
@@ -318,8 +326,8 @@ export class LiveCoordinatorService implements CoordinatorService {
     return this.#register.list()
   }
 
-  addUser(caller: Caller, name: string): Promise<NewUserView> {
-    return this.#register.add(caller, name)
+  addUser(caller: Caller, user: NewUser): Promise<NewUserView> {
+    return this.#register.add(caller, user)
   }
 
   renewUserToken(caller: Caller, name: string): Promise<NewUserView> {

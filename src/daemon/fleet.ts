@@ -132,6 +132,15 @@ export class Fleet implements Instances {
     return detector().isLeaseOver(home)
   }
 
+  /** See `DirectorDeps.outlivesSeal`. */
+  outlivesSeal(workspace: WorkspaceId): boolean {
+    const { table, levelOf, leadsPast } = this.#deps
+    const owned = table.get(workspace)
+    if (owned === null) return false
+    const { service, home } = owned.signed.value
+    return levelOf(service) === 'local' || (home !== null && leadsPast(home))
+  }
+
   nameOf(peer: PeerIdText): string {
     return this.#deps.registry.get(peer)?.name ?? peer
   }

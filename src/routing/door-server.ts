@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { answerOn, noticeEnd } from './answer-on.ts'
-import { FRONT_DOOR_LIMITS } from './limits.ts'
+import { FRONT_DOOR_LIMITS, type FrontDoorLimits } from './limits.ts'
 import type { Certificate, FrontDoorOptions } from './neighbours.ts'
 import { answer, rawAnswer } from './pages.ts'
 import type { Upgrade } from './proxy.ts'
@@ -27,7 +27,7 @@ export interface Arrival {
   readonly expects: boolean
 }
 
-export interface DoorServerOptions extends Pick<FrontDoorOptions, 'tls' | 'holdMs'> {
+export interface DoorServerOptions extends Pick<FrontDoorOptions, 'tls' | 'holdMs' | 'limits'> {
   /** The longest header section; by default that of users' requests. */
   readonly headerBytes?: number
   /** The flag by which people say where it listens; by default that of the front door. */
@@ -49,6 +49,9 @@ export interface DoorServerDeps {
 export class DoorServer {
   readonly #deps: DoorServerDeps
   readonly #options: DoorServerOptions
+  readonly #limits: FrontDoorLimits
+  /** How often in a row nothing was said on a connection for as long as it may idle. */
+  readonly #silences = new WeakMap<Socket, { readonly times: number; readonly bytesWritten: number }>()
   readonly #server: Server
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
@@ -64,6 +67,7 @@ export class DoorServer {
   constructor(deps: DoorServerDeps, options: DoorServerOptions) {
     this.#deps = deps
     this.#options = options
+    this.#limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
     this.#server = this.#createServer()
   }
 
@@ -103,7 +107,7 @@ export class DoorServer {
     this.#server.close(() => resolve())
     this.#server.closeIdleConnections()
     const patience = new AbortController()
-    const late = sleep(this.#deps.clock, FRONT_DOOR_LIMITS.closeMs, patience.signal).catch(() => undefined)
+    const late = sleep(this.#deps.clock, this.#limits.closeMs, patience.signal).catch(() => undefined)
     await Promise.race([closed, late])
     patience.abort()
   }
@@ -120,13 +124,13 @@ export class DoorServer {
   }
 
   #createServer(): Server {
-    const limits = FRONT_DOOR_LIMITS
+    const limits = this.#limits
     const options: ServerOptions = {
       maxHeaderSize: this.#options.headerBytes ?? limits.headerBytes,
       headersTimeout: limits.headersMs,
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(5_000, limits.headersMs),
       keepAlive: true,
       keepAliveInitialDelay: limits.idleMs,
       insecureHTTPParser: false,
@@ -142,7 +146,7 @@ export class DoorServer {
         : createTlsServer({ ...options, ...tlsOf(tls), handshakeTimeout: limits.headersMs }, listener)
     server.maxHeadersCount = 0
     server.maxConnections = limits.connections
-    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
+    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + limits.idleMs / 4)
     server.on('connection', (socket: Socket) => {
       if (!this.#deps.admits(socket)) socket.destroy()
     })
@@ -179,7 +183,7 @@ export class DoorServer {
     const { socket } = arrival.request
     const waiting = (this.#pipelined.get(socket) ?? 0) + 1
     this.#pipelined.set(socket, waiting)
-    if (waiting > FRONT_DOOR_LIMITS.pipelined) {
+    if (waiting > this.#limits.pipelined) {
       socket.destroy()
       return
     }
@@ -203,7 +207,7 @@ export class DoorServer {
   /** A client that still sends a body reads the answer only afterwards: it has a while to come to an end. */
   #linger({ request, upgrade }: Arrival): void {
     if (upgrade === null && (request.complete || request.destroyed)) return
-    const timer = this.#deps.clock.after(FRONT_DOOR_LIMITS.lingerMs, () => request.socket.destroy())
+    const timer = this.#deps.clock.after(this.#limits.lingerMs, () => request.socket.destroy())
     const ending = upgrade === null ? request : upgrade.socket
     ending.once('close', () => timer.cancel())
   }
@@ -213,7 +217,13 @@ export class DoorServer {
     const latest = this.#latest.get(socket)
     const waitsForInstance =
       latest !== undefined && !latest.writableFinished && latest.req.complete && latest.writableLength === 0
-    if (!waitsForInstance) socket.destroy()
+    const { bytesWritten } = socket
+    const before = this.#silences.get(socket)
+    const times = before?.bytesWritten === bytesWritten ? before.times + 1 : 1
+    this.#silences.set(socket, { times, bytesWritten })
+    if (waitsForInstance && times * this.#server.timeout < this.#limits.answerMs) {
+      socket.setTimeout(this.#server.timeout)
+    } else socket.destroy()
   }
 
   /** Says that what came is no request, once all that came whole before it is answered. */

@@ -9,6 +9,7 @@ import type { UploadTap } from '../sync/provisional.ts'
 import type { RawHeaders } from '../wire/http.ts'
 import type { Client } from './client.ts'
 import type { Refusal, Visitor } from './identify.ts'
+import type { FrontDoorLimits } from './limits.ts'
 import type { Upgrade } from './proxy.ts'
 import type { RateOptions } from './rates.ts'
 import type { TicketOffice } from './routes/tickets.ts'
@@ -81,6 +82,7 @@ export interface Users {
   bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
   /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
   bySignOn(name: string): UserId | null | Promise<UserId | null>
+  /** Is this user shut out by now: blocked, or removed? */
   isBlocked(user: UserId): boolean
 }
 
@@ -187,6 +189,8 @@ export interface FrontDoorOptions {
   readonly trustUserHeader?: string
   /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
   readonly tls?: Certificate
+  /** Other bounds than those of the house. */
+  readonly limits?: Partial<FrontDoorLimits>
   /** The largest request body. */
   readonly maxBodyBytes?: number
   /** How often one client may come; where it is not said, as `RATES`. */

@@ -1,20 +1,11 @@
-import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { expect, test } from 'vitest'
 import { TestFederation } from '../tools/federation.ts'
+import { freeAddress } from '../tools/free-address.ts'
 import { Browser } from '../tools/page-visitor.ts'
 import { Traffic } from '../tools/traffic.ts'
 import type { WebUser } from '../tools/web-user.ts'
 
 const LEASE_MS = 4_000
-
-async function freeAddress(): Promise<string> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return `127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
-}
 
 /** Has the workspace of a user served by this instance. */
 async function moveTo(federation: TestFederation, user: WebUser, name: string): Promise<void> {
@@ -55,7 +46,7 @@ test('three routes: users work on each, a workspace moves, a home that users rea
   }
 
   // A browser is sent to gamma, and works there.
-  const browser = new Browser(federation.ready.http, eve.authorization)
+  const browser = new Browser(federation.ready.http, eve.headers.authorization ?? '')
   const page = await browser.visit('/mine.txt')
   expect(page).toMatchObject({ status: 200, text: 'of user-3', by: 'gamma', url: `http://${redirect}/mine.txt` })
   expect((await browser.save('/there.txt', 'saved at the instance')).status).toBe(201)

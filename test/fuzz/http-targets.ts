@@ -17,10 +17,11 @@ const GUEST = `guest:${'c'.repeat(32)}` as UserId
 const NOW = 1_700_000_000_000
 const cookies = new SessionCookies({ current: new Uint8Array(32).fill(1), previous: [] }, { secure: false })
 const session = (cookies.issue(GUEST, NOW).split(';')[0] ?? '') as string
+const MORE = { scope: 'user', writers: null } as const
 const routes = compileRoutes([
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user', writers: null },
-  { name: 'notes' as ServiceName, route: { kind: 'path', prefix: '/notes' }, scope: 'user', writers: null },
-  { name: 'wiki' as ServiceName, route: { kind: 'host', host: 'wiki.example' }, scope: 'user', writers: null }
+  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, ...MORE },
+  { name: 'notes' as ServiceName, route: { kind: 'path', prefix: '/notes' }, ...MORE },
+  { name: 'wiki' as ServiceName, route: { kind: 'host', host: 'wiki.example' }, ...MORE }
 ])
 const clients = new Clients({ trustProxy: ['10.0.0.0/8', 'fd00::/8'], secure: false })
 

@@ -14,7 +14,7 @@ import { type FuzzTarget, textTarget } from './target.ts'
 const cli: readonly FuzzTarget[] = [
   textTarget('a size', ['10GB', '2.5MiB', '0'], values.size),
   textTarget('a rate', ['10MB/s', '1KiB/s'], values.rate),
-  textTarget('a schedule of rates', ['10MB/s', '10MB/s,22:00-06:00=none'], values.limitSchedule),
+  textTarget('a schedule of rates', ['10MB/s', 'none,1MB/s@08:00-18:00'], values.limitSchedule),
   textTarget('a duration', ['2s', '10m', '7d', '1.5h'], values.duration),
   textTarget('a host and port', ['127.0.0.1:9480', '[::1]:0', 'main.example:80'], values.hostPort),
   textTarget(
@@ -28,7 +28,7 @@ const cli: readonly FuzzTarget[] = [
   textTarget('a command of a service', ['files=/usr/bin/true --x'], values.serviceCommand),
   textTarget('a CIDR', ['10.0.0.0/8', '::1/128', '127.0.0.1'], values.cidr),
   textTarget('a web address', ['https://main.example.org', 'http://[::1]:80/'], values.webUrl),
-  textTarget('a retention', ['hour=24,day=7'], values.retention),
+  textTarget('a retention', ['minutes=1,hours=24,days=7,weeks=4,months=12'], values.retention),
   textTarget(
     'a moment',
     ['2026-01-01T00:00:00Z', '22:00'],
@@ -42,7 +42,7 @@ const cli: readonly FuzzTarget[] = [
     parseTarget
   ),
   textTarget('the address of an app', ['http://127.0.0.1:8080', 'http://[::1]'], parseUpstream),
-  textTarget('a route', ['/notes', 'wiki.example', '/'], (route) => routeText(parseRoute(route)))
+  textTarget('a route', ['/notes', 'host:wiki.example', '/'], (route) => routeText(parseRoute(route)))
 ]
 
 /** A settings file that is read from a real folder, which `close` removes. */

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
-import type { UpstreamTarget } from '../upstream/target.ts'
+import { type Located, locatePort, locateSocket } from './locate.ts'
 import { type Command, HOME_INSIDE, RUN_INSIDE, type Sandbox } from './sandbox.ts'
 import { type CommandSpec, filled } from './spec.ts'
 
@@ -12,8 +12,7 @@ export type Relay = (socket: string, port: number, command: Command) => Command
 export interface Plan {
   readonly command: Command
   readonly environment: Readonly<Record<string, string>>
-  /** Null: on the socket. */
-  readonly port: UpstreamTarget | null
+  readonly locate: () => Promise<Located | null>
 }
 
 export interface Placed {
@@ -24,7 +23,7 @@ export interface Placed {
   readonly run: string
 }
 
-export const SOCKET = 'http.sock'
+const SOCKET = 'http.sock'
 /** In a network of its own, any one is free. */
 const PORT_INSIDE = 8080
 const LOOPBACK = '127.0.0.1'
@@ -42,11 +41,12 @@ export async function planCommand(spec: CommandSpec, sandbox: Sandbox, relay: Re
   const [file = '', ...args] = filled(spec.words, { port: String(port), socket, dir: folder, base, secret })
   const command: Command = [file, ...args]
   const environment = environmentOf(sandbox, placed)
-  if (spec.listens === 'socket') return { command, environment, port: null }
+  const atSocket = (): Promise<Located | null> => locateSocket(join(run, SOCKET))
+  if (spec.listens === 'socket') return { command, environment, locate: atSocket }
   const told = { ...environment, NODE_DAEMON_PORT: String(port) }
   return isOwnNetwork(sandbox)
-    ? { command: relay(socket, port, command), environment: told, port: null }
-    : { command, environment: told, port: { host: LOOPBACK, port } }
+    ? { command: relay(socket, port, command), environment: told, locate: atSocket }
+    : { command, environment: told, locate: () => locatePort(LOOPBACK, port) }
 }
 
 export const environmentOf = (sandbox: Sandbox, { folder, base, secret, run }: Placed): Record<string, string> => ({

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { type Clock, sleep } from '../../core/clock.ts'
 import { messageOf } from '../../core/errors.ts'
 import { LogFile } from './log-file.ts'
-import { ProcessTable } from './proc.ts'
+import { factsOf, ProcessTable } from './proc.ts'
 import type { Confined } from './sandbox.ts'
 import { spawnConfined } from './spawn.ts'
 
@@ -23,10 +23,11 @@ export interface Start extends Confined {
 
 /** How long the output of a process that has ended is still read: what it left running may hold it open. */
 const LAST_OUTPUT_MS = 200
+const GONE_POLL_MS = 10
 
 /** The process of an app, with all that it starts. It ends with the process of the daemon, however that ends. */
 export class AppProcess {
-  /** Resolves once it has ended, with why: a text for people. Never rejects. */
+  /** Resolves once it has ended, with all that it started, with why: a text for people. Never rejects. */
   readonly ended: Promise<string>
   readonly #deps: ProcessDeps
   readonly #child: ChildProcess
@@ -34,6 +35,7 @@ export class AppProcess {
   readonly #isConfined: boolean
   readonly #placed = Promise.withResolvers<number | null>()
   #root: number | null = null
+  #rootStartedAt: string | undefined
   #reason: string | null = null
   #hasEnded = false
 
@@ -105,6 +107,7 @@ export class AppProcess {
     const { stdout, stderr } = this.#child
     const following = [stdout, stderr].flatMap((stream) => (stream === null ? [] : [this.#log.follow(stream)]))
     const ending = await ended(this.#child)
+    await this.#allEnded()
     this.#hasEnded = true
     this.#place(null)
     await Promise.race([Promise.all(following), sleep(this.#deps.clock, LAST_OUTPUT_MS)])
@@ -113,7 +116,21 @@ export class AppProcess {
     return this.#reason ?? ending
   }
 
+  /** Resolves once nothing of it is left. Without a namespace, what has left its process group is not known. */
+  async #allEnded(): Promise<void> {
+    const { pid } = this.#child
+    if (pid !== undefined) this.#deps.send(-pid, 'SIGKILL')
+    // The first process of a namespace ends after all others of it.
+    while (this.#isRootThere()) await sleep(this.#deps.clock, GONE_POLL_MS)
+  }
+
+  #isRootThere(): boolean {
+    const facts = this.#root === null ? null : factsOf(this.#root)
+    return facts !== null && facts.startedAt === this.#rootStartedAt
+  }
+
   #place(root: number | null): void {
+    if (this.#root === null && root !== null) this.#rootStartedAt = factsOf(root)?.startedAt
     this.#root ??= root
     this.#placed.resolve(root)
   }

@@ -1,16 +1,14 @@
-import { mkdir, open, rm } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { aborted, type Clock, type Instant, sleep, withTimeout } from '../../core/clock.ts'
+import { aborted, type Clock, type Instant, withTimeout } from '../../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { Mutex } from '../../core/mutex.ts'
 import type { App } from '../app.ts'
 import type { HookPlace } from '../hooks.ts'
-import type { UpstreamTarget } from '../upstream/target.ts'
-import { upstreamApp } from '../upstream/upstream.ts'
-import { answersHttp } from './answers.ts'
 import { markRunning, unmark } from './leftovers.ts'
-import { type Placed, planCommand, type Relay, SOCKET } from './plan.ts'
+import { type Placed, planCommand, type Relay } from './plan.ts'
+import { becomesReady, failureOf, type Ready, release } from './ready.ts'
 import { AppProcess, type SendSignal } from './running.ts'
 import { confined, type Rooms, type Sandbox } from './sandbox.ts'
 import type { CommandSpec } from './spec.ts'
@@ -44,13 +42,11 @@ const AGAIN_MS_MAX = 60_000
 /** An app that has run for so long has not failed to start. */
 const STEADY_MS = 60_000
 const GRACE_MS = 3000
-const READY_EVERY_MS = 200
 
 interface Run {
   readonly base: string
   readonly running: AppProcess
-  readonly app: App
-  readonly ready: Promise<void>
+  readonly ready: Promise<Ready>
   readonly since: Instant
 }
 
@@ -111,12 +107,11 @@ export class WorkspaceApp {
     const run = await this.#changing.run(() => this.#running(base, signal))
     try {
       const what = 'the start of the app'
-      await withTimeout(this.#deps.clock, WAIT_MS, what, () => run.ready, signal)
+      return (await withTimeout(this.#deps.clock, WAIT_MS, what, () => run.ready, signal)).app
     } catch (error) {
       if (!hasCode(error, 'TIMED_OUT')) throw error
       throw new NodeDaemonError('BUSY', 'the app of this service is starting: ask again in a moment')
     }
-    return run.app
   }
 
   /** Lets no request in: those that wait for its start are refused with `NOT_HOME`. */
@@ -172,55 +167,31 @@ export class WorkspaceApp {
     await mkdir(rooms.run, { recursive: true, mode: 0o700 })
     this.#base = base
     const plan = await planCommand(spec, sandbox, relay, this.#placed(base))
-    // By its descriptor: the path of a socket must be short.
-    const run = await open(rooms.run, 'r')
-    const target = plan.port ?? { socketPath: `/proc/self/fd/${run.fd}/${SOCKET}` }
     log.info({ workspace, service }, 'an app is started')
     const environment = { ...this.#deps.environment, ...plan.environment }
     const start = { ...confined(sandbox, rooms, plan.command), folder: this.place.folder, environment }
     const started = new AppProcess({ clock, send }, { ...start, log: join(folder, 'log') })
-    const ready = this.#becomesReady(started, target, base, signal)
+    const ready = becomesReady(this.#deps, started, { locate: plan.locate, base }, signal)
     ready.catch(() => undefined)
-    const begun: Run = { base, running: started, app: upstreamApp({ clock, log }, target), ready, since: clock.now() }
+    const begun: Run = { base, running: started, ready, since: clock.now() }
     this.#run = begun
     const root = await started.root()
     await markRunning(folder, root, sandbox.kind === 'none')
     started.ended
       .then((why) => this.#hasEnded(begun, why))
       .then(() => (root === null ? undefined : unmark(folder, root)))
-      .finally(() => run.close())
       .catch((error: unknown) => log.warn({ workspace, error: messageOf(error) }, 'what an app left is still there'))
     return begun
-  }
-
-  /** Rejects where it ends before, takes too long, or no request is let in any more. */
-  async #becomesReady(started: AppProcess, target: UpstreamTarget, base: string, signal: AbortSignal): Promise<void> {
-    const { clock, startMs, isReady } = this.#deps
-    const gone = started.ended.then((why): never => {
-      throw new NodeDaemonError('OUT_OF_REACH', describe(why, started))
-    })
-    gone.catch(() => undefined)
-    const answers = async (late: AbortSignal): Promise<void> => {
-      await answersHttp(clock, target, base, late)
-      while (isReady !== null && !(await isReady(late))) await sleep(clock, READY_EVERY_MS, late)
-    }
-    try {
-      await withTimeout(clock, startMs, 'its start', (late) => Promise.race([answers(late), gone]), signal)
-    } catch (error) {
-      started.kill(messageOf(error))
-      if (hasCode(error, 'TIMED_OUT')) await gone
-      throw error
-    }
   }
 
   async #hasEnded(run: Run, why: string): Promise<void> {
     const { clock, log } = this.#deps
     const isExpected = this.#run !== run || this.#open.signal.aborted
     if (this.#run === run) this.#run = null
-    await run.app.close()
+    await release(run.ready)
     if (isExpected) return
     if (clock.now() - run.since > STEADY_MS) this.#failures = 0
-    this.#failure = describe(why, run.running)
+    this.#failure = failureOf(why, run.running)
     this.#againAt = clock.now() + Math.min(AGAIN_MS_MAX, AGAIN_MS_MIN * 2 ** this.#failures++)
     const { workspace, service } = this.place
     log.warn({ workspace, service, reason: this.#failure }, 'an app has ended by itself')
@@ -232,9 +203,6 @@ export class WorkspaceApp {
     if (run === null) return
     this.#failures = 0
     await run.running.stop(GRACE_MS)
-    await run.app.close()
+    await release(run.ready)
   }
 }
-
-const describe = (why: string, { lastLine }: AppProcess): string =>
-  `the app of this service failed: ${why}${lastLine === '' ? '' : `; its last words: ${lastLine}`}`

@@ -81,8 +81,8 @@ const SETTINGS = {
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
   service: list(
-    '<name[=url]>',
-    'a service of the federation to offer; with the address of an app that runs on this machine, or with command:… to have one started for each workspace',
+    '<name[=url|=files]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine, with command:… to have one started for each workspace, or with files for the built-in app under another name',
     offer,
     [offer('files')],
     'files, built in'

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
-import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { type Duplex, duplexPair } from 'node:stream'
 import { type Clock, systemClock } from '../../../src/core/clock.ts'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
@@ -15,6 +15,7 @@ import { dialIngress } from '../../../src/routing/routes/dial.ts'
 import { IngressDoor } from '../../../src/routing/routes/ingress-door.ts'
 import type { IngressNews, RouteKind } from '../../../src/wire/ingress.ts'
 import { REVISION } from '../../../src/wire/revision.ts'
+import { freeAddress } from '../../tools/free-address.ts'
 import { ALICES, type Answer, answerTo, Federation, type Setting } from './federation.ts'
 
 /** What reached an instance, and by which way. */
@@ -24,15 +25,6 @@ export interface Reached {
   readonly headers: IncomingHttpHeaders
   readonly raw: readonly string[]
   readonly target: IngressTarget
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
 
 /** An instance with an entrance of its own beside the tunnel. */
@@ -79,7 +71,12 @@ export class RoutedInstance {
   }
 
   static async start(name: string, clock: Clock): Promise<RoutedInstance> {
-    const instance = new RoutedInstance(name, await createIdentity(), await freePort(), clock)
+    const instance = new RoutedInstance(
+      name,
+      await createIdentity(),
+      Number((await freeAddress()).split(':')[1]),
+      clock
+    )
     await instance.door.listen('127.0.0.1', instance.port)
     return instance
   }

@@ -6,7 +6,6 @@ import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { NOTHING_USED } from '../../../../src/apps/allowance.ts'
 import type { AppRequestContext } from '../../../../src/apps/app.ts'
@@ -20,11 +19,9 @@ import { codeOf, ERRORS } from '../../../../src/core/errors.ts'
 import type { ServiceName, WorkspaceId } from '../../../../src/core/ids.ts'
 import { silent } from '../../../../src/core/log.ts'
 import { APP_TOOLS, relayed, sendSignal } from '../../../../src/daemon/app-machine.ts'
+import { SCRIPT, workspaceNumber } from './names.ts'
 
 export const SERVICE = 'notes' as ServiceName
-export const workspaceNumber = (number: number): WorkspaceId => number.toString(16).padStart(32, '0') as WorkspaceId
-
-export const SCRIPT = fileURLToPath(new URL('../../../tools/scripted-app.mjs', import.meta.url))
 const NODE = '/run/node-daemon/node'
 
 export const BWRAP: Sandbox = {
@@ -37,6 +34,7 @@ export const NONE: Sandbox = { ...BWRAP, kind: 'none', network: true }
 
 export interface BenchOptions extends Partial<Omit<CommandAppsDeps, 'services'>> {
   readonly command?: string
+  readonly readable?: readonly string[]
   readonly isReady?: (place: HookPlace, signal: AbortSignal) => Promise<boolean>
 }
 
@@ -63,13 +61,13 @@ export interface AppsBench {
 
 /** Command apps on this machine, with an HTTP server in front that lets each request into the workspace that it names. */
 export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> {
-  const { command, isReady = null, sandbox = BWRAP, ...changes } = options
+  const { command, readable = [SCRIPT], isReady = null, sandbox = BWRAP, ...changes } = options
   const root = await realpath(await mkdtemp(join(tmpdir(), 'node-daemon-apps-')))
   const node = sandbox.kind === 'bwrap' ? NODE : process.execPath
   const spec = parseCommand(command ?? `${node} ${SCRIPT} {port}`)
   const apps = await CommandApps.open({
     folder: join(root, 'apps'),
-    services: new Map([[SERVICE, { spec, readable: [SCRIPT], isReady }]]),
+    services: new Map([[SERVICE, { spec, readable, isReady }]]),
     sandbox,
     relay: relayed,
     environment: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' },

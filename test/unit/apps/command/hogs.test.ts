@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { until } from '../../../tools/program.ts'
-import { type AppsBench, appsBench, BWRAP, workspaceNumber } from './bench.ts'
+import { type AppsBench, appsBench, BWRAP } from './bench.ts'
+import { workspaceNumber } from './names.ts'
 
 const LIMITS = { memoryBytes: 300 * 1024 ** 2, processes: 40, openFiles: 64 }
 

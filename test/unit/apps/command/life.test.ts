@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { factsOf } from '../../../../src/apps/command/proc.ts'
 import { until } from '../../../tools/program.ts'
-import { appsBench, NONE, SCRIPT, workspaceNumber } from './bench.ts'
+import { appsBench, NONE } from './bench.ts'
+import { SCRIPT, workspaceNumber } from './names.ts'
 
 const HTML = { accept: 'text/html' }
 const CRASH = 'console.error("out of luck"); setImmediate(() => process.exit(3))'

@@ -1,8 +1,10 @@
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { type AppsBench, appsBench, BWRAP } from './bench.ts'
+import { SCRIPT, workspaceNumber } from './names.ts'
 
 const read = (path: string): string => `return (await load('node:fs')).readFileSync(${JSON.stringify(path)}, 'utf8')`
 const write = (path: string): string =>
@@ -80,4 +82,24 @@ test('with the network of the machine, an app reaches what listens on it: that i
   const { address, run } = await appsBench({ sandbox: { ...BWRAP, network: true } })
   expect(await run(connect(address))).toBe('connected')
   expect(await run(read('/etc/shadow'))).toEqual({ error: 'ENOENT' })
+})
+
+test('a link that an app puts in the place of its socket leads nobody anywhere', async () => {
+  const { root, run, ask, apps } = await appsBench({ command: `/run/node-daemon/node ${SCRIPT} {socket}` })
+  const others = createServer((_, response) => response.end('not for you'))
+  const path = join(root, 'control.sock')
+  others.listen(path)
+  onTestFinished(() => void others.close())
+  await ask()
+  const swap = `const { rmSync, symlinkSync } = await load('node:fs')
+    rmSync('/run/app/http.sock'); symlinkSync(${JSON.stringify(path)}, '/run/app/http.sock')`
+  await run(swap)
+  const app = JSON.parse((await ask()).body) as { url?: string }
+  expect(app.url, 'the app itself, by the socket that it had').toBe('/notes/')
+  await apps.find(workspaceNumber(1))?.stop()
+
+  const begins = join(root, 'begins.sh')
+  await writeFile(begins, `ln -s ${path} /run/app/http.sock; sleep 1000`)
+  const other = await appsBench({ command: `sh ${begins} {socket}`, startMs: 1000, readable: [begins] })
+  expect(await other.ask()).toMatchObject({ status: 502, body: expect.stringContaining('its start took longer') })
 })
