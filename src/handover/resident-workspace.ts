@@ -77,9 +77,9 @@ export class ResidentWorkspace {
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }
 
-  /** Everything that was changed before the call is durable in the repository on return. */
+  /** As this process ends: everything that was changed is durable in the repository on return. */
   async flush(): Promise<void> {
-    await this.#serving().flush()
+    await this.#serving().lastFlush()
   }
 
   /** Why a newer snapshot is postponed; null where none is. */
