@@ -10,6 +10,7 @@ const REPORT = 'node_modules/.cache/node-daemon/tests.json'
 /** Real disks, crash points and random trees: thorough, and too slow for `npm run check`. */
 const SUITES = [
   'test/unit/content/file.test.ts',
+  'test/unit/fuzz/run.test.ts',
   'test/unit/content/folder.test.ts',
   'test/unit/network/host.test.ts',
   'test/unit/routing/{corpus,front-door,reliability}.test.ts',

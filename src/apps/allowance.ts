@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { NodeDaemonError } from '../core/errors.ts'
 import { sizeText } from '../core/size-text.ts'
 import { isRead } from '../wire/http.ts'
+import type { DiskRoom } from './disk-room.ts'
 
 /** How much a workspace may hold, during one request. */
 export interface Allowance {
@@ -18,10 +19,11 @@ export interface Allowance {
   take(bytes: number): void
 }
 
-/** The room of a workspace, up to a bound. */
+/** The room of a workspace, up to a bound, on a disk. */
 export function allowanceOf(
   room: { readonly usedBytes: number; take(bytes: number): void },
-  limitBytes: number | null
+  limitBytes: number | null,
+  disk: Pick<DiskRoom, 'take'>
 ): Allowance {
   return {
     get usedBytes() {
@@ -34,6 +36,11 @@ export function allowanceOf(
         const left = sizeText(Math.max(0, limitBytes - usedBytes))
         throw new NodeDaemonError('NO_SPACE', `${sizeText(limitBytes)} may be used here, and ${left} of it are left`, {
           advice: 'delete something first, or ask the administrators of this federation for more; nothing was changed'
+        })
+      }
+      if (!disk.take(bytes)) {
+        throw new NodeDaemonError('NO_SPACE', 'the disk of this server is full', {
+          advice: 'nothing was changed; what you have can be read and deleted'
         })
       }
       if (bytes > 0) room.take(bytes)

@@ -19,6 +19,8 @@ export interface AtWorkDeps {
   readonly ask: AskAtWork
   /** The workspaces that this instance is home of. */
   readonly places: () => Promise<readonly HookPlace[]>
+  /** Workspaces in which users are at work whatever their apps say. */
+  readonly besides: () => readonly WorkspaceId[]
   readonly isHandingOver: () => boolean
   readonly clock: Clock
   readonly log: Logger
@@ -33,9 +35,9 @@ export class AtWork {
     this.#deps = deps
   }
 
-  /** Each as it was answered last. */
+  /** Each as it was answered last, and those besides. */
   get workspaces(): readonly WorkspaceId[] {
-    return [...this.#found]
+    return [...new Set([...this.#found, ...this.#deps.besides()])]
   }
 
   /**

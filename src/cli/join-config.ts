@@ -6,7 +6,12 @@ import type { Flags } from './command.ts'
 /** What a first join says of this machine's part, and every later start must know. Limits are kept by the daemon itself. */
 const KEPT = [
   'service',
+  'service-version',
   'listen',
+  'public-url',
+  'route',
+  'ingress',
+  'trust-proxy',
   'label',
   'before-snapshot',
   'after-snapshot',

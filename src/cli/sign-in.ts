@@ -40,21 +40,52 @@ const schema = z.object({
   allow: texts.default([])
 })
 type Said = z.infer<typeof schema>
+const KEYS: readonly string[] = Object.keys(schema.shape)
 
-/** A provider as a JSON object; in the config file it is written as YAML. */
-const provider: Parser<SignInProviderOptions> = (said) => {
-  const advice =
-    'write it like {"name":"lab","issuer":"https://id.example.org","client-id":"…","client-secret-file":"…"}'
-  let json: unknown
-  try {
-    json = JSON.parse(said)
-  } catch {
-    throw bad(`"${said.slice(0, 100)}" is not a sign-in provider`, advice)
-  }
-  const parsed = schema.safeParse(json)
+const ADVICE = 'write it like name=lab issuer=https://id.example.org client-id=… client-secret-file=…'
+/** Those of which there may be several. */
+const LISTS: readonly string[] = ['scopes', 'allow']
+type Words = Readonly<Record<string, string | readonly string[]>>
+
+/** A provider in words, `name=lab label=The Lab issuer=https://…`, or as a JSON object: so comes a map of the config file. */
+const provider: Parser<SignInProviderOptions> = (said) => providerOf(wordsOf(said))
+
+function providerOf(words: Words): SignInProviderOptions {
+  const parsed = schema.safeParse(words)
   if (parsed.success) return parsed.data.kind === 'oidc' ? openidOf(parsed.data) : oauthOf(parsed.data)
   const [issue] = parsed.error.issues
-  throw bad(`a sign-in provider's ${issue?.path.join('.') || 'setting'}: ${issue?.message ?? 'is missing'}`, advice)
+  throw bad(`a sign-in provider's ${issue?.path.join('.') || 'setting'}: ${issue?.message ?? 'is missing'}`, ADVICE)
+}
+
+function wordsOf(said: string): Words {
+  const words = new Map<string, string | readonly string[]>()
+  for (const [key, value] of said.trimStart().startsWith('{') ? fromMap(said) : fromLine(said)) {
+    const before = words.get(key)
+    if (!KEYS.includes(key)) throw bad(`"${key.slice(0, 60)}" says nothing of a provider`, `known: ${KEYS.join(', ')}`)
+    if (LISTS.includes(key)) words.set(key, [...(Array.isArray(before) ? before : []), ...value.split(/[\s,]+/)])
+    else if (before === undefined) words.set(key, value)
+    else throw bad(`${key} stands twice in a sign-in provider`, ADVICE)
+  }
+  return Object.fromEntries(words)
+}
+
+/** A value may have spaces in it: the next word begins where another `key=` stands. */
+const fromLine = (said: string): [string, string][] =>
+  said
+    .trim()
+    .split(/\s+(?=[a-z-]+=)/)
+    .map((word) => [word.split('=', 1)[0] ?? '', word.slice(word.indexOf('=') + 1)])
+
+function fromMap(said: string): [string, string][] {
+  let map: unknown
+  try {
+    map = JSON.parse(said)
+  } catch {
+    throw bad(`"${said.slice(0, 100)}" is no JSON object`, ADVICE)
+  }
+  return Object.entries(map as object).flatMap(([key, value]): [string, string][] =>
+    Array.isArray(value) ? value.map((one) => [key, String(one)]) : [[key, String(value)]]
+  )
 }
 
 function openidOf(said: Said): SignInProviderOptions {
@@ -149,11 +180,6 @@ function flagsProvider(values: ValuesOf<typeof SIGN_IN_SETTINGS>): readonly Sign
   if (issuer === null || clientId === null) {
     throw bad('a sign-in provider needs its issuer and a client id', 'say --oidc-issuer and --oidc-client-id')
   }
-  const said = {
-    name: FLAGS_NAME,
-    issuer,
-    'client-id': clientId,
-    ...(secret !== null && { 'client-secret-file': secret })
-  }
-  return [provider(JSON.stringify(said))]
+  const file = secret === null ? {} : { 'client-secret-file': secret }
+  return [providerOf({ name: FLAGS_NAME, issuer, 'client-id': clientId, ...file })]
 }

@@ -8,6 +8,7 @@ import type { HostPort } from '../daemon/options.ts'
 import { RETENTION, type RetentionPolicy } from '../store/repository.ts'
 import { HOURS_MAX, type Hours, type LimitSchedule } from '../sync/limit-schedule.ts'
 import { isServiceVersion } from '../wire/control.ts'
+import { originOf } from '../wire/ingress.ts'
 
 /** Reads what a person typed. Throws `BAD_USAGE` with how to write it where it is not one. */
 export type Parser<T> = (text: string) => T
@@ -171,7 +172,9 @@ export function labelChange(text: string): readonly [string, string | null] {
   return /^[^=]+-$/.test(text) && LABEL_KEY.test(text.slice(0, -1)) ? [text.slice(0, -1), null] : label(text)
 }
 
-/** `files`, `notes=http://127.0.0.1:8080`, or `notes=command:my-app --socket {socket}`. */
+const BUILT_IN = 'files'
+
+/** `files`, `shared=files` (the files app under another name), `notes=http://127.0.0.1:8080`, or `notes=command:my-app --socket {socket}`. */
 export function offer(text: string): Offer {
   const at = text.indexOf('=')
   const name = at < 0 ? text : text.slice(0, at)
@@ -179,7 +182,14 @@ export function offer(text: string): Offer {
   if (!isServiceName(name)) throw bad(text, 'a service', 'write it like files, or notes=http://127.0.0.1:8080')
   if (how?.startsWith(COMMAND) === true)
     return { name, upstream: null, command: parseCommand(how.slice(COMMAND.length)) }
-  return { name, upstream: how === null ? null : parseUpstream(how), command: null }
+  if (how === null && name !== BUILT_IN) {
+    throw bad(
+      text,
+      'a service that is built in',
+      `say how it runs: ${name}=http://127.0.0.1:8080, '${name}=command:…', or ${name}=${BUILT_IN} for the files app`
+    )
+  }
+  return { name, upstream: how === null || how === BUILT_IN ? null : parseUpstream(how), command: null }
 }
 
 /** `notes=/opt/my-app` as a pair: a service, and a path from the root. */
@@ -239,6 +249,14 @@ export function webUrl(text: string): string {
     throw bad(text, 'a web address', 'write it like https://main.example.org')
   }
   return text
+}
+
+/** A web address that is nothing but scheme, host and port. */
+export function origin(text: string): string {
+  const found = originOf(text)
+  if (found === null)
+    throw bad(text, 'an address of a server', 'write it like https://alpha.example.org, without a path')
+  return found
 }
 
 /** A line of text for people: no control characters, at most `max` characters. */

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ROUTE_KINDS } from '../wire/ingress.ts'
 
 type Frozen<T> = T extends readonly (infer Item)[]
   ? readonly Frozen<Item>[]
@@ -15,6 +16,15 @@ export const time = z.string().describe('RFC 3339')
 export const text = z.string()
 export const labels = z.record(z.string(), z.string())
 export const progress = z.object({ done: count, total: count })
+
+/** How users' requests reach an instance that offers more than the tunnel. */
+export const routeView = z.object({
+  asked: z.enum(ROUTE_KINDS),
+  url: text,
+  inUse: z.enum(ROUTE_KINDS),
+  reason: text.nullable().describe('why another route is in use than was asked for')
+})
+
 /** How an instance stands with its coordinator. */
 export const coordinatorLink = z.object({
   peerId: text.nullable(),

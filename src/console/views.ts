@@ -1,5 +1,16 @@
 import { z } from 'zod'
-import { bytes, coordinatorLink, count, durationMs, labels, progress, text, time, type View } from './view-parts.ts'
+import {
+  bytes,
+  coordinatorLink,
+  count,
+  durationMs,
+  labels,
+  progress,
+  routeView,
+  text,
+  time,
+  type View
+} from './view-parts.ts'
 
 export {
   type AdminView,
@@ -92,6 +103,7 @@ export const peerView = z.object({
   disk: z.object({ totalBytes: bytes, freeBytes: bytes, fullAt: time.nullable() }).nullable(),
   unsyncedBytes: bytes,
   unsyncedAgeMs: durationMs,
+  route: routeView.nullable(),
   pendingWork: count.describe('tasks that it was given and has not finished')
 })
 export type PeerView = View<typeof peerView>

@@ -92,6 +92,15 @@ export interface ExitStatement {
   }[]
 }
 
+/** Whose the ingress is that answers at an address. Signed by the instance, for whoever asked with the nonce. */
+export interface IngressProof {
+  /** Scheme, host and port, as in the `Origin` of a page. */
+  readonly url: string
+  readonly nonce: Uint8Array
+  /** The id of the newest ticket key that it knows; empty where it knows none. */
+  readonly key: string
+}
+
 export const headRecord: RecordType<Head> = {
   domain: 'node-daemon-head/1',
   encode: (head) =>
@@ -211,6 +220,12 @@ export const exitRecord: RecordType<ExitStatement> = {
       }))
     }
   }
+}
+
+export const ingressProofRecord: RecordType<IngressProof> = {
+  domain: 'node-daemon-ingress/1',
+  encode: (value) => proto.IngressProof.encode({ ...value, nonce: new Uint8Array(value.nonce) }),
+  decode: (payload) => proto.IngressProof.decode(payload)
 }
 
 export type SignedHead = Signed<Head>

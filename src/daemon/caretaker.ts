@@ -17,6 +17,7 @@ import type { ControlEvents, ControlServer, Session } from '../membership/contro
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
 import type { LiveSights } from './drain-sights.ts'
@@ -45,6 +46,7 @@ export interface CaretakerDeps {
   readonly spread: Pick<Spread, 'look'>
   readonly tending: Pick<Tending, 'look'>
   readonly neighbourhood: Neighbourhood
+  readonly routeBook: Pick<RouteBook, 'opened' | 'closed' | 'relabelled'>
   readonly presence: Presence
   readonly hold: PromotionHold
   readonly changes: Changes
@@ -77,6 +79,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     presence.opened(session.peer)
     changes.tell('peers')
     this.#deps.neighbourhood.opened(session)
+    this.#deps.routeBook.opened(session.peer)
     this.#welcome(session).catch((error: unknown) => {
       log.warn({ peer: session.peer, error: messageOf(error) }, 'an instance was not told everything')
     })
@@ -138,6 +141,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     const { isStopping, presence, table, director, changes } = this.#deps
     if (replaced || isStopping()) return
     this.#deps.neighbourhood.closed(session.peer)
+    this.#deps.routeBook.closed(session.peer)
     presence.closed(session)
     for (const { signed } of table.homesOf(session.peer)) director.touch(signed.value.workspace)
     changes.tell('peers')
@@ -221,7 +225,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
 
   /** An admin, an invite or the peer itself decided about a membership. */
   decided({ peerId, state, reason }: Member): void {
-    const { changes, control, registry, drains, spread, neighbourhood } = this.#deps
+    const { changes, control, registry, drains, spread, neighbourhood, routeBook } = this.#deps
     changes.tell('peers')
     if (state === 'pending') return
     if (state !== 'approved') {
@@ -234,6 +238,7 @@ export class Caretaker implements ControlEvents, FailureEvents {
     }
     if (state === 'approved') {
       neighbourhood.relabelled(peerId)
+      routeBook.relabelled(peerId)
       this.redeclared()
     } else neighbourhood.closed(peerId)
     spread.look()

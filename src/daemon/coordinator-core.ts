@@ -35,6 +35,7 @@ import { Housekeeping } from './housekeeping.ts'
 import { Neighbourhood } from './neighbourhood.ts'
 import { Presence } from './presence.ts'
 import { openRebalancer } from './rebalancing.ts'
+import { openRouteBook } from './route-book.ts'
 import { RouteTable } from './route-table.ts'
 import type { Shutdown } from './shutdown.ts'
 import { openUserLimits } from './user-limits.ts'
@@ -78,11 +79,14 @@ export async function openCoordinatorCore(
   const { services, groups } = await openDeclared({ store, clock, audit, table }, options)
   const levelOf = services.levelOf.bind(services)
 
+  const routeBook = openRouteBook({ registry, services, groups, control: () => control, parts, clock, random, log })
+  shutdown.later('the routes to instances', async () => routeBook.close())
   const fleet: Fleet = new Fleet({
     registry,
     table,
     clock,
     levelOf,
+    leadsPast: routeBook.leadsPast.bind(routeBook),
     declared: services.get.bind(services),
     control: () => control,
     detector: () => detector
@@ -117,10 +121,7 @@ export async function openCoordinatorCore(
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: (workspace) => {
-        const owned = table.get(workspace)
-        return owned !== null && levelOf(owned.signed.value.service) === 'local'
-      },
+      outlivesSeal: fleet.outlivesSeal.bind(fleet),
       usedBytes,
       identity,
       clock,
@@ -256,6 +257,7 @@ export async function openCoordinatorCore(
     spread,
     tending,
     neighbourhood,
+    routeBook,
     presence,
     hold,
     changes,
@@ -380,6 +382,7 @@ export async function openCoordinatorCore(
     director,
     hold,
     routes,
+    routeBook,
     drains,
     recovery,
     lost,

@@ -20,6 +20,7 @@ import type { Gate, Host } from '../network/host.ts'
 import type { Neighbours } from '../network/neighbours.ts'
 import type { Providers } from '../network/providers.ts'
 import type { Reach } from '../network/reach.ts'
+import type { RouteBook, RouteBookDeps } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { ControlStore } from '../store/control-store.ts'
 import type { Disk } from '../store/disk.ts'
@@ -69,6 +70,10 @@ export interface CoreParts {
   readonly dropHome: (home: PeerIdText) => void
   /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
   readonly hasSockets: (workspace: WorkspaceId) => boolean
+  /** See `dialIngress`. */
+  readonly dialIngress: RouteBookDeps['dial']
+  /** The address of the front door for users; empty where it is not known. */
+  readonly frontDoor: () => string
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -94,6 +99,7 @@ export interface CoordinatorCore {
   readonly director: Director
   readonly hold: PromotionHold
   readonly routes: RouteTable
+  readonly routeBook: RouteBook
   readonly drains: Drains
   readonly recovery: Recovery
   readonly lost: LostHeads

@@ -36,6 +36,7 @@ import type { AuditLog } from '../membership/audit.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
@@ -96,6 +97,7 @@ export interface CoordinatorServiceDeps {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly routes: RouteTable
+  readonly routeBook: RouteBook
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
   readonly hold: PromotionHold

@@ -14,7 +14,9 @@ import { startKad } from '../network/kad.ts'
 import { startHost, type WebHost } from '../network/libp2p-host.ts'
 import { CONNECT_PATH } from '../network/websocket-address.ts'
 import { FrontDoor } from '../routing/front-door.ts'
+import { filesPages } from '../routing/own/files-pages.ts'
 import { ownPages } from '../routing/own/own-pages.ts'
+import { dialIngress } from '../routing/routes/dial.ts'
 import { openLevel } from '../store/level.ts'
 import { nodeDisk } from '../store/node-disk.ts'
 import { levelIndex } from '../store/open-repository.ts'
@@ -23,6 +25,7 @@ import { ThreadedCutting } from '../sync/cutting.ts'
 import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
+import { LiveBelongings } from './belongings-book.ts'
 import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
@@ -86,6 +89,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   shutdown.later('the state', () => level.close())
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
+  const entrance = { url: '' }
   let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
@@ -103,6 +107,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
       hasSockets: (workspace) => frontDoor.hasSockets(workspace),
+      dialIngress: (peer, url) => dialIngress({ clock, random }, peer, url),
+      frontDoor: () => (options.webAddress === null ? entrance.url : new URL(options.webAddress).origin),
       clock,
       random,
       log
@@ -138,7 +144,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         isBlocked: (user) => accounts.users.isBlocked(user)
       },
       groups,
-      tunnel: { connect: (home) => connectTunnel(host, control, home) },
+      routes: core.routeBook,
+      tunnel: { connect: (home) => core.routeBook.connect(home, () => connectTunnel(host, control, home)) },
       uploads,
       cookieKeys,
       wellKnown: () => ({
@@ -150,7 +157,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         version: VERSION,
         connect: CONNECT_PATH
       }),
-      ownPages: ownPages(signIn),
+      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,
@@ -174,6 +181,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   }
   const { port } = await frontDoor.listen(options.http.host, options.http.port)
   const http = url(options.http, port, tls === null ? 'http' : 'https')
+  entrance.url = http
   shutdown.later('members by WebSocket', async () => network.closeWebSockets())
   const admin = { value: '' }
   const addresses = byReach(announced(host.addresses(), options.announce, identity.peerId))

@@ -2,10 +2,11 @@ import { existsSync } from 'node:fs'
 import { allowanceOf, NOTHING_USED } from '../apps/allowance.ts'
 import type { App, AppRequestContext } from '../apps/app.ts'
 import { commandApp, type WorkspaceApps } from '../apps/command/command.ts'
+import { DiskRoom, type DiskRoomDeps } from '../apps/disk-room.ts'
 import { filesApp } from '../apps/files/files.ts'
 import { upstreamApp } from '../apps/upstream/upstream.ts'
 import type { Clock } from '../core/clock.ts'
-import { NodeDaemonError } from '../core/errors.ts'
+import { hasCode, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -13,11 +14,17 @@ import type { Admission } from '../handover/resident.ts'
 import { notHome } from '../handover/resident-deps.ts'
 import type { Host } from '../network/host.ts'
 import { Ingress, type IngressTarget } from '../routing/ingress.ts'
+import type { IngressDoor } from '../routing/routes/ingress-door.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
+import type { IngressNews } from '../wire/ingress.ts'
 import type { Offer } from './offers.ts'
 
 /** Where users' requests come in. */
 export interface Entrance {
+  /** What counts from now on for requests that do not come through the tunnel. */
+  told(news: IngressNews): void
+  /** Workspaces whose users are at work past the front door: open WebSockets, requests that take long. */
+  busy(): readonly WorkspaceId[]
   /** Takes no more requests, and breaks those on their way. */
   stop(): Promise<void>
   /** Resolves once nothing that users asked for is at work any more. */
@@ -40,8 +47,12 @@ export interface HttpEntranceDeps {
   readonly offers: readonly Offer[]
   /** Where the apps are that this instance starts; null where it offers none. */
   readonly commands: WorkspaceApps | null
+  /** Where requests come in that do not come through the tunnel; null: nowhere. */
+  readonly door: IngressDoor | null
   /** A folder that is always empty: what a newcomer without a workspace sees. */
   readonly empty: { readonly folder: string; readonly staging: string }
+  /** Of the disk on which users' files lie. */
+  readonly space: DiskRoomDeps['space']
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -51,7 +62,7 @@ export interface HttpEntranceDeps {
 export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Promise<Entrance> {
   const { host, coordinator, offers, log } = deps
   const apps = new Map(offers.map((offer) => [offer.name, appOf(deps, offer)] as const))
-  const inside: Inside = { empty: deps.empty, served, apps }
+  const inside: Inside = { empty: deps.empty, served, apps, disk: new DiskRoom(deps) }
   const ingress = new Ingress({
     serve: (request, response, target) =>
       admit(inside, target, (app, context) => app.handle(request, response, context)),
@@ -67,8 +78,13 @@ export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Prom
     if (link.peer === coordinator) ingress.accept(stream)
     else stream.destroy()
   })
+  deps.door?.open({ ingress, name: () => served.name, serves: (workspace, epoch) => serves(served, workspace, epoch) })
   return {
-    stop: () => ingress.close(),
+    told: (news) => deps.door?.told(news),
+    busy: () => deps.door?.busy() ?? [],
+    stop: async () => {
+      await Promise.all([ingress.close(), deps.door?.close()])
+    },
     close: async () => {
       await Promise.all([...apps.values()].map((app) => app.close()))
     }
@@ -84,11 +100,22 @@ interface Inside {
   readonly empty: HttpEntranceDeps['empty']
   readonly served: Served
   readonly apps: ReadonlyMap<ServiceName, App>
+  readonly disk: DiskRoom
+}
+
+function serves(served: Served, workspace: WorkspaceId, epoch: number): boolean {
+  try {
+    served.enter(workspace, epoch).leave()
+    return true
+  } catch (error) {
+    if (hasCode(error, 'NOT_HOME')) return false
+    throw error
+  }
 }
 
 /** Has the app of the request's service do `work` in the user's workspace. */
 async function admit(
-  { empty, served, apps }: Inside,
+  { empty, served, apps, disk }: Inside,
   target: IngressTarget,
   work: (app: App, context: AppRequestContext) => Promise<void>
 ): Promise<void> {
@@ -106,6 +133,7 @@ async function admit(
       settled: refuseChange
     })
   }
+  await disk.ask()
   const admission = served.enter(workspace, epoch)
   try {
     const { folder, staging, wrote, settled, stay } = admission
@@ -123,7 +151,7 @@ async function admit(
       staging,
       wrote,
       settled,
-      allowance: allowanceOf(stay, limitBytes ?? null)
+      allowance: allowanceOf(stay, limitBytes ?? null, disk)
     })
   } finally {
     admission.leave()

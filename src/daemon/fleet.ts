@@ -25,6 +25,8 @@ export interface FleetDeps {
   readonly table: OwnershipTable
   readonly detector: () => FailureDetector
   readonly levelOf: (service: ServiceName) => AcknowledgeLevel
+  /** See `RouteBook.leadsPast`. */
+  readonly leadsPast: (peer: PeerIdText) => boolean
   readonly declared: (service: ServiceName) => Declared | null
   readonly clock: Clock
 }
@@ -124,10 +126,19 @@ export class Fleet implements Instances {
   }
 
   mayTakeOver({ service, home }: Pick<Ownership, 'service' | 'home'>): boolean {
-    const { levelOf, detector } = this.#deps
-    if (home === null || levelOf(service) === 'replicated') return true
+    const { levelOf, leadsPast, detector } = this.#deps
+    if (home === null || (levelOf(service) === 'replicated' && !leadsPast(home))) return true
     if (this.isConnected(home) && !detector().isDead(home)) return true
     return detector().isLeaseOver(home)
+  }
+
+  /** See `DirectorDeps.outlivesSeal`. */
+  outlivesSeal(workspace: WorkspaceId): boolean {
+    const { table, levelOf, leadsPast } = this.#deps
+    const owned = table.get(workspace)
+    if (owned === null) return false
+    const { service, home } = owned.signed.value
+    return levelOf(service) === 'local' || (home !== null && leadsPast(home))
   }
 
   nameOf(peer: PeerIdText): string {

@@ -70,6 +70,7 @@ export async function openInstanceCore(
     upload,
     download,
     offered: { services, versions: options.versions, labels: options.labels },
+    route: options.ingress?.route ?? null,
     keep: { ms: options.keepMs },
     hooksFor,
     askAtWork,

@@ -9,6 +9,7 @@ import type { DataFolder } from '../store/state-folder.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
 import type { Uplink } from '../sync/uplink.ts'
 import type { Hello } from '../wire/control.ts'
+import type { RouteOffer } from '../wire/ingress.ts'
 import type { InstanceMachine } from './instance-machine.ts'
 import type { InstanceSettings } from './instance-settings.ts'
 import type { InstanceEvent } from './options.ts'
@@ -28,6 +29,8 @@ export interface InstanceDaemonDeps {
   readonly download: RateLimit
   /** What it tells the coordinator that it runs. */
   readonly offered: Pick<Hello, 'services' | 'versions' | 'labels'>
+  /** What is offered besides the tunnel; null: nothing. */
+  readonly route: RouteOffer | null
   /** How long files stay after a drain; a drain may say otherwise. */
   readonly keep: { ms: number }
   readonly hooksFor: ResidentDeps['hooksFor']

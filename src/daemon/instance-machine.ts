@@ -15,6 +15,7 @@ import { startKad } from '../network/kad.ts'
 import type { Neighbours } from '../network/neighbours.ts'
 import type { Providers } from '../network/providers.ts'
 import type { Reach } from '../network/reach.ts'
+import type { IngressDoor } from '../routing/routes/ingress-door.ts'
 import type { Heartbeat } from '../wire/control.ts'
 import { nodeFileSystem } from '../worktree/node-file-system.ts'
 import { type Entrance, httpEntrance, type Served } from './entrance.ts'
@@ -45,6 +46,7 @@ export interface LocalMachineDeps {
   readonly host: Host
   readonly offers: readonly Offer[]
   readonly commands: WorkspaceApps | null
+  readonly door: IngressDoor | null
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger
@@ -55,7 +57,8 @@ export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<In
   const keeper = await PremisesKeeper.open({ ...deps, ...machineDisk(deps) })
   return {
     premises: (workspace) => keeper.of(workspace),
-    openEntrance: (served) => httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty }, served),
+    openEntrance: (served) =>
+      httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty, space: () => diskSpace(folder) }, served),
     openProviders: (neighbours, reach) => startKad({ ...deps, neighbours, reach }),
     space: () => diskSpace(folder),
     load: () => ({

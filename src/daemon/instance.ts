@@ -5,7 +5,9 @@ import type { CommandApps } from '../apps/command/command-apps.ts'
 import { createInstanceSocketServer } from '../console/http-api.ts'
 import { systemClock } from '../core/clock.ts'
 import { systemRandom } from '../core/random.ts'
+import { isLoopbackHost } from '../membership/addresses.ts'
 import { startHost } from '../network/libp2p-host.ts'
+import { IngressDoor, type IngressDoorDeps } from '../routing/routes/ingress-door.ts'
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import { homeApps, openCommandApps, Secrets } from './apps.ts'
@@ -14,10 +16,26 @@ import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
 import { diskSpace } from './instance-settings.ts'
 import { checkOffers, checkVersions, commandServices } from './offers.ts'
-import type { InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
+import type { IngressOptions, InstanceDeps, InstanceOptions, RunningInstance } from './options.ts'
 import { Shutdown } from './shutdown.ts'
 import { busyHooks, checkAppHooks, commandHooks, snapshotHooks } from './snapshot-hooks.ts'
 import { VERSION } from './version.ts'
+
+/** Listens for requests that do not come through the tunnel, where that is wanted. */
+async function openDoor(
+  options: IngressOptions | null,
+  deps: IngressDoorDeps
+): Promise<{ readonly door: IngressDoor; readonly address: string; close(): Promise<void> } | null> {
+  if (options === null) return null
+  const { route, listen } = options
+  const ownProxy = isLoopbackHost(listen.host) ? LOOPBACK : []
+  const trustProxy = options.trustProxy.length === 0 ? ownProxy : options.trustProxy
+  const door = new IngressDoor(deps, { url: route.url, trustProxy })
+  const { host, port } = await door.listen(listen.host, listen.port)
+  return { door, address: `${host.includes(':') ? `[${host}]` : host}:${port}`, close: () => door.close() }
+}
+
+const LOOPBACK = ['127.0.0.0/8', '::1']
 
 /**
  * Starts an instance: it joins, waits for approval and serves by itself from then on. On return its folder is held and
@@ -59,6 +77,8 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   shutdown.later('the apps', () => commands?.close())
   const level = await openLevel(join(folder.path, 'state'))
   shutdown.later('the state', () => level.close())
+  const door = await openDoor(options.ingress, { identity: folder.identity, clock, random, log })
+  if (door !== null) shutdown.later('the ingress', () => door.close())
   const {
     daemon,
     host,
@@ -79,6 +99,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
             host: network,
             offers: options.services,
             commands,
+            door: door?.door ?? null,
             clock,
             random,
             log
@@ -102,7 +123,13 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   await rm(path, { force: true })
   await socket.listen({ path })
   await chmod(path, 0o600)
-  const runtime = { pid: options.pid, version: VERSION, peerId: host.peerId, addresses: host.addresses() }
+  const runtime = {
+    pid: options.pid,
+    version: VERSION,
+    peerId: host.peerId,
+    addresses: host.addresses(),
+    ingress: door?.address ?? null
+  }
   await folder.writeAtomic('runtime.json', `${JSON.stringify(runtime, null, 2)}\n`)
   shutdown.later('runtime.json', () => folder.remove('runtime.json'))
   void joinAndServe()

@@ -23,8 +23,7 @@ export function checkVersions(versions: Readonly<Record<string, string>>, offers
 
 /**
  * @param folder the data folder: an app is told in a header where below it the files of users are
- * @throws NodeDaemonError `BAD_USAGE` a service is offered twice, there is no built-in app for it, or an app could not be
- *   told of the folder
+ * @throws NodeDaemonError `BAD_USAGE` a service is offered twice, or an app could not be told of the folder
  */
 export function checkOffers(offers: readonly Offer[], folder: string): void {
   const names = new Set<ServiceName>()
@@ -37,10 +36,6 @@ export function checkOffers(offers: readonly Offer[], folder: string): void {
         advice: 'choose one with --data whose whole path is in plain ASCII letters, digits and signs'
       })
     }
-    if (!isBuiltIn || name === BUILT_IN) continue
-    throw new NodeDaemonError('BAD_USAGE', `only the service ${BUILT_IN} is built in`, {
-      advice: `run an app for ${name} on this machine, and say where it is: --service ${name}=http://127.0.0.1:8080; or --service '${name}=command:…' starts it`
-    })
   }
 }
 
@@ -48,5 +43,4 @@ export function checkOffers(offers: readonly Offer[], folder: string): void {
 export const commandServices = (offers: readonly Offer[]): ServiceName[] =>
   offers.filter(({ command }) => command !== null).map(({ name }) => name)
 
-const BUILT_IN = 'files'
 const PRINTABLE_ASCII = /^[\x20-\x7e]*$/

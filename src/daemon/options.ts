@@ -5,6 +5,7 @@ import type { ProviderConfig } from '../routing/sign-in/provider.ts'
 import type { RetentionPolicy } from '../store/repository.ts'
 import type { LimitSchedule } from '../sync/limit-schedule.ts'
 import type { DrainReport } from '../wire/control.ts'
+import type { RouteOffer } from '../wire/ingress.ts'
 import type { Offer } from './offers.ts'
 import type { TlsFiles } from './tls-certificate.ts'
 
@@ -128,6 +129,14 @@ export interface AppOptions {
   readonly readable: Readonly<Record<string, readonly string[]>>
 }
 
+/** The entrance of an instance that listens. */
+export interface IngressOptions {
+  readonly route: RouteOffer
+  readonly listen: HostPort
+  /** CIDRs of proxies in front whose `X-Forwarded-For` is believed; none: those of this machine, where it listens on loopback. */
+  readonly trustProxy: readonly string[]
+}
+
 export interface InstanceOptions {
   readonly data: string
   /** What the volunteer typed; null: resume. */
@@ -154,6 +163,8 @@ export interface InstanceOptions {
   readonly keepMs: number
   readonly hooks: HookOptions
   readonly apps: AppOptions
+  /** Null: users' requests come through the tunnel alone. */
+  readonly ingress: IngressOptions | null
   readonly pid: number
 }
 

@@ -3,6 +3,7 @@ import type { Caller, ServiceCatalogue } from '../console/service.ts'
 import type { ServiceView } from '../console/service-views.ts'
 import type { ServiceName } from '../core/ids.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
+import { SCOPES, type ServiceScope } from '../routing/neighbours.ts'
 import { routeText } from '../routing/service-route.ts'
 import type { Service, Services } from '../routing/services.ts'
 import type { Fleet } from './fleet.ts'
@@ -19,9 +20,27 @@ export interface ServiceCatalogueDeps {
 interface Owned {
   readonly workspaces: number
   readonly alone: number
+  /** As their owners tell. */
+  readonly scope: ServiceScope
 }
 
-const NONE: Owned = { workspaces: 0, alone: 0 }
+/** It was declared before this coordinator lost what it knew. */
+const undeclared = (name: ServiceName, { workspaces, scope }: Owned): ServiceView => ({
+  name,
+  route: '',
+  scope,
+  acknowledge: 'local',
+  version: '',
+  needs: {},
+  writers: null,
+  workspaces,
+  instances: 0,
+  warnings: [
+    `it is not declared, so that nobody reaches its workspaces; say: node-daemon services add ${name} --scope ${scope}`
+  ]
+})
+
+const NONE: Owned = { workspaces: 0, alone: 0, scope: 'user' }
 
 /** The declared services as admins see them. */
 export class LiveServiceCatalogue implements ServiceCatalogue {
@@ -33,7 +52,9 @@ export class LiveServiceCatalogue implements ServiceCatalogue {
 
   list(): ServiceView[] {
     const owned = this.#owned()
-    return this.#deps.services.list().map((service) => this.#view(service, owned))
+    const declared = this.#deps.services.list().map((service) => this.#view(service, owned))
+    const unknown = [...owned].filter(([name]) => this.#deps.services.get(name) === null)
+    return [...declared, ...unknown.map(([name, one]) => undeclared(name, one))]
   }
 
   async add({ actor }: Caller, order: ServiceOrder): Promise<ServiceView> {
@@ -54,9 +75,10 @@ export class LiveServiceCatalogue implements ServiceCatalogue {
   #owned(): ReadonlyMap<ServiceName, Owned> {
     const counts = new Map<ServiceName, Owned>()
     for (const { signed } of this.#deps.table.all()) {
-      const { service, standbys } = signed.value
+      const { service, owner, standbys } = signed.value
       const { workspaces, alone } = counts.get(service) ?? NONE
-      counts.set(service, { workspaces: workspaces + 1, alone: alone + (standbys.length === 0 ? 1 : 0) })
+      const scope = SCOPES.find((one) => owner.startsWith(`${one}:`)) ?? 'user'
+      counts.set(service, { workspaces: workspaces + 1, alone: alone + (standbys.length === 0 ? 1 : 0), scope })
     }
     return counts
   }

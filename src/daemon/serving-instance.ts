@@ -98,6 +98,7 @@ export class ServingInstance {
     this.#atWork = new AtWork({
       ask: deps.askAtWork,
       places: () => this.#resident.places(),
+      besides: () => this.#entrance?.busy() ?? [],
       isHandingOver: () => this.#drains.isDraining,
       clock,
       log
@@ -253,6 +254,7 @@ export class ServingInstance {
       },
       services: (services) => this.#levels.told(services),
       neighbours: (news) => this.#vicinity.told(news),
+      ingress: (news) => this.#entrance?.told(news),
       drain: (report) => {
         if (this.#drains.heard(report)) this.#events.drain(report)
       }
@@ -272,7 +274,8 @@ export class ServingInstance {
       memberListNumber: this.#members.number,
       addresses: toldAddresses(this.#deps.host.addresses()),
       revision: REVISION,
-      awaitsDrain: this.#drains.awaitsEnd
+      awaitsDrain: this.#drains.awaitsEnd,
+      route: this.#deps.route
     }
   }
 

@@ -3,19 +3,27 @@ import type { NewUserView, UserView } from '../console/views.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isUserId, type OwnerId, type UserId } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
+import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
+import type { RouteTable } from './route-table.ts'
 import { time } from './views.ts'
 
 const NAMED = 'user:'
 const GUEST = 'guest:'
+/** Nobody else has connections into such a workspace. */
+const PERSONAL = /^(user|guest):/
 
 export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
   readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
+  readonly routeBook: Pick<RouteBook, 'endSessions'>
+  readonly routes: Pick<RouteTable, 'breakOff'>
+  readonly director: Pick<Director, 'touch'>
   /** What a user may hold over all services; null where nothing bounds it. */
   readonly quotas: { of(owner: OwnerId): number | null }
 }
@@ -56,6 +64,7 @@ export class UserRegister {
   async remove({ actor }: Caller, name: string): Promise<void> {
     await this.#deps.accounts.users.remove(plainName(name), actor)
     await this.#deps.groups.forget(plainName(name), actor)
+    this.#showOut(`${NAMED}${plainName(name)}` as UserId)
   }
 
   /** A guest goes by its whole id, as it stands in the list of workspaces. */
@@ -63,6 +72,7 @@ export class UserRegister {
     const { users } = this.#deps.accounts
     if (!name.startsWith(GUEST)) {
       await (blocked ? users.block(plainName(name), actor) : users.unblock(plainName(name), actor))
+      if (blocked) this.#showOut(`${NAMED}${plainName(name)}` as UserId)
       return this.#user(plainName(name))
     }
     if (!isUserId(name)) {
@@ -73,12 +83,24 @@ export class UserRegister {
     const before = this.list().find((user) => user.name === name)
     if (blocked) await users.guests.block(name, actor)
     else await users.guests.unblock(name, actor)
+    if (blocked) this.#showOut(name)
     return blocked || before === undefined ? this.#user(name) : { ...before, blocked: false }
   }
 
   async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
     await this.#deps.accounts.users.setQuota(plainName(name), bytes, actor)
     return this.#user(plainName(name))
+  }
+
+  /** What is open ends now: requests on their way into their own workspaces, and their WebSockets anywhere. */
+  #showOut(user: UserId): void {
+    const { table, routes, routeBook, director } = this.#deps
+    routeBook.endSessions()
+    for (const { signed } of table.all()) {
+      const { workspace, owner } = signed.value
+      if (owner === user) routes.breakOff(workspace, 'all')
+      if (owner === user || !PERSONAL.test(owner)) director.touch(workspace)
+    }
   }
 
   #view(

@@ -18,6 +18,7 @@ import type { Admin } from '../membership/admins.ts'
 import type { AuditEntry } from '../membership/audit.ts'
 import type { Invite } from '../membership/invites.ts'
 import type { Member } from '../membership/member.ts'
+import type { RouteBook } from '../routing/routes/book.ts'
 import type { MainRepository } from '../store/repository.ts'
 import { auditWords } from './audit-words.ts'
 import type { Facts } from './coordinator-service.ts'
@@ -34,6 +35,7 @@ export interface Views {
   readonly fleet: Fleet
   readonly drains: Drains
   readonly repository: Pick<MainRepository, 'tip' | 'history' | 'diverged'>
+  readonly routeBook: Pick<RouteBook, 'state'>
   /** The repository's own receipt for a head; null where it cannot give one now. */
   readonly expiry: Pick<GuestExpiry, 'expiresAtMs'>
   readonly receiptFor: (head: SignedHead) => Promise<Signed<Receipt> | null>
@@ -51,7 +53,7 @@ const HISTORY_MAX = 10_000
 export const time = (ms: number): string => new Date(ms).toISOString()
 export const timeOrNull = (ms: number | null): string | null => (ms === null ? null : time(ms))
 
-export function peerView({ table, fleet, control }: Views, member: Member): PeerView {
+export function peerView({ table, fleet, control, routeBook }: Views, member: Member): PeerView {
   const { peerId, code, name, contact, site, message, labels, services, version, capacityBytes } = member
   const homes = table.homesOf(peerId).map(({ signed }) => signed.value.workspace)
   const unsynced = fleet.unsynced(homes)
@@ -80,6 +82,7 @@ export function peerView({ table, fleet, control }: Views, member: Member): Peer
         : { totalBytes: heartbeat.diskTotalBytes, freeBytes: heartbeat.diskFreeBytes, fullAt: null },
     unsyncedBytes: unsynced.bytes,
     unsyncedAgeMs: unsynced.ageMs,
+    route: routeBook.state(peerId),
     pendingWork: heartbeat?.pendingWork ?? 0
   }
 }

@@ -17,10 +17,10 @@ export interface DirectorDeps {
   /** While it holds, no home is changed, and no standby. A home that is there serves on. */
   readonly hold: PromotionHold
   /**
-   * May a home acknowledge what is on its own disk alone? Then another takes its place only once it has let go, or its
+   * May a home acknowledge what is on its own disk alone, or do users reach it past the front door? Then another takes its place only once it has let go, or its
    * lease has ended: the seal does not stop it.
    */
-  readonly acknowledgesLocally: (workspace: WorkspaceId) => boolean
+  readonly outlivesSeal: (workspace: WorkspaceId) => boolean
   /** What a workspace's files take, in bytes, as far as it is known. */
   readonly usedBytes: (workspace: WorkspaceId) => number
   readonly identity: Identity

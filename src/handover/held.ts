@@ -22,15 +22,15 @@ export function whyNobody(
 }
 
 /**
- * The seal does not stop a home that acknowledges by itself: it has to end that before another takes its place.
+ * The seal does not stop a home that acknowledges by itself, or that users reach past the front door: it has to end that before another takes its place.
  *
  * @throws NodeDaemonError it does not say that it has
  */
 export async function letGo(
-  { acknowledgesLocally, instances }: Pick<DirectorDeps, 'acknowledgesLocally' | 'instances'>,
+  { outlivesSeal, instances }: Pick<DirectorDeps, 'outlivesSeal' | 'instances'>,
   home: PeerIdText,
   { value, bytes }: SignedOwnership
 ): Promise<void> {
-  if (!acknowledgesLocally(value.workspace)) return
+  if (!outlivesSeal(value.workspace)) return
   await instances.order(home, { kind: 'release', ownership: bytes }, LET_GO_MS)
 }

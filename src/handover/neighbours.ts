@@ -18,7 +18,8 @@ export interface Instances {
   isAwaited(peer: PeerIdText): boolean
   /**
    * May another instance become the home of this workspace without a word of the one that is gone? Where changes are
-   * acknowledged by the repository alone, its seal is enough; else the lease of the home must be over. One that is
+   * acknowledged by the repository alone, and all requests come through the front door, its seal is enough; else the lease of the
+   * home must be over. One that is
    * connected is asked, whatever its lease.
    */
   mayTakeOver(workspace: Pick<Ownership, 'service' | 'home'>): boolean

@@ -19,6 +19,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { IngressNews } from '../wire/ingress.ts'
 import type { NeighbourNews } from '../wire/neighbours.ts'
 
 const RETRY_MS_MIN = 200
@@ -48,6 +49,8 @@ export interface ControlHandlers {
   /** The levels of all services, in place of those of the welcome. */
   services(services: readonly ServiceLevel[]): void
   neighbours(news: NeighbourNews): void
+  /** What counts from now on at the ingress of this instance. */
+  ingress(news: IngressNews): void
   drain(report: DrainReport): void
 }
 
@@ -196,6 +199,8 @@ export class ControlClient {
         return handlers.services(message.services)
       case 'neighbours':
         return handlers.neighbours(message.news)
+      case 'ingress':
+        return handlers.ingress(message.news)
       case 'drain':
         return handlers.drain(message.report)
       case 'goodbye':

@@ -20,6 +20,7 @@ import {
   toInstance,
   type Welcome
 } from '../wire/control.ts'
+import type { IngressNews } from '../wire/ingress.ts'
 import { type NeighbourBytes, neighboursParts } from '../wire/neighbours.ts'
 import { knows } from '../wire/revision.ts'
 
@@ -54,6 +55,8 @@ export interface Session {
   tellServices(services: readonly ServiceLevel[]): void
   /** Nothing is told to an instance that cannot read it. */
   tellNeighbours(news: NeighbourBytes): void
+  /** Nothing is told to an instance that cannot read it. */
+  tellIngress(news: IngressNews): void
   /** Says why, then ends the stream. */
   end(code: ErrorCode, message: string): void
 }
@@ -221,6 +224,10 @@ class LiveSession implements Session {
 
   tellNeighbours(news: NeighbourBytes): void {
     if (knows(this.hello, 'neighbours')) this.#sendFrame(neighboursParts(news))
+  }
+
+  tellIngress(news: IngressNews): void {
+    if (knows(this.hello, 'ingress')) this.send({ kind: 'ingress', news })
   }
 
   end(code: ErrorCode, message: string): void {

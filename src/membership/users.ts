@@ -191,9 +191,10 @@ export class Users {
     })
   }
 
+  /** Is this user shut out? Who was removed is too. */
   isBlocked(user: UserId): boolean {
     if (!user.startsWith(NAMED)) return this.guests.has(user)
-    return this.#book.get(user.slice(NAMED.length))?.blocked === true
+    return this.#book.get(user.slice(NAMED.length))?.blocked !== false
   }
 
   #arrive(name: string): Promise<UserId> {

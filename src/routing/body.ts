@@ -16,22 +16,30 @@ export type Body =
 
 const MAX_KEPT_BYTES = 1024 * 1024
 
-/** The memory that kept bodies may take together. Beyond it bodies are passed on as they come. */
+/** The memory that kept bodies may take, together and for each user. Beyond it bodies are passed on as they come. */
 export class BodyBudget {
+  readonly #perUser: number
+  readonly #taken = new Map<string, number>()
   #left: number
 
-  constructor(bytes: number) {
-    this.#left = bytes
+  constructor(limits: { readonly bytes: number; readonly perUser: number }) {
+    this.#left = limits.bytes
+    this.#perUser = limits.perUser
   }
 
-  take(bytes: number): boolean {
-    if (bytes > this.#left) return false
+  take(user: string, bytes: number): boolean {
+    const taken = (this.#taken.get(user) ?? 0) + bytes
+    if (bytes > this.#left || taken > this.#perUser) return false
     this.#left -= bytes
+    this.#taken.set(user, taken)
     return true
   }
 
-  giveBack(bytes: number): void {
+  giveBack(user: string, bytes: number): void {
     this.#left += bytes
+    const taken = (this.#taken.get(user) ?? 0) - bytes
+    if (taken > 0) this.#taken.set(user, taken)
+    else this.#taken.delete(user)
   }
 }
 

@@ -14,10 +14,13 @@ type Kind = keyof typeof NAMES
 
 /** The console's cookie. Cookies know no ports: a browser brings it to the front door of the same machine too. */
 export const CONSOLE_COOKIE = 'nd_console'
+/** The cookie of an instance's own entrance. */
+export const INGRESS_COOKIES = { plain: 'nd_ingress', secure: '__Host-nd_ingress' } as const
 /** None of these ever reaches an instance, nor comes from one. */
 export const SESSION_COOKIES: readonly string[] = [
   ...Object.values(NAMES).flatMap((name) => [name, `__Host-${name}`]),
-  CONSOLE_COOKIE
+  CONSOLE_COOKIE,
+  ...Object.values(INGRESS_COOKIES)
 ]
 
 const MAX_AGE_S = 30 * 24 * 60 * 60

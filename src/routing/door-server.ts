@@ -12,7 +12,7 @@ import type { Duplex } from 'node:stream'
 import { type Clock, sleep } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { answerOn, noticeEnd } from './answer-on.ts'
-import { FRONT_DOOR_LIMITS } from './limits.ts'
+import { FRONT_DOOR_LIMITS, type FrontDoorLimits } from './limits.ts'
 import type { Certificate, FrontDoorOptions } from './neighbours.ts'
 import { answer, rawAnswer } from './pages.ts'
 import type { Upgrade } from './proxy.ts'
@@ -25,6 +25,13 @@ export interface Arrival {
   readonly upgrade: Upgrade | null
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
+}
+
+export interface DoorServerOptions extends Pick<FrontDoorOptions, 'tls' | 'holdMs' | 'limits'> {
+  /** The longest header section; by default that of users' requests. */
+  readonly headerBytes?: number
+  /** The flag by which people say where it listens; by default that of the front door. */
+  readonly flag?: string
 }
 
 export interface DoorServerDeps {
@@ -41,7 +48,10 @@ export interface DoorServerDeps {
  */
 export class DoorServer {
   readonly #deps: DoorServerDeps
-  readonly #options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>
+  readonly #options: DoorServerOptions
+  readonly #limits: FrontDoorLimits
+  /** How often in a row nothing was said on a connection for as long as it may idle. */
+  readonly #silences = new WeakMap<Socket, { readonly times: number; readonly bytesWritten: number }>()
   readonly #server: Server
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
@@ -54,9 +64,10 @@ export class DoorServer {
   #underWay = 0
   #closing = false
 
-  constructor(deps: DoorServerDeps, options: Pick<FrontDoorOptions, 'tls' | 'holdMs'>) {
+  constructor(deps: DoorServerDeps, options: DoorServerOptions) {
     this.#deps = deps
     this.#options = options
+    this.#limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
     this.#server = this.#createServer()
   }
 
@@ -70,7 +81,8 @@ export class DoorServer {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EADDRINUSE') return reject(error)
-        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice: 'choose another --http' }))
+        const advice = `choose another ${this.#options.flag ?? '--http'}`
+        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice }))
       })
       this.#server.listen(port, host, () => {
         const address = this.#server.address() as AddressInfo
@@ -95,7 +107,7 @@ export class DoorServer {
     this.#server.close(() => resolve())
     this.#server.closeIdleConnections()
     const patience = new AbortController()
-    const late = sleep(this.#deps.clock, FRONT_DOOR_LIMITS.closeMs, patience.signal).catch(() => undefined)
+    const late = sleep(this.#deps.clock, this.#limits.closeMs, patience.signal).catch(() => undefined)
     await Promise.race([closed, late])
     patience.abort()
   }
@@ -112,13 +124,13 @@ export class DoorServer {
   }
 
   #createServer(): Server {
-    const limits = FRONT_DOOR_LIMITS
+    const limits = this.#limits
     const options: ServerOptions = {
-      maxHeaderSize: limits.headerBytes,
+      maxHeaderSize: this.#options.headerBytes ?? limits.headerBytes,
       headersTimeout: limits.headersMs,
       requestTimeout: 0,
       keepAliveTimeout: limits.keepAliveMs,
-      connectionsCheckingInterval: 5_000,
+      connectionsCheckingInterval: Math.min(5_000, limits.headersMs),
       keepAlive: true,
       keepAliveInitialDelay: limits.idleMs,
       insecureHTTPParser: false,
@@ -134,7 +146,7 @@ export class DoorServer {
         : createTlsServer({ ...options, ...tlsOf(tls), handshakeTimeout: limits.headersMs }, listener)
     server.maxHeadersCount = 0
     server.maxConnections = limits.connections
-    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + 30_000)
+    server.timeout = Math.max(limits.idleMs, this.#options.holdMs + limits.idleMs / 4)
     server.on('connection', (socket: Socket) => {
       if (!this.#deps.admits(socket)) socket.destroy()
     })
@@ -171,7 +183,7 @@ export class DoorServer {
     const { socket } = arrival.request
     const waiting = (this.#pipelined.get(socket) ?? 0) + 1
     this.#pipelined.set(socket, waiting)
-    if (waiting > FRONT_DOOR_LIMITS.pipelined) {
+    if (waiting > this.#limits.pipelined) {
       socket.destroy()
       return
     }
@@ -195,7 +207,7 @@ export class DoorServer {
   /** A client that still sends a body reads the answer only afterwards: it has a while to come to an end. */
   #linger({ request, upgrade }: Arrival): void {
     if (upgrade === null && (request.complete || request.destroyed)) return
-    const timer = this.#deps.clock.after(FRONT_DOOR_LIMITS.lingerMs, () => request.socket.destroy())
+    const timer = this.#deps.clock.after(this.#limits.lingerMs, () => request.socket.destroy())
     const ending = upgrade === null ? request : upgrade.socket
     ending.once('close', () => timer.cancel())
   }
@@ -205,7 +217,13 @@ export class DoorServer {
     const latest = this.#latest.get(socket)
     const waitsForInstance =
       latest !== undefined && !latest.writableFinished && latest.req.complete && latest.writableLength === 0
-    if (!waitsForInstance) socket.destroy()
+    const { bytesWritten } = socket
+    const before = this.#silences.get(socket)
+    const times = before?.bytesWritten === bytesWritten ? before.times + 1 : 1
+    this.#silences.set(socket, { times, bytesWritten })
+    if (waitsForInstance && times * this.#server.timeout < this.#limits.answerMs) {
+      socket.setTimeout(this.#server.timeout)
+    } else socket.destroy()
   }
 
   /** Says that what came is no request, once all that came whole before it is answered. */

@@ -8,21 +8,31 @@ import { isRead } from '../wire/http.ts'
 import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
 import type { Hold, Release } from './hold.ts'
 import type { Visitor } from './identify.ts'
-import type { Home, Place, ServiceRoute, Uploads, Workspaces } from './neighbours.ts'
-import { answer, type Page } from './pages.ts'
+import type { Home, HomeRoutes, Place, Redirection, ServiceRoute, Uploads, Users, Workspaces } from './neighbours.ts'
+import { answer, FRONT_DOOR, type Page } from './pages.ts'
 import type { PooledStream, Pools } from './pool.ts'
 import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
-import { errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
+import { BODY_TOO_SLOW, errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
 import { afterLoss, maySendElsewhere, pauseMs } from './replay.ts'
+import { partLines } from './routes/dress.ts'
+import { withTicket } from './routes/marks.ts'
+import { ELSEWHERE, elsewhereOf } from './routes/redirect.ts'
+import { answerRedirect } from './routes/replies.ts'
+import { TICKET_HEADER } from './routes/tickets.ts'
 import type { Sockets } from './sockets.ts'
+import { type Turns, TurnsTaken } from './turns.ts'
 
 /** What all exchanges share. */
 export interface ExchangeDeps {
   readonly workspaces: Workspaces
+  readonly users: Pick<Users, 'isBlocked'>
   readonly hold: Hold
   readonly pools: Pools
+  readonly routes: HomeRoutes
   readonly sockets: Sockets
   readonly budget: BodyBudget
+  /** How many requests of a user, and of a workspace, are at the instances at once. */
+  readonly turns: { readonly ofUser: Turns; readonly ofWorkspace: Turns }
   readonly uploads: Uploads
   readonly clock: Clock
   readonly log: Logger
@@ -30,6 +40,8 @@ export interface ExchangeDeps {
 
 export interface ExchangeOptions extends ProxyOptions {
   readonly holdMs: number
+  /** How long a body may take that is kept. */
+  readonly keptBodyMs: number
 }
 
 /** A request whose user and service are known. */
@@ -39,11 +51,17 @@ export interface Asked {
   readonly upgrade: Upgrade | null
   readonly service: ServiceRoute
   readonly visitor: Visitor
+  /** The address that it came from, as far as that is counted. */
+  readonly client: string | null
   /** Whose workspace it is for; null for a newcomer. */
   readonly owner: OwnerId | null
   readonly body: Body
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
+  /** Scheme and host by which the user came. */
+  readonly from: string
+  /** See `redirectAfter`. */
+  readonly redirectAfter: number | null
   /** The lines for an instance that do not depend on which one it is. */
   readonly headers: readonly string[]
   /** Asked before a workspace is begun: why none may be now, where that is so. */
@@ -71,6 +89,7 @@ const TITLES: Readonly<Record<Extract<Place, { state: 'waiting' }>['reason'], st
  *
  *   routing ─▶ waiting ─▶ routing        the workspace moves, restores, starts
  *   routing ─▶ sending ─▶ answering      the usual way
+ *   routing ─▶ answering                 sent on to the entrance of its home
  *              sending ─▶ waiting        moved or lost, and safe to send again
  */
 export class Exchange {
@@ -78,6 +97,9 @@ export class Exchange {
   readonly #options: ExchangeOptions
   readonly #asked: Asked
   readonly #method: string
+  /** Whose share of what is bounded it takes. */
+  readonly #who: string
+  readonly #turns = new TurnsTaken()
   #body: Body
   #gone = false
   /** When waiting ends; set when it first begins. */
@@ -92,6 +114,7 @@ export class Exchange {
     this.#options = options
     this.#asked = asked
     this.#method = asked.request.method ?? 'GET'
+    this.#who = asked.visitor.user ?? asked.client ?? 'newcomers'
     this.#body = asked.body
   }
 
@@ -99,7 +122,8 @@ export class Exchange {
     const { response } = this.#asked
     response.once('close', () => {
       if (!response.writableFinished) this.#clientGone()
-      if (this.#body.kind === 'kept') this.#deps.budget.giveBack(this.#body.bytes.length)
+      if (this.#body.kind === 'kept') this.#deps.budget.giveBack(this.#who, this.#body.bytes.length)
+      this.#turns.leave()
     })
     this.#route()
   }
@@ -117,8 +141,25 @@ export class Exchange {
   }
 
   #goTo(place: Place): void {
-    if (place.state === 'serving') this.#prepare(place)
-    else this.#holdFor(place)
+    if (place.state !== 'serving') return this.#holdFor(place)
+    const { redirectAfter } = this.#asked
+    const redirection =
+      redirectAfter === null || place.epoch <= redirectAfter ? null : this.#deps.routes.redirectFor(place.home)
+    const elsewhere = redirection === null ? null : elsewhereOf(this.#deps.workspaces.services(), this.#asked.service)
+    if (redirection === null || elsewhere === null) this.#prepare(place)
+    else this.#sendOn(place, redirection, elsewhere)
+  }
+
+  /** The user asks the home itself. */
+  #sendOn(place: Extract<Place, { state: 'serving' }>, { url, office }: Redirection, elsewhere: string): void {
+    const { request, response, from, visitor } = this.#asked
+    // It counts as used, though what follows is not seen here.
+    this.#deps.workspaces.enter(place.workspace, () => undefined)()
+    const { bound } = partLines(this.#headersFor(place))
+    if (elsewhere !== '') bound.push(ELSEWHERE, elsewhere)
+    const ticket = office.redirect(from, bound)
+    const location = url + withTicket(request.url ?? '/', ticket)
+    answerRedirect(response, location, { setCookie: visitor.setCookie, servedBy: FRONT_DOOR })
   }
 
   /** Reads go to any instance; the first change brings the workspace into being. */
@@ -144,6 +185,7 @@ export class Exchange {
     const page = unavailable(TITLES[place.reason])
     this.#giveUp = this.#deps.hold.wait(place.workspace, {
       until: this.#endOfWaiting(),
+      client: this.#asked.client,
       first: this.#sent > 0,
       ready: () => this.#placeNow()?.state !== 'waiting',
       done: (release) => {
@@ -168,18 +210,21 @@ export class Exchange {
     const { request, expects, response } = this.#asked
     if (this.#body.kind === 'small') {
       const { length } = this.#body
-      if (!this.#deps.budget.take(length)) {
+      if (!this.#deps.budget.take(this.#who, length)) {
         this.#body = { kind: 'stream', length, passedOn: false }
         return this.#acquire(target)
       }
       if (expects) response.writeContinue()
-      readWhole(request).then(
-        (bytes) => this.#keep(bytes),
-        () => {
-          this.#deps.budget.giveBack(length)
-          this.#clientGone()
-        }
-      )
+      const late = this.#deps.clock.after(this.#options.keptBodyMs, () => this.#answer(BODY_TOO_SLOW))
+      readWhole(request)
+        .finally(() => late.cancel())
+        .then(
+          (bytes) => this.#keep(bytes),
+          () => {
+            this.#deps.budget.giveBack(this.#who, length)
+            this.#clientGone()
+          }
+        )
     } else if (this.#body.kind === 'stream' && this.#body.length === null && !expects && !this.#begun()) {
       // A chunk that is malformed from the start is found out before an instance hears of it.
       void firstBytes(request).then(() => this.#route())
@@ -192,12 +237,27 @@ export class Exchange {
   }
 
   #keep(bytes: Buffer): void {
-    if (this.#gone) return this.#deps.budget.giveBack(bytes.length)
+    if (this.#gone || this.#asked.response.headersSent) return this.#deps.budget.giveBack(this.#who, bytes.length)
     this.#body = { kind: 'kept', bytes }
     this.#route()
   }
 
   #acquire(target: Target): void {
+    const { ofUser, ofWorkspace } = this.#deps.turns
+    const ofThis = target.workspace === null ? [] : [[ofWorkspace, target.workspace] as const]
+    const mayGo = this.#turns.next([[ofUser, this.#who], ...ofThis], () => {
+      this.#giveUp()
+      this.#route()
+    })
+    if (mayGo === null) return this.#answer(unavailable(TOO_MANY))
+    if (mayGo) return this.#open(target)
+    const timer = this.#deps.clock.after(this.#endOfWaiting() - this.#deps.clock.now(), () =>
+      this.#answer(unavailable(TOO_MANY))
+    )
+    this.#giveUp = () => timer.cancel()
+  }
+
+  #open(target: Target): void {
     const stream = this.#deps.pools.acquire(target.home)
     if (!(stream instanceof Promise)) return this.#send(target, stream)
     stream.then(
@@ -240,7 +300,7 @@ export class Exchange {
         response: this.#asked.response,
         upgrade: this.#asked.upgrade,
         expects: this.#asked.expects,
-        headers: this.#headersFor(target),
+        headers: this.#linesOn(stream, target),
         body: this.#body,
         tap: workspace === null || this.#sent > 0 ? null : () => uploads.tap(workspace),
         stream,
@@ -258,7 +318,17 @@ export class Exchange {
     )
   }
 
-  #headersFor(target: Target): string[] {
+  /** Through the tunnel, the stream says that they are the front door's; elsewhere a ticket does. */
+  #linesOn(stream: Duplex, target: Target): string[] {
+    const ticketOf = this.#deps.routes.ticketOn(stream)
+    const lines = this.#headersFor(target)
+    if (ticketOf === null) return lines
+    const { bound, others } = partLines(lines)
+    others.push(TICKET_HEADER, ticketOf(bound))
+    return others
+  }
+
+  #headersFor(target: Pick<Target, 'workspace' | 'epoch' | 'limitBytes'>): string[] {
     const lines = [...this.#asked.headers]
     if (target.workspace !== null) {
       lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))
@@ -269,13 +339,19 @@ export class Exchange {
 
   #joined(target: Target, client: Duplex, instance: Duplex): void {
     this.#asked.onUpgrade()
+    client.once('close', () => this.#turns.leave())
     this.#deps.sockets.join({
       client,
       instance,
       workspace: target.workspace,
       webSocket: this.#asked.request.headers.upgrade?.toLowerCase() === 'websocket',
-      stays: () => this.#isStill(target)
+      stays: () => this.#isStill(target) && !this.#isShutOut()
     })
+  }
+
+  #isShutOut(): boolean {
+    const { user } = this.#asked.visitor
+    return user !== null && this.#deps.users.isBlocked(user)
   }
 
   #moved(target: Target): void {
@@ -315,6 +391,7 @@ export class Exchange {
     }
     this.#giveUp = this.#deps.hold.wait(tried.workspace, {
       until,
+      client: this.#asked.client,
       first: true,
       ready: () => !this.#isStill(tried),
       done: (release) => {
@@ -336,6 +413,8 @@ export class Exchange {
     answer(response, page)
   }
 }
+
+const TOO_MANY = 'Too many requests are under way already'
 
 /** Is the instance there, but does not speak HTTP? */
 const isBreach = (error: unknown): boolean =>

@@ -15,11 +15,13 @@ import type { Certificate, FrontDoorDeps, FrontDoorOptions, ServiceRoute } from 
 import { addOwnHeaders } from './own-headers.ts'
 import { answer, answerJson, answerNothing, type Page } from './pages.ts'
 import { Pools } from './pool.ts'
-import { RATES, Rates } from './rates.ts'
+import { countedAs, RATES, Rates } from './rates.ts'
 import * as pages from './refusals.ts'
 import { originForm } from './request-target.ts'
 import { CONNECT, compileRoutes, isHost, type Router } from './route.ts'
+import { redirectAfter, takeBack } from './routes/redirect.ts'
 import { Sockets } from './sockets.ts'
+import { Turns } from './turns.ts'
 
 export type {
   Certificate,
@@ -28,6 +30,7 @@ export type {
   FrontDoorOptions,
   Groups,
   Home,
+  HomeRoutes,
   OwnPages,
   OwnRequest,
   Place,
@@ -61,13 +64,21 @@ export class FrontDoor implements AsyncDisposable {
     const log = deps.log.child({ part: 'front-door' })
     const changed = workspaces.changed.bind(workspaces)
     const cookies = new SessionCookies(deps.cookieKeys, options)
-    const { held, heldPerWorkspace, streamsPerHome, queuePerHome, connectMs, streamIdleMs } = FRONT_DOOR_LIMITS
+    const limits = { ...FRONT_DOOR_LIMITS, ...options.limits }
+    const { streamsPerHome, queuePerHome, connectMs, streamIdleMs } = limits
     this.#deps = { ...deps, log }
     this.#options = options
     this.#userHeader = options.trustUserHeader?.toLowerCase() ?? null
     this.#clients = new Clients(options)
     this.#identifier = new Identifier({ users, cookies, clock, random }, { ...options, userHeader: this.#userHeader })
-    this.#hold = new Hold({ clock, log, changed }, { total: held, perWorkspace: heldPerWorkspace })
+    this.#hold = new Hold(
+      { clock, log, changed },
+      {
+        total: limits.held,
+        perWorkspace: limits.heldPerWorkspace,
+        perClient: limits.heldPerClient
+      }
+    )
     this.#sockets = new Sockets({ clock, log, changed })
     this.#pools = new Pools(
       { tunnel, clock },
@@ -75,18 +86,25 @@ export class FrontDoor implements AsyncDisposable {
     )
     this.#exchangeDeps = {
       workspaces,
+      users,
       clock,
       log,
       hold: this.#hold,
       pools: this.#pools,
+      routes: deps.routes,
       sockets: this.#sockets,
       uploads: deps.uploads,
-      budget: new BodyBudget(FRONT_DOOR_LIMITS.keptBodiesBytes)
+      budget: new BodyBudget({ bytes: limits.keptBodiesBytes, perUser: limits.keptBodiesBytesPerUser }),
+      turns: {
+        ofUser: new Turns({ atOnce: limits.atOncePerUser, waiting: limits.waitingForTurn }),
+        ofWorkspace: new Turns({ atOnce: limits.atOncePerWorkspace, waiting: limits.waitingForTurn })
+      }
     }
     this.#exchangeOptions = {
       holdMs: options.holdMs,
-      maxBodyBytes: options.maxBodyBytes ?? FRONT_DOOR_LIMITS.bodyBytes,
-      continueMs: FRONT_DOOR_LIMITS.continueMs
+      keptBodyMs: limits.keptBodyMs,
+      maxBodyBytes: options.maxBodyBytes ?? limits.bodyBytes,
+      continueMs: limits.continueMs
     }
     this.#rates = new Rates(clock, options.rates ?? RATES)
     this.#server = new DoorServer(
@@ -188,14 +206,18 @@ export class FrontDoor implements AsyncDisposable {
       const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
       if ('why' in claim) return this.#disclaim(arrival, claim)
       addOwnHeaders(headers, { client, service, visitor, claim })
+      const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
       const asked = {
         ...arrival,
         service,
         visitor,
+        client: countedAs(client),
         owner: claim.owner,
         body,
         headers,
         mayBegin: () => this.#mayBegin(visitor, client),
+        from: `${client.scheme}://${client.host}`,
+        redirectAfter: redirectAfter(request, about),
         onUpgrade: () => this.#server.over()
       }
       new Exchange(this.#exchangeDeps, this.#exchangeOptions, asked).start()

@@ -38,7 +38,7 @@ const OUR_PREFIXES: readonly string[] = [
  * May an instance believe that this name was set by the daemon? Apps may map `_` to `-`, so both count; and what means
  * something only with `-` has no business with `_`.
  */
-function isOurs(name: string): boolean {
+export function isOurs(name: string): boolean {
   const isMapped = name.includes('_')
   const dashed = isMapped ? name.replaceAll('_', '-') : name
   if (isMapped && (HOP_BY_HOP.has(dashed) || dashed === 'host' || dashed === 'cookie')) return true

@@ -8,6 +8,8 @@ export type Release = 'go-on' | 'late' | 'full' | 'closed'
 
 export interface Waiting {
   readonly until: Instant
+  /** The address that it came from, as far as that is counted. */
+  readonly client: string | null
   /** Goes on before the others: it was under way when its home was lost. */
   readonly first: boolean
   /** May it go on now? Asked after each change of the workspace. */
@@ -18,6 +20,7 @@ export interface Waiting {
 export interface HoldLimits {
   readonly total: number
   readonly perWorkspace: number
+  readonly perClient: number
 }
 
 interface Room {
@@ -40,6 +43,7 @@ export class Hold {
   }
   readonly #limits: HoldLimits
   readonly #rooms = new Map<WorkspaceId, Room>()
+  readonly #perClient = new Map<string, number>()
   #size = 0
   #closed = false
 
@@ -66,7 +70,7 @@ export class Hold {
    */
   wait(workspace: WorkspaceId, waiting: Waiting): () => void {
     const room = this.#rooms.get(workspace)
-    const refusal = this.#refusal(room)
+    const refusal = this.#refusal(room, waiting.client)
     if (refusal !== null) {
       waiting.done(refusal)
       return () => undefined
@@ -82,10 +86,12 @@ export class Hold {
     }
   }
 
-  #refusal(room: Room | undefined): 'closed' | 'full' | null {
+  #refusal(room: Room | undefined, client: string | null): 'closed' | 'full' | null {
     if (this.#closed) return 'closed'
     const here = room === undefined ? 0 : room.first.size + room.rest.size
-    return this.#size >= this.#limits.total || here >= this.#limits.perWorkspace ? 'full' : null
+    const ofClient = client === null ? 0 : (this.#perClient.get(client) ?? 0)
+    const { total, perWorkspace, perClient } = this.#limits
+    return this.#size >= total || here >= perWorkspace || ofClient >= perClient ? 'full' : null
   }
 
   #enter(workspace: WorkspaceId, room: Room, waiting: Waiting): () => void {
@@ -94,6 +100,7 @@ export class Hold {
       timer.cancel()
       if (!queue.delete(ticket)) return
       this.#size -= 1
+      this.#count(waiting.client, -1)
       if (room.first.size + room.rest.size === 0) this.#closeRoom(workspace, room)
     }
     const ticket: Ticket = {
@@ -106,7 +113,15 @@ export class Hold {
     const timer = this.#deps.clock.after(waiting.until - this.#deps.clock.now(), () => ticket.settle('late'))
     queue.add(ticket)
     this.#size += 1
+    this.#count(waiting.client, 1)
     return leave
+  }
+
+  #count(client: string | null, change: 1 | -1): void {
+    if (client === null) return
+    const count = (this.#perClient.get(client) ?? 0) + change
+    if (count > 0) this.#perClient.set(client, count)
+    else this.#perClient.delete(client)
   }
 
   #openRoom(workspace: WorkspaceId): Room {

@@ -37,12 +37,21 @@ export interface IngressDeps {
   readonly log: Logger
 }
 
+/** How a request is taken in that did not come through the tunnel. */
+export interface Taking {
+  /** Does the client wait for `100 Continue`? */
+  readonly expects: boolean
+  /** Answers where this instance is not the home (any more); nothing was executed. */
+  readonly onMoved?: () => void
+}
+
+const NO_FRONT_DOOR = 'BAD_REQUEST: this did not come from a front door\n'
 /** The front door accepts 16 KiB of headers from clients, and adds its own. */
 const MAX_HEADER_BYTES = 32 * 1024
 const EPOCH = /^[1-9]\d{0,14}$/
 const BYTES = /^\d{1,15}$/
 
-/** The HTTP entrance of an instance. It listens nowhere: streams come from the tunnel. */
+/** Has the requests of front doors answered. It listens nowhere: streams come from the tunnel, other requests from `IngressDoor`. */
 export class Ingress implements AsyncDisposable {
   readonly #deps: IngressDeps
   readonly #server: Server
@@ -53,13 +62,10 @@ export class Ingress implements AsyncDisposable {
     this.#deps = { ...deps, log: deps.log.child({ part: 'ingress' }) }
     // Only the front door closes idle streams, so that it never sends a request into one that is being closed.
     const options = { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: 0, requestTimeout: 0, headersTimeout: 0 }
-    this.#server = createServer(options, (request, response) => this.#take(request, response))
+    this.#server = createServer(options, (request, response) => this.#take(request, response, { expects: false }))
     this.#server.timeout = 0
     this.#server.maxHeadersCount = 0
-    this.#server.on('checkContinue', (request, response) => {
-      askForBodyWhenRead(request, response)
-      this.#take(request, response)
-    })
+    this.#server.on('checkContinue', (request, response) => this.#take(request, response, { expects: true }))
     this.#server.on('clientError', (error, socket) => {
       if (codeOf(error) !== 'CLOSED') {
         this.#deps.log.warn({ error: messageOf(error) }, 'a malformed request came through the tunnel')
@@ -94,10 +100,29 @@ export class Ingress implements AsyncDisposable {
     return this.close()
   }
 
-  #take(request: IncomingMessage, response: ServerResponse): void {
+  /** Answers a request that did not come through the tunnel. Its header lines are those of a front door. */
+  answer(request: IncomingMessage, response: ServerResponse, how: Taking): void {
+    if (this.#closed) response.destroy()
+    else this.#take(request, response, how)
+  }
+
+  /** The same for one that asks for another protocol. */
+  answerUpgrade(request: IncomingMessage, upgrading: Upgrading, onMoved?: () => void): void {
     const target = targetOf(request)
-    if (target === null) return refuse(response, 400, 'BAD_REQUEST: this did not come from a front door\n')
-    this.#deps.serve(request, response, target).catch((error: unknown) => this.#failed(response, error))
+    if (target === null) return refuse(upgrading.decline(), 400, NO_FRONT_DOOR)
+    const { upgrade, serve } = this.#deps
+    const work =
+      upgrade === undefined ? serve(request, upgrading.decline(), target) : upgrade(request, upgrading, target)
+    work.catch((error: unknown) => {
+      if (!upgrading.socket.destroyed) this.#failed(upgrading.decline(), error, onMoved)
+    })
+  }
+
+  #take(request: IncomingMessage, response: ServerResponse, { expects, onMoved }: Taking): void {
+    if (expects) askForBodyWhenRead(request, response)
+    const target = targetOf(request)
+    if (target === null) return refuse(response, 400, NO_FRONT_DOOR)
+    this.#deps.serve(request, response, target).catch((error: unknown) => this.#failed(response, error, onMoved))
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -109,13 +134,13 @@ export class Ingress implements AsyncDisposable {
       answerOn(socket, response)
       return response
     }
-    if (target === null) return refuse(decline(), 400, 'BAD_REQUEST: this did not come from a front door\n')
+    if (target === null) return refuse(decline(), 400, NO_FRONT_DOOR)
     this.#deps.upgrade?.(request, { socket, head, decline }, target).catch((error: unknown) => {
       if (!socket.destroyed) this.#failed(response.socket === null ? decline() : response, error)
     })
   }
 
-  #failed(response: ServerResponse, error: unknown): void {
+  #failed(response: ServerResponse, error: unknown, onMoved?: () => void): void {
     const code = codeOf(error)
     if (code === 'UNEXPECTED') this.#deps.log.error({ error }, 'a request failed unexpectedly')
     if (response.headersSent) {
@@ -123,6 +148,7 @@ export class Ingress implements AsyncDisposable {
       return
     }
     for (const name of response.getHeaderNames()) response.removeHeader(name)
+    if (code === 'NOT_HOME' && onMoved !== undefined) return onMoved()
     if (code === 'NOT_HOME') response.setHeader('x-node-daemon-moved', '1')
     refuse(response, ERRORS[code].http, `${code}: ${code === 'UNEXPECTED' ? 'see the log' : messageOf(error)}\n`)
   }

@@ -13,9 +13,21 @@ export const FRONT_DOOR_LIMITS = {
   /** Requests of one connection that wait for those before them; the connection is cut beyond that. */
   pipelined: 16,
   bodyBytes: 100e9,
+  /** How long a body may take that is kept whole before it is sent on. */
+  keptBodyMs: 300_000,
+  /** Of all users together, and of one user. */
   keptBodiesBytes: 256 * 1024 * 1024,
+  keptBodiesBytesPerUser: 32 * 1024 * 1024,
   held: 10_000,
   heldPerWorkspace: 256,
+  /** Of one client address. */
+  heldPerClient: 2_500,
+  /** Requests and WebSockets at the instances at once, of one user and of one workspace; and how many of each wait for their turn. */
+  atOncePerUser: 128,
+  atOncePerWorkspace: 320,
+  waitingForTurn: 512,
+  /** An answer, or the next part of one, does not take longer. */
+  answerMs: 3_600_000,
   streamsPerHome: 1_000,
   queuePerHome: 4_096,
   connectMs: 5_000,
@@ -26,3 +38,5 @@ export const FRONT_DOOR_LIMITS = {
   /** How long `close` waits for what is under way. */
   closeMs: 5_000
 } as const
+
+export type FrontDoorLimits = { readonly [Name in keyof typeof FRONT_DOOR_LIMITS]: number }

@@ -6,10 +6,13 @@ import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { Rights } from '../membership/groups.ts'
 import type { UploadTap } from '../sync/provisional.ts'
+import type { RawHeaders } from '../wire/http.ts'
 import type { Client } from './client.ts'
 import type { Refusal, Visitor } from './identify.ts'
+import type { FrontDoorLimits } from './limits.ts'
 import type { Upgrade } from './proxy.ts'
 import type { RateOptions } from './rates.ts'
+import type { TicketOffice } from './routes/tickets.ts'
 
 export const SCOPES = ['user', 'group', 'service'] as const
 export type ServiceScope = (typeof SCOPES)[number]
@@ -79,6 +82,7 @@ export interface Users {
   bySession(id: string): UserId | 'blocked' | null | Promise<UserId | 'blocked' | null>
   /** The user whom a trusted sign-on proxy names, who may come into being by that. Null: nobody can be called that. */
   bySignOn(name: string): UserId | null | Promise<UserId | null>
+  /** Is this user shut out by now: blocked, or removed? */
   isBlocked(user: UserId): boolean
 }
 
@@ -97,6 +101,21 @@ export interface Tunnel {
    * @throws NodeDaemonError `OUT_OF_REACH` the instance cannot be reached; nothing was sent
    */
   connect(home: PeerIdText): Promise<Duplex>
+}
+
+/** Where a browser or a program is sent with its reads. */
+export interface Redirection {
+  /** Scheme, host and port. */
+  readonly url: string
+  readonly office: Pick<TicketOffice, 'redirect'>
+}
+
+/** How instances are reached past the tunnel. Synchronous and fast (a map look-up). */
+export interface HomeRoutes {
+  /** Null: the requests of users are proxied. */
+  redirectFor(home: PeerIdText): Redirection | null
+  /** Makes the tickets for requests on this stream, from the lines that say whose they are; null where it is of the tunnel. */
+  ticketOn(stream: Duplex): ((lines: RawHeaders) => string) | null
 }
 
 /** Who listens to what users upload, while it passes. */
@@ -136,6 +155,7 @@ export interface FrontDoorDeps {
   readonly users: Users
   readonly groups: Groups
   readonly tunnel: Tunnel
+  readonly routes: HomeRoutes
   readonly cookieKeys: CookieKeys
   readonly uploads: Uploads
   /** What `/.well-known/node-daemon` answers, as JSON. */
@@ -169,6 +189,8 @@ export interface FrontDoorOptions {
   readonly trustUserHeader?: string
   /** Where the front door itself speaks TLS; `useCertificate` changes it later. */
   readonly tls?: Certificate
+  /** Other bounds than those of the house. */
+  readonly limits?: Partial<FrontDoorLimits>
   /** The largest request body. */
   readonly maxBodyBytes?: number
   /** How often one client may come; where it is not said, as `RATES`. */

@@ -15,7 +15,7 @@ export interface Page {
 }
 
 /** Who answers, where no instance did. */
-const FRONT_DOOR = 'front-door'
+export const FRONT_DOOR = 'front-door'
 const PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
@@ -100,7 +100,7 @@ function commonHeaders(page: Page): string[] {
   return headers
 }
 
-const prefersHtml = (accept: string | undefined): boolean => accept?.includes('text/html') === true
+export const prefersHtml = (accept: string | undefined): boolean => accept?.includes('text/html') === true
 
 const textOf = ({ title, text, links = [] }: Page): string =>
   [title, text, ...links.map(({ path }) => path)].map((line) => `${line}\n`).join('')

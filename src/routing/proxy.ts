@@ -11,6 +11,7 @@ import type { Clock } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import { UPLOAD_BYTES_MIN, type UploadTap } from '../sync/provisional.ts'
 import { headText } from '../wire/http.ts'
+import { onInterim, passInterim } from '../wire/interim.ts'
 import { type Body, framing, passOn } from './body.ts'
 import { responseHeaders, trailers } from './headers.ts'
 import { answer } from './pages.ts'
@@ -84,6 +85,7 @@ export function forward(clock: Clock, attempt: Attempt, options: ProxyOptions, e
     body.kind === 'stream'
       ? new Upload(clock, attempt, body, upstream, options, () => settle(() => answer(attempt.response, TOO_LARGE)))
       : null
+  onInterim(upstream, (interim) => passInterim(interim, attempt.response))
   const onFree = (): void => events.onFree()
   stream.once('free', onFree)
   upstream.on('error', (error) => {
@@ -126,7 +128,7 @@ function hear({ tap }: Attempt, bytes: Uint8Array): void {
 }
 
 /** To `node:http` an agent is whatever has `addRequest`; this one has the one stream. */
-function agentOf(stream: Duplex): Agent {
+export function agentOf(stream: Duplex): Agent {
   const agent = {
     keepAlive: true,
     protocol: 'http:',

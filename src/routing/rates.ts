@@ -68,9 +68,13 @@ export class Rates {
   }
 
   #take(pace: Pace | null, client: Client): number {
-    return pace === null || isUncounted(client) ? 0 : pace.take(networkOf(client.address))
+    const name = pace === null ? null : countedAs(client)
+    return pace === null || name === null ? 0 : pace.take(name)
   }
 }
+
+/** The name under which a client's requests are counted; null where they are not. */
+export const countedAs = (client: Client): string | null => (isUncounted(client) ? null : networkOf(client.address))
 
 /** A proxy's own address stands alone in the list where it does not tell the client's. */
 const isUncounted = ({ trusted, address, addresses }: Client): boolean =>

@@ -140,6 +140,11 @@ export const VERSION_NOT_SPOKEN: Page = {
   title: 'This version of HTTP is not spoken here',
   text: 'Use HTTP/1.1.'
 }
+export const BODY_TOO_SLOW: Page = {
+  status: 408,
+  title: 'This took too long',
+  text: 'The body did not come in time.'
+}
 export const URL_TOO_LONG: Page = { status: 414, title: 'This address is too long', text: 'Use a shorter one.' }
 export const NOT_ALLOWED: Page = { status: 405, title: 'Not allowed', text: 'This method is not used here.' }
 export const EXPECTATION_FAILED: Page = {

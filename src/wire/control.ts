@@ -4,6 +4,7 @@ import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { type DrainStateName, decodeReport, decodeRequest, encodeReport, encodeRequest } from './drains.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
+import { decodeIngress, decodeOffer, type IngressNews, type RouteOffer } from './ingress.ts'
 import { checkedLabels } from './membership.ts'
 import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
 import { decodeOrder, encodeOrder } from './orders.ts'
@@ -47,6 +48,8 @@ export interface Hello {
   readonly revision: number
   /** This process was told of a drain under way, or has asked for one, and was not told how it ended. */
   readonly awaitsDrain: boolean
+  /** Null: users' requests come through the tunnel alone. */
+  readonly route: RouteOffer | null
 }
 
 export interface Usage {
@@ -193,6 +196,7 @@ export type ToInstance =
   | { readonly kind: 'members'; readonly memberList: Uint8Array }
   | { readonly kind: 'services'; readonly services: readonly ServiceLevel[] }
   | { readonly kind: 'neighbours'; readonly news: NeighbourNews }
+  | { readonly kind: 'ingress'; readonly news: IngressNews }
   | { readonly kind: 'drain'; readonly report: DrainReport }
   | { readonly kind: 'goodbye'; readonly code: ErrorCode; readonly message: string }
 
@@ -210,6 +214,8 @@ export const fromInstance: WireCodec<FromInstance> = wireCodec(
         return RawFromInstance.encode({
           hello: {
             ...message.hello,
+            route: message.hello.route?.kind ?? '',
+            publicUrl: message.hello.route?.url ?? '',
             services: [...message.hello.services],
             versions: new Map(Object.entries(message.hello.versions)),
             labels: new Map(Object.entries(message.hello.labels)),
@@ -281,9 +287,10 @@ function checkedVersions(raw: ReadonlyMap<string, string>): Record<string, strin
   return Object.fromEntries(versions)
 }
 
-function decodeHello(raw: NonNullable<RawFromInstance['hello']>): Hello {
+function decodeHello({ publicUrl, ...raw }: NonNullable<RawFromInstance['hello']>): Hello {
   return {
     ...raw,
+    route: decodeOffer(raw.route, publicUrl),
     version: parse.line(raw.version, 40),
     services: raw.services.map(parse.service),
     versions: checkedVersions(raw.versions),
@@ -320,6 +327,8 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
         return RawToInstance.encode({ services: { services: [...message.services] } })
       case 'neighbours':
         return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
+      case 'ingress':
+        return RawToInstance.encode({ ingress: { ...message.news, secret: own(message.news.secret) } })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':
@@ -335,6 +344,7 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
       return { kind: 'services', services: raw.services.services.map(decodeLevel) }
     }
     if (raw.neighbours !== undefined) return { kind: 'neighbours', news: decodeNeighbours(raw.neighbours) }
+    if (raw.ingress !== undefined) return { kind: 'ingress', news: decodeIngress(raw.ingress) }
     if (raw.drain !== undefined) return { kind: 'drain', report: decodeReport(raw.drain) }
     if (raw.welcome !== undefined) {
       const acknowledge = levelOf(raw.welcome.acknowledge)

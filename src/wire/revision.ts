@@ -8,6 +8,7 @@ const SINCE = {
   report: 1,
   present: 1,
   'drain at a time': 1,
+  ingress: 2,
   'owners that are no users': 2
 } as const
 

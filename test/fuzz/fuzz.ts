@@ -53,7 +53,8 @@ export async function fuzz(targets: readonly FuzzTarget[], options: FuzzOptions)
 
 /** The input of one round, taken. */
 export async function once(target: FuzzTarget, seed: number, round: number): Promise<Finding | null> {
-  const input = round === 0 ? (target.samples[0] ?? new Uint8Array(0)) : mutate(diceOf(target.name, seed, round), target.samples)
+  const input =
+    round === 0 ? (target.samples[0] ?? new Uint8Array(0)) : mutate(diceOf(target.name, seed, round), target.samples)
   const started = performance.now()
   const problem = await problemOf(target, input)
   const tookMs = performance.now() - started

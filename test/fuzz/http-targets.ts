@@ -1,9 +1,9 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { ServiceName, UserId } from '../../src/core/ids.ts'
 import { isUnchanged, rangeOf } from '../../src/apps/files/conditions.ts'
 import { holds, parseIf } from '../../src/apps/files/if-header.ts'
 import { parseTarget as parseFileTarget } from '../../src/apps/files/path.ts'
 import type { Found } from '../../src/apps/files/tree.ts'
+import type { ServiceName, UserId } from '../../src/core/ids.ts'
 import { Clients } from '../../src/routing/client.ts'
 import { SessionCookies, setsSession, withoutSession } from '../../src/routing/cookie.ts'
 import { FrameMeter } from '../../src/routing/frames.ts'
@@ -17,10 +17,11 @@ const GUEST = `guest:${'c'.repeat(32)}` as UserId
 const NOW = 1_700_000_000_000
 const cookies = new SessionCookies({ current: new Uint8Array(32).fill(1), previous: [] }, { secure: false })
 const session = (cookies.issue(GUEST, NOW).split(';')[0] ?? '') as string
+const MORE = { scope: 'user', writers: null } as const
 const routes = compileRoutes([
-  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, scope: 'user' },
-  { name: 'notes' as ServiceName, route: { kind: 'path', prefix: '/notes' }, scope: 'user' },
-  { name: 'wiki' as ServiceName, route: { kind: 'host', host: 'wiki.example' }, scope: 'user' }
+  { name: 'files' as ServiceName, route: { kind: 'path', prefix: '' }, ...MORE },
+  { name: 'notes' as ServiceName, route: { kind: 'path', prefix: '/notes' }, ...MORE },
+  { name: 'wiki' as ServiceName, route: { kind: 'host', host: 'wiki.example' }, ...MORE }
 ])
 const clients = new Clients({ trustProxy: ['10.0.0.0/8', 'fd00::/8'], secure: false })
 
@@ -33,7 +34,8 @@ const headerLines = (input: Uint8Array): string[] =>
       return colon === -1 ? [one, ''] : [one.slice(0, colon), one.slice(colon + 1).trim()]
     })
 
-const OURS = /^x[-_](?:workspace|node[-_]daemon|forwarded|remote)[-_]|^(?:authorization|transfer[-_]encoding|connection)$/i
+const OURS =
+  /^x[-_](?:workspace|node[-_]daemon|forwarded|remote)[-_]|^(?:authorization|transfer[-_]encoding|connection)$/i
 
 function checkLines(lines: readonly string[] | null): void {
   for (const [index, name] of (lines ?? []).entries()) {
@@ -44,7 +46,11 @@ function checkLines(lines: readonly string[] | null): void {
 function checkSession(header: string): void {
   const found = cookies.read(header, NOW)
   if (found !== null && (!('user' in found) || found.user !== GUEST)) throw new Error('a forged session is believed')
-  if (withoutSession(header)?.split(';').some((pair) => pair.trim().startsWith('nd_session=')) === true) {
+  if (
+    withoutSession(header)
+      ?.split(';')
+      .some((pair) => pair.trim().startsWith('nd_session=')) === true
+  ) {
     throw new Error('a session would reach an instance')
   }
 }
@@ -70,7 +76,12 @@ const meter: FuzzTarget = {
 
 export const HTTP_TARGETS: readonly FuzzTarget[] = [
   meter,
-  textTarget('a Cookie header', [session, `a=b; ${session}`, `nd_session=x; ${session}; nd_console=y`], checkSession, line),
+  textTarget(
+    'a Cookie header',
+    [session, `a=b; ${session}`, `nd_session=x; ${session}; nd_console=y`],
+    checkSession,
+    line
+  ),
   textTarget('a Set-Cookie header', [`${session}; Path=/`, '=nd_session=x'], setsSession, line),
   textTarget('an Authorization header', ['Bearer abc', 'Basic YWxpY2U6dG9rZW4='], tokenOf, line),
   textTarget(
@@ -82,7 +93,8 @@ export const HTTP_TARGETS: readonly FuzzTarget[] = [
   textTarget(
     'an X-Forwarded-For header',
     ['9.9.9.9, 10.0.0.2', '[2001:db8::1]:80, fd00::1, ::ffff:9.9.9.9'],
-    (value) => checkClient({ host: 'h', 'x-forwarded-for': value, 'x-forwarded-host': value, 'x-forwarded-proto': value }),
+    (value) =>
+      checkClient({ host: 'h', 'x-forwarded-for': value, 'x-forwarded-host': value, 'x-forwarded-proto': value }),
     line
   ),
   textTarget(
@@ -131,12 +143,13 @@ export const HTTP_TARGETS: readonly FuzzTarget[] = [
     'conditions and ranges',
     ['bytes=0-9', 'bytes=-5', 'W/"a", "b"', 'Tue, 15 Nov 1994 12:45:26 GMT', '*'],
     (value) => {
-      const part = rangeOf({ range: value, 'if-range': value }, '"e"', NOW, 10) ?? rangeOf({ range: value }, '"e"', NOW, 10)
-      if (part !== null && !(part.start >= 0 && part.start <= part.end && part.end < 10)) throw new Error('outside the file')
+      const part =
+        rangeOf({ range: value, 'if-range': value }, '"e"', NOW, 10) ?? rangeOf({ range: value }, '"e"', NOW, 10)
+      if (part !== null && !(part.start >= 0 && part.start <= part.end && part.end < 10))
+        throw new Error('outside the file')
       const found = { kind: 'file', etag: '"e"', modifiedMs: NOW } as Found
       isUnchanged({ 'if-none-match': value, 'if-match': value, 'if-modified-since': value }, found, true)
     },
     line
   )
 ]
-

@@ -49,7 +49,8 @@ async function run(): Promise<number> {
   let failed = 0
   for (const targets of [decoders, doors]) {
     const forMs = decoders.length === 0 || doors.length === 0 ? 2 * half : half
-    if (targets.length > 0) failed += say(targets, seed, await fuzz(targets, { seed, forMs, maxFindings: MAX_FINDINGS }))
+    if (targets.length > 0)
+      failed += say(targets, seed, await fuzz(targets, { seed, forMs, maxFindings: MAX_FINDINGS }))
   }
   return failed
 }
@@ -61,7 +62,9 @@ function isWanted(target: FuzzTarget): boolean {
 function say(targets: readonly FuzzTarget[], seed: number, { rounds, findings, grownBytes }: FuzzReport): number {
   const grownMiB = (grownBytes / 1024 ** 2).toFixed(1)
   const what = targets.length === 1 ? (targets[0]?.name ?? '') : `${targets.length} decoders`
-  console.log(`${what}: ${rounds * targets.length} inputs from seed ${seed}, ${findings.length} findings, memory ${grownMiB} MiB`)
+  console.log(
+    `${what}: ${rounds * targets.length} inputs from seed ${seed}, ${findings.length} findings, memory ${grownMiB} MiB`
+  )
   for (const { target, round, input, problem } of findings) {
     console.log(`\n${target}: ${problem}`)
     console.log(`  input: ${JSON.stringify(Buffer.from(input).toString('latin1').slice(0, SHOWN_BYTES))}`)

@@ -25,7 +25,29 @@ export class Dice {
 
 /** Lengths, signs and ends by which decoders of all kinds are led astray. */
 const INTERESTING: readonly Uint8Array[] = [
-  ...['', '\0', '\r\n', '\n', ' ', '..', '/', '%00', '%', '"', "'", '<', '{', '[', '[[[[[[[[', '&a', '*a', ':', '=', ';', ','],
+  ...[
+    '',
+    '\0',
+    '\r\n',
+    '\n',
+    ' ',
+    '..',
+    '/',
+    '%00',
+    '%',
+    '"',
+    "'",
+    '<',
+    '{',
+    '[',
+    '[[[[[[[[',
+    '&a',
+    '*a',
+    ':',
+    '=',
+    ';',
+    ','
+  ],
   ...['-1', '0', '9'.repeat(20), '1e999', 'NaN', 'null', '__proto__', 'constructor', '\ufeff', '\ud7ff', 'İ']
 ].map((text) => Buffer.from(text))
 const BINARY: readonly Uint8Array[] = [
@@ -63,7 +85,11 @@ function change(dice: Dice, bytes: Uint8Array, samples: readonly Uint8Array[]): 
     case 3:
       return before
     case 4:
-      return Buffer.concat([before, ...Array<Uint8Array>(1 + dice.below(40)).fill(bytes.subarray(at, end)), bytes.subarray(at)])
+      return Buffer.concat([
+        before,
+        ...Array<Uint8Array>(1 + dice.below(40)).fill(bytes.subarray(at, end)),
+        bytes.subarray(at)
+      ])
     case 5:
       return Buffer.concat([before, dice.oneOf(INTERESTING) ?? before, bytes.subarray(end)])
     case 6:

@@ -13,7 +13,10 @@ export interface FuzzTarget {
 
 export const text = (input: Uint8Array): string => Buffer.from(input).toString('utf8')
 /** As the parser of node gives header lines. */
-export const line = (input: Uint8Array): string => Buffer.from(input).toString('latin1').replaceAll(/[\r\n\0]/g, '')
+export const line = (input: Uint8Array): string =>
+  Buffer.from(input)
+    .toString('latin1')
+    .replaceAll(/[\r\n\0]/g, '')
 export const samplesOf = (texts: readonly string[]): Uint8Array[] => texts.map((one) => Buffer.from(one))
 
 /** A target whose inputs are texts. */

@@ -1,7 +1,10 @@
 import { isDeepStrictEqual } from 'node:util'
-import { blockOf, DAG_PB_CODEC, RAW_CODEC } from '../../src/core/blocks.ts'
+import { buildFile, buildLink } from '../../src/content/file.ts'
+import { buildFolder } from '../../src/content/folder.ts'
+import { childrenOf, readNode } from '../../src/content/nodes.ts'
+import { type Block, blockOf, DAG_PB_CODEC, RAW_CODEC } from '../../src/core/blocks.ts'
 import { open, type RecordType } from '../../src/core/envelope.ts'
-import { identityFromBytes, parsePeerId } from '../../src/core/identity.ts'
+import { identityFromBytes, identityToBytes, parsePeerId } from '../../src/core/identity.ts'
 import {
   certificateRecord,
   exitRecord,
@@ -11,8 +14,6 @@ import {
   receiptRecord,
   sealRecord
 } from '../../src/core/records.ts'
-import { childrenOf, readNode } from '../../src/content/nodes.ts'
-import { pbBlock } from '../../src/content/dag-pb.ts'
 import { receiptFile, statementOf, verifyCertificate } from '../../src/handover/certificate.ts'
 import { CAR_HEADER, markersIn, parseSection, sectionHead } from '../../src/store/car.ts'
 import { decodeEntry } from '../../src/worktree/entry-record.ts'
@@ -28,7 +29,8 @@ const messages: readonly FuzzTarget[] = Object.entries(MESSAGES).flatMap(([proto
     take(input: Uint8Array): void {
       const message = codec.decode(input)
       const again = codec.decode(codec.encode(message))
-      if (!isDeepStrictEqual(plain(again), plain(message))) throw new Error('it means something else when encoded again')
+      if (!isDeepStrictEqual(plain(again), plain(message)))
+        throw new Error('it means something else when encoded again')
     }
   }))
 )
@@ -55,12 +57,23 @@ const records: readonly FuzzTarget[] = TYPES.map((type) => ({
 }))
 
 const leaf = blockOf(RAW_CODEC, Buffer.from('a leaf'))
-const file = pbBlock({ type: 'FILE', blockSizes: [6n], fileSize: 6n }, [{ name: '', cid: leaf.cid, totalBytes: 6 }])
-const folder = pbBlock({ type: 'DIRECTORY', blockSizes: [] }, [{ name: 'a', cid: leaf.cid, totalBytes: 6 }])
+/** Real nodes: of a file of several leaves, of a small folder, of a sharded one, and of a link. */
+const blocks: Block[] = []
+const keepBlock = (block: Block): void => void blocks.push(block)
+const METADATA = { mode: 0o640, mtime: { secs: 1_700_000_000n, nsecs: 123_456_000 } }
+const file = await buildFile(ReadableStream.from([Buffer.alloc(600_000, 'a')]), METADATA, keepBlock)
+const entry = (name: string) => ({ name, cid: file.cid, totalBytes: 600_000 })
+await buildFolder([entry('a'), entry('b')], METADATA, keepBlock)
+await buildFolder(
+  Array.from({ length: 1_000 }, (_, index) => entry(`entry ${index}`)),
+  METADATA,
+  keepBlock
+)
+keepBlock(buildLink('a/b', METADATA))
 
 const nodes: FuzzTarget = {
   name: 'a node of a tree',
-  samples: [file.bytes, folder.bytes, Buffer.from('0a020801', 'hex'), Buffer.from('0a0408041200', 'hex')],
+  samples: blocks.filter(({ cid }) => cid.code === DAG_PB_CODEC).map(({ bytes }) => bytes),
   take(input) {
     const block = blockOf(DAG_PB_CODEC, input)
     readNode(block)
@@ -70,7 +83,7 @@ const nodes: FuzzTarget = {
 
 const car: FuzzTarget = {
   name: 'a CAR file',
-  samples: [Buffer.concat([CAR_HEADER, sectionHead(leaf), leaf.bytes, sectionHead(file), file.bytes]), sectionHead(leaf)],
+  samples: [Buffer.concat([CAR_HEADER, sectionHead(leaf), leaf.bytes]), sectionHead(leaf)],
   take(input) {
     for (const at of markersIn(input)) parseSection(input, at)
     for (let offset = 0; offset < input.length; ) {
@@ -82,8 +95,7 @@ const car: FuzzTarget = {
   }
 }
 
-const envelopeOf = (type: string): Uint8Array =>
-  unhex(vectors.records.find((one) => one.type === type)?.envelope ?? '')
+const envelopeOf = (type: string): Uint8Array => unhex(vectors.records.find((one) => one.type === type)?.envelope ?? '')
 const receipt = envelopeOf('Receipt')
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
 const exitFile = Buffer.from(
@@ -112,7 +124,7 @@ export const WIRE_TARGETS: readonly FuzzTarget[] = [
   nodes,
   car,
   { name: 'an entry of the index', samples: [Buffer.alloc(80)], take: (input) => void decodeEntry(input) },
-  { name: 'a private key', samples: [Buffer.from('080112400000', 'hex')], take: (input) => void identityFromBytes(input) },
+  { name: 'a private key', samples: [identityToBytes(COORDINATOR)], take: (input) => void identityFromBytes(input) },
   textTarget('a PeerId', [COORDINATOR.peerId], parsePeerId),
   ...(['a certificate of exit', 'a statement of exit'] as const).map((name) => ({
     name,

@@ -1,4 +1,4 @@
-import { messageOf } from '../../src/core/errors.ts'
+import { messageOf, NodeDaemonError } from '../../src/core/errors.ts'
 import type { Identity } from '../../src/core/identity.ts'
 import type { UserId } from '../../src/core/ids.ts'
 import type { Logger } from '../../src/core/log.ts'
@@ -103,6 +103,8 @@ export class SimulatedCoordinator {
         uploadedBytes: () => 0,
         dropHome: (home) => this.#door?.dropHome(home),
         hasSockets: () => false,
+        dialIngress: () => Promise.reject(new NodeDaemonError('OUT_OF_REACH', 'no ingress here')),
+        frontDoor: () => '',
         clock,
         random,
         log: this.#log

@@ -32,8 +32,11 @@ export class ValueDoor {
     this.#clock = deps.clock
     this.#holdMs = holdMs
     const changed = core.routes.changed.bind(core.routes)
-    const { held, heldPerWorkspace } = FRONT_DOOR_LIMITS
-    this.#hold = new Hold({ ...deps, changed }, { total: held, perWorkspace: heldPerWorkspace })
+    const { held, heldPerWorkspace, heldPerClient } = FRONT_DOOR_LIMITS
+    this.#hold = new Hold(
+      { ...deps, changed },
+      { total: held, perWorkspace: heldPerWorkspace, perClient: heldPerClient }
+    )
   }
 
   /** See `FrontDoor.dropHome`. */
@@ -93,7 +96,7 @@ export class ValueDoor {
     first: boolean,
     ready: () => boolean
   ): Promise<'go-on' | 'late' | 'full' | 'closed'> {
-    return new Promise((resolve) => this.#hold.wait(workspace, { until, first, ready, done: resolve }))
+    return new Promise((resolve) => this.#hold.wait(workspace, { until, client: null, first, ready, done: resolve }))
   }
 
   #isStill(user: UserId, target: Serving): boolean {

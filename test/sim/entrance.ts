@@ -39,7 +39,9 @@ export async function valueEntrance(deps: ValueEntranceDeps, served: Served): Pr
       isStopped = true
       for (const channel of open) channel.abort(new Error('stopping'))
     },
-    close: () => app.idle()
+    close: () => app.idle(),
+    told: () => undefined,
+    busy: () => []
   }
 }
 

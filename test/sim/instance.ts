@@ -44,6 +44,7 @@ const OPTIONS: Omit<InstanceOptions, 'data' | 'coordinator' | 'name' | 'labels'>
     startMs: 1000,
     readable: {}
   },
+  ingress: null,
   pid: 1
 }
 

@@ -58,7 +58,8 @@ export class RogueStranger {
       ownershipNumber: 0,
       memberListNumber: 0,
       revision: REVISION,
-      awaitsDrain: false
+      awaitsDrain: false,
+      route: null
     }
     return [
       [HEADS_PROTOCOL, [headsRequest.encode({ id: 1, kind: 'tip', workspace })]],

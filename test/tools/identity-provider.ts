@@ -22,6 +22,24 @@ const LIVES = Object.fromEntries(
   ['AccessToken', 'AuthorizationCode', 'Grant', 'IdToken', 'Interaction', 'Session'].map((name) => [name, AN_HOUR_S])
 )
 
+interface Row {
+  readonly uid?: string
+}
+
+/** Where a provider keeps what it gave out, of one kind. */
+const rows = (): object => {
+  const kept = new Map<string, Row>()
+  return {
+    upsert: async (id: string, row: Row) => void kept.set(id, row),
+    find: async (id: string) => kept.get(id),
+    findByUid: async (uid: string) => [...kept.values()].find((row) => row.uid === uid),
+    findByUserCode: async () => undefined,
+    consume: async (id: string) => void Object.assign(kept.get(id) ?? {}, { consumed: 1 }),
+    destroy: async (id: string) => void kept.delete(id),
+    revokeByGrantId: async () => undefined
+  }
+}
+
 /** A real OpenID Connect provider on a free port of this machine. Whoever types an account's name is signed in. */
 export class IdentityProvider implements AsyncDisposable {
   readonly accounts = new Map<string, Account>()
@@ -45,6 +63,7 @@ export class IdentityProvider implements AsyncDisposable {
   register(redirectUri: string): void {
     const provider = new OidcProvider(this.issuer, {
       clients: [{ client_id: CLIENT.id, client_secret: CLIENT.secret, redirect_uris: [redirectUri] }],
+      adapter: rows,
       jwks: { keys: [SIGNING_KEY] },
       ttl: LIVES,
       claims: { openid: ['sub'], profile: ['preferred_username'], email: ['email', 'email_verified'] },
@@ -92,7 +111,7 @@ async function interact(
   if (request.method !== 'POST') {
     response.setHeader('content-type', 'text/html')
     response.end(
-      `<!doctype html><title>Provider</title><form method="post" action="/interaction/${uid}"><label>Name <input name="name"></label><button>Sign in</button></form>`
+      `<!doctype html><title>Provider</title><link rel="icon" href="data:,"><form method="post" action="/interaction/${uid}"><label>Name <input name="name"></label><button>Sign in</button></form>`
     )
     return
   }

@@ -36,6 +36,11 @@ export class WebUser {
     this.headers = headers
   }
 
+  /** What it says of itself with each request; empty for a guest. */
+  get authorization(): string {
+    return this.headers.authorization ?? ''
+  }
+
   /** One request, sent once. Rejects where no whole answer comes within a minute. */
   async send(method: string, path: string, { body, headers }: Sent = {}): Promise<Answer> {
     const startedAt = performance.now()

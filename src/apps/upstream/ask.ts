@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http'
+import { type Interim, onInterim } from '../../wire/interim.ts'
 import type { AppRequestContext } from '../app.ts'
-import { hasBody, requestLines, trailerPairs } from './lines.ts'
+import { hasBody, isFramed, requestLines, trailerPairs } from './lines.ts'
 import type { UpstreamTarget } from './target.ts'
 
 /** Servers close idle connections after 2 s and more: ours are given up earlier, so that none is met while it closes. */
@@ -32,15 +33,15 @@ export class UpstreamClient {
   async ask(
     request: IncomingMessage,
     context: AppRequestContext,
-    options: { readonly shared: boolean; readonly signal: AbortSignal }
+    options: { readonly shared: boolean; readonly signal: AbortSignal; readonly interim: (interim: Interim) => void }
   ): Promise<Answered> {
-    const { shared, signal } = options
+    const { shared, signal, interim } = options
     const outgoing = this.#open(request, requestLines(request, context), shared ? this.#agent : false)
     try {
-      return await answered(request, outgoing, signal)
+      return await answered(request, outgoing, signal, interim)
     } catch (error) {
       if (!outgoing.reusedSocket || hasBody(request) || signal.aborted) throw error
-      return this.ask(request, context, { shared: false, signal })
+      return this.ask(request, context, { shared: false, signal, interim })
     }
   }
 
@@ -67,7 +68,12 @@ export class UpstreamClient {
   }
 }
 
-function answered(request: IncomingMessage, outgoing: ClientRequest, signal: AbortSignal): Promise<Answered> {
+function answered(
+  request: IncomingMessage,
+  outgoing: ClientRequest,
+  signal: AbortSignal,
+  interim: (interim: Interim) => void
+): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const breakOff = (): void => {
       outgoing.destroy()
@@ -81,7 +87,12 @@ function answered(request: IncomingMessage, outgoing: ClientRequest, signal: Abo
       stop()
       reject(new Error('the connection was lost'))
     })
-    outgoing.once('response', (incoming) => resolve({ incoming, breakOff }))
+    outgoing.once('response', (incoming) => {
+      if (isFramed(incoming)) return resolve({ incoming, breakOff })
+      breakOff()
+      reject(new Error('the answer has an encoding that is not known'))
+    })
+    onInterim(outgoing, interim)
     signal.addEventListener('abort', breakOff, { once: true })
     if (signal.aborted) breakOff()
     else sendBody(request, outgoing)

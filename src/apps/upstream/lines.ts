@@ -12,9 +12,13 @@ export function requestLines(request: IncomingMessage, { workspace, folder }: Ap
   return lines
 }
 
-/** The lines of an app's answer for the user. */
+/** The lines of an app's answer for the user. What an instance says to the front door is not for an app to say. */
 export const answerLines = (incoming: IncomingMessage): string[] =>
-  kept(incoming.rawHeaders, incoming.headers.connection, () => true)
+  kept(incoming.rawHeaders, incoming.headers.connection, (name) => !name.startsWith('x-node-daemon-'))
+
+/** Is it plain where the answer ends? An encoding that we cannot undo would reach the user without its name. */
+export const isFramed = ({ headers }: IncomingMessage): boolean =>
+  (headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked'
 
 function kept(raw: RawHeaders, connection: string | undefined, wanted: (name: string) => boolean): string[] {
   const named = connectionNames(connection)

@@ -4,6 +4,7 @@ import type { Clock } from '../../core/clock.ts'
 import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { headText, isRead, type Upgrading } from '../../wire/http.ts'
+import { passInterim } from '../../wire/interim.ts'
 import { takeForChange } from '../allowance.ts'
 import type { App, AppRequestContext } from '../app.ts'
 import { passAnswer, passOnceSettled } from './answer.ts'
@@ -65,7 +66,11 @@ class UpstreamApp implements App {
     const reads = isRead(request.method ?? 'GET')
     try {
       takeForChange(request, context)
-      const { incoming, breakOff } = await this.#client.ask(request, context, { shared: reads, signal })
+      const { incoming, breakOff } = await this.#client.ask(request, context, {
+        shared: reads,
+        signal,
+        interim: (interim) => passInterim(interim, response)
+      })
       try {
         if (reads) await passAnswer(incoming, response)
         else await passOnceSettled(incoming, response, { settled: () => acknowledged(context), clock: this.#clock })
@@ -86,8 +91,8 @@ class UpstreamApp implements App {
       response.destroy()
       return
     }
-    this.#log.warn({ error: messageOf(error) }, 'a request was not answered by the app')
     if (hasCode(error, 'NO_SPACE')) return refuse(response, 507, `${error.message}\n${error.advice ?? ''}`)
+    this.#log.warn({ error: messageOf(error) }, 'a request was not answered by the app')
     if (error instanceof NodeDaemonError) return refuse(response, 503, error.message)
     const perhaps = reads ? '' : '\nthe change may have been made'
     refuse(response, 502, `the app of this service does not answer on this server${perhaps}`)

@@ -1,5 +1,6 @@
 import { type ErrorCode, NodeDaemonError } from '../../core/errors.ts'
 import type { InstanceOptions } from '../../daemon/options.ts'
+import { ROUTE_KINDS } from '../../wire/ingress.ts'
 import { APP_SETTINGS, appOptions } from '../app-settings.ts'
 import { command } from '../command.ts'
 import { askedYes, type Context, folderOf } from '../context.ts'
@@ -9,13 +10,16 @@ import { keepFlags } from '../join-config.ts'
 import { list, maybe, toggle, type ValuesOf, value } from '../settings.ts'
 import { StopRequests } from '../stop-requests.ts'
 import {
+  cidr,
   duration,
+  hostPort,
   label,
   limitSchedule,
   line,
   multiaddr,
   offer,
   oneOf,
+  origin,
   pairs,
   serviceCommand,
   serviceVersion,
@@ -37,6 +41,32 @@ const SETTINGS = {
     [],
     'outbound only'
   ),
+  'public-url': maybe(
+    '<url>',
+    'where users or the front door reach this server directly, such as https://alpha.example.org',
+    origin,
+    'all through the tunnel'
+  ),
+  route: maybe(
+    '<kind>',
+    'tunnel; direct: the front door connects to the public URL; redirect: browsers are sent there with their reads',
+    oneOf(...ROUTE_KINDS),
+    'direct where there is a public URL'
+  ),
+  ingress: value(
+    '<host:port>',
+    'where it listens for these requests; a web server with TLS in front of it passes them on',
+    hostPort,
+    { host: '127.0.0.1', port: 9482 },
+    '127.0.0.1:9482'
+  ),
+  'trust-proxy': list(
+    '<cidr>',
+    'proxies in front of that whose X-Forwarded-For is believed',
+    cidr,
+    [],
+    'this machine, where it listens on loopback'
+  ),
   capacity: maybe(
     '<size>',
     'how much of the disk is lent: beyond it, new workspaces go elsewhere',
@@ -51,8 +81,8 @@ const SETTINGS = {
   ),
   'download-limit': maybe('<rate>', 'download at most so fast, with hours in the same way', limitSchedule, 'no limit'),
   service: list(
-    '<name[=url]>',
-    'a service of the federation to offer; with the address of an app that runs on this machine, or with command:… to have one started for each workspace',
+    '<name[=url|=files]>',
+    'a service of the federation to offer; with the address of an app that runs on this machine, with command:… to have one started for each workspace, or with files for the built-in app under another name',
     offer,
     [offer('files')],
     'files, built in'
@@ -103,6 +133,7 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     listen: values.listen,
     capacityBytes: values.capacity,
     services: values.service,
+    ingress: ingressOf(values),
     versions: pairs(values['service-version']),
     uploadLimit: values['upload-limit'],
     downloadLimit: values['download-limit'],
@@ -122,6 +153,17 @@ function optionsOf(context: Context, values: ValuesOf<typeof SETTINGS>, coordina
     apps: appOptions(values),
     pid: context.terminal.pid
   }
+}
+
+function ingressOf(values: ValuesOf<typeof SETTINGS>): InstanceOptions['ingress'] {
+  const { route, 'public-url': url } = values
+  if (route === 'tunnel' || (url === null && route === null)) return null
+  if (url === null) {
+    throw new NodeDaemonError('BAD_USAGE', `the route ${route} needs an address`, {
+      advice: 'say where this server is reached: --public-url https://alpha.example.org'
+    })
+  }
+  return { route: { kind: route ?? 'direct', url }, listen: values.ingress, trustProxy: values['trust-proxy'] }
 }
 
 function confirmIn({ terminal }: Context): (question: string) => Promise<boolean> {
@@ -161,6 +203,7 @@ export const joinCommand = command({
   examples: [
     'node-daemon join https://main.example.org --contact ada@example.org --capacity 50GB',
     'node-daemon join',
+    'node-daemon join https://main.example.org --public-url https://alpha.example.org --route redirect',
     'node-daemon join --service files --service notes=http://127.0.0.1:8080 --service-version notes=2.4.1',
     "node-daemon join --service 'lab=command:my-app --socket {socket} --base {base}'",
     'node-daemon join https://main.example.org --code tiger-lamp-river-stone-92 --accept-terms'

@@ -43,6 +43,12 @@ const ls = command({
   }
 })
 
+function routeText(route: PeerView['route']): string | null {
+  if (route === null) return null
+  const { asked, inUse, url, reason } = route
+  return inUse === asked ? `${inUse}, ${url}` : `${inUse} in place of ${asked}, ${url}: ${reason ?? ''}`
+}
+
 /** Those that it offers and can run. */
 const servicesOf = ({ services, unfit }: PeerView): string =>
   services.filter((name) => !Object.hasOwn(unfit, name)).join(', ')
@@ -72,6 +78,7 @@ const show = command({
         ...Object.entries(view.unfit).map(([name, why]): [string, string] => [`Not ${name}`, why]),
         ['New workspaces', view.newcomers === null ? null : `none: ${view.newcomers}`],
         ['Address', view.address],
+        ['Route', routeText(view.route)],
         ['Last seen', ago(view.lastSeenAt, now)],
         ['Asked', ago(view.askedAt, now)],
         ['Decided', ago(view.decidedAt, now)],

@@ -2017,3 +2017,138 @@ export namespace ExitStatement {
     return streamMessage(buf, ExitStatement.codec(), opts)
   }
 }
+
+export interface IngressProof {
+  url: string
+  nonce: Uint8Array<ArrayBuffer>
+  key: string
+}
+
+export namespace IngressProof {
+  let _codec: Codec<IngressProof>
+
+  export const codec = (): Codec<IngressProof> => {
+    if (_codec == null) {
+      _codec = message<IngressProof>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.url != null && obj.url !== '')) {
+          w.uint32(10)
+          w.string(obj.url)
+        }
+
+        if ((obj.nonce != null && obj.nonce.byteLength > 0)) {
+          w.uint32(18)
+          w.bytes(obj.nonce)
+        }
+
+        if ((obj.key != null && obj.key !== '')) {
+          w.uint32(26)
+          w.string(obj.key)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          url: '',
+          nonce: uint8ArrayAlloc(0),
+          key: ''
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.url = reader.string()
+              break
+            }
+            case 2: {
+              obj.nonce = reader.bytes()
+              break
+            }
+            case 3: {
+              obj.key = reader.string()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.url`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.nonce`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.key`,
+                value: reader.string()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface IngressProofUrlFieldEvent {
+    field: '$.url'
+    value: string
+  }
+
+  export interface IngressProofNonceFieldEvent {
+    field: '$.nonce'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface IngressProofKeyFieldEvent {
+    field: '$.key'
+    value: string
+  }
+
+  export function encode (obj: Partial<IngressProof>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, IngressProof.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<IngressProof>): IngressProof {
+    return decodeMessage(buf, IngressProof.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<IngressProof>): Generator<IngressProofUrlFieldEvent | IngressProofNonceFieldEvent | IngressProofKeyFieldEvent> {
+    return streamMessage(buf, IngressProof.codec(), opts)
+  }
+}

@@ -366,6 +366,16 @@ export namespace FromInstance {
     value: number
   }
 
+  export interface FromInstanceHelloRouteFieldEvent {
+    field: '$.hello.route'
+    value: string
+  }
+
+  export interface FromInstanceHelloPublicUrlFieldEvent {
+    field: '$.hello.publicUrl'
+    value: string
+  }
+
   export interface FromInstanceHeartbeatSequenceFieldEvent {
     field: '$.heartbeat.sequence'
     value: number
@@ -517,7 +527,7 @@ export namespace FromInstance {
     return decodeMessage(buf, FromInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloVersionsFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<FromInstance>): Generator<FromInstanceHelloVersionFieldEvent | FromInstanceHelloServicesFieldEvent | FromInstanceHelloLabelsFieldEvent | FromInstanceHelloCapacityBytesFieldEvent | FromInstanceHelloClockMsFieldEvent | FromInstanceHelloWorkspacesWorkspaceFieldEvent | FromInstanceHelloWorkspacesEpochFieldEvent | FromInstanceHelloWorkspacesRoleFieldEvent | FromInstanceHelloWorkspacesNumberFieldEvent | FromInstanceHelloWorkspacesRootFieldEvent | FromInstanceHelloWorkspacesSequenceFieldEvent | FromInstanceHelloOwnershipNumberFieldEvent | FromInstanceHelloMemberListNumberFieldEvent | FromInstanceHelloAddressesFieldEvent | FromInstanceHelloAwaitsDrainFieldEvent | FromInstanceHelloVersionsFieldEvent | FromInstanceHelloRevisionFieldEvent | FromInstanceHelloRouteFieldEvent | FromInstanceHelloPublicUrlFieldEvent | FromInstanceHeartbeatSequenceFieldEvent | FromInstanceHeartbeatDiskTotalBytesFieldEvent | FromInstanceHeartbeatDiskFreeBytesFieldEvent | FromInstanceHeartbeatMemoryBytesFieldEvent | FromInstanceHeartbeatLoadPermilleFieldEvent | FromInstanceHeartbeatOwnershipNumberFieldEvent | FromInstanceHeartbeatUsageWorkspaceFieldEvent | FromInstanceHeartbeatUsageUsedBytesFieldEvent | FromInstanceHeartbeatUsageFilesFieldEvent | FromInstanceHeartbeatUsageUnsyncedBytesFieldEvent | FromInstanceHeartbeatUsageUnsyncedAgeMsFieldEvent | FromInstanceHeartbeatPendingWorkFieldEvent | FromInstanceHeartbeatBusyFieldEvent | FromInstanceHeartbeatArrivedWorkspaceFieldEvent | FromInstanceHeartbeatArrivedBytesFieldEvent | FromInstanceHeartbeatUploadLimitFieldEvent | FromInstanceDoneOrderFieldEvent | FromInstanceDoneCodeFieldEvent | FromInstanceDoneMessageFieldEvent | FromInstanceDoneReceiptFieldEvent | FromInstanceStoppingIntentFieldEvent | FromInstanceDrainDeadlineMsFieldEvent | FromInstanceDrainToFieldEvent | FromInstanceDrainToRepositoryFieldEvent | FromInstanceDrainPlanOnlyFieldEvent | FromInstanceDrainLeaveFieldEvent | FromInstanceDrainAtMsFieldEvent> {
     return streamMessage(buf, FromInstance.codec(), opts)
   }
 }
@@ -535,6 +545,8 @@ export interface Hello {
   awaitsDrain: boolean
   versions: Map<string, string>
   revision: number
+  route: string
+  publicUrl: string
 }
 
 export namespace Hello {
@@ -841,6 +853,16 @@ export namespace Hello {
           w.uint64Number(obj.revision)
         }
 
+        if ((obj.route != null && obj.route !== '')) {
+          w.uint32(162)
+          w.string(obj.route)
+        }
+
+        if ((obj.publicUrl != null && obj.publicUrl !== '')) {
+          w.uint32(170)
+          w.string(obj.publicUrl)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -857,7 +879,9 @@ export namespace Hello {
           addresses: [],
           awaitsDrain: false,
           versions: new Map<string, string>(),
-          revision: 0
+          revision: 0,
+          route: '',
+          publicUrl: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -956,6 +980,14 @@ export namespace Hello {
             }
             case 15: {
               obj.revision = reader.uint64Number()
+              break
+            }
+            case 20: {
+              obj.route = reader.string()
+              break
+            }
+            case 21: {
+              obj.publicUrl = reader.string()
               break
             }
             default: {
@@ -1120,6 +1152,20 @@ export namespace Hello {
               }
               break
             }
+            case 20: {
+              yield {
+                field: `${prefix}.route`,
+                value: reader.string()
+              }
+              break
+            }
+            case 21: {
+              yield {
+                field: `${prefix}.publicUrl`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1227,6 +1273,16 @@ export namespace Hello {
     value: number
   }
 
+  export interface HelloRouteFieldEvent {
+    field: '$.route'
+    value: string
+  }
+
+  export interface HelloPublicUrlFieldEvent {
+    field: '$.publicUrl'
+    value: string
+  }
+
   export function encode (obj: Partial<Hello>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Hello.codec())
   }
@@ -1235,7 +1291,7 @@ export namespace Hello {
     return decodeMessage(buf, Hello.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloVersionsFieldEvent | HelloRevisionFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Hello>): Generator<HelloVersionFieldEvent | HelloServicesFieldEvent | HelloLabelsFieldEvent | HelloCapacityBytesFieldEvent | HelloClockMsFieldEvent | HelloWorkspacesWorkspaceFieldEvent | HelloWorkspacesEpochFieldEvent | HelloWorkspacesRoleFieldEvent | HelloWorkspacesNumberFieldEvent | HelloWorkspacesRootFieldEvent | HelloWorkspacesSequenceFieldEvent | HelloOwnershipNumberFieldEvent | HelloMemberListNumberFieldEvent | HelloAddressesFieldEvent | HelloAwaitsDrainFieldEvent | HelloVersionsFieldEvent | HelloRevisionFieldEvent | HelloRouteFieldEvent | HelloPublicUrlFieldEvent> {
     return streamMessage(buf, Hello.codec(), opts)
   }
 }
@@ -2695,6 +2751,7 @@ export interface ToInstance {
   goodbye?: Goodbye
   services?: Services
   neighbours?: Neighbours
+  ingress?: Ingress
 }
 
 export namespace ToInstance {
@@ -2709,7 +2766,19 @@ export namespace ToInstance {
 
         obj = { ...obj }
 
+        if (obj.ingress != null) {
+          obj.neighbours = undefined
+          obj.services = undefined
+          obj.goodbye = undefined
+          obj.drain = undefined
+          obj.members = undefined
+          obj.order = undefined
+          obj.beat = undefined
+          obj.welcome = undefined
+        }
+
         if (obj.neighbours != null) {
+          obj.ingress = undefined
           obj.services = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2720,6 +2789,7 @@ export namespace ToInstance {
         }
 
         if (obj.services != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.goodbye = undefined
           obj.drain = undefined
@@ -2730,6 +2800,7 @@ export namespace ToInstance {
         }
 
         if (obj.goodbye != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.drain = undefined
@@ -2740,6 +2811,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2750,6 +2822,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2760,6 +2833,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2770,6 +2844,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2780,6 +2855,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          obj.ingress = undefined
           obj.neighbours = undefined
           obj.services = undefined
           obj.goodbye = undefined
@@ -2827,6 +2903,11 @@ export namespace ToInstance {
         if (obj.neighbours != null) {
           w.uint32(66)
           Neighbours.codec().encode(obj.neighbours, w)
+        }
+
+        if (obj.ingress != null) {
+          w.uint32(162)
+          Ingress.codec().encode(obj.ingress, w)
         }
 
         if (opts.lengthDelimited !== false) {
@@ -2889,6 +2970,12 @@ export namespace ToInstance {
               })
               break
             }
+            case 20: {
+              obj.ingress = Ingress.codec().decode(reader, reader.uint32(), {
+                limits: opts.limits?.ingress
+              })
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2896,7 +2983,19 @@ export namespace ToInstance {
           }
         }
 
+        if (obj.ingress != null) {
+          delete obj.neighbours
+          delete obj.services
+          delete obj.goodbye
+          delete obj.drain
+          delete obj.members
+          delete obj.order
+          delete obj.beat
+          delete obj.welcome
+        }
+
         if (obj.neighbours != null) {
+          delete obj.ingress
           delete obj.services
           delete obj.goodbye
           delete obj.drain
@@ -2907,6 +3006,7 @@ export namespace ToInstance {
         }
 
         if (obj.services != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.goodbye
           delete obj.drain
@@ -2917,6 +3017,7 @@ export namespace ToInstance {
         }
 
         if (obj.goodbye != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.drain
@@ -2927,6 +3028,7 @@ export namespace ToInstance {
         }
 
         if (obj.drain != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2937,6 +3039,7 @@ export namespace ToInstance {
         }
 
         if (obj.members != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2947,6 +3050,7 @@ export namespace ToInstance {
         }
 
         if (obj.order != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2957,6 +3061,7 @@ export namespace ToInstance {
         }
 
         if (obj.beat != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -2967,6 +3072,7 @@ export namespace ToInstance {
         }
 
         if (obj.welcome != null) {
+          delete obj.ingress
           delete obj.neighbours
           delete obj.services
           delete obj.goodbye
@@ -3036,6 +3142,13 @@ export namespace ToInstance {
             case 8: {
               yield * Neighbours.codec().stream(reader, reader.uint32(), `${prefix}.neighbours`, {
                 limits: opts.limits?.neighbours
+              })
+
+              break
+            }
+            case 20: {
+              yield * Ingress.codec().stream(reader, reader.uint32(), `${prefix}.ingress`, {
+                limits: opts.limits?.ingress
               })
 
               break
@@ -3327,6 +3440,36 @@ export namespace ToInstance {
     value: string
   }
 
+  export interface ToInstanceIngressRouteFieldEvent {
+    field: '$.ingress.route'
+    value: string
+  }
+
+  export interface ToInstanceIngressKeyFieldEvent {
+    field: '$.ingress.key'
+    value: string
+  }
+
+  export interface ToInstanceIngressSecretFieldEvent {
+    field: '$.ingress.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface ToInstanceIngressAgeMsFieldEvent {
+    field: '$.ingress.ageMs'
+    value: number
+  }
+
+  export interface ToInstanceIngressFrontDoorFieldEvent {
+    field: '$.ingress.frontDoor'
+    value: string
+  }
+
+  export interface ToInstanceIngressAloneFieldEvent {
+    field: '$.ingress.alone'
+    value: boolean
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -3335,7 +3478,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -6076,6 +6219,210 @@ export namespace DrainState {
 
   export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<DrainState>): Generator<DrainStateStateFieldEvent | DrainStateWorkspacesDoneFieldEvent | DrainStateWorkspacesTotalFieldEvent | DrainStateBytesDoneFieldEvent | DrainStateBytesTotalFieldEvent | DrainStateEtaMsFieldEvent | DrainStateReasonFieldEvent | DrainStateCertificateFieldEvent | DrainStatePlanWorkspaceFieldEvent | DrainStatePlanToFieldEvent | DrainStatePlanToNameFieldEvent | DrainStatePlanBytesFieldEvent | DrainStatePlanEtaMsFieldEvent | DrainStatePlanBusyFieldEvent | DrainStateUnprovenFieldEvent | DrainStateWaitingFieldEvent | DrainStateExitsFieldEvent | DrainStatePlannedAtMsFieldEvent> {
     return streamMessage(buf, DrainState.codec(), opts)
+  }
+}
+
+export interface Ingress {
+  route: string
+  key: string
+  secret: Uint8Array<ArrayBuffer>
+  ageMs: number
+  frontDoor: string
+  alone: boolean
+}
+
+export namespace Ingress {
+  let _codec: Codec<Ingress>
+
+  export const codec = (): Codec<Ingress> => {
+    if (_codec == null) {
+      _codec = message<Ingress>((obj, w, opts = {}) => {
+        if (opts.lengthDelimited !== false) {
+          w.fork()
+        }
+
+        if ((obj.route != null && obj.route !== '')) {
+          w.uint32(10)
+          w.string(obj.route)
+        }
+
+        if ((obj.key != null && obj.key !== '')) {
+          w.uint32(18)
+          w.string(obj.key)
+        }
+
+        if ((obj.secret != null && obj.secret.byteLength > 0)) {
+          w.uint32(26)
+          w.bytes(obj.secret)
+        }
+
+        if ((obj.ageMs != null && obj.ageMs !== 0)) {
+          w.uint32(32)
+          w.uint64Number(obj.ageMs)
+        }
+
+        if ((obj.frontDoor != null && obj.frontDoor !== '')) {
+          w.uint32(42)
+          w.string(obj.frontDoor)
+        }
+
+        if ((obj.alone != null && obj.alone !== false)) {
+          w.uint32(48)
+          w.bool(obj.alone)
+        }
+
+        if (opts.lengthDelimited !== false) {
+          w.ldelim()
+        }
+      }, (reader, length, opts = {}) => {
+        const obj: any = {
+          route: '',
+          key: '',
+          secret: uint8ArrayAlloc(0),
+          ageMs: 0,
+          frontDoor: '',
+          alone: false
+        }
+
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              obj.route = reader.string()
+              break
+            }
+            case 2: {
+              obj.key = reader.string()
+              break
+            }
+            case 3: {
+              obj.secret = reader.bytes()
+              break
+            }
+            case 4: {
+              obj.ageMs = reader.uint64Number()
+              break
+            }
+            case 5: {
+              obj.frontDoor = reader.string()
+              break
+            }
+            case 6: {
+              obj.alone = reader.bool()
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+
+        return obj
+      }, function * (reader, length, prefix, opts = {}) {
+        const end = length == null ? reader.len : reader.pos + length
+
+        while (reader.pos < end) {
+          const tag = reader.uint32()
+
+          switch (tag >>> 3) {
+            case 1: {
+              yield {
+                field: `${prefix}.route`,
+                value: reader.string()
+              }
+              break
+            }
+            case 2: {
+              yield {
+                field: `${prefix}.key`,
+                value: reader.string()
+              }
+              break
+            }
+            case 3: {
+              yield {
+                field: `${prefix}.secret`,
+                value: reader.bytes()
+              }
+              break
+            }
+            case 4: {
+              yield {
+                field: `${prefix}.ageMs`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            case 5: {
+              yield {
+                field: `${prefix}.frontDoor`,
+                value: reader.string()
+              }
+              break
+            }
+            case 6: {
+              yield {
+                field: `${prefix}.alone`,
+                value: reader.bool()
+              }
+              break
+            }
+            default: {
+              reader.skipType(tag & 7)
+              break
+            }
+          }
+        }
+      })
+    }
+
+    return _codec
+  }
+
+  export interface IngressRouteFieldEvent {
+    field: '$.route'
+    value: string
+  }
+
+  export interface IngressKeyFieldEvent {
+    field: '$.key'
+    value: string
+  }
+
+  export interface IngressSecretFieldEvent {
+    field: '$.secret'
+    value: Uint8Array<ArrayBuffer>
+  }
+
+  export interface IngressAgeMsFieldEvent {
+    field: '$.ageMs'
+    value: number
+  }
+
+  export interface IngressFrontDoorFieldEvent {
+    field: '$.frontDoor'
+    value: string
+  }
+
+  export interface IngressAloneFieldEvent {
+    field: '$.alone'
+    value: boolean
+  }
+
+  export function encode (obj: Partial<Ingress>): Uint8Array<ArrayBuffer> {
+    return encodeMessage(obj, Ingress.codec())
+  }
+
+  export function decode (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Ingress {
+    return decodeMessage(buf, Ingress.codec(), opts)
+  }
+
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressAgeMsFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent> {
+    return streamMessage(buf, Ingress.codec(), opts)
   }
 }
 

@@ -26,6 +26,7 @@ function watching() {
     places: [place('a'), place('b'), place('n', 'notes')],
     atWork: new Set(['a']),
     handsOver: false,
+    besides: [] as WorkspaceId[],
     asked: 0,
     /** Those whose app does not answer. */
     silent: new Set<string>()
@@ -40,6 +41,7 @@ function watching() {
           }
         : null,
     places: async () => now.places,
+    besides: () => now.besides,
     isHandingOver: () => now.handsOver,
     clock,
     log: silent
@@ -120,5 +122,14 @@ test('a freeze does not wait for long for an app that does not answer', async ()
   await advance(3000)
   await checked
   expect(all.workspaces).toEqual(['a'])
+  await end()
+})
+
+test('users may be at work without their app, and a freeze is not refused for that', async () => {
+  const { all, now, end } = watching()
+  await settled()
+  now.besides = ['b', 'a'] as WorkspaceId[]
+  expect(all.workspaces).toEqual(['a', 'b'])
+  await all.checkQuiet('b' as WorkspaceId)
   await end()
 })

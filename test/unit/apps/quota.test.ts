@@ -14,7 +14,7 @@ async function bounded(usedBytes: number, limitBytes: number): Promise<Site & { 
       room.usedBytes += bytes
     }
   }
-  const allowance = allowanceOf(room, limitBytes)
+  const allowance = allowanceOf(room, limitBytes, { take: () => true })
   return { ...(await site({ context: { allowance } })), allowance }
 }
 

@@ -24,6 +24,7 @@ const PEER: PeerDetailView = {
   unsyncedBytes: 0,
   unsyncedAgeMs: 0,
   pendingWork: 0,
+  route: null,
   workspaceIds: [],
   drain: null,
   address: null,

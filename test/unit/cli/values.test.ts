@@ -89,6 +89,8 @@ test.each(['', 'yesterday', '2h ago', '2026-13-01', '2026', '-2h', '99999999d'])
 
 test('a service is offered by its name, with the address of its app where that is not built in', () => {
   expect(values.offer('files')).toEqual({ name: 'files', upstream: null, command: null })
+  expect(values.offer('shared=files')).toEqual({ name: 'shared', upstream: null, command: null })
+  expect(() => values.offer('notes')).toThrow(/built in/)
   expect(values.offer('notes=http://localhost:8080')).toEqual({
     name: 'notes',
     upstream: { host: 'localhost', port: 8080 },

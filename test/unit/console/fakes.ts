@@ -78,6 +78,7 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   unsyncedBytes: 0,
   unsyncedAgeMs: 0,
   pendingWork: 0,
+  route: null,
   ...change
 })
 

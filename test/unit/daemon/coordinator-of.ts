@@ -12,7 +12,7 @@ import { AuditLog } from '../../../src/membership/audit.ts'
 import type { Session } from '../../../src/membership/control-server.ts'
 import { controlStore } from '../../../src/store/control-store.ts'
 import type { StopIntent } from '../../../src/wire/control.ts'
-import { type Bench, bench, type Name, nameOf, peerOf, settled } from '../handover/fleet.ts'
+import { type Bench, bench, FILES, type Name, nameOf, peerOf, settled } from '../handover/fleet.ts'
 
 export const LEASE_MS = 10_000
 export const FAILOVER_AFTER_MS = 2000
@@ -64,7 +64,14 @@ export class CoordinatorOf implements Disposable {
         const session = control.session(peer)
         return session === null ? this.detector.isAwaited(peer) : session.intent === 'restart'
       },
-      noteSeen: () => undefined
+      noteSeen: () => undefined,
+      usedBytes: () => 1000,
+      runnable: ({ peer }: Pick<Session, 'peer'>) => {
+        const why = at.fleet.unfit.get(nameOf(peer) as Name)
+        return why === undefined
+          ? { services: [FILES], unfit: new Map() }
+          : { services: [], unfit: new Map([[FILES, why]]) }
+      }
     })
     const control = {
       sessions: () => [...this.#sessions.values()],
@@ -127,6 +134,7 @@ export class CoordinatorOf implements Disposable {
       isStopping: () => false,
       control: () => control as never,
       network: () => ({ cut: () => undefined }) as never,
+      routeBook: { opened: () => undefined, closed: () => undefined, relabelled: () => undefined },
       dropHome: () => undefined
     })
   }
@@ -182,6 +190,11 @@ export class CoordinatorOf implements Disposable {
   revoke(name: Name): void {
     this.#revoked.add(peerOf(name))
     this.#caretaker.decided({ peerId: peerOf(name), state: 'revoked', reason: '' } as never)
+  }
+
+  /** Services or labels are others now. */
+  redeclared(): void {
+    this.#caretaker.redeclared()
   }
 
   drained(name: Name): void {

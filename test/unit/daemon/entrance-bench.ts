@@ -73,6 +73,7 @@ export interface BenchOptions {
   readonly clock?: Clock
   readonly level?: AcknowledgeLevel
   readonly epoch?: number
+  readonly space?: { readonly totalBytes: number; readonly freeBytes: number }
   /** How long the kernel takes to tell of a change, in milliseconds. */
   readonly eventsLateMs?: number
 }
@@ -135,7 +136,9 @@ export async function entranceBench(
       coordinator: COORDINATOR.peerId,
       offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port }, command: null }],
       commands: null,
-      empty: { folder: join(base, 'empty'), staging: join(base, 'staging') }
+      door: null,
+      empty: { folder: join(base, 'empty'), staging: join(base, 'staging') },
+      space: async () => options.space ?? { totalBytes: 1e12, freeBytes: 1e12 }
     },
     { name: 'alpha', enter: (workspace, number) => resident.enter(workspace, number), folderLost: () => undefined }
   )

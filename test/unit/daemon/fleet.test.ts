@@ -23,9 +23,10 @@ async function bench(ids: readonly WorkspaceId[]) {
   const labels: { told: Labels; given: Labels } = { told: {}, given: {} }
   const session = (peer: PeerIdText) => (connected.has(peer) ? { hello: { labels: labels.told } } : null)
   const control = { session, sessions: () => [] }
-  const over = { dead: false, lease: false }
+  const over = { dead: false, lease: false, past: false }
   const level: { now: AcknowledgeLevel } = { now: 'replicated' }
   const fleet = new Fleet({
+    leadsPast: () => over.past,
     levelOf: () => level.now,
     declared: () => null,
     registry: { get: () => ({ labels: labels.given }) } as never,
@@ -80,6 +81,18 @@ test('a workspace of a local service passes from a lost home only when its lease
   level.now = 'replicated'
   expect(may()).toBe(true)
   level.now = 'local'
+  over.lease = true
+  expect(may()).toBe(true)
+})
+
+test('a workspace that users reach past the front door passes from a lost home only when its lease is over', async () => {
+  const { connected, fleet, over } = await bench([])
+  const may = (): boolean => fleet.mayTakeOver({ service: FILES, home: peerOf('a') })
+  connected.clear()
+  over.dead = true
+  expect(may()).toBe(true)
+  over.past = true
+  expect(may()).toBe(false)
   over.lease = true
   expect(may()).toBe(true)
 })

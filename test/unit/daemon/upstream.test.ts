@@ -403,6 +403,15 @@ describe('a workspace in which there is no room', () => {
     ])
   })
 
+  test('nor does one on a disk that is nearly full', async () => {
+    const { port } = await appThat((_, response) => void response.end())
+    const space = { totalBytes: 1e12, freeBytes: 64 * 1024 * 1024 + 4 }
+    const alpha = await entranceBench(await near(), port, { space })
+    const refused = await alpha.ask(CHANGE)
+    expect([refused.status, refused.body]).toEqual([507, expect.stringContaining('the disk of this server is full')])
+    expect((await alpha.ask()).status).toBe(200)
+  })
+
   test('a bound that is none is refused', async () => {
     const { port } = await appThat((_, response) => void response.end())
     const alpha = await entranceBench(await near(), port)

@@ -48,6 +48,8 @@ export class FakeFleet implements Instances {
   readonly instead = new Map<string, () => Promise<void>>()
   readonly serving: Set<Name>
   readonly zones = new Map<Name, string>()
+  /** Of those: why they cannot run the service. */
+  readonly unfit = new Map<Name, string>()
   /** Of those: they take nothing any more. */
   readonly draining = new Set<Name>()
   readonly #holdings: Holdings
@@ -61,7 +63,11 @@ export class FakeFleet implements Instances {
 
   candidates(): Candidate[] {
     const open = [...this.serving].filter((name) => !this.draining.has(name))
-    return open.map((name) => instance(name, 1e9, { peer: peerOf(name), zone: this.zones.get(name) ?? null }))
+    return open.map((name) => {
+      const why = this.unfit.get(name)
+      const able = why === undefined ? {} : { services: [], unfit: new Map([[FILES, why]]) }
+      return instance(name, 1e9, { peer: peerOf(name), zone: this.zones.get(name) ?? null, ...able })
+    })
   }
 
   isGone(peer: PeerIdText): boolean {
@@ -175,7 +181,7 @@ export async function bench(names: readonly Name[], standbys = 1): Promise<Bench
       instances: fleet,
       holdings,
       hold,
-      acknowledgesLocally: () => local.acknowledge,
+      outlivesSeal: () => local.acknowledge,
       usedBytes: () => 1000,
       identity: COORDINATOR,
       clock,

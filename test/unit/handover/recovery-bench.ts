@@ -85,6 +85,7 @@ export class Holder implements Present {
       memberListNumber: 0,
       revision: REVISION,
       awaitsDrain: false,
+      route: null,
       ...this.says
     }
   }

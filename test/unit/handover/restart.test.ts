@@ -88,7 +88,7 @@ async function start({ state, repository, fleet, holdings }: Parts, fuse: Fuse |
       instances: fleet,
       holdings,
       hold: new PromotionHold(),
-      acknowledgesLocally: () => false,
+      outlivesSeal: () => false,
       usedBytes: () => 1000,
       identity: COORDINATOR,
       clock: manualClock(),

@@ -53,7 +53,7 @@ test('a blocked user is told apart from an unknown one, and may come back; a rem
   expect(accounts.users.byToken(token)).toEqual(ada)
   await accounts.users.remove('ada', 'root')
   expect(accounts.users.byToken(token)).toBeNull()
-  expect(accounts.users.isBlocked(ada.user)).toBe(false)
+  expect(accounts.users.isBlocked(ada.user)).toBe(true)
   expect((await reopened()).users.list()).toEqual([])
   await expect(accounts.users.block('ada', 'root')).rejects.toMatchObject({ code: 'NOT_FOUND' })
 })

@@ -81,7 +81,8 @@ async function connected(
         memberListNumber: 0,
         addresses: [],
         revision,
-        awaitsDrain: false
+        awaitsDrain: false,
+        route: null
       }),
       heartbeat: async (sequence) => ({
         sequence,
@@ -103,6 +104,7 @@ async function connected(
       services: ignore,
       members: ignore,
       neighbours: ignore,
+      ingress: ignore,
       drain: ignore,
       ...handlers
     },

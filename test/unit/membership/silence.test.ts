@@ -82,7 +82,8 @@ async function connected() {
       memberListNumber: 0,
       addresses: [],
       revision: 1,
-      awaitsDrain: false
+      awaitsDrain: false,
+      route: null
     }
   })
   await server.register(host as unknown as Host)

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { ServiceName } from '../../../src/core/ids.ts'
 import { roomOf } from '../../../src/placement/candidate.ts'
 import { type DrainPlan, planDrain } from '../../../src/placement/plan-drain.ts'
-import { drainable, instance, peer, policy, workspace } from './support.ts'
+import { drainable, FILES, instance, peer, policy, workspace } from './support.ts'
 
 type Planned = Extract<DrainPlan, { kind: 'planned' }>
 
@@ -102,6 +102,14 @@ describe('a drain is refused', () => {
     const other = instance('b', 1e9, { services: ['photos' as ServiceName] })
     expect(reasons(planDrain([drainable(1, 1)], [other], policy()))).toEqual([
       'no instance may take workspace 00000000 (no other offers its service files)'
+    ])
+  })
+
+  test('when others offer the service but cannot run it, with the reason of each', () => {
+    const unfit = new Map([[FILES, 'it has version 1, and 2 is declared']])
+    const others = [instance('b', 1e9, { services: [], unfit }), instance('c', 1e9, { services: [] })]
+    expect(reasons(planDrain([drainable(1, 1)], others, policy()))).toEqual([
+      'no instance may take workspace 00000000 (no other can run its service files: b: it has version 1, and 2 is declared)'
     ])
   })
 

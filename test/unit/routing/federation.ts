@@ -18,9 +18,11 @@ import {
   FrontDoor,
   type FrontDoorOptions,
   type Groups,
+  type HomeRoutes,
   type OwnPages,
   type Place,
   type ServiceRoute,
+  type Tunnel,
   type Uploads,
   type Users,
   type Workspaces
@@ -242,6 +244,8 @@ export interface Setting {
   readonly clock?: Clock
   readonly upgrade?: NonNullable<IngressDeps['upgrade']>
   readonly users?: Partial<Users>
+  readonly routes?: HomeRoutes
+  readonly tunnel?: Tunnel
   readonly ownPages?: OwnPages
   readonly groups?: Groups
 }
@@ -298,7 +302,10 @@ export class Federation implements AsyncDisposable {
           ...setting.users
         },
         groups: setting.groups ?? { rightsOf: () => null, of: () => [] },
-        tunnel: { connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect() },
+        routes: setting.routes ?? { redirectFor: () => null, ticketOn: () => null },
+        tunnel: setting.tunnel ?? {
+          connect: (home) => (home === this.alpha.peerId ? this.alpha : this.beta).connect()
+        },
         cookieKeys: COOKIE_KEYS,
         uploads: this.uploads,
         wellKnown: () => ({ name: 'Test' }),

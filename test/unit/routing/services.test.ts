@@ -176,3 +176,71 @@ describe('a route', () => {
     expect(() => parseRoute(text)).toThrow(expect.objectContaining({ code: 'BAD_USAGE' }))
   })
 })
+
+describe('what is said of a service', () => {
+  const WIKI: NewService = {
+    ...NOTES,
+    name: 'wiki',
+    route: '/wiki',
+    scope: 'service',
+    writers: 'lab',
+    needs: { gpu: 'yes' }
+  }
+
+  test('changes where it is named, also for who asks after a restart', async () => {
+    const { services, decisions, store } = await opened()
+    await services.add(WIKI, 'root')
+    let told = 0
+    services.onChange(() => told++)
+    await services.change('wiki', { version: '3.0', writers: null }, 'root')
+    await services.change('wiki', {}, 'root')
+    await services.change('wiki', { version: '3.0' }, 'root')
+    const { services: after } = await opened(store)
+    for (const now of [services, after]) {
+      expect(now.get('wiki' as ServiceName)).toMatchObject({
+        route: { kind: 'path', prefix: '/wiki' },
+        scope: 'service',
+        version: '3.0',
+        needs: { gpu: 'yes' },
+        writers: null,
+        acknowledge: 'local'
+      })
+    }
+    expect([told, decisions.length, decisions[1]?.action]).toEqual([1, 2, 'service.set'])
+  })
+
+  test('is checked as at the first time', async () => {
+    const { services } = await opened()
+    await services.add(WIKI, 'root')
+    const wrong: [Parameters<Services['change']>[1], string][] = [
+      [{ route: '/' }, 'NAME_TAKEN'],
+      [{ version: 'a b' }, 'BAD_USAGE'],
+      [{ needs: { 'a b': 'x' } }, 'BAD_USAGE'],
+      [{ writers: 'club' }, 'NOT_FOUND'],
+      [{ writers: 'No' }, 'BAD_USAGE']
+    ]
+    for (const [change, code] of wrong) expect(await refused(services.change('wiki', change, 'root'))).toBe(code)
+    expect(await refused(services.change('other', {}, 'root'))).toBe('NOT_FOUND')
+    expect(await refused(services.change('files', { writers: 'lab' }, 'root'))).toBe('BAD_USAGE')
+    expect(await refused(services.add({ ...WIKI, name: 'w', route: '/w', scope: 'group' }, 'root'))).toBe('BAD_USAGE')
+  })
+
+  test('is what the configuration says from each start on, but for the scope', async () => {
+    const { services, store, decisions } = await opened()
+    await services.add(NOTES, 'root')
+    const config = [WIKI, { ...NOTES, version: '2.2' }]
+    await services.declare(config, 'config')
+    expect(services.list().map(({ name, version }) => [name, version])).toEqual([
+      ['files', '1'],
+      ['notes', '2.2'],
+      ['wiki', '2.1']
+    ])
+    const count = decisions.length
+    const { services: after, decisions: later } = await opened(store)
+    await after.declare(config, 'config')
+    expect([count, later]).toEqual([3, []])
+    expect(await refused(after.declare([{ ...WIKI, scope: 'user', writers: null }], 'config'))).toBe(
+      'REFUSED_BY_POLICY'
+    )
+  })
+})

@@ -56,6 +56,20 @@ test('a WebSocket passes through, both ways, and does not count as a request und
   await until(() => fed.door.load.webSockets === 0 && fed.alpha.connections === 0)
 })
 
+test('a WebSocket of a user who is shut out is closed as soon as its workspace is looked at, and no other', async () => {
+  let shutOut = false
+  await using fed = await Federation.start({ upgrade: echo, users: { isBlocked: () => shutOut } })
+  const socket = ask(fed)
+  await read(socket, '\r\n\r\n')
+  fed.table.put(ALICE, fed.alpha.serving())
+  socket.write('still here')
+  expect(await read(socket, 'still here')).toBe('still here')
+  shutOut = true
+  fed.table.put(ALICE, fed.alpha.serving())
+  await untilClosed(socket)
+  await until(() => fed.door.load.webSockets === 0)
+})
+
 test('what the client sends right behind its request is not lost', async () => {
   await using fed = await Federation.start({ upgrade: echo })
   const socket = ask(fed, '\r\nearly')

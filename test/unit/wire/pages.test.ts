@@ -4,12 +4,16 @@ import { MAX_BLOCK_BYTES } from '../../../src/core/blocks.ts'
 import { RECORD_CODEC } from '../../../src/core/envelope.ts'
 import { ERRORS } from '../../../src/core/errors.ts'
 import { CLOCK_DRIFT_MAX, LEASE_MS_MAX } from '../../../src/membership/lease.ts'
+import { PROOF_LIMITS } from '../../../src/routing/routes/proof.ts'
+import { SESSION_LIMITS } from '../../../src/routing/routes/sessions.ts'
+import { TICKET_LIMITS } from '../../../src/routing/routes/tickets.ts'
 import { GIVING_LIMITS } from '../../../src/sync/giving.ts'
 import { BLOCKS_LIMITS, BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
 import { CONTROL_PROTOCOL, INTENTS } from '../../../src/wire/control.ts'
 import { DRAIN_LIMITS, DRAIN_STATES } from '../../../src/wire/drains.ts'
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
+import { INGRESS_LIMITS } from '../../../src/wire/ingress.ts'
 import { KAD_LIMITS, KAD_PROTOCOL } from '../../../src/wire/kad.ts'
 import { JOIN_LIMITS } from '../../../src/wire/membership.ts'
 import { NEIGHBOUR_LIMITS } from '../../../src/wire/neighbours.ts'
@@ -78,6 +82,16 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
   http: [
     ['streams on one connection at once', HTTP_PROTOCOL.maxStreams],
     ['the header section of a request', constant('routing/ingress.ts', 'MAX_HEADER_BYTES')],
+    ['a ticket', TICKET_LIMITS.characters],
+    ['the life of a `direct` ticket', TICKET_LIMITS.directMs],
+    ['the life of a `redirect` ticket', TICKET_LIMITS.redirectMs],
+    ['`redirect` tickets that were used and are remembered', TICKET_LIMITS.used],
+    ['a nonce', PROOF_LIMITS.nonceBytesMin, PROOF_LIMITS.nonceBytesMax],
+    ['a proof', PROOF_LIMITS.answerBytes],
+    ['proofs a second', PROOF_LIMITS.perSecond],
+    ['users whom an ingress remembers', SESSION_LIMITS.sessions],
+    ['a user who asks for nothing is forgotten after', SESSION_LIMITS.idleMs],
+    ['any user after', SESSION_LIMITS.ageMs],
     ['from opening a stream to the accept byte', constant('network/libp2p-link.ts', 'ACCEPT_MS')]
   ],
   control: [
@@ -108,7 +122,10 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['bytes of records, with which a page ends', REPORT_LIMITS.pageBytes],
     ['from `report` to its page', constant('handover/ask-report.ts', 'PAGE_MS')],
     ['members in one `neighbours`', NEIGHBOUR_LIMITS.neighboursMax],
-    ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax]
+    ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax],
+    ['a web address', INGRESS_LIMITS.urlMax],
+    ['secret of a ticket key', INGRESS_LIMITS.secretBytes],
+    ['age of a ticket key', INGRESS_LIMITS.ageMsMax]
   ],
   kad: [
     ['bytes of one exchange, either way', KAD_PROTOCOL.maxFrameBytes],

@@ -124,7 +124,7 @@ const vectors = readVectors<RecordVectors>('records', 'records')
 
 test('there is a vector for each sample and for each type of record', () => {
   expect(vectors.records.map(({ name }) => name)).toEqual(Object.keys(RECORDS))
-  expect(new Set(Object.values(RECORDS).map(({ record }) => record.domain)).size).toBe(7)
+  expect(new Set(Object.values(RECORDS).map(({ record }) => record.domain)).size).toBe(8)
   expect(vectors.payloadType).toBe(PAYLOAD_TYPE)
 })
 

@@ -58,6 +58,11 @@ export const REFUSED: Readonly<Record<string, readonly RefusedVector[]>> = {
     { name: 'a service with a capital letter', type: 'FromInstance', hex: field(1, field(2, text('Files'))) },
     { name: '33 labels', type: 'FromInstance', hex: large(1, labels(33)) },
     { name: 'a label that begins with a dot', type: 'FromInstance', hex: field(1, label('.a')) },
+    {
+      name: 'a route to a path',
+      type: 'FromInstance',
+      hex: field(1, `a20106${text('direct')}aa0112${text('http://a.example/x')}`)
+    },
     { name: 'an intent that does not exist', type: 'FromInstance', hex: field(4, field(1, text('pause'))) },
     { name: 'a drain to what is no peer', type: 'FromInstance', hex: field(5, field(2, text('0OIl'))) },
     {

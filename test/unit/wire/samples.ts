@@ -7,6 +7,7 @@ import {
   certificateRecord,
   exitRecord,
   headRecord,
+  ingressProofRecord,
   memberListRecord,
   ownershipRecord,
   receiptRecord,
@@ -115,7 +116,8 @@ export const MESSAGES = {
           memberListNumber: 5,
           addresses: ['/ip4/192.0.2.7/tcp/9470', '/dns/alpha.example.org/tcp/9470'],
           revision: 1,
-          awaitsDrain: true
+          awaitsDrain: true,
+          route: { kind: 'redirect', url: 'https://alpha.example.org' }
         }
       },
       'hello of a new instance': {
@@ -132,7 +134,8 @@ export const MESSAGES = {
           memberListNumber: 0,
           addresses: [],
           revision: 0,
-          awaitsDrain: false
+          awaitsDrain: false,
+          route: null
         }
       },
       heartbeat: {
@@ -194,6 +197,17 @@ export const MESSAGES = {
         }
       },
       services: { kind: 'services', services: [{ name: FILES, acknowledge: 'local' }] },
+      ingress: {
+        kind: 'ingress',
+        news: {
+          route: 'redirect',
+          key: '0011223344556677',
+          secret: seedOf(7),
+          ageMs: 1500,
+          frontDoor: 'https://main.example.org',
+          alone: false
+        }
+      },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },
       assume: { kind: 'order', id: 1, order: { kind: 'assume', ownership: signed } },
       'assume, with a secret for apps': {
@@ -458,5 +472,10 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     instance: ALPHA,
     issuedAtMs: AT,
     heads: [{ workspace: WORKSPACE, epoch: 3, sequence: 7, head: leaf.cid, recipient: BETA as PeerIdText }]
+  }),
+  'an ingress proof': recordOf('IngressProof', ingressProofRecord, 2, {
+    url: 'https://alpha.example.org',
+    nonce: seedOf(9),
+    key: '0011223344556677'
   })
 }

@@ -1,0 +1,76 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Clock, Instant, TimerHandle } from '../../core/clock.ts'
+import { isWorkspaceId, type WorkspaceId } from '../../core/ids.ts'
+import { targetOf } from '../ingress.ts'
+
+const LOOK_MS = 500
+/** A request that has taken so long is not waited for where its workspace goes elsewhere. */
+const LONG_MS = 3_000
+
+interface Stay {
+  readonly workspace: WorkspaceId
+  readonly epoch: number
+  readonly since: Instant
+  readonly isUpgrade: boolean
+  readonly on: Duplex | ServerResponse
+}
+
+/**
+ * The requests of users that are under way past the front door. Nobody else would end those that take long, and connections
+ * that speak another protocol by now, once their workspace is not served here any more.
+ */
+export class Stays {
+  readonly #clock: Clock
+  readonly #stays = new Set<Stay>()
+  #serves: (workspace: WorkspaceId, epoch: number) => boolean = () => true
+  #timer: TimerHandle | null = null
+  #closed = false
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  watch(serves: (workspace: WorkspaceId, epoch: number) => boolean): void {
+    this.#serves = serves
+  }
+
+  /** `on`: what ends with the request, and can be broken off. The header lines of the request are those of a front door. */
+  begin(request: IncomingMessage, on: Duplex | ServerResponse): { readonly epoch: number; end(): void } {
+    const target = targetOf(request)
+    const workspace = target?.workspace ?? null
+    const epoch = target?.epoch ?? 0
+    if (workspace === null || !isWorkspaceId(workspace)) return { epoch, end: () => undefined }
+    const isUpgrade = !('writeHead' in on)
+    const stay: Stay = { workspace, epoch, since: this.#clock.now(), isUpgrade, on }
+    const end = (): void => {
+      this.#stays.delete(stay)
+    }
+    this.#stays.add(stay)
+    on.once('close', end)
+    this.#timer ??= this.#clock.after(LOOK_MS, () => this.#look())
+    return { epoch, end }
+  }
+
+  busy(): WorkspaceId[] {
+    const held = [...this.#stays].filter((stay) => this.#isLong(stay))
+    return [...new Set(held.map(({ workspace }) => workspace))]
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+    for (const { on } of [...this.#stays]) on.destroy()
+  }
+
+  #isLong({ isUpgrade, since }: Stay): boolean {
+    return isUpgrade || this.#clock.now() - since >= LONG_MS
+  }
+
+  #look(): void {
+    for (const stay of [...this.#stays]) {
+      if (this.#isLong(stay) && !this.#serves(stay.workspace, stay.epoch)) stay.on.destroy()
+    }
+    this.#timer = this.#stays.size === 0 || this.#closed ? null : this.#clock.after(LOOK_MS, () => this.#look())
+  }
+}

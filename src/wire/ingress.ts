@@ -1,0 +1,72 @@
+import { NodeDaemonError } from '../core/errors.ts'
+import { parse } from '../core/parse.ts'
+
+export const ROUTE_KINDS = ['tunnel', 'direct', 'redirect'] as const
+/**
+ * How users' requests reach an instance. `tunnel`: on streams of its own connection. `direct`: the front door connects to its
+ * address. `redirect`: browsers and programs are sent there with their reads.
+ */
+export type RouteKind = (typeof ROUTE_KINDS)[number]
+
+/** What an instance offers besides the tunnel. */
+export interface RouteOffer {
+  readonly kind: RouteKind
+  /** Where its ingress answers: scheme, host and port. */
+  readonly url: string
+}
+
+/** What the coordinator tells an instance about requests that do not come through the tunnel. */
+export interface IngressNews {
+  /** The route that is in use. */
+  readonly route: RouteKind
+  /** 16 hexadecimal digits. */
+  readonly key: string
+  /** 32 bytes: tickets are signed with it. */
+  readonly secret: Uint8Array
+  /** How long ago the key was made, in milliseconds: the times of tickets count from then on. */
+  readonly ageMs: number
+  /** The address to which users are sent back; empty where there is none. */
+  readonly frontDoor: string
+  /** Earlier keys count no more, and no session that began with one. */
+  readonly alone: boolean
+}
+
+export const INGRESS_LIMITS = { urlMax: 300, secretBytes: 32, ageMsMax: 86_400_000 } as const
+
+const KEY_ID = /^[0-9a-f]{16}$/
+
+/** Scheme, host and port of a web address that has nothing else; null where it is no such address. */
+export function originOf(text: string): string | null {
+  const url = text.length > INGRESS_LIMITS.urlMax ? null : URL.parse(text)
+  if (url === null || !['http:', 'https:'].includes(url.protocol) || url.hostname === '') return null
+  const isBare =
+    url.pathname === '/' && url.search === '' && url.hash === '' && url.username === '' && url.password === ''
+  return isBare && !text.endsWith('?') && !text.endsWith('#') ? url.origin : null
+}
+
+/** @throws NodeDaemonError `BAD_REQUEST` */
+export function decodeOffer(kind: string, url: string): RouteOffer | null {
+  if (kind === '') return null
+  const origin = originOf(url)
+  if (origin === null) throw new NodeDaemonError('BAD_REQUEST', 'the address of an ingress is none')
+  return { kind: parse.word(kind, ROUTE_KINDS, 'route'), url: origin }
+}
+
+interface RawIngress {
+  readonly route: string
+  readonly key: string
+  readonly secret: Uint8Array
+  readonly ageMs: number
+  readonly frontDoor: string
+  readonly alone: boolean
+}
+
+export function decodeIngress(raw: RawIngress): IngressNews {
+  const { secretBytes, ageMsMax } = INGRESS_LIMITS
+  if (!KEY_ID.test(raw.key) || raw.secret.length !== secretBytes || raw.ageMs > ageMsMax) {
+    throw new NodeDaemonError('BAD_REQUEST', 'a ticket key is none')
+  }
+  const frontDoor = raw.frontDoor === '' ? '' : originOf(raw.frontDoor)
+  if (frontDoor === null) throw new NodeDaemonError('BAD_REQUEST', 'the address of the front door is none')
+  return { ...raw, route: parse.word(raw.route, ROUTE_KINDS, 'route'), frontDoor }
+}
