@@ -104,7 +104,7 @@ export function homeApps(
     of(place) {
       const own = commands?.of(place) ?? null
       const [freezes, thaws] = [freeze[place.service], thaw[place.service]]
-      if (own === null && freezes === undefined) return null
+      if (own === null && freezes === undefined && thaws === undefined) return null
       return new HomeApp(own, {
         freeze: freezes === undefined ? null : (signal) => hooks.freeze(freezes, place, signal),
         thaw: thaws === undefined ? null : () => hooks.thaw(thaws, place)

@@ -339,7 +339,7 @@ export class ResidentWorkspace {
   /** Ends what waits for the repository, at once. Only `close` may follow. */
   end(): void {
     this.#ending.abort(new NodeDaemonError('CLOSED', 'this instance is stopping'))
-    void this.#home?.sync.stop()
+    this.#home?.end()
     void this.#standby?.stop()
   }
 

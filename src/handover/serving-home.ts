@@ -222,10 +222,18 @@ export class ServingHome {
     this.#app?.thaw()
   }
 
+  /** Begins to stop. Only `close` may follow. */
+  end(): void {
+    void this.#app?.close()
+    void this.sync.stop()
+  }
+
   /** Stops after what is under way. What is not published stays on disk. */
   async close(): Promise<void> {
-    await this.#app?.close()
+    // At the same time: requests that wait to be acknowledged keep the app until the publishing ends.
+    const ended = this.#app?.close()
     this.#watch.close()
     await this.sync.stop()
+    await ended
   }
 }
