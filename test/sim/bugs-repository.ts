@@ -11,7 +11,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      if (location !== undefined) onWritten({ ...location, again: known !== null })\n    })\n    void shelf.settle().catch(() => undefined)\n'
       }
     ],
-    caughtBy: 'disks/7'
+    caughtBy: 'disks/52'
   },
   {
     name: 'packs are not synced',
