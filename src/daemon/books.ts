@@ -24,6 +24,8 @@ export interface Books {
 
 export async function openBooks(
   { folder, state, disk, index, clock, random, log }: CoreParts,
+  /** Called after each change of a user's account. */
+  { onUsers }: { readonly onUsers: () => void },
   shutdown: Shutdown
 ): Promise<Books> {
   const { identity } = folder
@@ -32,7 +34,7 @@ export async function openBooks(
   shutdown.later('the main repository', () => repository.close())
   const audit = await AuditLog.open({ store, clock })
   const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
-  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log })
+  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log, onChange: onUsers })
   await accounts.admins.ensureFirst()
   return { store, repository, audit, registry, accounts, table: await OwnershipTable.open(store, identity) }
 }

@@ -15,10 +15,13 @@ import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
+import type { DoorSessions } from '../routing/doors/door-sessions.ts'
+import { localDoor } from '../routing/doors/doors.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { openBooks } from './books.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
+import { isInstance, openDoors } from './coordinator-doors.ts'
 import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
 import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
 import { openDeclared } from './declared.ts'
@@ -49,7 +52,10 @@ export async function openCoordinatorCore(
 ): Promise<CoordinatorCore> {
   const { folder, clock, random, log } = parts
   const { identity } = folder
-  const { store, repository, audit, registry, accounts, table } = await openBooks(parts, shutdown)
+  /** Front doors hear of what changes from when there can be any. */
+  const late: { doors: DoorSessions | null } = { doors: null }
+  const onUsers = (): void => late.doors?.usersChanged()
+  const { store, repository, audit, registry, accounts, table } = await openBooks(parts, { onUsers }, shutdown)
   const holdings = new Holdings()
   const changes = new Changes()
 
@@ -66,7 +72,8 @@ export async function openCoordinatorCore(
     leadsPast: routeBook.leadsPast.bind(routeBook),
     declared: services.get.bind(services),
     control: () => control,
-    detector: () => detector
+    detector: () => detector,
+    isDoorOpen: (peer) => doorSessions.isOpen(peer)
   })
   const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
@@ -100,6 +107,7 @@ export async function openCoordinatorCore(
       hold,
       outlivesSeal: fleet.outlivesSeal.bind(fleet),
       usedBytes,
+      onTouch: (workspace) => late.doors?.touched(workspace),
       identity,
       clock,
       random,
@@ -171,8 +179,26 @@ export async function openCoordinatorCore(
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
-  const isInFlight = routes.isBusy.bind(routes)
-  const isHeldOpen = (workspace: WorkspaceId): boolean => parts.hasSockets(workspace) || routes.hasLong(workspace)
+  const { doors, sessions: doorSessions } = openDoors({
+    registry,
+    table,
+    fleet,
+    routes,
+    accounts: () => accounts,
+    groups,
+    hold,
+    neighbourhood: () => neighbourhood,
+    changes,
+    standstill,
+    rules: parts.doorRules,
+    local: localDoor(routes.flights, parts),
+    clock,
+    log
+  })
+  late.doors = doorSessions
+  shutdown.later('the front doors', async () => doorSessions.close())
+  const isInFlight = doors.isBusy.bind(doors)
+  const isHeldOpen = doors.isHeldOpen.bind(doors)
   const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, isHeldOpen })
   const drains = new Drains({
     director,
@@ -182,8 +208,8 @@ export async function openCoordinatorCore(
     holdings,
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
     sights,
-    idle: routes.idle.bind(routes),
-    breakOff: routes.breakOff.bind(routes),
+    idle: doors.idle.bind(doors),
+    breakOff: doors.breakOff.bind(doors),
     control: () => control,
     identity,
     store,
@@ -240,16 +266,18 @@ export async function openCoordinatorCore(
     changes,
     clock,
     log,
-    idle: routes.idle.bind(routes),
+    idle: doors.idle.bind(doors),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,
-    dropHome: parts.dropHome
+    dropHome: doors.dropHome.bind(doors),
+    doors: doorSessions
   })
   const control: ControlServer = new ControlServer(
     {
       clock,
       log,
+      mayServe: (peer) => isInstance(registry, peer),
       welcome: welcomer({ registry, services, clock }, { ...options, heartbeatMs: HEARTBEAT_MS }),
       events: caretaker,
       standstill
@@ -279,6 +307,7 @@ export async function openCoordinatorCore(
   )
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
+    doorSessions.servicesChanged()
     caretaker.redeclared()
   })
 
@@ -316,7 +345,7 @@ export async function openCoordinatorCore(
     fleet,
     detector,
     hold,
-    routes,
+    doors,
     sights,
     changes,
     audit: audit.append,
@@ -337,6 +366,7 @@ export async function openCoordinatorCore(
     await serveMembership(host, { registry, describe, present, clock, log })
     await repositoryService.register(host)
     await control.register(host)
+    await doorSessions.register(host)
     drains.goOn()
     removals.resume()
   }
@@ -359,6 +389,8 @@ export async function openCoordinatorCore(
     director,
     hold,
     routes,
+    doors,
+    doorSessions,
     routeBook,
     drains,
     recovery,

@@ -24,7 +24,7 @@ const KEEP_DEADLINE_MS = 30_000
 
 type Core = Pick<
   CoordinatorCore,
-  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'routes' | 'audit'
+  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'doors' | 'audit'
 >
 
 export interface SignInParts {
@@ -117,7 +117,7 @@ function accountsOf({ accounts, groups, table, services }: Core, clock: Clock): 
   }
 }
 
-function keepingOf({ table, services, director, fleet, hold, routes, audit }: Core, log: Logger): Keeping {
+function keepingOf({ table, services, director, fleet, hold, doors, audit }: Core, log: Logger): Keeping {
   return {
     services: (user) =>
       services.list().flatMap(({ name }): ServiceName[] => (table.find(name, user) === null ? [] : [name])),
@@ -125,7 +125,7 @@ function keepingOf({ table, services, director, fleet, hold, routes, audit }: Co
       const workspace = table.find(service, guest)
       if (workspace === null) return
       const signal = AbortSignal.timeout(KEEP_DEADLINE_MS)
-      const quieting = { idle: routes.idle.bind(routes), signal }
+      const quieting = { idle: doors.idle.bind(doors), signal }
       await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
       await makeOver({ director, table, instances: fleet, hold, log }, workspace, user, quieting)
     }

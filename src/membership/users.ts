@@ -103,6 +103,12 @@ export class Users {
     return this.#book.renewToken(name, by)
   }
 
+  /** Everybody who is shut out, guests too. */
+  blocked(): readonly UserId[] {
+    const named = this.#book.list().filter(({ blocked }) => blocked)
+    return [...named.map(({ name }) => idOf(name)), ...this.guests.list().map(({ guest }) => guest)]
+  }
+
   list(): readonly User[] {
     return this.#book.list().map(viewOf)
   }

@@ -28,7 +28,7 @@ async function bench() {
     groups: { forget: async (name: string) => void shown.push(`forget ${name}`) },
     table: { all: () => rows.values() },
     quotas: { of: () => 10 },
-    routes: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
+    doors: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
     director: { touch: (workspace: WorkspaceId) => void shown.push(`touch ${workspace}`) }
   }
   return { register: new UserRegister(deps as unknown as UserRegisterDeps), users, shown, decisions }
