@@ -21,7 +21,7 @@ export interface Context {
   readonly flags: Flags
 }
 
-export const folderOf = (context: Context, role: Role): string =>
+export const folderOf = (context: Context, role: Parameters<typeof defaultFolder>[0]): string =>
   context.data ?? defaultFolder(role, context.terminal.env, context.terminal.home)
 
 export const localApi = (context: Context, role: Role): Api => connectApi(folderPlace(folderOf(context, role), role))

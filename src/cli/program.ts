@@ -14,6 +14,7 @@ import { coordinatorCommand } from './commands/coordinator.ts'
 import { demoCommand } from './commands/demo.ts'
 import { drainCommand } from './commands/drain.ts'
 import { failoverCommand } from './commands/failover.ts'
+import { frontDoorCommand } from './commands/front-door.ts'
 import { groupsCommand } from './commands/groups.ts'
 import { inviteCommand } from './commands/invite.ts'
 import { joinCommand } from './commands/join.ts'
@@ -39,6 +40,7 @@ import { processTerminal, type Terminal } from './terminal.ts'
 const BRANCHES: readonly Branch[] = [
   coordinatorCommand,
   joinCommand,
+  frontDoorCommand,
   statusCommand,
   drainCommand,
   stopCommand,

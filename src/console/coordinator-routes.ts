@@ -189,7 +189,7 @@ function users(): Route<CoordinatorService>[] {
       'POST',
       '/users',
       { summary: 'Add a user; the token is shown once', role: 'admin', input: input.newUser, output: view.newUserView },
-      (service, call) => service.addUser(call.caller, call.input.name)
+      (service, call) => service.addUser(call.caller, call.input)
     ),
     json(
       'POST',

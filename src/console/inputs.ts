@@ -9,6 +9,7 @@ import { limitHours, ROLES } from './views.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
 const NAME_MAX = 64
+const SUBJECT_MAX = 255
 const REASON_MAX = 500
 const LABELS_MAX = 32
 /** A path parameter: a name, an id, or the start of one. */
@@ -59,7 +60,13 @@ export const invite = z.strictObject({
   labels: labels(line(128)).optional()
 })
 export const move = z.strictObject({ to: target })
-export const newUser = z.strictObject({ name: line(NAME_MAX) })
+/** With `provider` and `subject`, the user signs in there and has no token. */
+export const newUser = z.strictObject({
+  name: line(NAME_MAX),
+  provider: line(NAME_MAX).optional(),
+  subject: z.string().min(1).max(SUBJECT_MAX).optional()
+})
+export type NewUser = z.infer<typeof newUser>
 export const block = z.strictObject({ blocked: z.boolean() })
 export const quota = z.strictObject({ quotaBytes: bytes.describe('null: as everybody') })
 export const newService = z.strictObject({

@@ -7,6 +7,7 @@ import type {
   InviteOrder,
   LeaveOrder,
   NewAdmin,
+  NewUser,
   RebalanceOrder,
   Relabel,
   ServiceChange,
@@ -124,7 +125,7 @@ export interface CoordinatorService {
 
   users(): Answer<readonly UserView[]>
   /** @throws NodeDaemonError `NAME_TAKEN`, `BAD_USAGE` the name has a bad form */
-  addUser(caller: Caller, name: string): Answer<NewUserView>
+  addUser(caller: Caller, user: NewUser): Answer<NewUserView>
   /** The token of before does not work any more. */
   renewUserToken(caller: Caller, name: string): Answer<NewUserView>
   removeUser(caller: Caller, name: string): Answer<void>

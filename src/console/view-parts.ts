@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { MEMBER_ROLES } from '../core/records.ts'
 import { ROUTE_KINDS } from '../wire/ingress.ts'
 
 type Frozen<T> = T extends readonly (infer Item)[]
@@ -16,6 +17,8 @@ export const time = z.string().describe('RFC 3339')
 export const text = z.string()
 export const labels = z.record(z.string(), z.string())
 export const progress = z.object({ done: count, total: count })
+/** An instance serves workspaces; a front door lets users in. */
+export const peerRole = z.enum(MEMBER_ROLES)
 
 /** How users' requests reach an instance that offers more than the tunnel. */
 export const routeView = z.object({

@@ -8,6 +8,11 @@ export class KeyedSignal<Key> {
     for (const wake of [...(this.#waiting.get(key) ?? [])]) wake()
   }
 
+  /** Something happened about every key. */
+  tellAll(): void {
+    for (const key of [...this.#waiting.keys()]) this.tell(key)
+  }
+
   /** Resolves the next time that the key is told, from the moment of the call. Rejects with `ABORTED` by the signal. */
   next(key: Key, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {

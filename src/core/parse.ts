@@ -4,10 +4,12 @@ import {
   isOwnerId,
   isPeerIdText,
   isServiceName,
+  isUserId,
   isWorkspaceId,
   type OwnerId,
   type PeerIdText,
   type ServiceName,
+  type UserId,
   type WorkspaceId
 } from './ids.ts'
 
@@ -24,6 +26,7 @@ export const parse = {
   peer: (text: string): PeerIdText => checked(text, isPeerIdText, 'peer id'),
   workspace: (text: string): WorkspaceId => checked(text, isWorkspaceId, 'workspace id'),
   service: (text: string): ServiceName => checked(text, isServiceName, 'service name'),
+  user: (text: string): UserId => checked(text, isUserId, 'user'),
   owner: (text: string): OwnerId => checked(text, isOwnerId, 'owner'),
   errorCode: (text: string): ErrorCode => (isErrorCode(text) ? text : 'UNEXPECTED'),
   cid(bytes: Uint8Array): CID {

@@ -61,6 +61,14 @@ export interface Ownership {
   readonly removed?: true
 }
 
+/** What a member is for: it serves workspaces, or it lets users in. */
+export const MEMBER_ROLES = ['instance', 'front-door'] as const
+export type MemberRole = (typeof MEMBER_ROLES)[number]
+
+/** An instance is what was there before there were others: nothing is said of it. */
+export const roleText = (role: MemberRole): string => (role === 'instance' ? '' : role)
+export const roleOf = (text: string): MemberRole => (text === '' ? 'instance' : parse.word(text, MEMBER_ROLES, 'role'))
+
 /** A peer's membership, as it proves it to other members. Signed by the coordinator. */
 export interface Certificate {
   readonly federation: PeerIdText
@@ -68,6 +76,7 @@ export interface Certificate {
   readonly name: string
   readonly number: number
   readonly issuedAtMs: number
+  readonly role: MemberRole
 }
 
 /** All members. Signed by the coordinator; a lower number than one already seen is refused. */
@@ -75,7 +84,14 @@ export interface MemberList {
   readonly federation: PeerIdText
   readonly number: number
   readonly issuedAtMs: number
-  readonly members: readonly { readonly peer: PeerIdText; readonly name: string; readonly state: string }[]
+  readonly members: readonly ListedMember[]
+}
+
+export interface ListedMember {
+  readonly peer: PeerIdText
+  readonly name: string
+  readonly state: string
+  readonly role: MemberRole
 }
 
 /** The last state of everything that an instance was home of, and who holds it now. Signed by the coordinator. */
@@ -178,23 +194,27 @@ export const ownershipRecord: RecordType<Ownership> = {
 
 export const certificateRecord: RecordType<Certificate> = {
   domain: 'node-daemon-certificate/1',
-  encode: (value) => proto.Certificate.encode(value),
+  encode: (value) => proto.Certificate.encode({ ...value, role: roleText(value.role) }),
   decode(payload) {
     const raw = proto.Certificate.decode(payload)
-    return { ...raw, federation: parse.peer(raw.federation), peer: parse.peer(raw.peer) }
+    return { ...raw, federation: parse.peer(raw.federation), peer: parse.peer(raw.peer), role: roleOf(raw.role) }
   }
 }
 
 export const memberListRecord: RecordType<MemberList> = {
   domain: 'node-daemon-members/1',
-  encode: (value) => proto.MemberList.encode({ ...value, members: [...value.members] }),
+  encode: (value) =>
+    proto.MemberList.encode({
+      ...value,
+      members: value.members.map((member) => ({ ...member, role: roleText(member.role) }))
+    }),
   decode(payload) {
     const raw = proto.MemberList.decode(payload)
     return {
       federation: parse.peer(raw.federation),
       number: raw.number,
       issuedAtMs: raw.issuedAtMs,
-      members: raw.members.map((member) => ({ ...member, peer: parse.peer(member.peer) }))
+      members: raw.members.map((one) => ({ ...one, peer: parse.peer(one.peer), role: roleOf(one.role) }))
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Instant } from '../core/clock.ts'
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
@@ -17,6 +17,7 @@ import type { ControlEvents, ControlServer, Session } from '../membership/contro
 import type { Member } from '../membership/member.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import type { Host } from '../network/host.ts'
+import type { DoorSessions } from '../routing/doors/door-sessions.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
 import type { DrainRequest, StopIntent } from '../wire/control.ts'
 import type { Changes } from './changes.ts'
@@ -57,6 +58,7 @@ export interface CaretakerDeps {
   readonly control: () => ControlServer
   readonly network: () => Host
   readonly dropHome: (home: PeerIdText) => void
+  readonly doors?: Pick<DoorSessions, 'membersChanged' | 'end'>
 }
 
 /** What the coordinator does when instances come, go, die, or are decided about. */
@@ -121,8 +123,8 @@ export class Caretaker implements ControlEvents, FailureEvents {
   /** A recovery has ended: who has come meanwhile is told now, and who was told before is told again. */
   async recovered(adopted: readonly WorkspaceId[]): Promise<void> {
     const { control, director, table, registry, fleet, detector, log } = this.#deps
-    for (const { peerId, state } of registry.members()) {
-      if (state === 'approved' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
+    for (const { peerId, state, role } of registry.members()) {
+      if (state === 'approved' && role === 'instance' && !fleet.isConnected(peerId)) detector.awaited(peerId, BACK_MS)
     }
     const sessions = control().sessions()
     const welcomed = await Promise.allSettled(sessions.map((session) => this.#welcome(session)))
@@ -224,18 +226,21 @@ export class Caretaker implements ControlEvents, FailureEvents {
   }
 
   /** An admin, an invite or the peer itself decided about a membership. */
-  decided({ peerId, state, reason }: Member): void {
+  decided({ peerId, state, reason, role }: Member): void {
     const { changes, control, registry, drains, spread, neighbourhood, routeBook } = this.#deps
     changes.tell('peers')
     if (state === 'pending') return
     if (state !== 'approved') {
       drains.dismissed(peerId)
-      this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
+      // What it was home of goes elsewhere at once.
+      const leaseGrantedAt = this.#expel(peerId, state === 'denied' ? 'DENIED' : 'REVOKED', reason)
+      if (role !== 'front-door') this.#deps.presence.expelled(peerId, leaseGrantedAt)
     }
     // Members that listen let in whom it names, and cut off whom it does not name any more.
     for (const session of control().sessions()) {
       if (state === 'approved' || session.peer !== peerId) session.tellMembers(registry.memberList())
     }
+    this.#deps.doors?.membersChanged(registry.memberList())
     if (state === 'approved') {
       neighbourhood.relabelled(peerId)
       routeBook.relabelled(peerId)
@@ -244,12 +249,13 @@ export class Caretaker implements ControlEvents, FailureEvents {
     spread.look()
   }
 
-  /** Ends the connections of a peer that is no member any more; what it was home of goes elsewhere at once. */
-  #expel(peer: PeerIdText, code: 'DENIED' | 'REVOKED', reason: string): void {
-    const { control, clock, network, presence } = this.#deps
+  /** Ends the connections of a peer that is no member any more. When its last lease was granted; null where it has none. */
+  #expel(peer: PeerIdText, code: 'DENIED' | 'REVOKED', reason: string): Instant | null {
+    const { control, clock, network, doors } = this.#deps
+    doors?.end(peer, code, reason)
     const session = control().session(peer)
     session?.end(code, reason)
     clock.after(CUT_AFTER_MS, () => network().cut(peer, reason))
-    presence.expelled(peer, session?.leaseGrantedAt ?? null)
+    return session?.leaseGrantedAt ?? null
   }
 }

@@ -20,11 +20,14 @@ import { serveMembership } from '../membership/membership-server.ts'
 import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
+import type { DoorSessions } from '../routing/doors/door-sessions.ts'
+import { localDoor } from '../routing/doors/doors.ts'
 import { controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
+import { isInstance, openDoors } from './coordinator-doors.ts'
 import type { CoordinatorCore, CoreOptions, CoreParts } from './coordinator-parts.ts'
 import { accessOf, holderStreams, repairFromInstances } from './coordinator-reach.ts'
 import { openDeclared } from './declared.ts'
@@ -70,7 +73,16 @@ export async function openCoordinatorCore(
 
   const audit = await AuditLog.open({ store, clock })
   const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
-  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log })
+  /** Front doors hear of what changes from when there can be any. */
+  const late: { doors: DoorSessions | null } = { doors: null }
+  const accounts = await openAccounts({
+    store,
+    clock,
+    random,
+    audit: audit.append,
+    log,
+    onChange: () => late.doors?.usersChanged()
+  })
   await accounts.admins.ensureFirst()
   const table = await OwnershipTable.open(store, identity)
   const holdings = new Holdings()
@@ -89,7 +101,8 @@ export async function openCoordinatorCore(
     leadsPast: routeBook.leadsPast.bind(routeBook),
     declared: services.get.bind(services),
     control: () => control,
-    detector: () => detector
+    detector: () => detector,
+    isDoorOpen: (peer) => doorSessions.isOpen(peer)
   })
   const exchanges = new Map<WorkspaceId, Exchange>()
   const usedBytes = fleet.usedBytes.bind(fleet)
@@ -123,6 +136,7 @@ export async function openCoordinatorCore(
       hold,
       outlivesSeal: fleet.outlivesSeal.bind(fleet),
       usedBytes,
+      onTouch: (workspace) => late.doors?.touched(workspace),
       identity,
       clock,
       random,
@@ -194,8 +208,26 @@ export async function openCoordinatorCore(
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
-  const isInFlight = routes.isBusy.bind(routes)
-  const isHeldOpen = (workspace: WorkspaceId): boolean => parts.hasSockets(workspace) || routes.hasLong(workspace)
+  const { doors, sessions: doorSessions } = openDoors({
+    registry,
+    table,
+    fleet,
+    routes,
+    accounts: () => accounts,
+    groups,
+    hold,
+    neighbourhood: () => neighbourhood,
+    changes,
+    standstill,
+    rules: parts.doorRules,
+    local: localDoor(routes.flights, parts),
+    clock,
+    log
+  })
+  late.doors = doorSessions
+  shutdown.later('the front doors', async () => doorSessions.close())
+  const isInFlight = doors.isBusy.bind(doors)
+  const isHeldOpen = doors.isHeldOpen.bind(doors)
   const sights = new LiveSights({ fleet, table, registry, detector, clock, isInFlight, isHeldOpen })
   const drains = new Drains({
     director,
@@ -205,8 +237,8 @@ export async function openCoordinatorCore(
     holdings,
     repository: { receiptFor: (head) => repositoryService.receiptFor(head), head: (cid) => repository.head(cid) },
     sights,
-    idle: routes.idle.bind(routes),
-    breakOff: routes.breakOff.bind(routes),
+    idle: doors.idle.bind(doors),
+    breakOff: doors.breakOff.bind(doors),
     control: () => control,
     identity,
     store,
@@ -263,16 +295,18 @@ export async function openCoordinatorCore(
     changes,
     clock,
     log,
-    idle: routes.idle.bind(routes),
+    idle: doors.idle.bind(doors),
     isStopping: () => shutdown.begun,
     control: () => control,
     network: () => host,
-    dropHome: parts.dropHome
+    dropHome: doors.dropHome.bind(doors),
+    doors: doorSessions
   })
   const control: ControlServer = new ControlServer(
     {
       clock,
       log,
+      mayServe: (peer) => isInstance(registry, peer),
       welcome: welcomer({ registry, services, clock }, { ...options, heartbeatMs: HEARTBEAT_MS }),
       events: caretaker,
       standstill
@@ -302,6 +336,7 @@ export async function openCoordinatorCore(
   )
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
+    doorSessions.servicesChanged()
     caretaker.redeclared()
   })
 
@@ -339,7 +374,7 @@ export async function openCoordinatorCore(
     fleet,
     detector,
     hold,
-    routes,
+    doors,
     sights,
     changes,
     audit: audit.append,
@@ -360,6 +395,7 @@ export async function openCoordinatorCore(
     await serveMembership(host, { registry, describe, present, clock, log })
     await repositoryService.register(host)
     await control.register(host)
+    await doorSessions.register(host)
     drains.goOn()
     removals.resume()
   }
@@ -382,6 +418,8 @@ export async function openCoordinatorCore(
     director,
     hold,
     routes,
+    doors,
+    doorSessions,
     routeBook,
     drains,
     recovery,

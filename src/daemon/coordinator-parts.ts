@@ -20,6 +20,8 @@ import type { Gate, Host } from '../network/host.ts'
 import type { Neighbours } from '../network/neighbours.ts'
 import type { Providers } from '../network/providers.ts'
 import type { Reach } from '../network/reach.ts'
+import type { DoorSessions } from '../routing/doors/door-sessions.ts'
+import type { Doors } from '../routing/doors/doors.ts'
 import type { RouteBook, RouteBookDeps } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { ControlStore } from '../store/control-store.ts'
@@ -28,6 +30,7 @@ import type { IndexPlace } from '../store/open-repository.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { DataFolder } from '../store/state-folder.ts'
 import type { RepositoryService } from '../sync/repository-service.ts'
+import type { DoorRules } from '../wire/front-door.ts'
 import type { Changes } from './changes.ts'
 import type { Drains } from './drains.ts'
 import type { Fleet } from './fleet.ts'
@@ -70,6 +73,8 @@ export interface CoreParts {
   readonly dropHome: (home: PeerIdText) => void
   /** Are connections of a workspace's users open that speak another protocol than HTTP by now? */
   readonly hasSockets: (workspace: WorkspaceId) => boolean
+  /** How front doors that are processes of their own are to behave. */
+  readonly doorRules: () => DoorRules
   /** See `dialIngress`. */
   readonly dialIngress: RouteBookDeps['dial']
   /** The address of the front door for users; empty where it is not known. */
@@ -99,6 +104,8 @@ export interface CoordinatorCore {
   readonly director: Director
   readonly hold: PromotionHold
   readonly routes: RouteTable
+  readonly doors: Doors
+  readonly doorSessions: DoorSessions
   readonly routeBook: RouteBook
   readonly drains: Drains
   readonly recovery: Recovery

@@ -1,4 +1,12 @@
-import type { Approval, DrainOrder, InviteOrder, NewAdmin, Relabel, WorkspaceSearch } from '../console/inputs.ts'
+import type {
+  Approval,
+  DrainOrder,
+  InviteOrder,
+  NewAdmin,
+  NewUser,
+  Relabel,
+  WorkspaceSearch
+} from '../console/inputs.ts'
 import type { Caller, CoordinatorService, Topic } from '../console/service.ts'
 import type {
   AdminView,
@@ -36,6 +44,7 @@ import type { AuditLog } from '../membership/audit.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
+import type { Door } from '../routing/doors/doors.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
@@ -51,7 +60,6 @@ import type { Housekeeping } from './housekeeping.ts'
 import type { Quotas } from './quotas.ts'
 import { LiveRepositoryUpkeep } from './repository-upkeep.ts'
 import { resolveWorkspace } from './resolve-workspace.ts'
-import type { RouteTable } from './route-table.ts'
 import { LiveServiceCatalogue } from './service-catalogue.ts'
 import { UserRegister } from './user-register.ts'
 import {
@@ -96,7 +104,7 @@ export interface CoordinatorServiceDeps {
   readonly holdings: Holdings
   readonly fleet: Fleet
   readonly drains: Drains
-  readonly routes: RouteTable
+  readonly doors: Pick<Door, 'idle' | 'breakOff'>
   readonly routeBook: RouteBook
   readonly repository: MainRepository
   readonly housekeeping: Housekeeping
@@ -141,7 +149,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       ...deps,
       audit,
       instances: deps.fleet,
-      idle: deps.routes.idle.bind(deps.routes),
+      idle: deps.doors.idle.bind(deps.doors),
       resolve: (text) => resolveWorkspace(deps.table, text)
     })
   }
@@ -292,7 +300,7 @@ export class LiveCoordinatorService implements CoordinatorService {
   }
 
   async move({ actor }: Caller, text: string, to: string): Promise<MoveView> {
-    const { registry, director, routes, audit, fleet } = this.#deps
+    const { registry, director, doors, audit, fleet } = this.#deps
     const workspace = resolveWorkspace(this.#deps.table, text)
     const peer = registry.resolve(to)
     const service = this.#deps.table.get(workspace)?.signed.value.service
@@ -304,7 +312,7 @@ export class LiveCoordinatorService implements CoordinatorService {
       })
     }
     const signal = AbortSignal.timeout(MOVE_DEADLINE_MS)
-    const idle = routes.idle.bind(routes)
+    const idle = doors.idle.bind(doors)
     const moved = await director.move(workspace, peer, { idle, signal, keepAsStandby: true })
     await audit.append({ actor, action: 'workspace.move', target: workspace, details: { to: peer } })
     return { id: workspace, from: moved.from ?? '', to: peer, epoch: moved.epoch, pauseMs: Math.round(moved.pauseMs) }
@@ -318,8 +326,8 @@ export class LiveCoordinatorService implements CoordinatorService {
     return this.#register.list()
   }
 
-  addUser(caller: Caller, name: string): Promise<NewUserView> {
-    return this.#register.add(caller, name)
+  addUser(caller: Caller, user: NewUser): Promise<NewUserView> {
+    return this.#register.add(caller, user)
   }
 
   renewUserToken(caller: Caller, name: string): Promise<NewUserView> {

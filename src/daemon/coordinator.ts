@@ -10,6 +10,7 @@ import type { Logger } from '../core/log.ts'
 import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
 import { CONSOLE_LIMITS } from '../membership/console-access.ts'
+import type { WellKnown } from '../membership/discover.ts'
 import { startKad } from '../network/kad.ts'
 import { startHost, type WebHost } from '../network/libp2p-host.ts'
 import { CONNECT_PATH } from '../network/websocket-address.ts'
@@ -28,6 +29,7 @@ import { announced, byReach, reachability } from './addresses.ts'
 import { LiveBelongings } from './belongings-book.ts'
 import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
+import { serveRelays } from './coordinator-doors.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { countBuffersWithHeap } from './engine.ts'
@@ -90,6 +92,15 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   await mkdir(join(folder.path, 'repository'), { recursive: true, mode: 0o700 })
   const freeBytes = async (): Promise<number> => (await diskSpace(folder.path)).freeBytes
   const entrance = { url: '' }
+  const wellKnown = (): WellKnown => ({
+    federation,
+    peerId: identity.peerId,
+    addresses: facts().addresses,
+    services: services.list().map(({ name }) => name),
+    terms: options.terms ?? '',
+    version: VERSION,
+    connect: CONNECT_PATH
+  })
   let network: WebHost
   const core = await openCoordinatorCore(
     { ...options, federation },
@@ -107,6 +118,15 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
       hasSockets: (workspace) => frontDoor.hasSockets(workspace),
+      doorRules: () => ({
+        federation,
+        anonymous: about.anonymous,
+        secure: about.secure,
+        holdMs: options.holdMs,
+        userHeader: options.trustUserHeader ?? '',
+        cookieKeys,
+        facts: JSON.stringify(wellKnown())
+      }),
       dialIngress: (peer, url) => dialIngress({ clock, random }, peer, url),
       frontDoor: () => (options.webAddress === null ? entrance.url : new URL(options.webAddress).origin),
       clock,
@@ -148,15 +168,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       tunnel: { connect: (home) => core.routeBook.connect(home, () => connectTunnel(host, control, home)) },
       uploads,
       cookieKeys,
-      wellKnown: () => ({
-        federation,
-        peerId: identity.peerId,
-        addresses: facts().addresses,
-        services: services.list().map(({ name }) => name),
-        terms: options.terms ?? '',
-        version: VERSION,
-        connect: CONNECT_PATH
-      }),
+      wellKnown,
       ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
@@ -219,6 +231,8 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const socket = createSocketServer({ service, clock, log })
   shutdown.later('the control socket', () => socket.close())
   await listenOnSocket(socket, join(folder.path, 'control.sock'))
+
+  await serveRelays(core, { accept: (stream) => frontDoor.accept(stream), self: identity.peerId })
 
   // Members are served last: everything that answers them stands.
   await core.serve()

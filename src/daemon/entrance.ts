@@ -43,7 +43,8 @@ export interface Served {
 
 export interface HttpEntranceDeps {
   readonly host: Host
-  readonly coordinator: PeerIdText
+  /** Whose streams bring users' requests: the coordinator's, and those of front doors. */
+  readonly mayOpen: (peer: PeerIdText) => boolean
   readonly offers: readonly Offer[]
   /** Where the apps are that this instance starts; null where it offers none. */
   readonly commands: WorkspaceApps | null
@@ -58,9 +59,9 @@ export interface HttpEntranceDeps {
   readonly log: Logger
 }
 
-/** HTTP/1.1 through the coordinator's tunnel. It takes requests on return. */
+/** HTTP/1.1 through the tunnel of the coordinator or of a front door. It takes requests on return. */
 export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Promise<Entrance> {
-  const { host, coordinator, offers, log } = deps
+  const { host, mayOpen, offers, log } = deps
   const apps = new Map(offers.map((offer) => [offer.name, appOf(deps, offer)] as const))
   const inside: Inside = { empty: deps.empty, served, apps, disk: new DiskRoom(deps) }
   const ingress = new Ingress({
@@ -75,7 +76,7 @@ export async function httpEntrance(deps: HttpEntranceDeps, served: Served): Prom
     log
   })
   await host.handleBytes(HTTP_PROTOCOL, (stream, link) => {
-    if (link.peer === coordinator) ingress.accept(stream)
+    if (mayOpen(link.peer)) ingress.accept(stream)
     else stream.destroy()
   })
   deps.door?.open({ ingress, name: () => served.name, serves: (workspace, epoch) => serves(served, workspace, epoch) })

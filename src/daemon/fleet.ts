@@ -25,6 +25,8 @@ export interface FleetDeps {
   readonly table: OwnershipTable
   readonly detector: () => FailureDetector
   readonly levelOf: (service: ServiceName) => AcknowledgeLevel
+  /** Is this front door connected? */
+  readonly isDoorOpen?: (peer: PeerIdText) => boolean
   /** See `RouteBook.leadsPast`. */
   readonly leadsPast: (peer: PeerIdText) => boolean
   readonly declared: (service: ServiceName) => Declared | null
@@ -235,8 +237,9 @@ export class Fleet implements Instances {
     return this.#drained.has(peer)
   }
 
-  stateOf({ peerId, state }: Member): PeerState {
+  stateOf({ peerId, state, role }: Member): PeerState {
     if (state !== 'approved') return state
+    if (role === 'front-door') return this.#deps.isDoorOpen?.(peerId) === true ? 'serving' : 'approved'
     if (this.#drained.has(peerId)) return 'drained'
     const drain = this.#drains.get(peerId)
     if (drain?.isUnderWay === true) return drain.state === 'stalled' ? 'stalled' : 'draining'

@@ -12,7 +12,7 @@ import type { InstanceMachine } from './instance-machine.ts'
 import { InstanceSettings } from './instance-settings.ts'
 import { joinFederation } from './joining.ts'
 import type { InstanceDeps, InstanceOptions } from './options.ts'
-import { type Pin, readPin } from './pin.ts'
+import { readPin } from './pin.ts'
 import type { Shutdown } from './shutdown.ts'
 import { suspectFiles } from './suspicion.ts'
 import { Trusted } from './trusted.ts'
@@ -26,7 +26,7 @@ export interface InstanceParts
   /** Small state that stays over a restart. */
   readonly state: KeyValue
   readonly startHost: (gate: Gate) => Promise<Host>
-  readonly openMachine: (host: Host, state: KeyValue, pin: Pin) => Promise<InstanceMachine>
+  readonly openMachine: (host: Host, state: KeyValue, trusted: Trusted) => Promise<InstanceMachine>
   /** What the disk on which users' files lie has, in bytes. */
   readonly space: InstanceMachine['space']
   readonly services: readonly ServiceName[]
@@ -75,7 +75,7 @@ export async function openInstanceCore(
     hooksFor,
     askAtWork,
     apps,
-    openMachine: (pin) => parts.openMachine(host, state, pin),
+    openMachine: () => parts.openMachine(host, state, trusted),
     name,
     clock,
     random,
@@ -94,7 +94,8 @@ export async function openInstanceCore(
       labels: options.labels,
       capacityBytes: settings.capacityBytes(await parts.space(), 0),
       services,
-      version: VERSION
+      version: VERSION,
+      role: 'instance' as const
     }
     const report: InstanceDeps['report'] = (event) => {
       daemon.noteJoining(event)

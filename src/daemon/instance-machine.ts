@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import type { WorkspaceApps } from '../apps/command/command.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Identity } from '../core/identity.ts'
-import type { WorkspaceId } from '../core/ids.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { KeyValue } from '../core/key-value.ts'
 import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
@@ -45,6 +45,8 @@ export interface LocalMachineDeps {
   readonly identity: Identity
   readonly host: Host
   readonly offers: readonly Offer[]
+  /** See `HttpEntranceDeps.mayOpen`. */
+  readonly mayOpen: (peer: PeerIdText) => boolean
   readonly commands: WorkspaceApps | null
   readonly door: IngressDoor | null
   readonly clock: Clock
@@ -52,13 +54,12 @@ export interface LocalMachineDeps {
   readonly log: Logger
 }
 
-export async function localMachine(deps: LocalMachineDeps, pin: Pin): Promise<InstanceMachine> {
+export async function localMachine(deps: LocalMachineDeps): Promise<InstanceMachine> {
   const { folder, clock } = deps
   const keeper = await PremisesKeeper.open({ ...deps, ...machineDisk(deps) })
   return {
     premises: (workspace) => keeper.of(workspace),
-    openEntrance: (served) =>
-      httpEntrance({ ...deps, coordinator: pin.peer, empty: keeper.empty, space: () => diskSpace(folder) }, served),
+    openEntrance: (served) => httpEntrance({ ...deps, empty: keeper.empty, space: () => diskSpace(folder) }, served),
     openProviders: (neighbours, reach) => startKad({ ...deps, neighbours, reach }),
     space: () => diskSpace(folder),
     load: () => ({

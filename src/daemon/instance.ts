@@ -90,22 +90,20 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
       folder,
       state: level,
       startHost: (gate) => startHost({ identity: folder.identity, gate, clock, log }, { listen: options.listen }),
-      openMachine: (network, state, pin) =>
-        localMachine(
-          {
-            folder: folder.path,
-            identity: folder.identity,
-            state,
-            host: network,
-            offers: options.services,
-            commands,
-            door: door?.door ?? null,
-            clock,
-            random,
-            log
-          },
-          pin
-        ),
+      openMachine: (network, state, trusted) =>
+        localMachine({
+          folder: folder.path,
+          identity: folder.identity,
+          state,
+          host: network,
+          offers: options.services,
+          mayOpen: (peer) => trusted.mayOpen(peer),
+          commands,
+          door: door?.door ?? null,
+          clock,
+          random,
+          log
+        }),
       space: () => diskSpace(folder.path),
       services,
       hooksFor,

@@ -38,6 +38,9 @@ export interface Joined {
   readonly standing: OwnStanding
 }
 
+/** Where to join, and what was said beforehand. */
+export type JoinOptions = Pick<InstanceOptions, 'coordinator' | 'code' | 'acceptTerms'>
+
 /** What the join tells beside who it is. */
 export type Offer = Omit<JoinRequest, 'invite' | 'acceptedTerms'>
 
@@ -47,7 +50,7 @@ export type Offer = Omit<JoinRequest, 'invite' | 'acceptedTerms'>
  * @throws NodeDaemonError `DENIED`, `REVOKED`; `WRONG_COORDINATOR` when another key answers than the pinned one; what is
  *   wrong with the request; `ABORTED`
  */
-export async function joinFederation(deps: JoiningDeps, options: InstanceOptions, offer: Offer): Promise<Joined> {
+export async function joinFederation(deps: JoiningDeps, options: JoinOptions, offer: Offer): Promise<Joined> {
   const pinned = await readPin(deps.state)
   if (pinned === null && options.coordinator === null) {
     throw new NodeDaemonError('BAD_USAGE', 'this machine has not joined a federation yet', {
@@ -63,12 +66,7 @@ export async function joinFederation(deps: JoiningDeps, options: InstanceOptions
 }
 
 /** Asks the web address until it answers: a coordinator that is away at the start is waited for. */
-async function find(
-  deps: JoiningDeps,
-  target: JoinTarget,
-  options: InstanceOptions,
-  pinned: Pin | null
-): Promise<Found> {
+async function find(deps: JoiningDeps, target: JoinTarget, options: JoinOptions, pinned: Pin | null): Promise<Found> {
   checkTrust(target, { code: options.code !== null, terminal: deps.interactive })
   const until = pinned === null ? deps.clock.now() + FIRST_MS : Number.POSITIVE_INFINITY
   for (;;) {
@@ -96,7 +94,7 @@ async function pinOf(
   state: KeyValue,
   pinned: Pin | null,
   found: Found | null,
-  options: InstanceOptions,
+  options: JoinOptions,
   name: string
 ): Promise<Pin> {
   if (found === null) {
@@ -115,7 +113,7 @@ async function pinOf(
 async function ask(
   deps: JoiningDeps,
   pin: Pin,
-  options: InstanceOptions,
+  options: JoinOptions,
   offer: Offer & { readonly invite: string },
   unproven: boolean
 ): Promise<Joined> {
@@ -123,6 +121,7 @@ async function ask(
   const isNew = (await readPin(deps.state)) === null
   if (isNew) await compareCode(deps, pin, options)
   const description = await described(deps, client, pin)
+  if (offer.role !== 'instance' && !knows(description, 'role')) throw tooOld()
   const { name, terms } = description
   const acceptedTerms = isNew ? await accepted(deps, options, terms) : pin.acceptedTerms
   if (acceptedTerms !== terms)
@@ -150,6 +149,11 @@ async function decision(
   return client.pollStanding(pin, deps.signal)
 }
 
+const tooOld = (): NodeDaemonError =>
+  new NodeDaemonError('REFUSED_BY_POLICY', 'this coordinator knows of no front doors but its own', {
+    advice: 'ask the admin to upgrade it'
+  })
+
 const codesDiffer = (): NodeDaemonError =>
   new NodeDaemonError(
     'WRONG_COORDINATOR',
@@ -159,7 +163,7 @@ const codesDiffer = (): NodeDaemonError =>
     }
   )
 
-async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: InstanceOptions): Promise<void> {
+async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: JoinOptions): Promise<void> {
   if (code !== null) checkOwnCode(code, host.peerId, pin.peer)
 }
 
@@ -170,7 +174,7 @@ async function described(deps: JoiningDeps, client: MembershipClient, pin: Coord
   return description
 }
 
-async function accepted(deps: JoiningDeps, { acceptTerms }: InstanceOptions, terms: string): Promise<string> {
+async function accepted(deps: JoiningDeps, { acceptTerms }: JoinOptions, terms: string): Promise<string> {
   if (terms === '' || acceptTerms) return terms
   if (await deps.confirm(`Do you accept the terms at ${terms}?`)) return terms
   throw new NodeDaemonError('TERMS_NOT_ACCEPTED', `the terms at ${terms} were not accepted`, {

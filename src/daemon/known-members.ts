@@ -66,6 +66,11 @@ export class KnownMembers {
     return this.#members.map(({ peer }) => peer)
   }
 
+  /** Those of them that are front doors. */
+  doors(): PeerIdText[] {
+    return this.#members.filter(({ role }) => role === 'front-door').map(({ peer }) => peer)
+  }
+
   /** The newest list, signed; null before the first. */
   get list(): Uint8Array | null {
     return this.#list

@@ -7,10 +7,14 @@ import { NEIGHBOUR_LIMITS, type Neighbour, neighbourBytes } from '../wire/neighb
 
 /** Changes of so long are told together. */
 const GATHER_MS = 500
+const DOORS_MAX = 50
 /** Those that connect within that time and hear of all at once; the rest of a crowd hears of all together. */
 const GREETED_MAX = 20
 /** Sessions that are told before other work has its turn. */
 const TOLD_AT_ONCE = 50
+
+/** Of the members that are told of at once; the rest is for front doors. */
+const NEIGHBOURS_MAX = NEIGHBOUR_LIMITS.neighboursMax - DOORS_MAX
 
 export interface NeighbourhoodDeps {
   readonly control: () => ControlServer
@@ -28,6 +32,7 @@ export class Neighbourhood {
   readonly neighbours = new Neighbours()
   readonly #deps: NeighbourhoodDeps
   readonly #changed = new Set<PeerIdText>()
+  readonly #doors = new Map<PeerIdText, Neighbour>()
   /** Who is to hear of all. */
   readonly #fresh = new Set<PeerIdText>()
   /** Who heard of all at once, since the others were told. */
@@ -57,6 +62,17 @@ export class Neighbourhood {
     this.#later()
   }
 
+  /** A front door came, or went away where `addresses` is null: instances connect to it, and fetch nothing there. */
+  door(peer: PeerIdText, addresses: readonly string[] | null): void {
+    const told = usable(addresses ?? [])
+    const isNew = !this.#doors.has(peer)
+    if (isNew && (told.length === 0 || this.#doors.size >= DOORS_MAX)) return
+    if (told.length === 0) this.#doors.delete(peer)
+    else this.#doors.set(peer, { peer, zone: null, addresses: told })
+    this.#changed.add(peer)
+    this.#later()
+  }
+
   /** Its labels may be others now. */
   relabelled(peer: PeerIdText): void {
     const session = this.#deps.control().session(peer)
@@ -73,7 +89,7 @@ export class Neighbourhood {
     const before = this.neighbours.get(peer)
     const next = { peer, zone: this.#deps.zoneOf(peer), addresses: usable(hello.addresses) }
     if (next.addresses.length === 0 && before === null) return
-    if (before === null && this.neighbours.all().length >= NEIGHBOUR_LIMITS.neighboursMax) return
+    if (before === null && this.neighbours.all().length >= NEIGHBOURS_MAX) return
     this.neighbours.note(next)
     this.#changed.add(peer)
   }
@@ -94,9 +110,9 @@ export class Neighbourhood {
     this.#changed.clear()
     this.#greeted = 0
     const gone = (peer: PeerIdText): Neighbour => ({ peer, zone: null, addresses: [] })
-    const news = neighbourBytes(changed.map((peer) => this.neighbours.get(peer) ?? gone(peer)))
+    const news = neighbourBytes(changed.map((peer) => this.#doors.get(peer) ?? this.neighbours.get(peer) ?? gone(peer)))
     const all = fresh.size > 0 || changed.length > NEIGHBOUR_LIMITS.neighboursMax
-    const everyone = all ? neighbourBytes(this.neighbours.all()) : news
+    const everyone = all ? neighbourBytes([...this.#doors.values(), ...this.neighbours.all()]) : news
     const tell = (session: Session): void => {
       const whole = fresh.has(session.peer) || changed.length > NEIGHBOUR_LIMITS.neighboursMax
       if (!whole && changed.length === 0) return

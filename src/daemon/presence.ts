@@ -78,7 +78,8 @@ export class Presence implements Disposable {
     const homes = new Set([...table.all()].map(({ signed }) => signed.value.home))
     // A version before this one kept no last words.
     const isFirst = lastWords.isEmpty
-    for (const { peerId, state } of registry.members()) {
+    for (const { peerId, state, role } of registry.members()) {
+      if (role === 'front-door') continue
       if (state === 'approved') {
         if (isFirst && homes.has(peerId) && !fleet.isDrained(peerId)) lastWords.note(peerId, 'serving')
         const word = lastWords.of(peerId)

@@ -11,10 +11,10 @@ import type { Audit } from '../membership/audit.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { isShortOfRoom } from '../placement/candidate.ts'
 import { planRebalance, type RebalanceMove, type RebalanceWorkspace } from '../placement/plan-rebalance.ts'
+import type { Door } from '../routing/doors/doors.ts'
 import type { Changes } from './changes.ts'
 import type { LiveSights } from './drain-sights.ts'
 import type { Fleet } from './fleet.ts'
-import type { RouteTable } from './route-table.ts'
 
 /** A workspace that nobody asked anything of for so long is idle. */
 const IDLE_MS = 30_000
@@ -27,7 +27,7 @@ export interface RebalancingDeps {
   readonly fleet: Fleet
   readonly detector: FailureDetector
   readonly hold: PromotionHold
-  readonly routes: RouteTable
+  readonly doors: Door
   readonly sights: Pick<LiveSights, 'isBusy'>
   readonly changes: Changes
   readonly audit: Audit
@@ -73,8 +73,8 @@ function* workspacesOf(deps: RebalancingDeps, anyhow: boolean): Generator<Rebala
 }
 
 /** Nobody asked for it of late, no connection to it is open, and its app does not say that users are at work. */
-const isIdle = ({ routes, sights, director }: RebalancingDeps, workspace: RebalanceWorkspace['workspace']): boolean =>
-  director.state(workspace).state === 'serving' && routes.quietMs(workspace) >= IDLE_MS && !sights.isBusy(workspace)
+const isIdle = ({ doors, sights, director }: RebalancingDeps, workspace: RebalanceWorkspace['workspace']): boolean =>
+  director.state(workspace).state === 'serving' && doors.quietMs(workspace) >= IDLE_MS && !sights.isBusy(workspace)
 
 function whatComesFirst({ registry, fleet, hold, detector }: RebalancingDeps): string | null {
   if (hold.reason !== null) return `nothing is promoted now: ${hold.reason}`
@@ -83,7 +83,7 @@ function whatComesFirst({ registry, fleet, hold, detector }: RebalancingDeps): s
 }
 
 async function carryOut(deps: RebalancingDeps, move: RebalanceMove, signal: AbortSignal): Promise<void> {
-  const { table, fleet, director, routes, log } = deps
+  const { table, fleet, director, doors, log } = deps
   const { workspace, from, to, role, reason } = move
   const value = table.get(workspace)?.signed.value
   const isThere = role === 'home' ? value?.home === from : value?.standbys.includes(from) === true && value.home !== to
@@ -93,7 +93,7 @@ async function carryOut(deps: RebalancingDeps, move: RebalanceMove, signal: Abor
   if (role === 'standby') await director.replaceStandby(workspace, from, to, signal)
   else {
     if (!isIdle(deps, workspace)) throw new NodeDaemonError('BUSY', 'it is in use')
-    await director.move(workspace, to, { idle: routes.idle.bind(routes), signal, keepAsStandby: true })
+    await director.move(workspace, to, { idle: doors.idle.bind(doors), signal, keepAsStandby: true })
   }
   log.info({ workspace, role, from, to, reason }, 'a workspace was moved to even the load')
 }

@@ -121,7 +121,7 @@ export class ServingInstance {
     const lease = new LeaseKeeper()
     const levels = new KnownLevels()
     const members = await KnownMembers.open(state, pin.peer)
-    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders }, members.peers())
+    const vicinity = await Vicinity.open({ ...deps, pin, openProviders: machine.openProviders }, members)
     const arrivals = new Arrivals()
     const resident = await Resident.open({
       state: prefixed(state, 'resident/'),
@@ -332,7 +332,7 @@ export class ServingInstance {
 
   /** A coordinator that was restored from an old backup asks for a report, and is right again after that. */
   async #noteMembers(memberList: Uint8Array): Promise<void> {
-    if (await this.#members.note(memberList)) return this.#vicinity.listed(this.#members.peers())
+    if (await this.#members.note(memberList)) return this.#vicinity.listed(this.#members.peers(), this.#members.doors())
     this.#events.warn(
       'the coordinator knows less than it has signed: it was put back to an earlier state, and asks its members'
     )

@@ -11,7 +11,7 @@ import type { Client } from '../routing/client.ts'
 import { SessionCookies } from '../routing/cookie.ts'
 import type { CookieKeys } from '../routing/neighbours.ts'
 import type { OwnPage } from '../routing/own/own-pages.ts'
-import type { Belongings, SignInAccounts, SignInOptions } from '../routing/own/sign-in-deps.ts'
+import type { Keeping, SignInAccounts, SignInOptions } from '../routing/own/sign-in-deps.ts'
 import { signInPages } from '../routing/own/sign-in-pages.ts'
 import { hostName } from '../routing/route.ts'
 import { PendingSignIns } from '../routing/sign-in/pending.ts'
@@ -24,7 +24,7 @@ const KEEP_DEADLINE_MS = 30_000
 
 type Core = Pick<
   CoordinatorCore,
-  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'routes' | 'audit'
+  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'doors' | 'audit'
 >
 
 export interface SignInParts {
@@ -49,7 +49,7 @@ export async function openSignInPages(
   const providers = await openProviders(options.signIn, clock)
   const deps = {
     accounts: accountsOf(core, clock),
-    belongings: belongingsOf(core, log),
+    keeping: keepingOf(core, log),
     cookies: new SessionCookies(keys, about),
     pending: new PendingSignIns({ keys, clock, random }),
     providers,
@@ -117,7 +117,7 @@ function accountsOf({ accounts, groups, table, services }: Core, clock: Clock): 
   }
 }
 
-function belongingsOf({ table, services, director, fleet, hold, routes, audit }: Core, log: Logger): Belongings {
+function keepingOf({ table, services, director, fleet, hold, doors, audit }: Core, log: Logger): Keeping {
   return {
     services: (user) =>
       services.list().flatMap(({ name }): ServiceName[] => (table.find(name, user) === null ? [] : [name])),
@@ -125,7 +125,7 @@ function belongingsOf({ table, services, director, fleet, hold, routes, audit }:
       const workspace = table.find(service, guest)
       if (workspace === null) return
       const signal = AbortSignal.timeout(KEEP_DEADLINE_MS)
-      const quieting = { idle: routes.idle.bind(routes), signal }
+      const quieting = { idle: doors.idle.bind(doors), signal }
       await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
       await makeOver({ director, table, instances: fleet, hold, log }, workspace, user, quieting)
     }

@@ -1,3 +1,4 @@
+import type { NewUser } from '../console/inputs.ts'
 import type { Caller } from '../console/service.ts'
 import type { NewUserView, UserView } from '../console/views.ts'
 import { NodeDaemonError } from '../core/errors.ts'
@@ -8,8 +9,8 @@ import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { Accounts } from '../membership/accounts.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
+import type { Door } from '../routing/doors/doors.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
-import type { RouteTable } from './route-table.ts'
 import { time } from './views.ts'
 
 const NAMED = 'user:'
@@ -22,7 +23,7 @@ export interface UserRegisterDeps {
   readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
   readonly routeBook: Pick<RouteBook, 'endSessions'>
-  readonly routes: Pick<RouteTable, 'breakOff'>
+  readonly doors: Pick<Door, 'breakOff'>
   readonly director: Pick<Director, 'touch'>
   /** What a user may hold over all services; null where nothing bounds it. */
   readonly quotas: { of(owner: OwnerId): number | null }
@@ -52,8 +53,16 @@ export class UserRegister {
     return [...named, ...guests]
   }
 
-  add({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.add(name, actor)
+  async add({ actor }: Caller, { name, provider, subject }: NewUser): Promise<NewUserView> {
+    const { users } = this.#deps.accounts
+    if (provider === undefined && subject === undefined) return users.add(name, actor)
+    if (provider === undefined || subject === undefined) {
+      throw new NodeDaemonError('BAD_USAGE', 'a person at a provider is named by both', {
+        advice: 'say provider and subject, or neither'
+      })
+    }
+    await users.addProvided(name, provider, subject, actor)
+    return { name, token: '' }
   }
 
   renewToken({ actor }: Caller, name: string): Promise<NewUserView> {
@@ -94,11 +103,11 @@ export class UserRegister {
 
   /** What is open ends now: requests on their way into their own workspaces, and their WebSockets anywhere. */
   #showOut(user: UserId): void {
-    const { table, routes, routeBook, director } = this.#deps
+    const { table, doors, routeBook, director } = this.#deps
     routeBook.endSessions()
     for (const { signed } of table.all()) {
       const { workspace, owner } = signed.value
-      if (owner === user) routes.breakOff(workspace, 'all')
+      if (owner === user) doors.breakOff(workspace, 'all')
       if (owner === user || !PERSONAL.test(owner)) director.touch(workspace)
     }
   }

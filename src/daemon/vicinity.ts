@@ -12,6 +12,8 @@ import { NearMembers } from '../sync/near-blocks.ts'
 import type { RateLimit } from '../sync/rate-limit.ts'
 import { NEIGHBOUR_LIMITS, type NeighbourNews } from '../wire/neighbours.ts'
 import { byReach } from './addresses.ts'
+import { DoorLinks } from './door-links.ts'
+import type { KnownMembers } from './known-members.ts'
 import type { Pin } from './pin.ts'
 import type { Trusted } from './trusted.ts'
 
@@ -38,6 +40,7 @@ export class Vicinity implements Members {
   readonly #providers: Providers
   readonly #announcements: Announcements
   readonly #members: NearMembers
+  readonly #doors: DoorLinks
   #zone: string | null = null
 
   private constructor(deps: VicinityDeps, neighbours: Neighbours, reach: Reach, providers: Providers) {
@@ -46,6 +49,7 @@ export class Vicinity implements Members {
     this.#neighbours = neighbours
     this.#providers = providers
     this.#announcements = new Announcements(providers, clock)
+    this.#doors = new DoorLinks(deps)
     this.#members = new NearMembers({
       ...deps,
       self: host.peerId,
@@ -57,9 +61,9 @@ export class Vicinity implements Members {
   }
 
   /** `members`: of the newest list that is known. */
-  static async open(deps: VicinityDeps, members: readonly PeerIdText[]): Promise<Vicinity> {
+  static async open(deps: VicinityDeps, members: Pick<KnownMembers, 'peers' | 'doors'>): Promise<Vicinity> {
     const { host, trusted, pin, clock } = deps
-    trusted.listed(members)
+    trusted.listed(members.peers(), members.doors())
     const neighbours = new Neighbours()
     // A connection with the coordinator beside those that it knows would take users' requests, and then end.
     const dials = (peer: PeerIdText): boolean => peer !== pin.peer && trusted.isMember(peer)
@@ -77,19 +81,25 @@ export class Vicinity implements Members {
     this.#zone = zone
     const kept = new Set([pin.peer, ...neighbours.map(({ peer }) => peer)])
     if (whole) for (const { peer } of this.#neighbours.all()) if (!kept.has(peer)) this.#neighbours.remove(peer)
+    if (whole) for (const peer of this.#doors.peers()) if (!kept.has(peer)) this.#doors.forget(peer)
     for (const one of neighbours) {
       const isNew = this.#neighbours.get(one.peer) === null
       if (one.peer === host.peerId || one.peer === pin.peer) continue
+      if (this.#deps.trusted.isDoor(one.peer)) {
+        this.#doors.note(one)
+        continue
+      }
       if (isNew && this.#neighbours.all().length > NEIGHBOUR_LIMITS.neighboursMax) continue
       this.#neighbours.note(one)
     }
   }
 
   /** A newer member list is there. Who is on it no more is cut off. */
-  listed(members: readonly PeerIdText[]): void {
+  listed(members: readonly PeerIdText[], doors: readonly PeerIdText[] = []): void {
     const { trusted, host } = this.#deps
-    for (const peer of trusted.listed(members)) {
+    for (const peer of trusted.listed(members, doors)) {
       this.#neighbours.remove(peer)
+      this.#doors.forget(peer)
       host.cut(peer, 'it is no member any more')
     }
   }
@@ -107,6 +117,7 @@ export class Vicinity implements Members {
   }
 
   async close(): Promise<void> {
+    this.#doors.close()
     // Nothing more is announced, and what is under way ends with the providers.
     await Promise.all([this.#announcements.close(), this.#providers.close()])
   }

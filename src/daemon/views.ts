@@ -63,6 +63,7 @@ export function peerView({ table, fleet, control, routeBook }: Views, member: Me
     peerId,
     code,
     name,
+    role: member.role,
     state: fleet.stateOf(member),
     contact,
     site,

@@ -23,6 +23,8 @@ export interface DirectorDeps {
   readonly outlivesSeal: (workspace: WorkspaceId) => boolean
   /** What a workspace's files take, in bytes, as far as it is known. */
   readonly usedBytes: (workspace: WorkspaceId) => number
+  /** Hears of each change of a workspace's state or home. */
+  readonly onTouch?: (workspace: WorkspaceId) => void
   readonly identity: Identity
   readonly clock: Clock
   readonly random: Random

@@ -32,11 +32,12 @@ export class Director {
   readonly #deps: DirectorDeps
   readonly #standbys: Standbys
   readonly #successors: Successors
-  readonly #states = new WorkspaceStates()
+  readonly #states: WorkspaceStates
   readonly #work = new KeyedMutex<WorkspaceId>()
 
   constructor(deps: DirectorDeps, options: StandbyOptions) {
     this.#deps = deps
+    this.#states = new WorkspaceStates(deps.onTouch)
     this.#standbys = new Standbys(deps, options)
     this.#successors = new Successors(deps)
     for (const { signed } of deps.table.all()) this.#states.set(signed.value.workspace, initialState(signed.value.home))

@@ -380,7 +380,7 @@ export class Recovery {
       federation: identity.peerId,
       number: registry.memberListNumber,
       issuedAtMs: clock.wall(),
-      members: members.map(({ peerId, name, state }) => ({ peer: peerId, name, state }))
+      members: members.map(({ peerId, name, state, role }) => ({ peer: peerId, name, state, role }))
     }
   }
 

@@ -6,6 +6,12 @@ import type { WorkspaceState } from './workspace-state.ts'
 export class WorkspaceStates {
   readonly #states = new Map<WorkspaceId, WorkspaceState>()
   readonly #changed = new KeyedSignal<WorkspaceId>()
+  readonly #onTouch: (workspace: WorkspaceId) => void
+
+  /** `onTouch` hears of whatever those who wait hear of. */
+  constructor(onTouch: (workspace: WorkspaceId) => void = () => undefined) {
+    this.#onTouch = onTouch
+  }
 
   get(workspace: WorkspaceId): WorkspaceState {
     return this.#states.get(workspace) ?? { state: 'restoring' }
@@ -25,6 +31,7 @@ export class WorkspaceStates {
   /** Wakes whoever waits for a workspace, without a change of its state. */
   touch(workspace: WorkspaceId): void {
     this.#changed.tell(workspace)
+    this.#onTouch(workspace)
   }
 
   /** Resolves at the next change of this workspace. Rejects by the signal. */

@@ -1,6 +1,6 @@
 import { pairingCode } from '../core/identity.ts'
 import type { PeerIdText } from '../core/ids.ts'
-import type { MemberList } from '../core/records.ts'
+import type { ListedMember, MemberList } from '../core/records.ts'
 import { type Member, nameKey } from './member.ts'
 
 /** By whom and when members are put back. */
@@ -12,16 +12,17 @@ export interface Origin {
 
 export const BY_RECOVERY = 'recovery'
 
-/** A member of whom only its key and its name are known any more. The name is changed where another holds it. */
+/** A member of whom only its key, its name and its role are known any more. The name is changed where another holds it. */
 export function readmitted(
   members: Iterable<Member>,
-  { peer, name }: { readonly peer: PeerIdText; readonly name: string },
+  { peer, name, role }: Pick<ListedMember, 'peer' | 'name' | 'role'>,
   { coordinator, at }: Origin
 ): Member {
   return {
     peerId: peer,
     code: pairingCode(peer, coordinator),
     name: freeName(members, peer, name),
+    role,
     state: 'approved',
     contact: '',
     site: '',
@@ -42,7 +43,7 @@ export function readmitted(
 /** A peer of which nothing but its key and its name is known, or that asks already: an admin decides. */
 export function askedAnew(
   known: ReadonlyMap<PeerIdText, Member>,
-  who: { readonly peer: PeerIdText; readonly name: string },
+  who: Pick<ListedMember, 'peer' | 'name' | 'role'>,
   reason: string,
   origin: Origin
 ): Member {

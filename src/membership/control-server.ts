@@ -74,6 +74,8 @@ export interface ControlEvents {
 export interface ControlServerDeps {
   readonly clock: Clock
   readonly log: Logger
+  /** Is this a member that serves workspaces? Others get no stream. */
+  readonly mayServe?: (peer: PeerIdText) => boolean
   readonly welcome: (peer: PeerIdText) => Welcome
   readonly events: ControlEvents
   readonly standstill: Pick<Standstill, 'endedAt'>
@@ -106,7 +108,8 @@ export class ControlServer {
   }
 
   async #serve(channel: Channel, link: Link): Promise<void> {
-    const { clock, events, welcome } = this.#deps
+    const { clock, events, welcome, mayServe } = this.#deps
+    if (mayServe?.(link.peer) === false) throw new NodeDaemonError('FORBIDDEN', `${link.peer} is no instance`)
     const limit = clock.after(HELLO_MS, () => channel.abort(new Error('no hello')))
     const first = await channel.receive().finally(() => limit.cancel())
     const message = first === null ? null : fromInstance.decode(first)

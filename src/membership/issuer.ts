@@ -63,6 +63,7 @@ export class Issuer {
       federation: identity.peerId,
       peer: member.peerId,
       name: member.name,
+      role: member.role,
       number,
       issuedAtMs: clock.wall()
     }
@@ -90,7 +91,7 @@ export class Issuer {
 async function sealList({ identity, clock }: Deps, number: number, everyone: readonly Member[]): Promise<IssuedList> {
   const members = everyone
     .filter(({ state }) => state === 'approved')
-    .map(({ peerId, name, state }) => ({ peer: peerId, name, state }))
+    .map(({ peerId, name, state, role }) => ({ peer: peerId, name, state, role }))
   const list = { federation: identity.peerId, number, issuedAtMs: clock.wall(), members }
   return { number, bytes: (await seal(memberListRecord, list, identity)).bytes }
 }

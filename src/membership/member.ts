@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
 import { isPeerIdText, isServiceName, type PeerIdText, type ServiceName } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
+import { MEMBER_ROLES, type MemberRole } from '../core/records.ts'
 import { checkedLabels, JOIN_LIMITS, type JoinRequest } from '../wire/membership.ts'
 
 /**
@@ -22,6 +23,7 @@ export interface Member {
   /** What its volunteer and the admin compare. */
   readonly code: string
   readonly name: string
+  readonly role: MemberRole
   readonly state: MemberState
   readonly contact: string
   readonly site: string
@@ -91,6 +93,7 @@ export function asked(before: Member | null, { peerId, code, request, address, a
     peerId,
     code,
     name: checkedName(request.name),
+    role: request.role,
     state: 'pending',
     contact: request.contact,
     site: request.site,
@@ -165,6 +168,7 @@ export const memberSchema = z.object({
   peerId: z.custom<PeerIdText>((value) => typeof value === 'string' && isPeerIdText(value)),
   code: z.string(),
   name: z.string(),
+  role: z.enum(MEMBER_ROLES).default('instance'),
   state: z.enum(MEMBER_STATES),
   contact: z.string(),
   site: z.string(),

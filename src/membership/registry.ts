@@ -165,11 +165,16 @@ export class MemberRegistry implements Gate {
     const code = pairingCode(peer, identity.peerId)
     const next = asked(before, { peerId: peer, code, request, address, at: clock.wall() })
     checkNameIsFree(this.#members.values(), peer, next.name)
-    if (request.invite !== '') return this.#admit(before, next, request.invite)
+    if (request.invite !== '' && this.#letsIn(request.invite, next)) return this.#admit(before, next, request.invite)
     if (before?.state !== 'pending' && pendingCount(this.#members.values()) >= PENDING_MAX) throw queueIsFull()
     if (before !== null && JSON.stringify(memberDocument(before)) === JSON.stringify(memberDocument(next))) return
     await this.#deps.store.transact([putOwn(memberKey(peer), memberDocument(next))])
     this.#show({ member: next, before })
+  }
+
+  /** A front door gets the keys of all users' cookies: an invite that is meant for a server does not let it in. */
+  #letsIn(secret: string, { role }: Member): boolean {
+    return this.invites.use(secret).invite.labels.role === role || role === 'instance'
   }
 
   async #admit(before: Member | null, next: Member, secret: string): Promise<void> {

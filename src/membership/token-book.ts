@@ -14,6 +14,8 @@ export interface AccountDeps {
   readonly clock: Clock
   readonly random: Random
   readonly audit: Audit
+  /** Called after a change that others may have looked up: who is blocked, whose token counts, whose session lasts. */
+  readonly onChange?: () => void
 }
 
 /** Somebody with a name and a token, of which only the hash is kept. */
@@ -138,6 +140,7 @@ export class TokenBook<T extends TokenHolder> {
       await this.#deps.store.transact([removeOwn(this.#kind.prefix + name)])
       this.#byName.delete(name)
       this.#byHash.delete(holder.hash)
+      this.#deps.onChange?.()
     })
   }
 
@@ -159,6 +162,7 @@ export class TokenBook<T extends TokenHolder> {
     await this.#deps.store.transact([putOwn(this.#kind.prefix + holder.name, holder)])
     this.#byName.set(holder.name, holder)
     if (holder.hash !== '') this.#byHash.set(holder.hash, holder)
+    this.#deps.onChange?.()
   }
 
   async #record(by: string, action: string, name: string, details: Readonly<Record<string, unknown>>): Promise<void> {

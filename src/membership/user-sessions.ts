@@ -29,7 +29,7 @@ const schema = z.object({
 })
 type Kept = z.infer<typeof schema>
 
-export interface UserSessionsDeps extends Pick<AccountDeps, 'store' | 'clock' | 'random'> {
+export interface UserSessionsDeps extends Pick<AccountDeps, 'store' | 'clock' | 'random' | 'onChange'> {
   readonly users: Users
   readonly log: Logger
 }
@@ -104,6 +104,7 @@ export class UserSessions {
       if (session === undefined) return
       this.#drop(session)
       await this.#deps.store.transact([removeOwn(PREFIX + id)])
+      this.#deps.onChange?.()
     })
   }
 

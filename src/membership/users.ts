@@ -103,6 +103,12 @@ export class Users {
     return this.#book.renewToken(name, by)
   }
 
+  /** Everybody who is shut out, guests too. */
+  blocked(): readonly UserId[] {
+    const named = this.#book.list().filter(({ blocked }) => blocked)
+    return [...named.map(({ name }) => idOf(name)), ...this.guests.list().map(({ guest }) => guest)]
+  }
+
   list(): readonly User[] {
     return this.#book.list().map(viewOf)
   }
@@ -176,18 +182,33 @@ export class Users {
    */
   async byProvider(provider: string, person: ProvidedPerson, isFree: (user: UserId) => boolean): Promise<User> {
     const { subject } = person
-    if (subject === '' || subject.length > SUBJECT_CHARACTERS_MAX) {
+    if (!isSubject(subject)) {
       throw new NodeDaemonError('BAD_REQUEST', `${provider} tells no usable subject of this person`)
     }
     return this.#arrivals.run(async () => {
       const known = this.#book.get(this.#byPerson.get(personKey(provider, subject)) ?? '')
       if (known !== null) return viewOf(known)
       const name = this.#freeName(nameFrom(person.name), isFree)
-      const source: UserSource = { kind: 'provider', provider, subject }
-      const make = (holder: TokenHolder): KeptUser => ({ ...holder, ...FRESH, source })
-      const added = await this.#book.addWithoutToken(name, `sign-in ${provider}`, make, { subject })
-      this.#byPerson.set(personKey(provider, subject), name)
-      return viewOf(added)
+      return this.#addPerson(name, provider, subject, `sign-in ${provider}`)
+    })
+  }
+
+  /**
+   * A user who is this person at a provider, under a name that an admin says: whose workspaces of before are theirs again.
+   *
+   * @throws NodeDaemonError `BAD_USAGE` for a bad name or subject; `NAME_TAKEN` the name is taken, or the person is another
+   *   user already; `REFUSED_BY_POLICY` with 100,000 users
+   */
+  addProvided(name: string, provider: string, subject: string, by: string): Promise<User> {
+    return this.#arrivals.run(async () => {
+      if (!isSubject(subject)) throw new NodeDaemonError('BAD_USAGE', 'a subject has 1 to 255 characters')
+      const other = this.#byPerson.get(personKey(provider, subject))
+      if (other !== undefined) {
+        throw new NodeDaemonError('NAME_TAKEN', `this person of ${provider} is the user ${other}`, {
+          advice: `remove that user first: node-daemon users rm ${other}`
+        })
+      }
+      return this.#addPerson(name, provider, subject, by)
     })
   }
 
@@ -195,6 +216,14 @@ export class Users {
   isBlocked(user: UserId): boolean {
     if (!user.startsWith(NAMED)) return this.guests.has(user)
     return this.#book.get(user.slice(NAMED.length))?.blocked !== false
+  }
+
+  async #addPerson(name: string, provider: string, subject: string, by: string): Promise<User> {
+    const source: UserSource = { kind: 'provider', provider, subject }
+    const make = (holder: TokenHolder): KeptUser => ({ ...holder, ...FRESH, source })
+    const added = await this.#book.addWithoutToken(name, by, make, { provider, subject })
+    this.#byPerson.set(personKey(provider, subject), name)
+    return viewOf(added)
   }
 
   #arrive(name: string): Promise<UserId> {
@@ -221,6 +250,8 @@ export class Users {
     )
   }
 }
+
+const isSubject = (subject: string): boolean => subject !== '' && subject.length <= SUBJECT_CHARACTERS_MAX
 
 const personOf = (source: UserSource, name: string): [string, string][] =>
   source.kind === 'provider' ? [[personKey(source.provider, source.subject), name]] : []

@@ -61,13 +61,14 @@ export class WebSocketTransport implements Transport {
 
   /** Takes a connection over whose request asks for an upgrade. One that is no WebSocket is answered and ended. */
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const { remoteAddress, remotePort } = request.socket
+    // One that another front door passes on has no address here.
+    const { remoteAddress = '0.0.0.0', remotePort = 0 } = request.socket
     const components = this.#components
-    if (components === null || remoteAddress === undefined || this.#closing.signal.aborted) {
+    if (components === null || this.#closing.signal.aborted) {
       socket.destroy()
       return
     }
-    const from = ipPortToMultiaddr(remoteAddress, remotePort ?? 0).encapsulate('/ws')
+    const from = ipPortToMultiaddr(remoteAddress, remotePort).encapsulate('/ws')
     this.#server.handleUpgrade(request, socket, head, (webSocket) => {
       this.#accepted.add(webSocket)
       webSocket.once('close', () => this.#accepted.delete(webSocket))

@@ -10,7 +10,7 @@ export interface Candidate {
   readonly unfit: ReadonlyMap<ServiceName, string>
   /** Its label `zone`: what may fail together, such as a building or a provider. Null where nothing is said. */
   readonly zone: string | null
-  /** Does it take new workspaces at all? Its label `newcomers=no` says that it does not. */
+  /** Does it take workspaces that could go elsewhere as well? Its label `newcomers=no` says that it does not. */
   readonly newcomers: boolean
   /** What it lends, in bytes. */
   readonly capacityBytes: number

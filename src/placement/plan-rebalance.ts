@@ -155,7 +155,7 @@ class Moves {
   /** May it take over, without passing its own mark? */
   fits({ party }: { readonly party: Party }, workspace: RebalanceWorkspace): boolean {
     const { instance, left, mark } = party
-    if (left < mark || instance.loadPermille > LOAD_PERMILLE_MAX) return false
+    if (!instance.newcomers || left < mark || instance.loadPermille > LOAD_PERMILLE_MAX) return false
     return instance.services.includes(workspace.service) && left - lackingAt(workspace, instance.peer) >= mark
   }
 

@@ -24,12 +24,19 @@ export class Clients {
   readonly #proxies = new BlockList()
   readonly #anyProxy: boolean
   readonly #secure: boolean
+  /** Connections that another front door of the federation passes on: what it tells of its client is known. */
+  readonly #passedOn = new WeakSet<object>()
 
   /** @throws NodeDaemonError `BAD_CONFIG` a CIDR cannot be read */
   constructor(options: { readonly trustProxy: readonly string[]; readonly secure: boolean }) {
     for (const cidr of options.trustProxy) addCidr(this.#proxies, cidr)
     this.#anyProxy = options.trustProxy.length > 0
     this.#secure = options.secure
+  }
+
+  /** Believes everything that is told on this connection. */
+  trust(connection: object): void {
+    this.#passedOn.add(connection)
   }
 
   of(
@@ -39,6 +46,7 @@ export class Clients {
     const nearest = plainAddress(socket.remoteAddress ?? '')
     const scheme = this.#secure ? 'https' : 'http'
     const host = headers.host ?? ''
+    if (this.#passedOn.has(socket)) return asTold(headers, scheme)
     if (!this.#anyProxy || !this.isProxy(nearest)) {
       return { trusted: false, address: nearest, addresses: nearest, scheme, host }
     }
@@ -90,6 +98,20 @@ function hopsOf({ headers }: Pick<IncomingMessage, 'headers'>): readonly Hop[] {
     ...hops,
     { from: last.from, scheme: scheme === '' ? null : scheme.toLowerCase(), host: host === '' ? null : host }
   ]
+}
+
+/** As another front door has found out who asks. */
+function asTold(headers: IncomingMessage['headers'], scheme: Client['scheme']): Client {
+  const addresses = oneLine(headers['x-forwarded-for'])
+  const host = oneLine(headers['x-forwarded-host'])
+  const told = oneLine(headers['x-forwarded-proto'])
+  return {
+    trusted: true,
+    address: plainAddress(addresses.split(',', 1)[0] ?? ''),
+    addresses,
+    scheme: told === 'http' || told === 'https' ? told : scheme,
+    host: isHost(host) ? host : (headers.host ?? '')
+  }
 }
 
 function addCidr(list: BlockList, cidr: string): void {

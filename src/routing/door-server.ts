@@ -100,6 +100,11 @@ export class DoorServer {
     if (this.#server instanceof TlsServer) this.#server.setSecureContext(tlsOf(certificate))
   }
 
+  /** Takes requests from a connection that came in elsewhere. */
+  accept(connection: Duplex): void {
+    this.#server.emit(this.#options.tls === undefined ? 'connection' : 'secureConnection', connection)
+  }
+
   /** Takes no more connections. Resolves once the last one has ended. */
   async close(): Promise<void> {
     this.#closing = true

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { claimOf, type Disclaim } from './claim.ts'
@@ -126,6 +127,12 @@ export class FrontDoor implements AsyncDisposable {
   /** Shows this certificate from now on, where the front door speaks TLS. @throws Error the one before stays */
   useCertificate(certificate: Certificate): void {
     this.#server.useCertificate(certificate)
+  }
+
+  /** Takes requests that another front door of the federation passes on: it has told who asks, and from where. */
+  accept(connection: Duplex): void {
+    this.#clients.trust(connection)
+    this.#server.accept(connection)
   }
 
   /** Breaks what is under way to a home that is given up, so that it is sent to the next one or refused now. */

@@ -41,6 +41,8 @@ export interface IngressDeps {
 export interface Taking {
   /** Does the client wait for `100 Continue`? */
   readonly expects: boolean
+  /** The body is asked for. */
+  readonly onAsked?: () => void
   /** Answers where this instance is not the home (any more); nothing was executed. */
   readonly onMoved?: () => void
 }
@@ -118,8 +120,8 @@ export class Ingress implements AsyncDisposable {
     })
   }
 
-  #take(request: IncomingMessage, response: ServerResponse, { expects, onMoved }: Taking): void {
-    if (expects) askForBodyWhenRead(request, response)
+  #take(request: IncomingMessage, response: ServerResponse, { expects, onAsked, onMoved }: Taking): void {
+    if (expects) askForBodyWhenRead(request, response, onAsked)
     const target = targetOf(request)
     if (target === null) return refuse(response, 400, NO_FRONT_DOOR)
     this.#deps.serve(request, response, target).catch((error: unknown) => this.#failed(response, error, onMoved))
@@ -162,11 +164,13 @@ function refuse(response: ServerResponse, status: number, text: string): void {
 }
 
 /** Sends `100 Continue` as soon as somebody begins to read the body. */
-function askForBodyWhenRead(request: IncomingMessage, response: ServerResponse): void {
+function askForBodyWhenRead(request: IncomingMessage, response: ServerResponse, onAsked?: () => void): void {
   const ask = (): void => {
     request.removeListener('newListener', onListener)
     request.removeListener('resume', ask)
-    if (!response.headersSent) response.writeContinue()
+    if (response.headersSent) return
+    response.writeContinue()
+    onAsked?.()
   }
   const onListener = (event: string | symbol): void => {
     if (event === 'data' || event === 'readable') ask()

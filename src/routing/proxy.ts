@@ -252,8 +252,14 @@ function isFramed(request: IncomingMessage, incoming: IncomingMessage): boolean 
 }
 
 function passAnswer(incoming: IncomingMessage, response: ServerResponse, onEnd: () => void): void {
+  let begun = false
   incoming.on('data', (chunk: Buffer) => {
+    begun = true
     if (!response.write(chunk)) incoming.pause()
+  })
+  // A head that comes alone is not kept for what may follow much later; one that comes with its body goes along with it.
+  queueMicrotask(() => {
+    if (!begun && incoming.readableLength === 0 && !incoming.complete) response.flushHeaders()
   })
   const onDrain = (): void => {
     incoming.resume()

@@ -29,7 +29,7 @@ export interface DataFolder {
 }
 
 export interface DataFolderOptions {
-  readonly kind: 'coordinator' | 'instance'
+  readonly kind: 'coordinator' | 'instance' | 'front-door'
   /** Of this process: told to whoever finds the folder in use. */
   readonly pid: number
   /** Names the present run of the machine. Where there is no such file, every start counts as one of a new run. */

@@ -24,7 +24,7 @@ export function passInterim({ statusCode, rawHeaders }: Interim, response: Serve
   if (statusCode === 102) response.writeProcessing()
   if (statusCode !== 103) return
   const links = rawHeaders.filter((_, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'link')
-  const plain = links.filter((link) => LINK.test(link))
+  const plain = links.flatMap((link) => link.split(/, *(?=<)/)).filter((link) => LINK.test(link))
   if (plain.length > 0) response.writeEarlyHints({ link: plain })
 }
 

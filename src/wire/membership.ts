@@ -1,6 +1,7 @@
 import { type ErrorCode, NodeDaemonError } from '../core/errors.ts'
 import type { ServiceName } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
+import { type MemberRole, roleOf, roleText } from '../core/records.ts'
 import { MembershipReply, MembershipRequest } from './generated/membership.ts'
 import { type Protocol, unknownKind, type WireCodec, wireCodec } from './protocol.ts'
 
@@ -38,6 +39,7 @@ export interface JoinRequest {
   readonly invite: string
   /** The address of the terms that the volunteer accepted; empty where there are none. */
   readonly acceptedTerms: string
+  readonly role: MemberRole
 }
 
 export type ToMembership =
@@ -114,7 +116,8 @@ function decodeRequest(frame: Uint8Array): ToMembership {
       services: join.services.map(parse.service),
       version: parse.line(join.version, 40),
       invite: join.invite.slice(0, 200),
-      acceptedTerms: parse.line(join.acceptedTerms, 500)
+      acceptedTerms: parse.line(join.acceptedTerms, 500),
+      role: roleOf(join.role)
     }
   }
 }
@@ -134,7 +137,8 @@ export const membershipRequest: WireCodec<ToMembership> = wireCodec((message) =>
         join: {
           ...message.join,
           labels: new Map(Object.entries(message.join.labels)),
-          services: [...message.join.services]
+          services: [...message.join.services],
+          role: roleText(message.join.role)
         }
       })
   }

@@ -9,7 +9,8 @@ const SINCE = {
   present: 1,
   'drain at a time': 1,
   ingress: 2,
-  'owners that are no users': 2
+  'owners that are no users': 2,
+  role: 2
 } as const
 
 /** May this be sent to one who said this in its hello, welcome or description? A kind that is not known resets the stream. */

@@ -13,7 +13,7 @@ import { until } from '../tools/program.ts'
 import { sha256 } from '../tools/web-user.ts'
 
 const START = fileURLToPath(new URL('../../examples/nginx/start.sh', import.meta.url))
-const BIG_BYTES = 24 * 1024 * 1024
+const BIG_BYTES = 8 * 1024 * 1024
 
 /** An app on this machine that answers with what it was told, and repeats what a WebSocket says. */
 async function startApp(): Promise<string> {

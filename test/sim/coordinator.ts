@@ -103,6 +103,9 @@ export class SimulatedCoordinator {
         uploadedBytes: () => 0,
         dropHome: (home) => this.#door?.dropHome(home),
         hasSockets: () => false,
+        doorRules: () => {
+          throw new Error('there are no front doors of their own here')
+        },
         dialIngress: () => Promise.reject(new NodeDaemonError('OUT_OF_REACH', 'no ingress here')),
         frontDoor: () => '',
         clock,

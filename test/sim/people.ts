@@ -95,7 +95,7 @@ export class People {
     if (core === null || workspaces.length === 0 || targets.length === 0) return
     const { workspace } = this.#deps.chance.one(workspaces).signed.value
     const { peer } = this.#deps.chance.one(targets)
-    const idle = core.routes.idle.bind(core.routes)
+    const idle = core.doors.idle.bind(core.doors)
     const { signal } = new AbortController()
     // What a move is refused or fails with is its admin's to know.
     const moving = core.director.move(workspace, peer, { idle, signal, keepAsStandby: this.#deps.chance.happens(0.5) })

@@ -139,6 +139,24 @@ export class TestFederation implements AsyncDisposable {
     return program
   }
 
+  /** Starts one more front door, approves it, and waits until it lets users in; its address. */
+  async openDoor(name: string, flags: readonly string[] = []): Promise<string> {
+    const listen = ['--http', ANY_PORT, '--listen', '/ip4/127.0.0.1/tcp/0']
+    const program = this.start(name, [
+      'front-door',
+      '--coordinator',
+      this.ready.http,
+      '--name',
+      name,
+      ...listen,
+      ...flags
+    ])
+    const { code } = await program.event('pending')
+    await this.api.send('POST', `/peers/${name}/approve`, { code })
+    const { http } = await program.event('ready')
+    return String(http)
+  }
+
   /** `join` without an argument, on the folder of before. */
   async resume(name: string, flags: readonly string[] = []): Promise<Program> {
     const program = this.start(name, ['join', ...flags])

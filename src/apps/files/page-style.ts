@@ -37,6 +37,7 @@ th.size, th.time { font-size: .85rem }
 .away { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 .empty { padding: 3rem 0; text-align: center }
 .hint, footer { font-size: .85rem }
+footer a { color: inherit }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: .75rem }
 #transfers { list-style: none; margin: 0; padding: 0 }
 #transfers li { display: grid; grid-template-columns: 1fr auto; gap: 0 1rem; padding: .35rem 0; overflow-wrap: anywhere }

@@ -29,6 +29,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
 }
 const escaped = (text: string): string => text.replaceAll(/[&<>"']/g, (character) => ESCAPES[character] ?? '')
 
+/** A page of the front door, under any address of it. */
+const SIGN_IN = '/.well-known/node-daemon/sign-in'
+
 type Place = Pick<AppRequestContext, 'base' | 'served' | 'userLabel'>
 
 export function renderPage(
@@ -63,7 +66,7 @@ export function renderPage(
 <p class="hint">Drop files anywhere on this page to upload them.</p>
 <noscript><p class="hint">Uploading needs JavaScript, or any WebDAV program with the address of this page.</p></noscript>
 </main>
-<footer><span id="user">${escaped(place.userLabel)}</span> · served by <span id="served">${escaped(place.served)}</span></footer>
+<footer><a id="user" href="${SIGN_IN}" title="Sign in or out">${escaped(place.userLabel)}</a> · served by <span id="served">${escaped(place.served)}</span></footer>
 <dialog id="dialog" aria-labelledby="question"><form method="dialog">
 <p id="question"></p>
 <input id="answer" type="text" autocomplete="off" aria-label="Name">

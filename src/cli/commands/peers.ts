@@ -10,7 +10,7 @@ const EXITS = { 4: true, 5: true } as const
 
 const ls = command({
   name: 'ls',
-  about: 'list the instances: who asks, who serves, who is gone',
+  about: 'list the instances and front doors: who asks, who serves, who is gone',
   settings: API_SETTINGS,
   examples: ['node-daemon peers ls', 'node-daemon peers ls --json'],
   exits: EXITS,
@@ -26,6 +26,7 @@ const ls = command({
         { title: 'NAME', of: (peer) => peer.name },
         { title: 'STATE', of: (peer) => peer.state, fixed: true },
         { title: 'CODE', of: (peer) => (peer.state === 'pending' ? peer.code : ''), fixed: true },
+        { title: 'ROLE', of: (peer) => (peer.role === 'instance' ? '' : peer.role) },
         { title: 'SITE', of: (peer) => peer.site },
         { title: 'HOME OF', of: (peer) => peer.workspaces, right: true },
         { title: 'STANDBY', of: (peer) => peer.standbyFor, right: true },
@@ -67,6 +68,7 @@ const show = command({
     context.print.say(
       facts([
         ['Name', view.name],
+        ['Role', view.role],
         ['State', view.reason === null || view.reason === '' ? view.state : `${view.state}: ${view.reason}`],
         ['Code', view.code],
         ['Peer id', view.peerId],

@@ -2,8 +2,8 @@ import type { NewUserView, UserView } from '../../console/views.ts'
 import { API_SETTINGS, command, group, YES } from '../command.ts'
 import { adminApi, sure } from '../context.ts'
 import { ago, bytes, clean } from '../format.ts'
-import { toggle } from '../settings.ts'
-import { size } from '../values.ts'
+import { flagOnly, maybe, toggle } from '../settings.ts'
+import { line, size } from '../values.ts'
 
 const EXITS = { 4: true, 5: true } as const
 
@@ -11,15 +11,24 @@ const add = command({
   name: 'add',
   takes: ['<name>'],
   about: 'add a named user; the token is shown once',
-  settings: API_SETTINGS,
-  examples: ['node-daemon users add ada'],
-  exits: EXITS,
-  async run(context, values, [name]) {
-    const user = await adminApi(context, values).send<NewUserView>('POST', '/users', { name })
+  settings: {
+    ...API_SETTINGS,
+    provider: flagOnly(maybe('<name>', 'no token: the user signs in at this provider', line(100))),
+    subject: flagOnly(maybe('<subject>', 'who they are there; it never changes', line(255)))
+  },
+  examples: ['node-daemon users add ada', 'node-daemon users add ada --provider lab --subject 12345'],
+  exits: { 2: 'the name is taken; wrong usage', ...EXITS },
+  async run(context, { provider, subject, ...values }, [name]) {
+    const person = { ...(provider !== null && { provider }), ...(subject !== null && { subject }) }
+    const user = await adminApi(context, values).send<NewUserView>('POST', '/users', { name, ...person })
     context.print.machine(user)
+    if (user.token === '') {
+      context.print.say(`${clean(user.name)} signs in at ${clean(provider ?? '')}.`)
+      return 0
+    }
     context.print.say(`${clean(user.name)} signs in with this token, which is not shown again:`)
     context.print.say(`\n  ${context.print.styled('bold', clean(user.token))}\n`)
-    context.print.say('as the password in a browser, or as "Authorization: Bearer TOKEN".')
+    context.print.say('on the sign-in page, as the password in a WebDAV client, or as "Authorization: Bearer TOKEN".')
     return 0
   }
 })

@@ -1111,6 +1111,7 @@ export interface Certificate {
   name: string
   number: number
   issuedAtMs: number
+  role: string
 }
 
 export namespace Certificate {
@@ -1148,6 +1149,11 @@ export namespace Certificate {
           w.uint64Number(obj.issuedAtMs)
         }
 
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(50)
+          w.string(obj.role)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1157,7 +1163,8 @@ export namespace Certificate {
           peer: '',
           name: '',
           number: 0,
-          issuedAtMs: 0
+          issuedAtMs: 0,
+          role: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1184,6 +1191,10 @@ export namespace Certificate {
             }
             case 5: {
               obj.issuedAtMs = reader.uint64Number()
+              break
+            }
+            case 6: {
+              obj.role = reader.string()
               break
             }
             default: {
@@ -1236,6 +1247,13 @@ export namespace Certificate {
               }
               break
             }
+            case 6: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1273,6 +1291,11 @@ export namespace Certificate {
     value: number
   }
 
+  export interface CertificateRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
   export function encode (obj: Partial<Certificate>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Certificate.codec())
   }
@@ -1281,7 +1304,7 @@ export namespace Certificate {
     return decodeMessage(buf, Certificate.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Certificate>): Generator<CertificateFederationFieldEvent | CertificatePeerFieldEvent | CertificateNameFieldEvent | CertificateNumberFieldEvent | CertificateIssuedAtMsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Certificate>): Generator<CertificateFederationFieldEvent | CertificatePeerFieldEvent | CertificateNameFieldEvent | CertificateNumberFieldEvent | CertificateIssuedAtMsFieldEvent | CertificateRoleFieldEvent> {
     return streamMessage(buf, Certificate.codec(), opts)
   }
 }
@@ -1290,6 +1313,7 @@ export interface Member {
   peer: string
   name: string
   state: string
+  role: string
 }
 
 export namespace Member {
@@ -1317,6 +1341,11 @@ export namespace Member {
           w.string(obj.state)
         }
 
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(34)
+          w.string(obj.role)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -1324,7 +1353,8 @@ export namespace Member {
         const obj: any = {
           peer: '',
           name: '',
-          state: ''
+          state: '',
+          role: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -1343,6 +1373,10 @@ export namespace Member {
             }
             case 3: {
               obj.state = reader.string()
+              break
+            }
+            case 4: {
+              obj.role = reader.string()
               break
             }
             default: {
@@ -1381,6 +1415,13 @@ export namespace Member {
               }
               break
             }
+            case 4: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -1408,6 +1449,11 @@ export namespace Member {
     value: string
   }
 
+  export interface MemberRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
   export function encode (obj: Partial<Member>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Member.codec())
   }
@@ -1416,7 +1462,7 @@ export namespace Member {
     return decodeMessage(buf, Member.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Member>): Generator<MemberPeerFieldEvent | MemberNameFieldEvent | MemberStateFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Member>): Generator<MemberPeerFieldEvent | MemberNameFieldEvent | MemberStateFieldEvent | MemberRoleFieldEvent> {
     return streamMessage(buf, Member.codec(), opts)
   }
 }
@@ -1610,6 +1656,12 @@ export namespace MemberList {
     index: number
   }
 
+  export interface MemberListMembersRoleFieldEvent {
+    field: '$.members[].role'
+    value: string
+    index: number
+  }
+
   export function encode (obj: Partial<MemberList>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, MemberList.codec())
   }
@@ -1618,7 +1670,7 @@ export namespace MemberList {
     return decodeMessage(buf, MemberList.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MemberList>): Generator<MemberListFederationFieldEvent | MemberListNumberFieldEvent | MemberListIssuedAtMsFieldEvent | MemberListMembersPeerFieldEvent | MemberListMembersNameFieldEvent | MemberListMembersStateFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MemberList>): Generator<MemberListFederationFieldEvent | MemberListNumberFieldEvent | MemberListIssuedAtMsFieldEvent | MemberListMembersPeerFieldEvent | MemberListMembersNameFieldEvent | MemberListMembersStateFieldEvent | MemberListMembersRoleFieldEvent> {
     return streamMessage(buf, MemberList.codec(), opts)
   }
 }

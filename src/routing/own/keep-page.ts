@@ -8,7 +8,7 @@ import { checkMethod, checkOwnForm, type OwnHtml, queryOf, readForm, sendPage } 
 import type { SignInDeps, SignInOptions } from './sign-in-deps.ts'
 import { KEEP, problem, SIGN_IN } from './sign-in-page.ts'
 
-type Deps = Pick<SignInDeps, 'accounts' | 'belongings' | 'cookies' | 'clock' | 'log'>
+type Deps = Pick<SignInDeps, 'accounts' | 'keeping' | 'cookies' | 'clock' | 'log'>
 
 /** `keep`: what was begun as a guest passes to the one who signed in in the same browser. */
 export function keepPage(deps: Deps, { secure }: Pick<SignInOptions, 'secure'>): OwnPage {
@@ -19,12 +19,12 @@ export function keepPage(deps: Deps, { secure }: Pick<SignInOptions, 'secure'>):
     const visitor = await asked.identify()
     const user = 'user' in visitor ? visitor.user : null
     const guest = guestOf(deps, asked)
-    if (guest === null || deps.belongings.services(guest).length === 0) return sendPage(asked.response, nothing(to))
+    if (guest === null || deps.keeping.services(guest).length === 0) return sendPage(asked.response, nothing(to))
     if (user?.startsWith('user:') !== true || user === null) return sendPage(asked.response, signInFirst(to))
     if (deps.accounts.isBlocked(guest)) return sendPage(asked.response, BLOCKED)
     if (!isPost) return sendPage(asked.response, offer(deps, guest, user, to))
     const kept = await keep(deps, guest, user)
-    const headers = deps.belongings.services(guest).length > 0 ? [] : forgetting(deps, asked)
+    const headers = deps.keeping.services(guest).length > 0 ? [] : forgetting(deps, asked)
     sendPage(asked.response, { ...result(kept, to), headers })
   }
 }
@@ -50,13 +50,13 @@ interface Kept {
   readonly failed: readonly ServiceName[]
 }
 
-async function keep({ belongings, log }: Deps, guest: UserId, user: UserId): Promise<Kept> {
+async function keep({ keeping, log }: Deps, guest: UserId, user: UserId): Promise<Kept> {
   const kept: ServiceName[] = []
   const taken: ServiceName[] = []
   const failed: ServiceName[] = []
-  for (const service of belongings.services(guest)) {
+  for (const service of keeping.services(guest)) {
     try {
-      await belongings.makeOver(service, guest, user)
+      await keeping.makeOver(service, guest, user)
       kept.push(service)
     } catch (error) {
       log.warn({ service, guest, user, error: messageOf(error) }, "a guest's workspace was not kept under a name")
@@ -67,10 +67,10 @@ async function keep({ belongings, log }: Deps, guest: UserId, user: UserId): Pro
   return { kept, taken, failed }
 }
 
-function offer({ belongings }: Deps, guest: UserId, user: UserId, to: string): OwnHtml {
-  const own = belongings.services(user)
-  const taken = belongings.services(guest).filter((service) => own.includes(service))
-  const free = belongings.services(guest).filter((service) => !own.includes(service))
+function offer({ keeping }: Deps, guest: UserId, user: UserId, to: string): OwnHtml {
+  const own = keeping.services(user)
+  const taken = keeping.services(guest).filter((service) => own.includes(service))
+  const free = keeping.services(guest).filter((service) => !own.includes(service))
   const name = `<strong>${escapeHtml(user.slice('user:'.length))}</strong>`
   const form = `<form method="post" action="${KEEP}"><input type="hidden" name="to" value="${escapeHtml(to)}">
 <button class="primary" type="submit">Keep it under my name</button></form>`

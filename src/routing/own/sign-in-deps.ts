@@ -26,7 +26,7 @@ export interface SignInAccounts {
 }
 
 /** What guests began, and may be kept under a name. */
-export interface Belongings {
+export interface Keeping {
   /** The services of which this user has a workspace. */
   services(user: UserId): readonly ServiceName[]
   /**
@@ -39,7 +39,7 @@ export interface Belongings {
 
 export interface SignInDeps {
   readonly accounts: SignInAccounts
-  readonly belongings: Belongings
+  readonly keeping: Keeping
   readonly cookies: SessionCookies
   readonly pending: PendingSignIns
   readonly providers: readonly Provider[]

@@ -13,6 +13,7 @@ import type { SignInDeps, SignInOptions } from './sign-in-deps.ts'
 export const SIGN_IN = `${WELL_KNOWN}/sign-in`
 export const SIGN_OUT = `${WELL_KNOWN}/sign-out`
 export const KEEP = `${WELL_KNOWN}/keep`
+const USAGE = `${WELL_KNOWN}/usage`
 
 const TOKEN_CHARACTERS_MAX = 512
 const CALLBACK = 'callback'
@@ -65,7 +66,7 @@ export class SignInPage {
 <label for="token">Token</label>
 <input id="token" name="token" type="password" autocomplete="current-password" required maxlength="${TOKEN_CHARACTERS_MAX}" spellcheck="false">
 <button${providers.length === 0 ? ' class="primary"' : ''} type="submit">Sign in with a token</button></form>`,
-      guest !== null && this.#hasBelongings(guest)
+      guest !== null && this.#hasSaved(guest)
         ? '<p class="quiet small">What you saved as a guest stays: once signed in, you can keep it under your name.</p>'
         : '',
       anonymous ? `<p><a href="${escapeHtml(to)}">Go on as a guest</a></p>` : ''
@@ -138,7 +139,7 @@ export class SignInPage {
     const session = await accounts.begin(user)
     if (before !== null && 'session' in before) await accounts.end(before.session)
     const headers = ['set-cookie', cookies.issueSession(session, now), 'set-cookie', cookies.forget('signIn')]
-    const guest = before !== null && 'user' in before && this.#hasBelongings(before.user) ? before.user : null
+    const guest = before !== null && 'user' in before && this.#hasSaved(before.user) ? before.user : null
     if (guest !== null) headers.push('set-cookie', cookies.keepGuest(guest, now))
     seeOther(asked.response, guest === null ? to : `${KEEP}?to=${encodeURIComponent(to)}`, headers)
   }
@@ -163,8 +164,8 @@ export class SignInPage {
     return `${this.#deps.origin(client)}${SIGN_IN}/${name}/${CALLBACK}`
   }
 
-  #hasBelongings(user: UserId): boolean {
-    return this.#deps.belongings.services(user).length > 0
+  #hasSaved(user: UserId): boolean {
+    return this.#deps.keeping.services(user).length > 0
   }
 
   #hasSession({ request }: OwnRequest): boolean {
@@ -182,7 +183,8 @@ function signedIn(user: UserId, to: string, canSignOut: boolean): OwnHtml {
     : ''
   return {
     title: 'You are signed in',
-    body: `<p>You are <strong>${name}</strong>.</p><a class="button primary" href="${escapeHtml(to)}">Go on</a>${out}`
+    body: `<p>You are <strong>${name}</strong>.</p><a class="button primary" href="${escapeHtml(to)}">Go on</a>
+<a class="button" href="${USAGE}">What I have saved</a>${out}`
   }
 }
 

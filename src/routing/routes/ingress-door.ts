@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { messageOf } from '../../core/errors.ts'
 import type { Identity } from '../../core/identity.ts'
@@ -14,6 +15,7 @@ import { isCrossSite } from '../identify.ts'
 import type { Ingress } from '../ingress.ts'
 import { FRONT_DOOR_LIMITS } from '../limits.ts'
 import { answer, prefersHtml } from '../pages.ts'
+import { RATES, Rates } from '../rates.ts'
 import * as pages from '../refusals.ts'
 import { isHost, WELL_KNOWN } from '../route.ts'
 import { dress, hasOneHost } from './dress.ts'
@@ -61,6 +63,7 @@ export class IngressDoor implements AsyncDisposable {
   readonly #url: string
   readonly #server: DoorServer
   readonly #clients: Clients
+  readonly #rates: Rates
   readonly #prover: Prover
   readonly #tickets: TicketCheck
   readonly #sessions: IngressSessions
@@ -76,6 +79,7 @@ export class IngressDoor implements AsyncDisposable {
     this.#clock = deps.clock
     this.#url = options.url
     this.#clients = new Clients({ trustProxy: options.trustProxy, secure })
+    this.#rates = new Rates(deps.clock, RATES)
     this.#prover = new Prover(deps, options.url)
     this.#tickets = new TicketCheck(deps.clock)
     this.#sessions = new IngressSessions(deps, { secure })
@@ -146,7 +150,7 @@ export class IngressDoor implements AsyncDisposable {
       response.shouldKeepAlive = false
       return answer(response, pages.BAD_REQUEST)
     }
-    // A client that waits for `100 Continue` and gets an answer may send the body or not.
+    // A client that waits for `100 Continue` and gets an answer may send the body or not: only closing is plain.
     if (expects) response.shouldKeepAlive = false
     if (url.length > FRONT_DOOR_LIMITS.urlLength + HEADER_BYTES / 2) return answer(response, pages.URL_TOO_LONG)
     if (request.method === 'TRACE') return answer(response, pages.NOT_ALLOWED)
@@ -171,14 +175,15 @@ export class IngressDoor implements AsyncDisposable {
     const { request, response, upgrade, expects } = arrival
     const ticket = this.#tickets.direct(text)
     if (ticket === null) return refuseDirect(response)
-    response.shouldKeepAlive = upgrade === null
     dress(request, ticket.lines, { forwarded: true })
-    if (upgrade === null) ingress.answer(request, response, { expects })
+    if (upgrade === null) ingress.answer(request, response, { expects, onAsked: () => keepAlive(response) })
     else ingress.answerUpgrade(request, { ...upgrade, decline: () => response })
   }
 
   #ofUser(arrival: Arrival, behind: Behind, url: string): void {
     const { request, response, upgrade } = arrival
+    const waitMs = this.#rates.request(this.#clients.of(request))
+    if (waitMs > 0) return answer(response, pages.tooMany(waitMs))
     const method = request.method ?? 'GET'
     const mark = upgrade === null && (method === 'GET' || method === 'HEAD') ? ticketIn(url) : null
     if (mark !== null) return this.#arriveWithTicket(arrival, behind, mark.url, mark.value)
@@ -221,8 +226,7 @@ export class IngressDoor implements AsyncDisposable {
     }
     response.setHeader('x-served-by', name())
     if (upgrade === null) {
-      response.shouldKeepAlive = true
-      ingress.answer(request, response, { expects, onMoved })
+      ingress.answer(request, response, { expects, onMoved, onAsked: () => keepAlive(response) })
     } else ingress.answerUpgrade(request, { ...upgrade, decline: () => response }, onMoved)
   }
 
@@ -245,4 +249,9 @@ export class IngressDoor implements AsyncDisposable {
     const [scheme = '', host = ''] = this.#url.split('://')
     return ['x-forwarded-for', client.addresses, 'x-forwarded-proto', scheme, 'x-forwarded-host', host]
   }
+}
+
+/** The body of a request is on its way: whatever is answered, the next request comes after it. */
+function keepAlive(response: ServerResponse): void {
+  response.shouldKeepAlive = true
 }

@@ -1,4 +1,4 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
 import { BoundedMap } from '../../core/bounded-map.ts'
 import type { Clock, Instant } from '../../core/clock.ts'
 import type { Random } from '../../core/random.ts'
@@ -46,9 +46,16 @@ export const TICKET_LIMITS = {
 /** A direct ticket is made anew so long before it ends. */
 const RENEW_MS = 20_000
 
+/** A key that is ready to sign: one that is made ready for each ticket costs four times as much. */
+interface ReadyKey extends TicketKey {
+  readonly hmac: KeyObject
+}
+
+const ready = (key: TicketKey): ReadyKey => ({ ...key, hmac: createSecretKey(key.secret) })
+
 /** Issues the tickets of one key. */
 export class TicketOffice {
-  readonly #key: TicketKey
+  readonly #key: ReadyKey
   readonly #clock: Clock
   readonly #direct = new BoundedMap<string, { readonly text: string; readonly until: Instant }>(
     TICKET_LIMITS.remembered
@@ -58,7 +65,7 @@ export class TicketOffice {
   #issued = 0
 
   constructor(key: TicketKey, deps: { readonly clock: Clock; readonly random: Random }) {
-    this.#key = key
+    this.#key = ready(key)
     this.#clock = deps.clock
     this.#series = Buffer.from(deps.random.bytes(6)).toString('base64url')
   }
@@ -94,8 +101,8 @@ export interface Refused {
 export class TicketCheck {
   readonly #clock: Clock
   /** The newest first. */
-  #keys: readonly TicketKey[] = []
-  readonly #direct = new BoundedMap<string, { readonly ticket: Ticket; readonly key: TicketKey }>(
+  #keys: readonly ReadyKey[] = []
+  readonly #direct = new BoundedMap<string, { readonly ticket: Ticket; readonly key: ReadyKey }>(
     TICKET_LIMITS.remembered
   )
   /** Used tickets, and when their time is over. */
@@ -113,7 +120,7 @@ export class TicketCheck {
   /** Takes a key. The one before counts still, unless this one counts `alone`. */
   learn(key: TicketKey, alone: boolean): void {
     const before = this.#keys.find(({ id }) => id !== key.id)
-    this.#keys = alone || before === undefined ? [key] : [key, before]
+    this.#keys = alone || before === undefined ? [ready(key)] : [ready(key), before]
     this.#direct.clear()
   }
 
@@ -146,7 +153,7 @@ export class TicketCheck {
     return ticket
   }
 
-  #read(text: string, purpose: TicketPurpose): { readonly ticket: Ticket; readonly key: TicketKey } | null {
+  #read(text: string, purpose: TicketPurpose): { readonly ticket: Ticket; readonly key: ReadyKey } | null {
     if (text.length > TICKET_LIMITS.characters) return null
     const [id, payload = '', mac = '', ...more] = text.split('.')
     const key = this.#keys.find((one) => one.id === id)
@@ -161,7 +168,7 @@ export class TicketCheck {
     return ticket?.purpose === purpose ? { ticket, key } : null
   }
 
-  #isOver({ endsAt }: Ticket, key: TicketKey): boolean {
+  #isOver({ endsAt }: Ticket, key: ReadyKey): boolean {
     return this.#clock.now() >= key.madeAt + endsAt || !this.#keys.includes(key)
   }
 
@@ -178,10 +185,10 @@ export class TicketCheck {
 /** SHA-256 in base64url. */
 const MAC_CHARACTERS = 43
 
-const macOf = (key: TicketKey, payload: string): Buffer =>
-  createHmac('sha256', key.secret).update(`node-daemon-ticket/1\n${key.id}\n${payload}`).digest()
+const macOf = (key: ReadyKey, payload: string): Buffer =>
+  createHmac('sha256', key.hmac).update(`node-daemon-ticket/1\n${key.id}\n${payload}`).digest()
 
-function sign(key: TicketKey, { purpose, endsAt, id, from, lines }: Ticket): string {
+function sign(key: ReadyKey, { purpose, endsAt, id, from, lines }: Ticket): string {
   const payload = Buffer.from(JSON.stringify([purpose, endsAt, id, from, lines])).toString('base64url')
   return `${key.id}.${payload}.${macOf(key, payload).toString('base64url')}`
 }

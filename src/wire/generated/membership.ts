@@ -278,6 +278,11 @@ export namespace MembershipRequest {
     value: string
   }
 
+  export interface MembershipRequestJoinRoleFieldEvent {
+    field: '$.join.role'
+    value: string
+  }
+
   export interface MembershipRequestStandingWaitMsFieldEvent {
     field: '$.standing.waitMs'
     value: number
@@ -296,7 +301,7 @@ export namespace MembershipRequest {
     return decodeMessage(buf, MembershipRequest.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MembershipRequest>): Generator<MembershipRequestJoinNameFieldEvent | MembershipRequestJoinContactFieldEvent | MembershipRequestJoinSiteFieldEvent | MembershipRequestJoinMessageFieldEvent | MembershipRequestJoinLabelsFieldEvent | MembershipRequestJoinCapacityBytesFieldEvent | MembershipRequestJoinServicesFieldEvent | MembershipRequestJoinVersionFieldEvent | MembershipRequestJoinInviteFieldEvent | MembershipRequestJoinAcceptedTermsFieldEvent | MembershipRequestStandingWaitMsFieldEvent | MembershipRequestPresentCertificateFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<MembershipRequest>): Generator<MembershipRequestJoinNameFieldEvent | MembershipRequestJoinContactFieldEvent | MembershipRequestJoinSiteFieldEvent | MembershipRequestJoinMessageFieldEvent | MembershipRequestJoinLabelsFieldEvent | MembershipRequestJoinCapacityBytesFieldEvent | MembershipRequestJoinServicesFieldEvent | MembershipRequestJoinVersionFieldEvent | MembershipRequestJoinInviteFieldEvent | MembershipRequestJoinAcceptedTermsFieldEvent | MembershipRequestJoinRoleFieldEvent | MembershipRequestStandingWaitMsFieldEvent | MembershipRequestPresentCertificateFieldEvent> {
     return streamMessage(buf, MembershipRequest.codec(), opts)
   }
 }
@@ -376,6 +381,7 @@ export interface Join {
   version: string
   invite: string
   acceptedTerms: string
+  role: string
 }
 
 export namespace Join {
@@ -554,6 +560,11 @@ export namespace Join {
           w.string(obj.acceptedTerms)
         }
 
+        if ((obj.role != null && obj.role !== '')) {
+          w.uint32(90)
+          w.string(obj.role)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -568,7 +579,8 @@ export namespace Join {
           services: [],
           version: '',
           invite: '',
-          acceptedTerms: ''
+          acceptedTerms: '',
+          role: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -632,6 +644,10 @@ export namespace Join {
             }
             case 10: {
               obj.acceptedTerms = reader.string()
+              break
+            }
+            case 11: {
+              obj.role = reader.string()
               break
             }
             default: {
@@ -744,6 +760,13 @@ export namespace Join {
               }
               break
             }
+            case 11: {
+              yield {
+                field: `${prefix}.role`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -808,6 +831,11 @@ export namespace Join {
     value: string
   }
 
+  export interface JoinRoleFieldEvent {
+    field: '$.role'
+    value: string
+  }
+
   export function encode (obj: Partial<Join>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Join.codec())
   }
@@ -816,7 +844,7 @@ export namespace Join {
     return decodeMessage(buf, Join.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Join>): Generator<JoinNameFieldEvent | JoinContactFieldEvent | JoinSiteFieldEvent | JoinMessageFieldEvent | JoinLabelsFieldEvent | JoinCapacityBytesFieldEvent | JoinServicesFieldEvent | JoinVersionFieldEvent | JoinInviteFieldEvent | JoinAcceptedTermsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Join>): Generator<JoinNameFieldEvent | JoinContactFieldEvent | JoinSiteFieldEvent | JoinMessageFieldEvent | JoinLabelsFieldEvent | JoinCapacityBytesFieldEvent | JoinServicesFieldEvent | JoinVersionFieldEvent | JoinInviteFieldEvent | JoinAcceptedTermsFieldEvent | JoinRoleFieldEvent> {
     return streamMessage(buf, Join.codec(), opts)
   }
 }

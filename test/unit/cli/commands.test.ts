@@ -7,6 +7,7 @@ const PEER: PeerDetailView = {
   peerId: '12D3KooWPeer',
   code: 'tiger-lamp-river-stone-92',
   name: 'alpha',
+  role: 'instance',
   state: 'pending',
   contact: 'ada@example.org',
   site: 'freiburg',

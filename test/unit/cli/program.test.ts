@@ -60,6 +60,12 @@ test.each([
   ['a bad log level', ['status', '--log-level', 'loud'], /--log-level/],
   ['a bad setting', ['set', 'colour=red'], /"colour=red" changes nothing/],
   ['an unknown shell', ['completion', 'tcsh'], /"tcsh" is not one of/],
+  ['a route without an address', ['join', '--route', 'redirect'], /the route redirect needs an address\n {2}say where/],
+  [
+    'an address with a path',
+    ['join', '--public-url', 'https://a.example/x'],
+    /--public-url: .* is not an address of a server/
+  ],
   ['--api without a token', ['peers', 'ls', '--api', 'http://127.0.0.1:1'], /wants a token/]
 ])('%s is wrong usage, with what to do', async (_what, argv, message) => {
   const { code, stdout, stderr } = await run(argv)

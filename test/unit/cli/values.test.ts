@@ -154,6 +154,11 @@ const WRONG: readonly [string, (text: string) => unknown, readonly string[]][] =
       'A=http://[::1]:1'
     ]
   ],
+  [
+    'address of a server',
+    values.origin,
+    ['alpha.example.org', 'https://a.example/x', 'https://a.example/?', 'ftp://a', 'https://a@b.example', '']
+  ],
   ['web address', values.webUrl, ['main.example.org', 'javascript:alert(1)', '']],
   ['range', values.cidr, ['10.0.0.0/33', 'host', '1.2.3.4/5/6', '10.0.0.0/']],
   ['line', values.line(3), ['four', 'a\nb', '\u001b']],

@@ -61,6 +61,7 @@ export const peer = (change: Partial<PeerView> = {}): PeerView => ({
   peerId: '12D3KooWAlpha',
   code: 'tiger-lamp-river-stone-92',
   name: 'alpha',
+  role: 'instance',
   state: 'serving',
   contact: 'a@example.org',
   site: 'Freiburg',

@@ -133,7 +133,7 @@ export async function entranceBench(
     {
       ...parts,
       host: host as Host,
-      coordinator: COORDINATOR.peerId,
+      mayOpen: (peer) => peer === COORDINATOR.peerId,
       offers: [{ name: NOTES, upstream: { host: '127.0.0.1', port }, command: null }],
       commands: null,
       door: null,

@@ -15,7 +15,7 @@ const listOf = (number: number, coordinator: Identity = COORDINATOR): Promise<Si
       federation: coordinator.peerId,
       number,
       issuedAtMs: 0,
-      members: [{ peer: ALPHA.peerId, name: 'alpha', state: 'approved' }]
+      members: [{ peer: ALPHA.peerId, name: 'alpha', state: 'approved', role: 'instance' }]
     },
     coordinator
   )
@@ -23,7 +23,7 @@ const listOf = (number: number, coordinator: Identity = COORDINATOR): Promise<Si
 const certificateOf = (coordinator: Identity): Promise<Signed<Certificate>> =>
   seal(
     certificateRecord,
-    { federation: coordinator.peerId, peer: ALPHA.peerId, name: 'alpha', number: 1, issuedAtMs: 0 },
+    { federation: coordinator.peerId, peer: ALPHA.peerId, name: 'alpha', number: 1, issuedAtMs: 0, role: 'instance' },
     coordinator
   )
 

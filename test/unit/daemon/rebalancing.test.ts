@@ -32,7 +32,7 @@ async function crowded(names: readonly Name[] = ['a', 'b', 'c']) {
       }
     } as never,
     hold: at.hold,
-    routes: { quietMs: () => 60_000, idle: async () => undefined } as never,
+    doors: { quietMs: () => 60_000, idle: async () => undefined } as never,
     sights: { isBusy: (workspace) => world.inUse.has(workspace) },
     changes: new Changes(),
     audit,

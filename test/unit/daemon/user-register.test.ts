@@ -28,7 +28,7 @@ async function bench() {
     groups: { forget: async (name: string) => void shown.push(`forget ${name}`) },
     table: { all: () => rows.values() },
     quotas: { of: () => 10 },
-    routes: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
+    doors: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
     director: { touch: (workspace: WorkspaceId) => void shown.push(`touch ${workspace}`) }
   }
   return { register: new UserRegister(deps as unknown as UserRegisterDeps), users, shown, decisions }
@@ -36,7 +36,7 @@ async function bench() {
 
 test('users are listed with where they come from, and guests while they are blocked', async () => {
   const { register, users } = await bench()
-  await register.add(ROOT, 'ada')
+  await register.add(ROOT, { name: 'ada' })
   await users.bySignOn('bob')
   await users.byProvider('lab', { subject: '1', name: 'eve' }, () => true)
   expect(register.list().map(({ name, source, workspaces }) => [name, source, workspaces])).toEqual([
@@ -52,7 +52,7 @@ test('users are listed with where they come from, and guests while they are bloc
 
 test('who is shut out loses what is open: requests into their own workspaces, and connections into shared ones', async () => {
   const { register, shown, decisions } = await bench()
-  await register.add(ROOT, 'ada')
+  await register.add(ROOT, { name: 'ada' })
   await register.block(ROOT, 'ada', true)
   const out = ['break user:ada all', 'touch user:ada', 'touch group:lab']
   expect(shown).toEqual(out)
@@ -66,9 +66,21 @@ test('who is shut out loses what is open: requests into their own workspaces, an
   expect(decisions.at(-1)).toMatchObject({ actor: 'root', action: 'guest.block', target: GUEST })
 })
 
+test('an admin says who a user is at a provider, so that their workspaces of before are theirs again', async () => {
+  const { register, users } = await bench()
+  expect(await register.add(ROOT, { name: 'ada', provider: 'lab', subject: '7' })).toEqual({ name: 'ada', token: '' })
+  expect((await users.byProvider('lab', { subject: '7', name: 'other' }, () => false)).name).toBe('ada')
+  const again = { name: 'bob', provider: 'lab', subject: '7' }
+  await expect(register.add(ROOT, again)).rejects.toMatchObject({ code: 'NAME_TAKEN' })
+  await expect(register.add(ROOT, { ...again, name: 'ada', subject: '8' })).rejects.toMatchObject({
+    code: 'NAME_TAKEN'
+  })
+  await expect(register.add(ROOT, { name: 'bob', subject: '8' })).rejects.toMatchObject({ code: 'BAD_USAGE' })
+})
+
 test('a named user goes by the name and by the id; a guest by the whole id alone', async () => {
   const { register } = await bench()
-  await register.add(ROOT, 'ada')
+  await register.add(ROOT, { name: 'ada' })
   expect(await register.block(ROOT, 'user:ada', true)).toMatchObject({ name: 'ada', blocked: true })
   for (const name of ['guest:', 'guest:abc', 'guest:../x']) {
     await expect(register.block(ROOT, name, true)).rejects.toMatchObject({ code: 'BAD_USAGE' })

@@ -22,6 +22,8 @@ const clock = systemClock()
 const PIN = { peer: COORDINATOR.peerId }
 const BLOCKS: readonly Block[] = ['one', 'two', 'three'].map((text) => blockOf(RAW_CODEC, Buffer.from(text)))
 
+const NOBODY = { peers: () => [], doors: () => [] }
+
 interface Instance {
   readonly identity: Identity
   readonly host: Host
@@ -46,7 +48,7 @@ async function instance(listens: boolean): Promise<Instance> {
       clock,
       log: silent
     },
-    []
+    NOBODY
   )
   onTestFinished(async () => {
     await vicinity.close()
@@ -140,7 +142,7 @@ test('closing ends an announcement that is under way', async () => {
     close: async () => closed.resolve()
   })
   const deps = { host, trusted: new Trusted(), pin: PIN, openProviders, download: new RateLimit(clock), clock }
-  const vicinity = await Vicinity.open({ ...deps, log: silent }, [])
+  const vicinity = await Vicinity.open({ ...deps, log: silent }, NOBODY)
   vicinity.holds((await headOf(identity, { a: 'a' })).head)
   await announcing.promise
   await vicinity.close()

@@ -7,7 +7,11 @@ import { TEXT_TARGETS } from '../../fuzz/text-targets.ts'
 import { WIRE_TARGETS } from '../../fuzz/wire-targets.ts'
 
 const options = { seed: 1, forMs: 5_000, maxFindings: 1 }
-const target = (take: FuzzTarget['take']): FuzzTarget => ({ name: 'planted', samples: [Buffer.from('{"a":{"b":1}}')], take })
+const target = (take: FuzzTarget['take']): FuzzTarget => ({
+  name: 'planted',
+  samples: [Buffer.from('{"a":{"b":1}}')],
+  take
+})
 
 test('a mistake that shows with a few inputs is found, and found again from its seed and round', async () => {
   const planted = target((input) => {

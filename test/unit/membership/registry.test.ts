@@ -40,7 +40,7 @@ test('a stranger asks, is approved, and gets a certificate and a member list tha
   expect(signed.value).toMatchObject({ peer: id, federation: identity.peerId, name: 'alpha' })
   const list = (await open(memberListRecord, memberList, identity.peerId)).value
   expect(list.number).toBe(before.number + 1)
-  expect(list.members).toEqual([{ peer: id, name: 'alpha', state: 'approved' }])
+  expect(list.members).toEqual([{ peer: id, name: 'alpha', state: 'approved', role: 'instance' }])
 })
 
 test('two joins with one key are one request, also at the same time, and the newest texts stand', async () => {

@@ -23,6 +23,7 @@ export function request(changes: Partial<JoinRequest> = {}): JoinRequest {
     version: '0.1.0',
     invite: '',
     acceptedTerms: '',
+    role: 'instance',
     ...changes
   }
 }

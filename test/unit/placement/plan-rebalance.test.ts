@@ -141,8 +141,9 @@ describe('the load', () => {
     expect(plan(instances, spread({ gone: 20 }))).toEqual([])
   })
 
-  test('never goes to a busy machine', () => {
+  test('never goes to a busy machine, nor to one that takes no newcomers', () => {
     expect(plan([host('a'), host('b', { loadPermille: 5000 })], spread({ a: 20 }))).toEqual([])
+    expect(plan([host('a'), host('b', { newcomers: false })], spread({ a: 20 }))).toEqual([])
   })
 })
 

@@ -48,6 +48,21 @@ test('a large body goes through once the instance wants it, and connections are 
   expect(alpha.tunnelled).toBe(0)
 })
 
+test('a body that the instance does not want is not taken for the next request', async () => {
+  await using routed = await RoutedFederation.start('direct')
+  const { alpha, fed } = routed
+  fed.table.put(ALICE, alpha.serving())
+  alpha.serve = async (_incoming, response) => {
+    response.writeHead(409, { 'content-length': '0' }).end()
+  }
+  for (let round = 0; round < 3; round++) {
+    expect(
+      (await fed.ask('PUT', '/large', { body: 'GET /stolen HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(60_000) })).status
+    ).toBe(409)
+  }
+  expect(alpha.reached.map(({ url }) => url)).toEqual(['/large', '/large', '/large'])
+})
+
 test('a WebSocket goes the same way', async () => {
   await using routed = await RoutedFederation.start('direct')
   const { alpha, fed } = routed

@@ -41,7 +41,7 @@ export async function signInBench(
   const table: { value: Table | null } = { value: null }
   const deps: SignInDeps = {
     accounts: accountsOf(accounts, clock),
-    belongings: belongingsOf(() => table.value),
+    keeping: keepingOf(() => table.value),
     cookies,
     pending: new PendingSignIns({ keys: COOKIE_KEYS, clock, random }),
     providers,
@@ -87,7 +87,7 @@ function accountsOf({ users, sessions }: Accounts, clock: ManualClock): SignInDe
   }
 }
 
-function belongingsOf(table: () => Table | null): SignInDeps['belongings'] {
+function keepingOf(table: () => Table | null): SignInDeps['keeping'] {
   const has = (user: UserId): boolean => table()?.places.has(`${FILES} ${user}`) === true
   return {
     services: (user): ServiceName[] => (has(user) ? [FILES] : []),

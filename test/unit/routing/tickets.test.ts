@@ -119,7 +119,7 @@ describe('a ticket', () => {
       ),
       fc.constant((text: string): string => text.split('.').reverse().join('.')),
       fc.constant((text: string): string => `${key.id}.${text.split('.')[1]}.${genuine[0]?.split('.')[2]}`),
-      fc.json().map((json) => (text: string): string => {
+      fc.json({ maxDepth: 1 }).map((json) => (text: string): string => {
         const [id, , mac] = text.split('.')
         return `${id}.${Buffer.from(json).toString('base64url')}.${mac}`
       })
@@ -130,7 +130,7 @@ describe('a ticket', () => {
         fc.pre(!genuine.includes(forged))
         expect(counts(forged)).toBe(false)
       }),
-      { numRuns: 500 }
+      { numRuns: 300 }
     )
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {

@@ -5,7 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import type { IngressDeps } from '../../../src/routing/ingress.ts'
-import { ALICE, ALICES, Federation, TOKEN, until, untilClosed } from './federation.ts'
+import { ALICE, ALICES, Federation, TOKEN, until, untilClosed, untilStill } from './federation.ts'
 
 const ACCEPTED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-App: yes\r\n\r\n'
 
@@ -155,4 +155,58 @@ test('when the home dies its WebSockets end', async () => {
   fed.alpha.kill()
   expect(await untilClosed(socket)).toBe('')
   await until(() => fed.door.load.webSockets === 0)
+})
+
+test('what both sides agree on passes: subprotocols, extensions, and how the app closes', async () => {
+  const closing = Buffer.from([0x88, 5, 0x0f, 0xa0, 0x62, 0x79, 0x65])
+  await using fed = await Federation.start({
+    upgrade: async (request, { socket }) => {
+      const { 'sec-websocket-protocol': protocol, 'sec-websocket-extensions': extensions } = request.headers
+      socket.write(
+        ACCEPTED.replace(
+          '\r\n\r\n',
+          `\r\nSec-WebSocket-Protocol: ${protocol}\r\nSec-WebSocket-Extensions: ${extensions}\r\n\r\n`
+        )
+      )
+      socket.end(closing)
+    }
+  })
+  const socket = ask(fed, 'Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate\r\n')
+  const answer = await untilClosed(socket)
+  expect(answer).toContain('Sec-WebSocket-Protocol: chat\r\n')
+  expect(answer).toContain('Sec-WebSocket-Extensions: permessage-deflate\r\n')
+  expect(answer.endsWith(closing.toString('latin1'))).toBe(true)
+})
+
+test('a side that does not read stops the other one, and loses nothing', async () => {
+  let sent = 0
+  const full = Promise.withResolvers<void>()
+  await using fed = await Federation.start({
+    upgrade: async (_request, { socket }) => {
+      socket.write(ACCEPTED)
+      const piece = Buffer.alloc(64 * 1024, 'x')
+      const more = (): void => {
+        while (sent < 64 * 1024 * 1024) {
+          sent += piece.length
+          if (!socket.write(piece)) {
+            full.resolve()
+            socket.once('drain', more)
+            return
+          }
+        }
+        socket.end()
+      }
+      more()
+    }
+  })
+  const socket = ask(fed)
+  socket.pause()
+  await full.promise
+  await untilStill(() => sent)
+  expect(sent).toBeLessThan(48 * 1024 * 1024)
+  const rest = untilClosed(socket)
+  socket.resume()
+  const received = (await rest).length
+  expect(sent).toBe(64 * 1024 * 1024)
+  expect(received).toBeGreaterThan(sent)
 })

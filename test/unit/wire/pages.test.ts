@@ -4,6 +4,7 @@ import { MAX_BLOCK_BYTES } from '../../../src/core/blocks.ts'
 import { RECORD_CODEC } from '../../../src/core/envelope.ts'
 import { ERRORS } from '../../../src/core/errors.ts'
 import { CLOCK_DRIFT_MAX, LEASE_MS_MAX } from '../../../src/membership/lease.ts'
+import { DOOR_TIMES } from '../../../src/routing/doors/door-session.ts'
 import { PROOF_LIMITS } from '../../../src/routing/routes/proof.ts'
 import { SESSION_LIMITS } from '../../../src/routing/routes/sessions.ts'
 import { TICKET_LIMITS } from '../../../src/routing/routes/tickets.ts'
@@ -11,6 +12,7 @@ import { GIVING_LIMITS } from '../../../src/sync/giving.ts'
 import { BLOCKS_LIMITS, BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
 import { CONTROL_PROTOCOL, INTENTS } from '../../../src/wire/control.ts'
 import { DRAIN_LIMITS, DRAIN_STATES } from '../../../src/wire/drains.ts'
+import { DOOR_LIMITS, FRONT_DOOR_PROTOCOL, RELAY_PROTOCOL } from '../../../src/wire/front-door.ts'
 import { HEADS_LIMITS, HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { HTTP_PROTOCOL } from '../../../src/wire/http.ts'
 import { INGRESS_LIMITS } from '../../../src/wire/ingress.ts'
@@ -127,6 +129,31 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['secret of a ticket key', INGRESS_LIMITS.secretBytes],
     ['age of a ticket key', INGRESS_LIMITS.ageMsMax]
   ],
+  'front-door': [
+    ['a frame', FRONT_DOOR_PROTOCOL.maxFrameBytes],
+    ['streams of the first id on one connection at once', FRONT_DOOR_PROTOCOL.maxStreams],
+    ['streams of a relay on one connection at once', RELAY_PROTOCOL.maxStreams],
+    ['from opening the stream to the end of `hello`', constant('routing/doors/door-sessions.ts', 'HELLO_MS')],
+    ['from `hello` to the welcome', constant('routing/doors/door-client.ts', 'WELCOME_MS')],
+    ['a lease', DOOR_TIMES.leaseMs],
+    ['silence, until the coordinator ends the stream', DOOR_TIMES.silentMs],
+    [
+      'beats without an answer, until the front door connects anew',
+      constant('routing/doors/door-client.ts', 'SILENT_BEATS_MAX')
+    ],
+    ['places of one message', DOOR_LIMITS.placesMax],
+    ['workspaces of one beat', DOOR_LIMITS.activityMax],
+    ['users of one `blocked`', DOOR_LIMITS.blockedMax],
+    ['groups of one message', DOOR_LIMITS.groupsMax],
+    ['members of all groups of one message', DOOR_LIMITS.groupMembersMax],
+    ['questions of one stream under way at once', constant('routing/doors/door-client.ts', 'QUESTIONS_MAX')],
+    ['an answer', constant('routing/doors/door-client.ts', 'ANSWER_MS')],
+    ['what was answered about a user counts', constant('routing/doors/remote-users.ts', 'KNOWN_MS')],
+    ['a token, a session, a name', DOOR_LIMITS.tokenMax],
+    ['what `/.well-known/node-daemon` answers', DOOR_LIMITS.factsBytes],
+    ['a key', DOOR_LIMITS.keyBytesMin, DOOR_LIMITS.keyBytesMax],
+    ['the text of a failure', 1000]
+  ],
   kad: [
     ['bytes of one exchange, either way', KAD_PROTOCOL.maxFrameBytes],
     ['streams on one connection at once', KAD_PROTOCOL.maxStreams],
@@ -155,6 +182,11 @@ test('bounds that a message and its schema both have are the same', () => {
     expect(bound('control', message, 'addresses')).toBe(NEIGHBOUR_LIMITS.addressesMax)
   }
   expect(bound('control', 'Neighbours', 'neighbours')).toBe(NEIGHBOUR_LIMITS.neighboursMax)
+  expect(bound('front-door', 'Places', 'places')).toBe(DOOR_LIMITS.placesMax)
+  expect(bound('front-door', 'DoorBeat', 'activity')).toBe(DOOR_LIMITS.activityMax)
+  expect(bound('front-door', 'DoorGroups', 'groups')).toBe(DOOR_LIMITS.groupsMax)
+  expect(bound('front-door', 'DoorGroup', 'members')).toBe(DOOR_LIMITS.groupMembersMax)
+  expect(bound('front-door', 'Blocked', 'users')).toBe(DOOR_LIMITS.blockedMax)
   expect(bound('membership', 'Join', 'services')).toBe(JOIN_LIMITS.servicesMax)
 })
 
@@ -163,26 +195,31 @@ test.each([
   ['heads', HEADS_PROTOCOL],
   ['control', CONTROL_PROTOCOL],
   ['http', HTTP_PROTOCOL],
-  ['kad', KAD_PROTOCOL]
+  ['kad', KAD_PROTOCOL],
+  ['front-door', FRONT_DOOR_PROTOCOL],
+  ['front-door', RELAY_PROTOCOL]
 ])('the page of %s names its id', (folder, { id }) => expect(page(folder)).toContain(`    ${id}\n`))
 
-describe.each(['records', 'blocks', 'heads', 'control', 'http', 'kad', 'membership'])('the page of %s', (folder) => {
-  test('names no error that does not exist', () => {
-    const named = [...page(folder).matchAll(/`([A-Z]+(?:_[A-Z]+)*)`/g)].map(([, code = '']) => code)
-    for (const code of named.filter((name) => name.length > 3 && !['SECRET', 'GEAR_TABLE'].includes(name))) {
-      expect(Object.keys(ERRORS)).toContain(code)
-    }
-  })
+describe.each(['records', 'blocks', 'heads', 'control', 'http', 'kad', 'membership', 'front-door'])(
+  'the page of %s',
+  (folder) => {
+    test('names no error that does not exist', () => {
+      const named = [...page(folder).matchAll(/`([A-Z]+(?:_[A-Z]+)*)`/g)].map(([, code = '']) => code)
+      for (const code of named.filter((name) => name.length > 3 && !['SECRET', 'GEAR_TABLE'].includes(name))) {
+        expect(Object.keys(ERRORS)).toContain(code)
+      }
+    })
 
-  test('leads to files that are there', () => {
-    for (const [, target = ''] of page(folder).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
-      expect(text(`${folder}/${target}`).length, target).toBeGreaterThan(0)
-    }
-  })
-})
+    test('leads to files that are there', () => {
+      for (const [, target = ''] of page(folder).matchAll(/\]\((?!https?:)([^)]+)\)/g)) {
+        expect(text(`${folder}/${target}`).length, target).toBeGreaterThan(0)
+      }
+    })
+  }
+)
 
 test('every kind of message of a protocol stands on its page', () => {
-  for (const folder of ['blocks', 'heads', 'control', 'membership']) {
+  for (const folder of ['blocks', 'heads', 'control', 'membership', 'front-door']) {
     const kinds = [...text(`${folder}/${folder}.proto`).matchAll(/oneof kind \{([^}]*)\}/g)]
     const names = kinds.flatMap(([, body = '']) => [...body.matchAll(/ (\w+) = \d+;/g)].map(([, name = '']) => name))
     expect(names.length).toBeGreaterThan(5)

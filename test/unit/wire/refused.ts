@@ -76,6 +76,16 @@ export const REFUSED: Readonly<Record<string, readonly RefusedVector[]>> = {
     { name: 'a service without a level', type: 'ToInstance', hex: field(7, field(1, field(1, text('files')))) },
     { name: 'a level that does not exist', type: 'ToInstance', hex: field(7, field(1, field(2, text('maybe')))) }
   ],
+  'front-door': [
+    { name: 'a beat of a workspace that is none', type: 'FromDoor', hex: field(2, field(2, field(1, UPPER))) },
+    { name: 'an empty token', type: 'FromDoor', hex: field(4, field(2, '')) },
+    { name: 'a question of no kind', type: 'FromDoor', hex: field(4, '0801') },
+    { name: 'a place without a workspace', type: 'ToDoor', hex: field(3, field(1, field(4, text('moving')))) },
+    { name: 'a hold without a place', type: 'ToDoor', hex: field(8, '0801') },
+    { name: 'a blocked user that is none', type: 'ToDoor', hex: field(6, field(1, text('ada'))) },
+    { name: 'rules without a key', type: 'ToDoor', hex: field(2, field(1, text('Main')) + field(8, text('{}'))) },
+    { name: 'an answer of what is no user', type: 'ToDoor', hex: field(11, field(4, text('Ada'))) }
+  ],
   membership: [
     { name: 'a service with a space', type: 'MembershipRequest', hex: field(2, field(7, text('a b'))) },
     { name: '33 labels', type: 'MembershipRequest', hex: large(2, labels(33)) },

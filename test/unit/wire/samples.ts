@@ -24,6 +24,7 @@ import {
 } from '../../../src/wire/membership.ts'
 import type { WireCodec } from '../../../src/wire/protocol.ts'
 import { type Report, reportCodec } from '../../../src/wire/report.ts'
+import { DOOR_MESSAGES } from './front-door-samples.ts'
 
 export const seedOf = (byte: number): Uint8Array => new Uint8Array(32).fill(byte)
 
@@ -59,6 +60,7 @@ const samplesOf = <T>(type: string, codec: WireCodec<T>, samples: Record<string,
 })
 
 export const MESSAGES = {
+  'front-door': DOOR_MESSAGES,
   blocks: [
     samplesOf<ToBlocks>('BlocksRequest', blocksRequest, {
       open: { kind: 'open', workspace: WORKSPACE },
@@ -307,7 +309,24 @@ export const MESSAGES = {
           services: [FILES],
           version: '0.1.0',
           invite: 'c2VjcmV0',
-          acceptedTerms: 'https://main.example.org/terms'
+          acceptedTerms: 'https://main.example.org/terms',
+          role: 'instance'
+        }
+      },
+      'join as a front door': {
+        kind: 'join',
+        join: {
+          name: 'door',
+          contact: '',
+          site: '',
+          message: '',
+          labels: {},
+          capacityBytes: 0,
+          services: [],
+          version: '0.1.0',
+          invite: '',
+          acceptedTerms: '',
+          role: 'front-door'
         }
       },
       standing: { kind: 'standing', waitMs: 6000 },
@@ -456,15 +475,16 @@ export const RECORDS: Readonly<Record<string, RecordSample>> = {
     peer: ALPHA,
     name: 'alpha',
     number: 2,
-    issuedAtMs: AT
+    issuedAtMs: AT,
+    role: 'instance'
   }),
   'a member list': recordOf('MemberList', memberListRecord, 1, {
     federation: COORDINATOR.peerId,
     number: 5,
     issuedAtMs: AT,
     members: [
-      { peer: ALPHA, name: 'alpha', state: 'approved' },
-      { peer: BETA, name: 'beta', state: 'approved' }
+      { peer: ALPHA, name: 'alpha', state: 'approved', role: 'instance' },
+      { peer: BETA, name: 'beta', state: 'approved', role: 'front-door' }
     ]
   }),
   'an exit statement': recordOf('ExitStatement', exitRecord, 1, {

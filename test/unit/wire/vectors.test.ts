@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { codeOf } from '../../../src/core/errors.ts'
 import { BLOCKS_PROTOCOL } from '../../../src/wire/blocks.ts'
 import { CONTROL_PROTOCOL } from '../../../src/wire/control.ts'
+import { FRONT_DOOR_PROTOCOL } from '../../../src/wire/front-door.ts'
 import { HEADS_PROTOCOL } from '../../../src/wire/heads.ts'
 import { MEMBERSHIP_PROTOCOL } from '../../../src/wire/membership.ts'
 import type { WireCodec } from '../../../src/wire/protocol.ts'
@@ -14,7 +15,8 @@ const PROTOCOLS = {
   blocks: BLOCKS_PROTOCOL,
   heads: HEADS_PROTOCOL,
   control: CONTROL_PROTOCOL,
-  membership: MEMBERSHIP_PROTOCOL
+  membership: MEMBERSHIP_PROTOCOL,
+  'front-door': FRONT_DOOR_PROTOCOL
 }
 
 const folders = Object.keys(MESSAGES) as (keyof typeof MESSAGES)[]

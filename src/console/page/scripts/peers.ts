@@ -121,6 +121,7 @@ async function details(peer, refresh) {
     ['Capacity', full.capacityBytes === null ? '' : bytes(full.capacityBytes)],
     ['Version', full.version],
     ['Address', full.address ?? ''],
+    ['Route', full.route === null ? '' : full.route.inUse + ', ' + full.route.url + (full.route.reason === null ? '' : ': ' + full.route.reason)],
     ['Asked', full.askedAt === null ? '' : when(full.askedAt)],
     ['Decided', full.decidedAt === null ? '' : when(full.decidedAt)],
     ['Drain planned', full.drain === null || full.drain.plannedAt === null ? '' : plannedDrain(full, refresh)],

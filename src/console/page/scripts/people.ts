@@ -5,6 +5,7 @@ import { button, h, row, table } from './dom.js'
 import { number, plural, when } from './format.js'
 
 const USER_HEADINGS = ['Name', 'Comes by', 'Workspaces', 'Since', '']
+const GROUP_HEADINGS = ['Group', 'Members', 'Workspaces']
 const INVITE_HEADINGS = ['Invite', 'Used', 'Expires', '']
 const ADMIN_HEADINGS = ['Name', 'Role', 'Since', '']
 const HOUR = 3600000
@@ -16,12 +17,14 @@ let tables = null
 export function peoplePage(refresh) {
   tables = {
     users: table('users', 'Users', USER_HEADINGS, 'No named user yet.'),
+    groups: table('groups', 'Groups', GROUP_HEADINGS, 'No group yet.'),
     invites: table('invites', 'Invites', INVITE_HEADINGS, 'No invite is open.'),
     admins: table('admins', 'Admins', ADMIN_HEADINGS, 'No admin.')
   }
   return [
     h('h1', { class: 'hidden' }, 'People'),
     section('Users', 'People with a token of their own, or who signed in; guests are listed while they are blocked.', tables.users, button('Add a user', 'add-user', () => addUser(refresh), { class: 'primary' })),
+    section('Groups', 'Users who share workspaces: node-daemon groups add, grant, revoke.', tables.groups, null),
     section('Invites', 'Links with which a server is approved in advance.', tables.invites, button('Create an invite', 'add-invite', () => addInvite(refresh), { class: 'primary' })),
     section('Admins', 'Who may use this console and the API.', tables.admins,
       h('div', { class: 'buttons' },
@@ -37,11 +40,11 @@ function section(title, text, content, action) {
 }
 
 export async function loadPeople() {
-  const [users, invites, admins] = await Promise.all([get('/users'), get('/invites'), get('/admins')])
-  return { users, invites, admins }
+  const [users, groups, invites, admins] = await Promise.all([get('/users'), get('/groups'), get('/invites'), get('/admins')])
+  return { users, groups, invites, admins }
 }
 
-export function showPeople({ users, invites, admins }, refresh) {
+export function showPeople({ users, groups, invites, admins }, refresh) {
   tables.users.show(users, (user) => user.name, (user) => row(USER_HEADINGS, [
     [user.name, user.blocked ? h('span', { class: 'chip', data: { state: 'blocked' } }, 'blocked') : null],
     user.source,
@@ -51,6 +54,11 @@ export function showPeople({ users, invites, admins }, refresh) {
       button(user.blocked ? 'Unblock' : 'Block', 'block', () => block(user, refresh), { describe: (user.blocked ? 'Unblock ' : 'Block ') + user.name }),
       user.source === 'guest' ? null : button('Remove', 'remove', () => removeNamed('users', user.name, 'Their token stops working. Their files stay in the main repository.', refresh), { class: 'quiet-danger', describe: 'Remove ' + user.name }))
   ], { user: user.name }))
+  tables.groups.show(groups, (group) => group.name, (group) => row(GROUP_HEADINGS, [
+    group.name,
+    group.members.map(({ user, rights }) => h('span', { class: 'label' }, user + (rights === 'read' ? ' (reads)' : ''))),
+    number(group.workspaces)
+  ], { group: group.name }))
   tables.invites.show(invites, (invite) => invite.id, (invite) => row(INVITE_HEADINGS, [
     [h('span', { class: 'mono' }, invite.id.slice(0, 12)), h('div', { class: 'quiet small' }, 'by ' + invite.createdBy), Object.entries(invite.labels).map(([key, value]) => h('span', { class: 'label' }, key + '=' + value))],
     number(invite.used) + ' of ' + number(invite.uses),

@@ -1,0 +1,133 @@
+import type { Duplex } from 'node:stream'
+import type { Clock } from '../core/clock.ts'
+import { NodeDaemonError } from '../core/errors.ts'
+import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import type { Logger } from '../core/log.ts'
+import type { Standstill } from '../core/standstill.ts'
+import type { OwnershipTable } from '../handover/ownership-table.ts'
+import type { PromotionHold } from '../handover/promotion-hold.ts'
+import type { Accounts } from '../membership/accounts.ts'
+import type { Groups } from '../membership/groups.ts'
+import type { MemberRegistry } from '../membership/registry.ts'
+import { DoorSessions } from '../routing/doors/door-sessions.ts'
+import { type Door, Doors } from '../routing/doors/doors.ts'
+import { type RelayDeps, serveRelay } from '../routing/doors/relay.ts'
+import type { ServiceRoute } from '../routing/neighbours.ts'
+import {
+  type DoorAnswer,
+  type DoorPlace,
+  type DoorQuestion,
+  type DoorRules,
+  type DoorService,
+  RELAY_PROTOCOL
+} from '../wire/front-door.ts'
+import type { Changes } from './changes.ts'
+import type { CoordinatorCore } from './coordinator-parts.ts'
+import { connectTunnel } from './coordinator-reach.ts'
+import type { Fleet } from './fleet.ts'
+import type { Neighbourhood } from './neighbourhood.ts'
+import type { RouteTable } from './route-table.ts'
+
+export interface CoordinatorDoorsDeps {
+  readonly registry: MemberRegistry
+  readonly table: OwnershipTable
+  readonly fleet: Fleet
+  readonly routes: RouteTable
+  readonly accounts: () => Accounts
+  readonly hold: PromotionHold
+  readonly groups: Groups
+  readonly neighbourhood: () => Neighbourhood
+  readonly changes: Changes
+  readonly standstill: Standstill
+  readonly rules: () => DoorRules
+  readonly local: Door
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+/** The front doors of this federation: the one of this process, and the sessions of those that are processes of their own. */
+export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; readonly sessions: DoorSessions } {
+  const { registry, table, fleet, routes, changes, hold, groups } = deps
+  const sessions: DoorSessions = new DoorSessions({
+    ...deps,
+    isDoor: (peer) => registry.standing(peer) === 'member' && registry.get(peer)?.role === 'front-door',
+    welcome: (peer) => ({
+      name: registry.get(peer)?.name ?? '',
+      certificate: registry.standingOf(peer).certificate,
+      memberList: registry.memberList()
+    }),
+    services: () => routes.services().map(doorService),
+    // A user may have a workspace of which this coordinator has not been told yet.
+    instances: () => (hold.holds('old-backup') ? [] : fleet.candidates()),
+    groups: () => groups.list(),
+    onUse: (workspace) => routes.used(workspace),
+    blocked: () => deps.accounts().users.blocked(),
+    workspaces: () => workspacesOf(table),
+    place: (workspace) => placeOf(deps, workspace),
+    answer: (question) => answer(deps, question),
+    onChange: (peer, addresses) => {
+      fleet.noteSeen(peer)
+      deps.neighbourhood().door(peer, addresses)
+      changes.tell('peers')
+    }
+  })
+  groups.onChange(() => sessions.groupsChanged())
+  return { sessions, doors: new Doors(() => [deps.local, ...sessions.doors()]) }
+}
+
+function* workspacesOf(table: OwnershipTable): Generator<WorkspaceId> {
+  for (const { signed } of table.all()) yield signed.value.workspace
+}
+
+function placeOf({ table, routes }: CoordinatorDoorsDeps, workspace: WorkspaceId): DoorPlace | null {
+  const value = table.get(workspace)?.signed.value
+  if (value === undefined) return null
+  const { service, owner } = value
+  const place = routes.place(workspace)
+  const nowhere = { workspace, service, owner, epoch: 0, home: null, homeName: '', limitBytes: null }
+  if (place.state === 'waiting') return { ...nowhere, state: place.reason }
+  const { epoch, home, homeName, limitBytes = null } = place
+  return { ...nowhere, state: 'serving', epoch, home, homeName, limitBytes }
+}
+
+function doorService({ name, route, scope, writers }: ServiceRoute): DoorService {
+  const rest = { name, scope, writers: writers ?? '' }
+  if (route.kind === 'host') return { ...rest, host: route.host, prefix: '' }
+  return { ...rest, host: '', prefix: route.prefix }
+}
+
+async function answer(deps: CoordinatorDoorsDeps, question: DoorQuestion): Promise<DoorAnswer> {
+  const { users, sessions } = deps.accounts()
+  switch (question.kind) {
+    case 'token': {
+      const found = users.byToken(question.token)
+      return { kind: 'user', user: found === null || found === 'blocked' ? found : found.user }
+    }
+    case 'session':
+      return { kind: 'user', user: sessions.find(question.session) }
+    case 'sign-on':
+      return { kind: 'user', user: await users.bySignOn(question.name) }
+    case 'create': {
+      const { workspace } = await deps.routes.create(question.service, question.owner)
+      const place = placeOf(deps, workspace)
+      if (place === null) throw new NodeDaemonError('BUSY', 'the workspace is gone already')
+      return { kind: 'place', place }
+    }
+  }
+}
+
+/** Is this a peer with the role of an instance? Nobody else is home of anything. */
+export const isInstance = (registry: MemberRegistry, peer: PeerIdText): boolean =>
+  registry.get(peer)?.role !== 'front-door'
+
+/** Has what front doors cannot send themselves pass through this process: to instances, and to its own front door. */
+export async function serveRelays(
+  { host, control, doorSessions }: Pick<CoordinatorCore, 'host' | 'control' | 'doorSessions'>,
+  own: Pick<RelayDeps, 'self' | 'accept'>
+): Promise<void> {
+  const connect = (home: PeerIdText): Promise<Duplex> => connectTunnel(host, control, home)
+  await host.handleBytes(RELAY_PROTOCOL, (stream, { peer }) => {
+    if (doorSessions.isOpen(peer)) void serveRelay(stream, { ...own, connect })
+    else stream.destroy()
+  })
+}
