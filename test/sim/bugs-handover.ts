@@ -48,7 +48,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: "if (role === 'standby' && !suspect && receipt !== null) return receipt"
       }
     ],
-    caughtBy: 'handover/2'
+    caughtBy: 'handover/11'
   },
   {
     name: 'held requests are released before the new home has applied the base',

@@ -11,7 +11,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      if (location !== undefined) onWritten({ ...location, again: known !== null })\n    })\n    void shelf.settle().catch(() => undefined)\n'
       }
     ],
-    caughtBy: 'disks/7'
+    caughtBy: 'disks/52'
   },
   {
     name: 'packs are not synced',
@@ -103,7 +103,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: "    if (recipient === undefined || role !== 'instance')\n"
       }
     ],
-    caughtBy: 'rogue/11'
+    caughtBy: 'rogue/20'
   },
   {
     name: 'a receipt for a head that nobody has counts',

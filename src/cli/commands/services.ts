@@ -22,9 +22,8 @@ const SAID = {
   writers: flagOnly(
     maybe(
       '<group>',
-      'where the whole service is one workspace: the group whose members with the right to write may change it',
-      line(40),
-      'everybody'
+      'where the whole service is one workspace: only those members of this group may change it who may write',
+      line(40)
     )
   )
 } as const

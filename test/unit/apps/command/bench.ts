@@ -67,6 +67,7 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
   const spec = parseCommand(command ?? `${node} ${SCRIPT} {port}`)
   const apps = await CommandApps.open({
     folder: join(root, 'apps'),
+    workspaces: join(root, 'workspaces'),
     services: new Map([[SERVICE, { spec, readable, isReady }]]),
     sandbox,
     relay: relayed,

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { factsOf } from '../../../../src/apps/command/proc.ts'
@@ -144,4 +144,22 @@ test('without a sandbox an app runs as the daemon does, and ends with all that i
   await run(`process.removeAllListeners('SIGTERM'); process.on('SIGTERM', () => undefined)`)
   await apps.find(workspaceNumber(1))?.stop()
   await until('the child is gone', () => factsOf(Number(child)) === null)
+})
+
+test('an app that hangs harms no other, and is made to end', async () => {
+  const { ask, run, apps } = await appsBench()
+  await ask()
+  const hung = run('for (;;) {}').catch(() => 'broken off')
+  expect((await ask('/notes/', { workspace: 2 })).status).toBe(200)
+  await apps.find(workspaceNumber(1))?.stop()
+  expect(await hung).toBe('broken off')
+  expect((await ask()).status).toBe(200)
+})
+
+test('what an app has left behind goes with the files of its workspace', async () => {
+  const { ask, apps, place, root } = await appsBench()
+  await Promise.all([ask(), ask('/notes/', { workspace: 2 })])
+  await rm((await place(1)).folder, { recursive: true })
+  await apps.close()
+  expect((await readdir(join(root, 'apps'))).sort()).toEqual([workspaceNumber(2), 'group', 'passwd'])
 })
