@@ -28,7 +28,6 @@ async function bench() {
     groups: { forget: async (name: string) => void shown.push(`forget ${name}`) },
     table: { all: () => rows.values() },
     quotas: { of: () => 10 },
-    routeBook: { endSessions: () => undefined },
     doors: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
     routeBook: { endSessions: () => void shown.push('end sessions') },
     director: { touch: (workspace: WorkspaceId) => void shown.push(`touch ${workspace}`) }
