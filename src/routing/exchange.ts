@@ -1,58 +1,19 @@
 import type { Duplex } from 'node:stream'
-import type { Clock, Instant } from '../core/clock.ts'
+import type { Instant } from '../core/clock.ts'
 import { hasCode, messageOf } from '../core/errors.ts'
-import type { OwnerId, WorkspaceId } from '../core/ids.ts'
-import type { Logger } from '../core/log.ts'
+import type { WorkspaceId } from '../core/ids.ts'
 import { isRead } from '../wire/http.ts'
-import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
-import type { Hold, Release } from './hold.ts'
-import type { Home, HomeRoutes, Place, Uploads, Users, Workspaces } from './neighbours.ts'
+import { type Body, firstBytes, readWhole, stateOf } from './body.ts'
+import type { Asked, ExchangeDeps, ExchangeOptions } from './exchange-deps.ts'
+import type { Release } from './hold.ts'
+import type { Home, Place } from './neighbours.ts'
 import { answer, type Page } from './pages.ts'
-import type { PooledStream, Pools } from './pool.ts'
-import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
+import type { PooledStream } from './pool.ts'
+import { forward } from './proxy.ts'
 import { BODY_TOO_SLOW, errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
 import { afterLoss, maySendElsewhere, pauseMs } from './replay.ts'
-import { linesOn, type SentOn, sendOn, targetLines } from './routes/send-on.ts'
-import type { Sockets } from './sockets.ts'
-import { type Turns, TurnsTaken } from './turns.ts'
-
-/** What all exchanges share. */
-export interface ExchangeDeps {
-  readonly workspaces: Workspaces
-  readonly users: Pick<Users, 'isBlocked'>
-  readonly hold: Hold
-  readonly pools: Pools
-  readonly routes: HomeRoutes
-  readonly sockets: Sockets
-  readonly budget: BodyBudget
-  /** How many requests of a user, and of a workspace, are at the instances at once. */
-  readonly turns: { readonly ofUser: Turns; readonly ofWorkspace: Turns }
-  readonly uploads: Uploads
-  readonly clock: Clock
-  readonly log: Logger
-}
-
-export interface ExchangeOptions extends ProxyOptions {
-  readonly holdMs: number
-  /** How long a body may take that is kept. */
-  readonly keptBodyMs: number
-}
-
-/** A request whose user and service are known. */
-export interface Asked extends SentOn {
-  readonly upgrade: Upgrade | null
-  /** The address that it came from, as far as that is counted. */
-  readonly client: string | null
-  /** Whose workspace it is for; null for a newcomer. */
-  readonly owner: OwnerId | null
-  readonly body: Body
-  /** Does the client wait for `100 Continue`? */
-  readonly expects: boolean
-  /** Asked before a workspace is begun: why none may be now, where that is so. */
-  readonly mayBegin: () => Page | null
-  /** The connection speaks another protocol now; the response is of no more use. */
-  readonly onUpgrade: () => void
-}
+import { linesOn, sendOn, targetLines } from './routes/send-on.ts'
+import { TurnsTaken } from './turns.ts'
 
 /** Where an attempt goes. A newcomer's has no workspace. */
 type Target = Home & {
