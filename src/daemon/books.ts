@@ -22,11 +22,11 @@ export interface Books {
   readonly table: OwnershipTable
 }
 
-/** `usersChanged` is called after each change of the users and their tokens. */
 export async function openBooks(
   { folder, state, disk, index, clock, random, log }: CoreParts,
-  shutdown: Shutdown,
-  usersChanged: () => void
+  /** Called after each change of a user's account. */
+  { onUsers }: { readonly onUsers: () => void },
+  shutdown: Shutdown
 ): Promise<Books> {
   const { identity } = folder
   const store = controlStore(prefixed(state, 'control/'))
@@ -34,7 +34,7 @@ export async function openBooks(
   shutdown.later('the main repository', () => repository.close())
   const audit = await AuditLog.open({ store, clock })
   const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
-  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log, onChange: usersChanged })
+  const accounts = await openAccounts({ store, clock, random, audit: audit.append, log, onChange: onUsers })
   await accounts.admins.ensureFirst()
   return { store, repository, audit, registry, accounts, table: await OwnershipTable.open(store, identity) }
 }

@@ -53,8 +53,8 @@ export async function openCoordinatorCore(
   const { identity } = folder
   /** Front doors hear of what changes from when there can be any. */
   const late: { doors: DoorSessions | null } = { doors: null }
-  const books = await openBooks(parts, shutdown, () => late.doors?.usersChanged())
-  const { store, repository, audit, registry, accounts, table } = books
+  const onUsers = (): void => late.doors?.usersChanged()
+  const { store, repository, audit, registry, accounts, table } = await openBooks(parts, { onUsers }, shutdown)
   const holdings = new Holdings()
   const changes = new Changes()
 

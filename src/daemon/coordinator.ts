@@ -149,6 +149,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
 
   const cookieKeys = await CookieKeyRing.open({ folder, clock, random, log })
   shutdown.later('the cookie keys', () => cookieKeys.close())
+  cookieKeys.onChange(() => core.doorSessions.rulesChanged())
   const about = {
     anonymous: options.anonymous ?? true,
     secure: tls !== null || options.webAddress?.startsWith('https:') === true,

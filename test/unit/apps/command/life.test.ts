@@ -43,12 +43,10 @@ test('a newcomer is offered to begin: the change that brings the workspace into 
 })
 
 test('an app that crashes is told with its last words, and started again a while later', async () => {
-  const { ask, run } = await appsBench()
+  const { ask, run, failures } = await appsBench()
   await run(CRASH)
-  await until('the crash is told', async () => {
-    const { status, body } = await ask()
-    return status === 502 && body.includes('it ended with 3; its last words: out of luck')
-  })
+  await until('the crash is noted', () => failures.length > 0)
+  expect(failures).toEqual(['the app of this service failed: it ended with 3; its last words: out of luck'])
   await until('it is there again', async () => (await ask()).status === 200)
 })
 
