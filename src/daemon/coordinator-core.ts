@@ -16,7 +16,6 @@ import { serveMembership } from '../membership/membership-server.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
 import type { DoorSessions } from '../routing/doors/door-sessions.ts'
-import { localDoor } from '../routing/doors/doors.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
 import { openBooks } from './books.ts'
 import { Caretaker } from './caretaker.ts'
@@ -179,22 +178,10 @@ export async function openCoordinatorCore(
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
-  const { doors, sessions: doorSessions } = openDoors({
-    registry,
-    table,
-    fleet,
-    routes,
-    accounts: () => accounts,
-    groups,
-    hold,
-    neighbourhood: () => neighbourhood,
-    changes,
-    standstill,
-    rules: parts.doorRules,
-    local: localDoor(routes.flights, parts),
-    clock,
-    log
-  })
+  const { doors, sessions: doorSessions } = openDoors(
+    { registry, table, fleet, routes, accounts, groups, hold, neighbourhood: () => neighbourhood, changes, standstill },
+    parts
+  )
   late.doors = doorSessions
   shutdown.later('the front doors', async () => doorSessions.close())
   const isInFlight = doors.isBusy.bind(doors)
