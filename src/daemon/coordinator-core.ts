@@ -149,6 +149,8 @@ export async function openCoordinatorCore(
     director,
     fleet,
     services,
+    groups,
+    users: accounts.users,
     hold,
     quotas,
     onUse: (workspace) => expiry.used(workspace),

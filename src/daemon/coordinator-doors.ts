@@ -64,6 +64,7 @@ export function openDoors(
     onUse: (workspace) => routes.used(workspace),
     blocked: () => deps.accounts.users.blocked(),
     workspaces: () => workspacesOf(table),
+    knows: (workspace) => table.get(workspace) !== null,
     place: (workspace) => placeOf(deps, workspace),
     answer: (question) => answer(deps, question),
     onChange: (peer, addresses) => {

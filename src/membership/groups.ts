@@ -107,9 +107,10 @@ export class Groups {
   remove(name: string, by: string): Promise<void> {
     return this.#writes.run(async () => {
       const group = this.#known(name)
-      const why = this.#deps.inUse(group.name)
-      if (why !== null) throw new NodeDaemonError('REFUSED_BY_POLICY', `${group.name} stays: ${why}`)
+      this.#checkUnused(group.name)
       await this.#record(by, 'rm', name, {})
+      // Somebody may have begun a workspace of it meanwhile.
+      this.#checkUnused(group.name)
       await this.#deps.store.transact([removeOwn(PREFIX + name)])
       this.#groups.delete(group.name)
       this.#tell()
@@ -146,6 +147,11 @@ export class Groups {
       if (!members.has(user)) continue
       await this.#change(name, by, 'revoke', { user }, (group) => without(group.members, user))
     }
+  }
+
+  #checkUnused(name: GroupName): void {
+    const why = this.#deps.inUse(name)
+    if (why !== null) throw new NodeDaemonError('REFUSED_BY_POLICY', `${name} stays: ${why}`)
   }
 
   /** `next` may throw to refuse; null leaves everything as it is. */

@@ -143,6 +143,10 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ],
     ['places of one message, and workspaces that are no more', DOOR_LIMITS.placesMax],
     ['workspaces of one beat', DOOR_LIMITS.activityMax],
+    [
+      'beats that come at once, and from then on two for each `beat_ms`',
+      constant('routing/doors/door-session.ts', 'BEATS_AT_ONCE')
+    ],
     ['users of one `blocked`', DOOR_LIMITS.blockedMax],
     ['groups of one message', DOOR_LIMITS.groupsMax],
     ['members of all groups of one message', DOOR_LIMITS.groupMembersMax],
