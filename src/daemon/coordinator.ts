@@ -125,6 +125,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         secure: about.secure,
         holdMs: options.holdMs,
         userHeader: options.trustUserHeader ?? '',
+        rates: options.rates,
         cookieKeys,
         facts: JSON.stringify(wellKnown())
       }),

@@ -217,7 +217,7 @@ interface DoorParts extends Pick<FrontDoorDeps, 'clock' | 'random' | 'log'> {
 
 /** The front door of this process, by the rules of now. Keys and facts are looked up whenever they are needed. */
 function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: DoorParts): FrontDoor {
-  const { anonymous, holdMs, secure, federation, userHeader } = rules()
+  const { anonymous, holdMs, secure, federation, userHeader, rates } = rules()
   const toOwn = { open: own, userHeader: () => rules().userHeader.toLowerCase() || null }
   return new FrontDoor(
     {
@@ -246,6 +246,7 @@ function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: Do
       secure,
       ...(tls !== null && { tls }),
       trustProxy: options.trustProxy,
+      rates,
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation,
       ...(userHeader !== '' && { trustUserHeader: userHeader })

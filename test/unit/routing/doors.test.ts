@@ -31,7 +31,8 @@ const RULES: DoorRules = {
   secure: false,
   userHeader: '',
   cookieKeys: { current: new Uint8Array(32).fill(1), previous: [] },
-  facts: '{}'
+  facts: '{}',
+  rates: { requestsPerS: 200, guestsPerHour: null }
 }
 
 const workspace = (number: number): WorkspaceId => `f${number.toString(16).padStart(31, '0')}` as WorkspaceId
