@@ -77,8 +77,8 @@ export const HANDOVER_BUGS: readonly Bug[] = [
     edits: [
       {
         file: 'handover/serving-home.ts',
-        find: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n',
-        put: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n      this.frozen = false\n'
+        find: '      await (this.#hasHooks || this.#app !== null ? this.#lastRound() : this.flush())\n',
+        put: '      await (this.#hasHooks || this.#app !== null ? this.#lastRound() : this.flush())\n      this.thaw()\n'
       }
     ],
     caughtBy: 'handover/2'
