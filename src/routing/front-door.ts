@@ -130,7 +130,10 @@ export class FrontDoor implements AsyncDisposable {
     this.#server.useCertificate(certificate)
   }
 
-  /** Takes requests that another front door of the federation passes on: it has told who asks, and from where. */
+  /**
+   * Takes requests that another front door of the federation passes on: it has told who asks, and from where. How many
+   * such connections there are is for the caller to bound.
+   */
   accept(connection: Duplex): void {
     this.#clients.trust(connection)
     this.#server.accept(connection)
@@ -253,7 +256,7 @@ export class FrontDoor implements AsyncDisposable {
     if (path === CONNECT && upgrade !== null) {
       response.detachSocket(request.socket)
       this.#server.over()
-      return this.#deps.connect(request, upgrade)
+      return this.#deps.connect(request, upgrade, asking.client)
     }
     if (upgrade !== null) return this.#refuseForGood(arrival, pages.NOTHING_HERE)
     if (expects) response.writeContinue()
@@ -263,7 +266,9 @@ export class FrontDoor implements AsyncDisposable {
       .catch((error: unknown) => this.#broken(arrival, error))
   }
 
+  /** Those that another front door passes on are many clients' and come from no address. */
   #admits(socket: Socket): boolean {
+    if (this.#clients.isTrusted(socket)) return true
     const address = plainAddress(socket.remoteAddress ?? '')
     if (this.#clients.isProxy(address)) return true
     const closed = this.#rates.connection(address)

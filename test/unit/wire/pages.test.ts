@@ -132,7 +132,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
   'front-door': [
     ['a frame', FRONT_DOOR_PROTOCOL.maxFrameBytes],
     ['streams of the first id on one connection at once', FRONT_DOOR_PROTOCOL.maxStreams],
-    ['streams of a relay on one connection at once', RELAY_PROTOCOL.maxStreams],
+    ['streams of a relay of one front door at once', RELAY_PROTOCOL.maxStreams],
     ['from opening the stream to the end of `hello`', constant('routing/doors/door-sessions.ts', 'HELLO_MS')],
     ['from `hello` to the welcome', constant('routing/doors/door-client.ts', 'WELCOME_MS')],
     ['a lease', DOOR_TIMES.leaseMs],
