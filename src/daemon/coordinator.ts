@@ -171,7 +171,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploads,
       cookieKeys,
       wellKnown,
-      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
+      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core, clock), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,

@@ -132,8 +132,8 @@ function keepingOf({ table, services, director, fleet, hold, doors, expiry, audi
       expiry.used(workspace)
       const signal = AbortSignal.timeout(KEEP_DEADLINE_MS)
       const quieting = { idle: doors.idle.bind(doors), signal }
-      await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
       await makeOver({ director, table, instances: fleet, hold, log }, workspace, user, quieting)
+      await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
     }
   }
 }

@@ -11,12 +11,11 @@ import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
 import type { Door } from '../routing/doors/doors.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
+import { PERSONAL } from './group-use.ts'
 import { time } from './views.ts'
 
 const NAMED = 'user:'
 const GUEST = 'guest:'
-/** Nobody else has connections into such a workspace. */
-const PERSONAL = /^(user|guest):/
 
 export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
