@@ -1,14 +1,13 @@
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { claimOf, type Disclaim } from './claim.ts'
 import { type Client, Clients } from './client.ts'
+import { Connections } from './connections.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange } from './exchange.ts'
 import type { ExchangeDeps, ExchangeOptions } from './exchange-deps.ts'
-import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
@@ -109,8 +108,9 @@ export class FrontDoor implements AsyncDisposable {
       continueMs: limits.continueMs
     }
     this.#rates = new Rates(clock, options.rates ?? RATES)
+    const connections = new Connections(this.#clients, this.#rates)
     this.#server = new DoorServer(
-      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => connections.admits(socket) },
       options
     )
   }
@@ -261,14 +261,6 @@ export class FrontDoor implements AsyncDisposable {
     this.#deps.ownPages
       .answer({ request, response, path, client: asking.client, identify })
       .catch((error: unknown) => this.#broken(arrival, error))
-  }
-
-  #admits(socket: Socket): boolean {
-    const address = plainAddress(socket.remoteAddress ?? '')
-    if (this.#clients.isProxy(address)) return true
-    const closed = this.#rates.connection(address)
-    if (closed !== null) socket.once('close', closed)
-    return closed !== null
   }
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {
