@@ -16,7 +16,7 @@ type Core = Pick<
   'table' | 'services' | 'repository' | 'holdings' | 'fleet' | 'quotas' | 'expiry' | 'removals' | 'audit'
 >
 
-/** What users have, by what the coordinator knows itself: no instance is asked. */
+/** What users have, by what the coordinator knows itself: no instance is asked. Who looks at it uses it. */
 export class LiveBelongings implements BelongingsBook {
   readonly #core: Core
   readonly #exports = new Map<UserId, number>()
@@ -36,8 +36,9 @@ export class LiveBelongings implements BelongingsBook {
   }
 
   async export(user: UserId, service: ServiceName, form: ExportForm): Promise<AsyncIterable<Uint8Array>> {
-    const { table, repository, audit } = this.#core
+    const { table, repository, expiry, audit } = this.#core
     const workspace = table.find(service, user)
+    if (workspace !== null) expiry.used(workspace)
     const tip = workspace === null ? null : await repository.tip(workspace)
     if (workspace === null || tip === null) throw nothingIn(service)
     const leave = this.#enter(user)
@@ -58,7 +59,9 @@ export class LiveBelongings implements BelongingsBook {
     const { table, removals } = this.#core
     const workspace = table.find(service, user)
     if (workspace === null) throw nothingIn(service)
-    await removals.remove(workspace, user, 'its owner wants it')
+    await removals.remove(workspace, user, 'its owner wants it', () => {
+      if (table.get(workspace)?.signed.value.owner !== user) throw nothingIn(service)
+    })
   }
 
   async #belonging(service: ServiceName, user: UserId): Promise<Belonging | null> {
@@ -66,6 +69,7 @@ export class LiveBelongings implements BelongingsBook {
     const workspace = table.find(service, user)
     const value = workspace === null ? undefined : table.get(workspace)?.signed.value
     if (workspace === null || value === undefined) return null
+    expiry.used(workspace)
     const head = (await repository.tip(workspace))?.head ?? null
     const { home, standbys } = value
     const holding = head === null ? [] : standbys.filter((peer) => holdings.receipt(workspace, peer, head.cid) !== null)

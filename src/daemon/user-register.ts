@@ -65,8 +65,11 @@ export class UserRegister {
     return { name, token: '' }
   }
 
-  renewToken({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.renewToken(plainName(name), actor)
+  /** Who came in by the token of before, or by a session, is out. */
+  async renewToken({ actor }: Caller, name: string): Promise<NewUserView> {
+    const renewed = await this.#deps.accounts.users.renewToken(plainName(name), actor)
+    this.#showOut(`${NAMED}${plainName(name)}` as UserId)
+    return renewed
   }
 
   /** A later user of the same name must not come into groups by it. */

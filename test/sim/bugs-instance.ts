@@ -55,7 +55,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: 'takesRequests !== true || epoch > current)'
       }
     ],
-    caughtBy: 'handover/1'
+    caughtBy: 'handover/2'
   },
   {
     name: 'an instance takes an older record of who owns a workspace',

@@ -54,7 +54,8 @@ export const hostileBenchmark: Benchmark = {
         url: federation.url,
         method,
         path: '/small',
-        tokens,
+        users: tokens.map((token) => ['authorization', `Bearer ${token}`] as const),
+        status: null,
         durationMs,
         perSecond: PER_SECOND
       }

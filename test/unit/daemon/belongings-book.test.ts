@@ -17,23 +17,31 @@ async function world() {
   await repository.publish(head, blocks, accept)
   const audited: string[] = []
   const removed: WorkspaceId[] = []
+  const used: WorkspaceId[] = []
+  const state: { owner: UserId; before?: () => Promise<void> } = { owner: ADA }
   const book = new LiveBelongings({
     table: {
       find: (_: ServiceName, user: UserId) => (user === ADA ? A : null),
-      get: () => ({ signed: { value: { home: ALPHA.peerId, standbys: [BETA.peerId] } } })
+      get: () => ({ signed: { value: { owner: state.owner, home: ALPHA.peerId, standbys: [BETA.peerId] } } })
     },
     services: { list: () => [{ name: FILES }] },
     repository,
     holdings: new Holdings(),
     fleet: { unsynced: () => ({ bytes: 0, ageMs: 0 }) },
     quotas: { of: () => 1000 },
-    expiry: { expiresAtMs: () => null },
-    removals: { remove: async (id: WorkspaceId, by: string) => void removed.push(`${id} ${by}` as WorkspaceId) },
+    expiry: { expiresAtMs: () => null, used: (id: WorkspaceId) => void used.push(id) },
+    removals: {
+      async remove(id: WorkspaceId, by: string, _why: string, check: () => void) {
+        await state.before?.()
+        check()
+        removed.push(`${id} ${by}` as WorkspaceId)
+      }
+    },
     audit: {
       append: async ({ action, actor }: { action: string; actor: string }) => void audited.push(`${action} ${actor}`)
     }
   } as unknown as ConstructorParameters<typeof LiveBelongings>[0])
-  return { book, audited, removed }
+  return { book, audited, removed, used, state }
 }
 
 async function taken(pieces: AsyncIterable<Uint8Array>): Promise<number> {
@@ -70,4 +78,21 @@ test('nobody exports or removes what they do not have', async () => {
   await expect(book.remove(BOB, FILES)).rejects.toMatchObject({ code: 'NOT_FOUND' })
   await book.remove(ADA, FILES)
   expect(removed).toEqual([`${A} ${ADA}`])
+})
+
+test('what has another owner by the time of its removal stays', async () => {
+  const { book, removed, state } = await world()
+  state.before = async () => {
+    state.owner = BOB
+  }
+  await expect(book.remove(ADA, FILES)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  expect(removed).toEqual([])
+})
+
+test('who looks at what they have, or takes it with them, uses it', async () => {
+  const { book, used } = await world()
+  await book.of(ADA)
+  expect(used).toEqual([A])
+  await taken(await book.export(ADA, FILES, 'tar'))
+  expect(used).toEqual([A, A])
 })

@@ -141,7 +141,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
       'beats without an answer, until the front door connects anew',
       constant('routing/doors/door-client.ts', 'SILENT_BEATS_MAX')
     ],
-    ['places of one message', DOOR_LIMITS.placesMax],
+    ['places of one message, and workspaces that are no more', DOOR_LIMITS.placesMax],
     ['workspaces of one beat', DOOR_LIMITS.activityMax],
     ['users of one `blocked`', DOOR_LIMITS.blockedMax],
     ['groups of one message', DOOR_LIMITS.groupsMax],
@@ -183,6 +183,7 @@ test('bounds that a message and its schema both have are the same', () => {
   }
   expect(bound('control', 'Neighbours', 'neighbours')).toBe(NEIGHBOUR_LIMITS.neighboursMax)
   expect(bound('front-door', 'Places', 'places')).toBe(DOOR_LIMITS.placesMax)
+  expect(bound('front-door', 'Places', 'gone')).toBe(DOOR_LIMITS.placesMax)
   expect(bound('front-door', 'DoorBeat', 'activity')).toBe(DOOR_LIMITS.activityMax)
   expect(bound('front-door', 'DoorGroups', 'groups')).toBe(DOOR_LIMITS.groupsMax)
   expect(bound('front-door', 'DoorGroup', 'members')).toBe(DOOR_LIMITS.groupMembersMax)
