@@ -1,14 +1,13 @@
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { type Claiming, claimOf, type Disclaim } from './claim.ts'
 import { type Client, Clients } from './client.ts'
+import { Connections } from './connections.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange } from './exchange.ts'
 import type { ExchangeDeps, ExchangeOptions } from './exchange-deps.ts'
-import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
@@ -108,8 +107,14 @@ export class FrontDoor implements AsyncDisposable {
       continueMs: limits.continueMs
     }
     this.#rates = new Rates(clock, options.rates ?? RATES)
+    const connections = new Connections(this.#clients, this.#rates)
     this.#server = new DoorServer(
-      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      {
+        clock,
+        take: (arrival) => this.#take(arrival),
+        // Those that another front door passes on are many clients' and come from no address.
+        admits: (socket) => this.#clients.isTrusted(socket) || connections.admits(socket)
+      },
       options
     )
   }
@@ -265,16 +270,6 @@ export class FrontDoor implements AsyncDisposable {
     this.#deps.ownPages
       .answer({ request, response, path, client: asking.client, identify })
       .catch((error: unknown) => this.#broken(arrival, error))
-  }
-
-  /** Those that another front door passes on are many clients' and come from no address. */
-  #admits(socket: Socket): boolean {
-    if (this.#clients.isTrusted(socket)) return true
-    const address = plainAddress(socket.remoteAddress ?? '')
-    if (this.#clients.isProxy(address)) return true
-    const closed = this.#rates.connection(address)
-    if (closed !== null) socket.once('close', closed)
-    return closed !== null
   }
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {
