@@ -44,13 +44,22 @@ export class ProcessTable {
   }
 }
 
-/** The memory that is the processes' own, in bytes: not what they share with others, such as the text of programs. */
-export function memoryOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + ownMemory(read(`/proc/${pid}/status`) ?? ''), 0)
+/** What processes take of this machine. */
+export interface Taken {
+  /** In bytes, and their own: not what they share with others, such as the text of programs. */
+  readonly memoryBytes: number
+  readonly threads: number
 }
 
-const ownMemory = (status: string): number =>
-  [...status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)].reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0)
+export function takenBy(pids: readonly number[]): Taken {
+  let [memoryBytes, threads] = [0, 0]
+  for (const pid of pids) {
+    const status = read(`/proc/${pid}/status`) ?? ''
+    for (const [, kib] of status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)) memoryBytes += Number(kib) * 1024
+    threads += Number(/^Threads:\s+(\d+)$/m.exec(status)?.[1] ?? 0)
+  }
+  return { memoryBytes, threads }
+}
 
 /** What the processes have had written to disks since they began, in bytes. */
 export function writtenBy(pids: readonly number[]): number {

@@ -1,7 +1,7 @@
 import { type Clock, type Instant, sleep } from '../../core/clock.ts'
 import { messageOf } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
-import { memoryOf, ProcessTable, writtenBy } from './proc.ts'
+import { ProcessTable, takenBy, writtenBy } from './proc.ts'
 import type { AppLimits } from './sandbox.ts'
 import type { WorkspaceApp } from './workspace-app.ts'
 
@@ -49,9 +49,9 @@ async function look(
     const root = app.running?.rootNow ?? null
     if (root === null) continue
     const pids = table.tree(root)
-    const memory = memoryOf(pids)
-    if (pids.length > limits.processes) app.running?.kill(`it had more than ${limits.processes} processes`)
-    else if (memory > limits.memoryBytes)
+    const { memoryBytes, threads } = takenBy(pids)
+    if (threads > limits.processes) app.running?.kill(`it had more than ${limits.processes} processes and threads`)
+    else if (memoryBytes > limits.memoryBytes)
       app.running?.kill(`it took more than ${mebibytes(limits.memoryBytes)} of memory`)
     else if (isIdle(app, clock.now() - idleMs)) void stopIdle(app, log)
     const total = writtenBy(pids)

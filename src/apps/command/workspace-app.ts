@@ -27,8 +27,12 @@ export interface WorkspaceAppDeps {
   readonly folder: string
   /** How long it may take until it is ready, in milliseconds. */
   readonly startMs: number
-  /** @throws NodeDaemonError no app may be started now */
-  readonly admit: () => Promise<void>
+  /**
+   * Takes its place among the apps that run at once. What is returned gives it back; a second time it does nothing.
+   *
+   * @throws NodeDaemonError no app may be started now
+   */
+  readonly admit: () => Promise<() => void>
   readonly onClosed: () => void
   readonly send: SendSignal
   readonly clock: Clock
@@ -154,12 +158,17 @@ export class WorkspaceApp {
     if (this.#run !== null && this.#run.base !== base) await this.#stop()
     if (this.#run !== null) return this.#run
     if (this.#deps.clock.now() < this.#againAt) throw new NodeDaemonError('OUT_OF_REACH', this.#failure)
-    await this.#deps.admit()
-    if (signal.aborted) throw aborted(signal)
-    return this.#start(base, signal)
+    const leave = await this.#deps.admit()
+    try {
+      if (signal.aborted) throw aborted(signal)
+      return await this.#start(base, signal, leave)
+    } catch (error) {
+      if (this.#run === null) leave()
+      throw error
+    }
   }
 
-  async #start(base: string, signal: AbortSignal): Promise<Run> {
+  async #start(base: string, signal: AbortSignal, leave: () => void): Promise<Run> {
     const { clock, log, send, folder, spec, sandbox, relay } = this.#deps
     const { workspace, service } = this.place
     const rooms = this.#rooms()
@@ -171,6 +180,7 @@ export class WorkspaceApp {
     const environment = { ...this.#deps.environment, ...plan.environment }
     const start = { ...confined(sandbox, rooms, plan.command), folder: this.place.folder, environment }
     const started = new AppProcess({ clock, send }, { ...start, log: join(folder, 'log') })
+    void started.ended.then(leave)
     const ready = becomesReady(this.#deps, started, { locate: plan.locate, base }, signal)
     ready.catch(() => undefined)
     const begun: Run = { base, running: started, ready, since: clock.now() }

@@ -37,6 +37,19 @@ test('an app that starts more processes than it may is ended, or gets no more, a
   expect(await bench.run('return globalThis.seen', 2)).toBe(1)
 })
 
+test('an app that starts more threads than it may is ended, or gets no more', async () => {
+  const { run } = await appsBench({ sandbox: { ...BWRAP, limits: { ...LIMITS, memoryBytes: 1e9, openFiles: 1024 } } })
+  const bomb = `const { Worker } = await load('node:worker_threads')
+    const workers = Array.from({ length: 30 }, () => new Worker('setInterval(() => undefined, 1000)', { eval: true }))
+    await Promise.all(workers.map((one) => new Promise((go) => one.once('online', go).once('error', go))))`
+  await run(bomb).catch(() => undefined)
+  const count = `const { readdirSync } = await load('node:fs')
+    const pids = readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name))
+    return pids.reduce((sum, pid) => sum + readdirSync('/proc/' + pid + '/task').length, 0)`
+  const threads = (): Promise<number> => run(count).then(Number, () => Number.POSITIVE_INFINITY)
+  await until('there are no more than it may have', async () => (await threads()) <= LIMITS.processes)
+})
+
 test('of a disk that is nearly full, the app that writes most is ended, and no other', async () => {
   let free = 1e12
   const bench = await appsBench({ reserveBytes: 1e9, freeBytes: async () => free })
