@@ -7,6 +7,7 @@ import { isWorkspaceId, type ServiceName, type WorkspaceId } from '../../core/id
 import type { Logger } from '../../core/log.ts'
 import type { Beside, HookPlace } from '../hooks.ts'
 import type { WorkspaceApps } from './command.ts'
+import { DiskUse, measureByDu } from './disk-use.ts'
 import { endLeftovers } from './leftovers.ts'
 import { environmentOf, type Relay } from './plan.ts'
 import type { SendSignal } from './running.ts'
@@ -67,8 +68,8 @@ export class CommandApps implements WorkspaceApps {
     const ended = await endLeftovers(deps.folder, deps.send)
     await apps.#forgetGone()
     if (ended > 0) deps.log.info({ apps: ended }, 'apps of an earlier run were ended')
-    const { limits } = deps.sandbox
-    apps.#watching = watchApps({ ...deps, limits, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
+    const disk = new DiskUse({ ...deps, measure: measureByDu })
+    apps.#watching = watchApps({ ...deps, disk, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
     return apps
   }
 

@@ -44,29 +44,24 @@ export class ProcessTable {
   }
 }
 
-/** What processes take of this machine. */
+/** What processes take of this machine, in bytes: what is their own, and not shared with others as the text of programs is. */
 export interface Taken {
-  /** In bytes, and their own: not what they share with others, such as the text of programs. */
-  readonly memoryBytes: number
+  readonly privateBytes: number
+  /** Of memory in files, and memory without a file that processes share: as far as it is mapped, once for each of them. */
+  readonly mappedBytes: number
   readonly threads: number
 }
 
 export function takenBy(pids: readonly number[]): Taken {
-  let [memoryBytes, threads] = [0, 0]
+  const taken = { privateBytes: 0, mappedBytes: 0, threads: 0 }
   for (const pid of pids) {
     const status = read(`/proc/${pid}/status`) ?? ''
-    for (const [, kib] of status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)) memoryBytes += Number(kib) * 1024
-    threads += Number(/^Threads:\s+(\d+)$/m.exec(status)?.[1] ?? 0)
+    const numberOf = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0)
+    taken.privateBytes += numberOf('RssAnon') * 1024
+    taken.mappedBytes += numberOf('RssShmem') * 1024
+    taken.threads += numberOf('Threads')
   }
-  return { memoryBytes, threads }
-}
-
-/** What the processes have had written to disks since they began, in bytes. */
-export function writtenBy(pids: readonly number[]): number {
-  return pids.reduce(
-    (sum, pid) => sum + Number(/^write_bytes: (\d+)$/m.exec(read(`/proc/${pid}/io`) ?? '')?.[1] ?? 0),
-    0
-  )
+  return taken
 }
 
 /** Another one after each start of the machine. */

@@ -4,7 +4,7 @@ import { aborted, type Clock, type Instant, withTimeout } from '../../core/clock
 import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { Mutex } from '../../core/mutex.ts'
-import type { App } from '../app.ts'
+import type { App, AppRequestContext } from '../app.ts'
 import type { HookPlace } from '../hooks.ts'
 import { markRunning, unmark } from './leftovers.ts'
 import { type Placed, planCommand, type Relay } from './plan.ts'
@@ -69,6 +69,7 @@ export class WorkspaceApp {
   #failure = ''
   #againAt: Instant = 0
   #base = '/'
+  #limitBytes: number | null = null
 
   constructor(deps: WorkspaceAppDeps, place: HookPlace) {
     this.#deps = deps
@@ -89,8 +90,20 @@ export class WorkspaceApp {
     return this.#uses > 0 ? null : this.#usedAt
   }
 
+  /** What its workspace may hold, as the last request said; null: no bound. */
+  get limitBytes(): number | null {
+    return this.#limitBytes
+  }
+
+  /** Where what it writes takes room on the disk. */
+  get folders(): readonly string[] {
+    const { workspace, run } = this.#rooms()
+    return [workspace, run]
+  }
+
   /** Counts a use until the returned function is called, once. */
-  use(): () => void {
+  use({ allowance }: Pick<AppRequestContext, 'allowance'>): () => void {
+    this.#limitBytes = allowance.limitBytes
     this.#uses++
     return () => {
       this.#uses--
