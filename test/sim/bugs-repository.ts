@@ -81,7 +81,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: 'if (bytes !== null) return bytes'
       }
     ],
-    caughtBy: 'rot/53'
+    caughtBy: 'rot/6'
   },
   {
     name: 'what is damaged is not fetched again',
