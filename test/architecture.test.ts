@@ -44,7 +44,7 @@ const FENCES: readonly Fence[] = [
   {
     what: 'time and randomness',
     pattern:
-      /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\brandomBytes\(|\brandomUUID\(|\bperformance\.now\(|\bsetTimeout\(|\bsetInterval\(|from 'node:timers/,
+      /\bDate\.now\(|\bnew Date\(\)|\bMath\.random\(|\brandomBytes\(|\brandomUUID\(|\bperformance\.now\(|(?<!\bsocket\.)\bsetTimeout\(|\bsetInterval\(|from 'node:timers/,
     allowed: ['core'],
     reason: 'a whole federation runs from one seed only if time and chance come in through the constructor'
   },

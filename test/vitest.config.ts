@@ -13,7 +13,7 @@ const SUITES = [
   'test/unit/fuzz/run.test.ts',
   'test/unit/content/folder.test.ts',
   'test/unit/network/host.test.ts',
-  'test/unit/routing/{corpus,front-door,reliability}.test.ts',
+  'test/unit/routing/{corpus,front-door,huge,reliability}.test.ts',
   'test/unit/store/{crash,damage,gc-model,gc-race}.test.ts',
   'test/unit/sync/cut.test.ts',
   'test/unit/worktree/{apply,power-loss,snapshot,properties,huge}.test.ts'

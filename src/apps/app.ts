@@ -42,7 +42,9 @@ export interface AppRequestContext {
 export interface App {
   /**
    * Answers one request. Resolves once the answer was handed to the connection, or the connection is gone; after that
-   * this request changes nothing any more. Never rejects: errors become answers.
+   * this request changes nothing any more. Other errors become answers.
+   *
+   * @throws NodeDaemonError `NOT_HOME` the workspace is being moved: nothing of the request was read
    */
   handle(request: IncomingMessage, response: ServerResponse, context: AppRequestContext): Promise<void>
   /**

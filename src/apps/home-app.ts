@@ -38,9 +38,9 @@ export class HomeApp {
   async freeze(signal: AbortSignal): Promise<void> {
     const { freeze } = this.#hooks
     // One that does not run has nothing to write, and nobody to ask.
-    if (freeze !== null && this.#own?.isRunning !== false) {
+    if (this.#own?.isRunning !== false) {
       this.#wasFrozen = true
-      await freeze(signal)
+      await freeze?.(signal)
     }
     await this.#own?.stop()
   }

@@ -3,7 +3,7 @@ import { list, type ValuesOf, value } from './settings.ts'
 import { duration, oneOf, serviceCommand, servicePath, size, whole, yesNo } from './values.ts'
 
 const MEMORY_BYTES = 2 * 1024 ** 3
-const PROCESSES = 256
+const PROCESSES = 512
 const OPEN_FILES = 4096
 const APPS = 32
 const IDLE_MS = 30 * 60_000
@@ -38,7 +38,13 @@ export const APP_SETTINGS = {
   ),
   'app-read': list('<service=path>', "what apps may read beside the system's programs", servicePath),
   'app-memory': value('<size>', 'the memory of each app; one that takes more is ended', size, MEMORY_BYTES, '2GiB'),
-  'app-processes': value('<number>', 'the processes of each app', whole(4, 100_000), PROCESSES, String(PROCESSES)),
+  'app-processes': value(
+    '<number>',
+    'the processes of each app, with their threads',
+    whole(4, 100_000),
+    PROCESSES,
+    String(PROCESSES)
+  ),
   'app-files': value(
     '<number>',
     'the open files of each process',

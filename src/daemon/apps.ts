@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdir, stat } from 'node:fs/promises'
+import { mkdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CommandApps, type CommandAppsDeps, type CommandService } from '../apps/command/command-apps.ts'
 import { LogFile } from '../apps/command/log-file.ts'
@@ -60,6 +60,7 @@ export async function openCommandApps(
   return await CommandApps.open({
     ...deps,
     folder,
+    workspaces: join(deps.folder, 'workspaces'),
     services,
     sandbox,
     relay: relayed,
@@ -103,7 +104,7 @@ export function homeApps(
     of(place) {
       const own = commands?.of(place) ?? null
       const [freezes, thaws] = [freeze[place.service], thaw[place.service]]
-      if (own === null && freezes === undefined) return null
+      if (own === null && freezes === undefined && thaws === undefined) return null
       return new HomeApp(own, {
         freeze: freezes === undefined ? null : (signal) => hooks.freeze(freezes, place, signal),
         thaw: thaws === undefined ? null : () => hooks.thaw(thaws, place)
@@ -150,7 +151,7 @@ async function probe(sandbox: Sandbox, folder: string): Promise<string | null> {
     folder: room,
     environment: commandEnvironment()
   })
-  const said = new LogFile(join(folder, 'probe.log'))
+  const said = new LogFile(join(room, 'said'))
   const output = [child.stdout, child.stderr].flatMap((stream) => (stream === null ? [] : [said.follow(stream)]))
   try {
     const [code, signal] = (await once(child, 'exit')) as [number | null, string | null]
@@ -158,5 +159,7 @@ async function probe(sandbox: Sandbox, folder: string): Promise<string | null> {
     return code === 0 ? null : said.lastLine || `bwrap ended with ${code ?? signal}`
   } catch (error) {
     return messageOf(error)
+  } finally {
+    await rm(room, { recursive: true, force: true })
   }
 }

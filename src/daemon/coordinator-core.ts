@@ -1,30 +1,23 @@
 import { messageOf } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
-import { prefixed } from '../core/key-value.ts'
 import { Standstill } from '../core/standstill.ts'
 import { Director } from '../handover/director.ts'
 import { FailureDetector } from '../handover/failure-detector.ts'
 import { Holdings } from '../handover/holdings.ts'
 import { LastWords } from '../handover/last-words.ts'
 import { LostHeads } from '../handover/lost-heads.ts'
-import { OwnershipTable } from '../handover/ownership-table.ts'
 import { PromotionHold } from '../handover/promotion-hold.ts'
 import { Recovery } from '../handover/recovery.ts'
 import { safeToPromote } from '../handover/safe-to-promote.ts'
 import { Spread } from '../handover/spread.ts'
 import { Tending } from '../handover/tending.ts'
-import { openAccounts } from '../membership/accounts.ts'
-import { AuditLog } from '../membership/audit.ts'
 import { ControlServer } from '../membership/control-server.ts'
 import { serveMembership } from '../membership/membership-server.ts'
-import { MemberRegistry } from '../membership/registry.ts'
 import { Reach } from '../network/reach.ts'
 import type { Exchange } from '../placement/place.ts'
 import type { DoorSessions } from '../routing/doors/door-sessions.ts'
-import { localDoor } from '../routing/doors/doors.ts'
-import { controlStore } from '../store/control-store.ts'
-import { openRepository } from '../store/main-repository.ts'
 import { RepositoryService } from '../sync/repository-service.ts'
+import { openBooks } from './books.ts'
 import { Caretaker } from './caretaker.ts'
 import { Changes } from './changes.ts'
 import { isInstance, openDoors } from './coordinator-doors.ts'
@@ -46,8 +39,6 @@ import { VERSION } from './version.ts'
 import { welcomer } from './welcomer.ts'
 
 const HEARTBEAT_MS = 500
-/** Of the main repository's disk: new blocks leave it free for heads, seals and what it takes to recover. */
-export const RESERVE_BYTES = 64 * 1024 * 1024
 /** Members get this long to come back after a restart of the coordinator, and at least as long as a lease; the same after it stood still. */
 const START_GRACE_MS = 10_000
 const SILENT_MS = 5000
@@ -60,31 +51,10 @@ export async function openCoordinatorCore(
 ): Promise<CoordinatorCore> {
   const { folder, clock, random, log } = parts
   const { identity } = folder
-  const store = controlStore(prefixed(parts.state, 'control/'))
-  const repository = await openRepository({
-    disk: parts.disk,
-    index: parts.index,
-    log,
-    clock,
-    random,
-    reserveBytes: RESERVE_BYTES
-  })
-  shutdown.later('the main repository', () => repository.close())
-
-  const audit = await AuditLog.open({ store, clock })
-  const registry = await MemberRegistry.open({ store, identity, clock, random, audit: audit.append, log })
   /** Front doors hear of what changes from when there can be any. */
   const late: { doors: DoorSessions | null } = { doors: null }
-  const accounts = await openAccounts({
-    store,
-    clock,
-    random,
-    audit: audit.append,
-    log,
-    onChange: () => late.doors?.usersChanged()
-  })
-  await accounts.admins.ensureFirst()
-  const table = await OwnershipTable.open(store, identity)
+  const onUsers = (): void => late.doors?.usersChanged()
+  const { store, repository, audit, registry, accounts, table } = await openBooks(parts, { onUsers }, shutdown)
   const holdings = new Holdings()
   const changes = new Changes()
 
@@ -208,22 +178,10 @@ export async function openCoordinatorCore(
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
-  const { doors, sessions: doorSessions } = openDoors({
-    registry,
-    table,
-    fleet,
-    routes,
-    accounts: () => accounts,
-    groups,
-    hold,
-    neighbourhood: () => neighbourhood,
-    changes,
-    standstill,
-    rules: parts.doorRules,
-    local: localDoor(routes.flights, parts),
-    clock,
-    log
-  })
+  const { doors, sessions: doorSessions } = openDoors(
+    { registry, table, fleet, routes, accounts, groups, hold, neighbourhood: () => neighbourhood, changes, standstill },
+    parts
+  )
   late.doors = doorSessions
   shutdown.later('the front doors', async () => doorSessions.close())
   const isInFlight = doors.isBusy.bind(doors)

@@ -1,8 +1,6 @@
 import type { Duplex } from 'node:stream'
-import type { Clock } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
-import type { Logger } from '../core/log.ts'
 import type { Standstill } from '../core/standstill.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
@@ -10,19 +8,18 @@ import type { Accounts } from '../membership/accounts.ts'
 import type { Groups } from '../membership/groups.ts'
 import type { MemberRegistry } from '../membership/registry.ts'
 import { DoorSessions } from '../routing/doors/door-sessions.ts'
-import { type Door, Doors } from '../routing/doors/doors.ts'
+import { Doors, localDoor } from '../routing/doors/doors.ts'
 import { type RelayDeps, serveRelay } from '../routing/doors/relay.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
 import {
   type DoorAnswer,
   type DoorPlace,
   type DoorQuestion,
-  type DoorRules,
   type DoorService,
   RELAY_PROTOCOL
 } from '../wire/front-door.ts'
 import type { Changes } from './changes.ts'
-import type { CoordinatorCore } from './coordinator-parts.ts'
+import type { CoordinatorCore, CoreParts } from './coordinator-parts.ts'
 import { connectTunnel } from './coordinator-reach.ts'
 import type { Fleet } from './fleet.ts'
 import type { Neighbourhood } from './neighbourhood.ts'
@@ -33,23 +30,27 @@ export interface CoordinatorDoorsDeps {
   readonly table: OwnershipTable
   readonly fleet: Fleet
   readonly routes: RouteTable
-  readonly accounts: () => Accounts
+  readonly accounts: Accounts
   readonly hold: PromotionHold
   readonly groups: Groups
   readonly neighbourhood: () => Neighbourhood
   readonly changes: Changes
   readonly standstill: Standstill
-  readonly rules: () => DoorRules
-  readonly local: Door
-  readonly clock: Clock
-  readonly log: Logger
 }
 
 /** The front doors of this federation: the one of this process, and the sessions of those that are processes of their own. */
-export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; readonly sessions: DoorSessions } {
+export function openDoors(
+  deps: CoordinatorDoorsDeps,
+  parts: Pick<CoreParts, 'doorRules' | 'dropHome' | 'hasSockets' | 'clock' | 'log'>
+): { readonly doors: Doors; readonly sessions: DoorSessions } {
+  const { clock, log } = parts
+  const local = localDoor(deps.routes.flights, parts)
   const { registry, table, fleet, routes, changes, hold, groups } = deps
   const sessions: DoorSessions = new DoorSessions({
     ...deps,
+    clock,
+    log,
+    rules: parts.doorRules,
     isDoor: (peer) => registry.standing(peer) === 'member' && registry.get(peer)?.role === 'front-door',
     welcome: (peer) => ({
       name: registry.get(peer)?.name ?? '',
@@ -61,7 +62,7 @@ export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; 
     instances: () => (hold.holds('old-backup') ? [] : fleet.candidates()),
     groups: () => groups.list(),
     onUse: (workspace) => routes.used(workspace),
-    blocked: () => deps.accounts().users.blocked(),
+    blocked: () => deps.accounts.users.blocked(),
     workspaces: () => workspacesOf(table),
     place: (workspace) => placeOf(deps, workspace),
     answer: (question) => answer(deps, question),
@@ -72,7 +73,7 @@ export function openDoors(deps: CoordinatorDoorsDeps): { readonly doors: Doors; 
     }
   })
   groups.onChange(() => sessions.groupsChanged())
-  return { sessions, doors: new Doors(() => [deps.local, ...sessions.doors()]) }
+  return { sessions, doors: new Doors(() => [local, ...sessions.doors()]) }
 }
 
 function* workspacesOf(table: OwnershipTable): Generator<WorkspaceId> {
@@ -97,7 +98,7 @@ function doorService({ name, route, scope, writers }: ServiceRoute): DoorService
 }
 
 async function answer(deps: CoordinatorDoorsDeps, question: DoorQuestion): Promise<DoorAnswer> {
-  const { users, sessions } = deps.accounts()
+  const { users, sessions } = deps.accounts
   switch (question.kind) {
     case 'token': {
       const found = users.byToken(question.token)

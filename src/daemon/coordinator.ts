@@ -27,8 +27,9 @@ import { Provisional } from '../sync/provisional.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
 import { LiveBelongings } from './belongings-book.ts'
+import { RESERVE_BYTES } from './books.ts'
 import { CookieKeyRing } from './cookie-keys.ts'
-import { openCoordinatorCore, RESERVE_BYTES } from './coordinator-core.ts'
+import { openCoordinatorCore } from './coordinator-core.ts'
 import { serveRelays } from './coordinator-doors.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
@@ -148,6 +149,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
 
   const cookieKeys = await CookieKeyRing.open({ folder, clock, random, log })
   shutdown.later('the cookie keys', () => cookieKeys.close())
+  cookieKeys.onChange(() => core.doorSessions.rulesChanged())
   const about = {
     anonymous: options.anonymous ?? true,
     secure: tls !== null || options.webAddress?.startsWith('https:') === true,

@@ -14,7 +14,8 @@ import { DoorClient } from '../routing/doors/door-client.ts'
 import { passedOwnPages, passUpgrade } from '../routing/doors/pass-own.ts'
 import { openRelay } from '../routing/doors/relay.ts'
 import { RemoteDoor } from '../routing/doors/remote-door.ts'
-import { FrontDoor, type FrontDoorOptions } from '../routing/front-door.ts'
+import { FrontDoor, type FrontDoorDeps } from '../routing/front-door.ts'
+import type { Certificate } from '../routing/neighbours.ts'
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import type { DoorRules } from '../wire/front-door.ts'
@@ -97,6 +98,7 @@ async function compose(
     trusted.pinned(pin.peer)
     deps.report({ event: 'approved', name: joined.standing.name })
     const members = await KnownMembers.open(state, pin.peer)
+    trusted.listed(members.peers(), members.doors())
     const noteMembers = async (list: Uint8Array): Promise<void> => {
       if (!(await members.note(list))) return
       for (const peer of trusted.listed(members.peers(), members.doors())) host.cut(peer, 'it is no member any more')
@@ -132,43 +134,8 @@ async function compose(
       log
     })
     const open = async (rules: () => DoorRules): Promise<FrontDoor> => {
-      const { anonymous, holdMs, secure, federation, userHeader } = rules()
-      const settings: FrontDoorOptions = {
-        anonymous,
-        holdMs,
-        secure,
-        ...(tls !== null && { tls }),
-        trustProxy: options.trustProxy,
-        maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
-        federationName: federation,
-        ...(userHeader !== '' && { trustUserHeader: userHeader })
-      }
       const own = (): Promise<Duplex> => relay(pin.peer)
-      const door = new FrontDoor(
-        {
-          workspaces: remote.routes,
-          users: remote.users,
-          groups: remote.groups,
-          routes: THROUGH_THE_TUNNEL,
-          tunnel: { connect: toInstance },
-          uploads: NO_UPLOADS,
-          cookieKeys: {
-            get current() {
-              return rules().cookieKeys.current
-            },
-            get previous() {
-              return rules().cookieKeys.previous
-            }
-          },
-          wellKnown: () => JSON.parse(rules().facts) as object,
-          ownPages: passedOwnPages({ open: own, userHeader: () => rules().userHeader.toLowerCase() || null }),
-          connect: (request, upgrade) => void passUpgrade(own, request, upgrade),
-          clock,
-          random,
-          log
-        },
-        settings
-      )
+      const door = buildDoor({ options, tls, remote, toInstance, own, rules, clock, random, log })
       const { port } = await door.listen(options.http.host, options.http.port)
       remote.opened(door)
       const http = webAddress(options.http, port, tls !== null)
@@ -236,6 +203,53 @@ async function compose(
   })
   finished.catch(() => undefined)
   return { finished, stop }
+}
+
+interface DoorParts extends Pick<FrontDoorDeps, 'clock' | 'random' | 'log'> {
+  readonly options: FrontDoorProcessOptions
+  readonly tls: Certificate | null
+  readonly remote: RemoteDoor
+  readonly toInstance: (home: PeerIdText) => Promise<Duplex>
+  /** A stream to the coordinator's own front door. */
+  readonly own: () => Promise<Duplex>
+  readonly rules: () => DoorRules
+}
+
+/** The front door of this process, by the rules of now. Keys and facts are looked up whenever they are needed. */
+function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: DoorParts): FrontDoor {
+  const { anonymous, holdMs, secure, federation, userHeader } = rules()
+  return new FrontDoor(
+    {
+      ...rest,
+      workspaces: remote.routes,
+      users: remote.users,
+      groups: remote.groups,
+      routes: THROUGH_THE_TUNNEL,
+      tunnel: { connect: toInstance },
+      uploads: NO_UPLOADS,
+      cookieKeys: {
+        get current() {
+          return rules().cookieKeys.current
+        },
+        get previous() {
+          return rules().cookieKeys.previous
+        }
+      },
+      wellKnown: () => JSON.parse(rules().facts) as object,
+      ownPages: passedOwnPages({ open: own, userHeader: () => rules().userHeader.toLowerCase() || null }),
+      connect: (request, upgrade) => void passUpgrade(own, request, upgrade)
+    },
+    {
+      anonymous,
+      holdMs,
+      secure,
+      ...(tls !== null && { tls }),
+      trustProxy: options.trustProxy,
+      maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
+      federationName: federation,
+      ...(userHeader !== '' && { trustUserHeader: userHeader })
+    }
+  )
 }
 
 /** The front door by the rules of the day: others than before, but for keys and facts, need another one in its place. */

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type Clock, type Instant, sleep } from '../core/clock.ts'
-import { messageOf } from '../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { batches, forEachParallel } from '../core/parallel.ts'
@@ -130,7 +130,7 @@ export class GuestExpiry {
 
   /** Adds what is to be remembered from now on. Returns what nobody has used for too long. */
   #noteUses(changes: ControlChange[]): WorkspaceId[] {
-    const { table, isInUse } = this.#deps
+    const { table } = this.#deps
     const over: WorkspaceId[] = []
     const gone = new Set(this.#usedAt.keys())
     for (const { signed } of table.all()) {
@@ -138,7 +138,7 @@ export class GuestExpiry {
       if (!isGuest(owner)) continue
       gone.delete(workspace)
       const before = this.#usedAt.get(workspace)
-      const isUsed = before === undefined || this.#usedSince.has(workspace) || isInUse(workspace)
+      const isUsed = before === undefined || this.#isUsed(workspace)
       const ageMs = this.#runningMs - (before ?? Number.NEGATIVE_INFINITY)
       if (isUsed && ageMs >= this.#coarseMs) {
         this.#usedAt.set(workspace, this.#runningMs)
@@ -153,12 +153,18 @@ export class GuestExpiry {
     return over
   }
 
+  /** Since the last look, or now. */
+  #isUsed(workspace: WorkspaceId): boolean {
+    return this.#usedSince.has(workspace) || this.#deps.isInUse(workspace)
+  }
+
   async #remove(workspace: WorkspaceId): Promise<void> {
-    const { removals, isInUse, log } = this.#deps
-    // Somebody may have come back while others were removed.
-    if (this.#stopped.signal.aborted || this.#usedSince.has(workspace) || isInUse(workspace)) return
+    const { removals, log } = this.#deps
+    if (this.#stopped.signal.aborted || this.#isUsed(workspace)) return
     try {
-      await removals.remove(workspace, 'coordinator', 'nobody has asked for it for too long')
+      await removals.remove(workspace, 'coordinator', 'nobody has asked for it for too long', () => {
+        if (this.#isUsed(workspace)) throw new NodeDaemonError('CONFLICT', 'somebody uses it again')
+      })
       log.info({ workspace }, "a guest's workspace has expired")
     } catch (error) {
       log.warn({ workspace, error: messageOf(error) }, "a guest's workspace was not removed, and is tried again")

@@ -97,7 +97,12 @@ export class UserRegister {
   }
 
   async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
-    await this.#deps.accounts.users.setQuota(plainName(name), bytes, actor)
+    const { accounts, table, director } = this.#deps
+    await accounts.users.setQuota(plainName(name), bytes, actor)
+    for (const { signed } of table.all()) {
+      const { workspace, owner } = signed.value
+      if (owner === `${NAMED}${plainName(name)}`) director.touch(workspace)
+    }
     return this.#user(plainName(name))
   }
 

@@ -107,10 +107,11 @@ export class Director {
     if (home !== peer && !standbys.includes(peer)) await this.#standbys.order(peer, owned.signed, 'release')
   }
 
-  /** Nobody reaches the workspace any more. Durable on return. See `OwnershipTable.remove`. @throws NodeDaemonError `BUSY` promotions are held */
-  remove(workspace: WorkspaceId): Promise<RemovedWorkspace> {
+  /** Nobody reaches the workspace any more. Durable on return. See `OwnershipTable.remove`. @throws NodeDaemonError `BUSY` promotions are held; also what `check` throws */
+  remove(workspace: WorkspaceId, check: () => void): Promise<RemovedWorkspace> {
     return this.#work.run(workspace, async () => {
       checkNotHeld(this.#deps)
+      check()
       const removed = await this.#deps.table.remove(workspace)
       this.#states.delete(workspace)
       return removed

@@ -53,16 +53,17 @@ export class Removals {
    * On return nobody reaches the workspace any more, and those of its holders that are connected were told.
    *
    * @param by who wants it, and `why`: for the audit log
+   * @param check asked last, right before it begins; throws to refuse
    * @throws NodeDaemonError `NOT_FOUND`; `BUSY` promotions are held: nothing was removed
    */
-  async remove(workspace: WorkspaceId, by: string, why: string): Promise<void> {
+  async remove(workspace: WorkspaceId, by: string, why: string, check: () => void = () => undefined): Promise<void> {
     const { table, director, audit, onRemoved, holdings } = this.#deps
     const value = table.get(workspace)?.signed.value
     if (value === undefined) throw new NodeDaemonError('NOT_FOUND', `no workspace ${workspace}`)
     const { service, owner } = value
     const details = { service, owner, why }
     await audit({ actor: by, action: 'workspace.rm', target: workspace, details })
-    const removed = await director.remove(workspace).catch(async (error: unknown) => {
+    const removed = await director.remove(workspace, check).catch(async (error: unknown) => {
       await audit({
         actor: 'coordinator',
         action: 'workspace.rm.undone',

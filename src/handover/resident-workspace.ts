@@ -77,9 +77,9 @@ export class ResidentWorkspace {
     if (home.fenced || home !== this.#home) throw notHome(this.#deps.workspace)
   }
 
-  /** Everything that was changed before the call is durable in the repository on return. */
+  /** As this process ends: everything that was changed is durable in the repository on return. */
   async flush(): Promise<void> {
-    await this.#serving().flush()
+    await this.#serving().lastFlush()
   }
 
   /** Why a newer snapshot is postponed; null where none is. */
@@ -339,7 +339,7 @@ export class ResidentWorkspace {
   /** Ends what waits for the repository, at once. Only `close` may follow. */
   end(): void {
     this.#ending.abort(new NodeDaemonError('CLOSED', 'this instance is stopping'))
-    void this.#home?.sync.stop()
+    this.#home?.end()
     void this.#standby?.stop()
   }
 

@@ -139,6 +139,17 @@ export class ServingHome {
     await this.sync.flush()
   }
 
+  /** The same as this process ends: what changes files is ended before. */
+  async lastFlush(): Promise<void> {
+    if (this.#app !== null) {
+      this.#app.hold()
+      // It has logged why it would not: what it has written by then is published all the same.
+      await this.#app.freeze(new AbortController().signal).catch(() => undefined)
+      await this.#app.close()
+    }
+    await this.flush()
+  }
+
   /** Makes the paths durable on this disk; they are published in the background. */
   keepLocally(paths: readonly string[]): Promise<void> {
     this.sync.changed(paths)
@@ -211,10 +222,18 @@ export class ServingHome {
     this.#app?.thaw()
   }
 
+  /** Begins to stop. Only `close` may follow. */
+  end(): void {
+    void this.#app?.close()
+    void this.sync.stop()
+  }
+
   /** Stops after what is under way. What is not published stays on disk. */
   async close(): Promise<void> {
-    await this.#app?.close()
+    // At the same time: requests that wait to be acknowledged keep the app until the publishing ends.
+    const ended = this.#app?.close()
     this.#watch.close()
     await this.sync.stop()
+    await ended
   }
 }

@@ -60,6 +60,8 @@ const NAMED = 'user:'
 const SUBJECT_CHARACTERS_MAX = 255
 /** Of one name that several people would like to have. */
 const NAMESAKES_MAX = 1000
+/** So many removed users are told of as shut out. */
+const REMOVED_MAX = 10_000
 
 const idOf = (name: string): UserId => `${NAMED}${name}` as UserId
 const viewOf = ({ name, blocked, quotaBytes, createdAt, source }: KeptUser): User => ({
@@ -78,6 +80,7 @@ export class Users {
   readonly #book: TokenBook<KeptUser>
   readonly #byPerson: Map<string, string>
   readonly #arrivals = new Mutex()
+  readonly #removed = new Set<string>()
 
   private constructor(book: TokenBook<KeptUser>, guests: BlockedGuests) {
     this.#book = book
@@ -103,10 +106,12 @@ export class Users {
     return this.#book.renewToken(name, by)
   }
 
-  /** Everybody who is shut out, guests too. */
+  /** Everybody who is shut out, guests too, and who was removed since the start: the last of them, where those are many. */
   blocked(): readonly UserId[] {
-    const named = this.#book.list().filter(({ blocked }) => blocked)
-    return [...named.map(({ name }) => idOf(name)), ...this.guests.list().map(({ guest }) => guest)]
+    const blocked = this.#book.list().filter((user) => user.blocked)
+    const removed = [...this.#removed].filter((name) => this.#book.get(name) === null)
+    const named = [...blocked.map(({ name }) => name), ...removed]
+    return [...named.map(idOf), ...this.guests.list().map(({ guest }) => guest)]
   }
 
   list(): readonly User[] {
@@ -126,6 +131,7 @@ export class Users {
   /** Takes the token away and ends the sessions; workspaces stay. @throws NodeDaemonError `NOT_FOUND` */
   async remove(name: string, by: string): Promise<void> {
     const source = this.#book.get(name)?.source
+    if (source !== undefined) this.#noteRemoved(name)
     await this.#book.remove(name, by)
     if (source?.kind === 'provider') this.#byPerson.delete(personKey(source.provider, source.subject))
   }
@@ -224,6 +230,14 @@ export class Users {
     const added = await this.#book.addWithoutToken(name, by, make, { provider, subject })
     this.#byPerson.set(personKey(provider, subject), name)
     return viewOf(added)
+  }
+
+  #noteRemoved(name: string): void {
+    this.#removed.add(name)
+    for (const oldest of this.#removed) {
+      if (this.#removed.size <= REMOVED_MAX) return
+      this.#removed.delete(oldest)
+    }
   }
 
   #arrive(name: string): Promise<UserId> {

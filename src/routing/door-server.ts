@@ -9,7 +9,7 @@ import {
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type Clock, sleep } from '../core/clock.ts'
+import { type Clock, sleep, type TimerHandle } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import { answerOn, noticeEnd } from './answer-on.ts'
 import { FRONT_DOOR_LIMITS, type FrontDoorLimits } from './limits.ts'
@@ -50,8 +50,8 @@ export class DoorServer {
   readonly #deps: DoorServerDeps
   readonly #options: DoorServerOptions
   readonly #limits: FrontDoorLimits
-  /** How often in a row nothing was said on a connection for as long as it may idle. */
-  readonly #silences = new WeakMap<Socket, { readonly times: number; readonly bytesWritten: number }>()
+  /** What ends a connection on which an answer does not go on. */
+  readonly #silences = new WeakMap<Socket, TimerHandle>()
   readonly #server: Server
   /** The latest response of each connection: requests on one connection are taken one after another. */
   readonly #latest = new WeakMap<Duplex, ServerResponse>()
@@ -222,13 +222,14 @@ export class DoorServer {
     const latest = this.#latest.get(socket)
     const waitsForInstance =
       latest !== undefined && !latest.writableFinished && latest.req.complete && latest.writableLength === 0
+    if (latest === undefined || !waitsForInstance) return void socket.destroy()
     const { bytesWritten } = socket
-    const before = this.#silences.get(socket)
-    const times = before?.bytesWritten === bytesWritten ? before.times + 1 : 1
-    this.#silences.set(socket, { times, bytesWritten })
-    if (waitsForInstance && times * this.#server.timeout < this.#limits.answerMs) {
-      socket.setTimeout(this.#server.timeout)
-    } else socket.destroy()
+    if (!this.#silences.has(socket)) socket.once('close', () => this.#silences.get(socket)?.cancel())
+    this.#silences.get(socket)?.cancel()
+    const end = this.#deps.clock.after(this.#limits.answerMs - this.#server.timeout, () => {
+      if (socket.bytesWritten === bytesWritten && this.#latest.get(socket) === latest) socket.destroy()
+    })
+    this.#silences.set(socket, end)
   }
 
   /** Says that what came is no request, once all that came whole before it is answered. */

@@ -1,74 +1,19 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Clock, Instant } from '../core/clock.ts'
+import type { Instant } from '../core/clock.ts'
 import { hasCode, messageOf } from '../core/errors.ts'
-import type { OwnerId, WorkspaceId } from '../core/ids.ts'
-import type { Logger } from '../core/log.ts'
+import type { WorkspaceId } from '../core/ids.ts'
 import { isRead } from '../wire/http.ts'
-import { type Body, type BodyBudget, firstBytes, readWhole, stateOf } from './body.ts'
-import type { Hold, Release } from './hold.ts'
-import type { Visitor } from './identify.ts'
-import type { Home, HomeRoutes, Place, Redirection, ServiceRoute, Uploads, Users, Workspaces } from './neighbours.ts'
-import { answer, FRONT_DOOR, type Page } from './pages.ts'
-import type { PooledStream, Pools } from './pool.ts'
-import { forward, type ProxyOptions, type Upgrade } from './proxy.ts'
+import { type Body, firstBytes, readWhole, stateOf } from './body.ts'
+import type { Asked, ExchangeDeps, ExchangeOptions } from './exchange-deps.ts'
+import type { Release } from './hold.ts'
+import type { Home, Place } from './neighbours.ts'
+import { answer, type Page } from './pages.ts'
+import type { PooledStream } from './pool.ts'
+import { forward } from './proxy.ts'
 import { BODY_TOO_SLOW, errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
 import { afterLoss, maySendElsewhere, pauseMs } from './replay.ts'
-import { partLines } from './routes/dress.ts'
-import { withTicket } from './routes/marks.ts'
-import { ELSEWHERE, elsewhereOf } from './routes/redirect.ts'
-import { answerRedirect } from './routes/replies.ts'
-import { TICKET_HEADER } from './routes/tickets.ts'
-import type { Sockets } from './sockets.ts'
-import { type Turns, TurnsTaken } from './turns.ts'
-
-/** What all exchanges share. */
-export interface ExchangeDeps {
-  readonly workspaces: Workspaces
-  readonly users: Pick<Users, 'isBlocked'>
-  readonly hold: Hold
-  readonly pools: Pools
-  readonly routes: HomeRoutes
-  readonly sockets: Sockets
-  readonly budget: BodyBudget
-  /** How many requests of a user, and of a workspace, are at the instances at once. */
-  readonly turns: { readonly ofUser: Turns; readonly ofWorkspace: Turns }
-  readonly uploads: Uploads
-  readonly clock: Clock
-  readonly log: Logger
-}
-
-export interface ExchangeOptions extends ProxyOptions {
-  readonly holdMs: number
-  /** How long a body may take that is kept. */
-  readonly keptBodyMs: number
-}
-
-/** A request whose user and service are known. */
-export interface Asked {
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly upgrade: Upgrade | null
-  readonly service: ServiceRoute
-  readonly visitor: Visitor
-  /** The address that it came from, as far as that is counted. */
-  readonly client: string | null
-  /** Whose workspace it is for; null for a newcomer. */
-  readonly owner: OwnerId | null
-  readonly body: Body
-  /** Does the client wait for `100 Continue`? */
-  readonly expects: boolean
-  /** Scheme and host by which the user came. */
-  readonly from: string
-  /** See `redirectAfter`. */
-  readonly redirectAfter: number | null
-  /** The lines for an instance that do not depend on which one it is. */
-  readonly headers: readonly string[]
-  /** Asked before a workspace is begun: why none may be now, where that is so. */
-  readonly mayBegin: () => Page | null
-  /** The connection speaks another protocol now; the response is of no more use. */
-  readonly onUpgrade: () => void
-}
+import { linesOn, sendOn, targetLines } from './routes/send-on.ts'
+import { TurnsTaken } from './turns.ts'
 
 /** Where an attempt goes. A newcomer's has no workspace. */
 type Target = Home & {
@@ -142,24 +87,7 @@ export class Exchange {
 
   #goTo(place: Place): void {
     if (place.state !== 'serving') return this.#holdFor(place)
-    const { redirectAfter } = this.#asked
-    const redirection =
-      redirectAfter === null || place.epoch <= redirectAfter ? null : this.#deps.routes.redirectFor(place.home)
-    const elsewhere = redirection === null ? null : elsewhereOf(this.#deps.workspaces.services(), this.#asked.service)
-    if (redirection === null || elsewhere === null) this.#prepare(place)
-    else this.#sendOn(place, redirection, elsewhere)
-  }
-
-  /** The user asks the home itself. */
-  #sendOn(place: Extract<Place, { state: 'serving' }>, { url, office }: Redirection, elsewhere: string): void {
-    const { request, response, from, visitor } = this.#asked
-    // It counts as used, though what follows is not seen here.
-    this.#deps.workspaces.enter(place.workspace, () => undefined)()
-    const { bound } = partLines(this.#headersFor(place))
-    if (elsewhere !== '') bound.push(ELSEWHERE, elsewhere)
-    const ticket = office.redirect(from, bound)
-    const location = url + withTicket(request.url ?? '/', ticket)
-    answerRedirect(response, location, { setCookie: visitor.setCookie, servedBy: FRONT_DOOR })
+    if (!sendOn(this.#deps, this.#asked, place)) this.#prepare(place)
   }
 
   /** Reads go to any instance; the first change brings the workspace into being. */
@@ -300,7 +228,7 @@ export class Exchange {
         response: this.#asked.response,
         upgrade: this.#asked.upgrade,
         expects: this.#asked.expects,
-        headers: this.#linesOn(stream, target),
+        headers: linesOn(this.#deps.routes, stream, targetLines(this.#asked.headers, target)),
         body: this.#body,
         tap: workspace === null || this.#sent > 0 ? null : () => uploads.tap(workspace),
         stream,
@@ -316,25 +244,6 @@ export class Exchange {
         onEnd: leave
       }
     )
-  }
-
-  /** Through the tunnel, the stream says that they are the front door's; elsewhere a ticket does. */
-  #linesOn(stream: Duplex, target: Target): string[] {
-    const ticketOf = this.#deps.routes.ticketOn(stream)
-    const lines = this.#headersFor(target)
-    if (ticketOf === null) return lines
-    const { bound, others } = partLines(lines)
-    others.push(TICKET_HEADER, ticketOf(bound))
-    return others
-  }
-
-  #headersFor(target: Pick<Target, 'workspace' | 'epoch' | 'limitBytes'>): string[] {
-    const lines = [...this.#asked.headers]
-    if (target.workspace !== null) {
-      lines.push('x-workspace-id', target.workspace, 'x-node-daemon-epoch', String(target.epoch))
-      if (target.limitBytes !== undefined) lines.push('x-node-daemon-limit', String(target.limitBytes))
-    }
-    return lines
   }
 
   #joined(target: Target, client: Duplex, instance: Duplex): void {

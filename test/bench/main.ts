@@ -6,6 +6,7 @@ import { type Benchmark, type BenchOptions, MIB } from './benchmark.ts'
 import { failoverBenchmark } from './failover/benchmark.ts'
 import { frontDoorBenchmark } from './front-door/benchmark.ts'
 import { handoverBenchmark } from './handover/benchmark.ts'
+import { hostileBenchmark } from './hostile/benchmark.ts'
 import { installHelia, peersHere } from './peers.ts'
 import { smallFilesBenchmark } from './small-files/benchmark.ts'
 import { syncBenchmark } from './sync/benchmark.ts'
@@ -18,6 +19,7 @@ const BENCHMARKS: readonly Benchmark[] = [
   smallFilesBenchmark,
   writesBenchmark,
   frontDoorBenchmark,
+  hostileBenchmark,
   handoverBenchmark,
   failoverBenchmark,
   thousandBenchmark

@@ -5,24 +5,28 @@ import { type Sent, WebUser } from '../tools/web-user.ts'
 
 /** Somebody behind a load balancer: one front door after the other. */
 class BalancedUser extends WebUser {
-  readonly #doors: readonly WebUser[]
+  readonly #doors: ReadonlyMap<string, WebUser>
   #turn = 0
   /** Front doors that are not asked any more. */
   readonly gone = new Set<string>()
+  /** Those with a request of this user under way. */
+  readonly asked = new Set<string>()
   readonly #urls: readonly string[]
 
   constructor(name: string, urls: readonly string[], headers: Readonly<Record<string, string>> = {}) {
     super(name, urls[0] ?? '', headers)
     this.#urls = urls
-    this.#doors = urls.map((url) => new WebUser(name, url, headers))
+    this.#doors = new Map(urls.map((url) => [url, new WebUser(name, url, headers)]))
   }
 
   override async send(method: string, path: string, sent: Sent = {}): ReturnType<WebUser['send']> {
-    const open = this.#doors.filter((_, index) => !this.gone.has(this.#urls[index] ?? ''))
-    const door = open[this.#turn++ % open.length]
-    if (door === undefined) throw new Error('no front door is left')
+    const open = this.#urls.filter((url) => !this.gone.has(url))
+    const url = open[this.#turn++ % open.length]
+    const door = this.#doors.get(url ?? '')
+    if (url === undefined || door === undefined) throw new Error('no front door is left')
     door.cookie = this.cookie
-    const answer = await door.send(method, path, sent)
+    this.asked.add(url)
+    const answer = await door.send(method, path, sent).finally(() => this.asked.delete(url))
     this.cookie = door.cookie
     return answer
   }
@@ -34,6 +38,10 @@ test('two front doors of their own: one drains, one dies, a door is stopped and 
   const urls = await Promise.all(['north', 'south'].map((name) => federation.openDoor(name)))
   expect(await federation.peer('north')).toMatchObject({ role: 'front-door', state: 'serving' })
   const [north = '', south = ''] = urls
+  const description = await new WebUser('nobody', north).get('/.well-known/node-daemon')
+  expect(JSON.parse(description.text)).toMatchObject({ peerId: federation.ready.peerId })
+  const signIn = await new WebUser('nobody', north).get('/.well-known/node-daemon/sign-in')
+  expect([signIn.status, signIn.text]).toEqual([200, expect.stringContaining('<form')])
   const named = await Promise.all(
     ['ada', 'bob', 'cy', 'dan'].map(async (name) => {
       const { token } = await federation.api.send<{ token: string }>('POST', '/users', { name })
@@ -71,6 +79,7 @@ test('two front doors of their own: one drains, one dies, a door is stopped and 
   await federation.until('the traffic goes on', async () => traffic.requests >= again + 40)
 
   for (const user of users) user.gone.add(south)
+  await federation.until('nobody waits there', async () => users.every(({ asked }) => !asked.has(south)))
   await federation.kill('south')
   const last = traffic.requests
   await federation.until('the traffic goes on', async () => traffic.requests >= last + 40)

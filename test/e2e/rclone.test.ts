@@ -3,7 +3,7 @@ import { requireProgram, runTool } from '../tools/debian.ts'
 import { TestFederation } from '../tools/federation.ts'
 import { FileTree } from '../tools/file-tree.ts'
 
-const FILES = 800
+const FILES = 300
 const CHANGES = 100
 const SEED = 20_251
 const WHOLE_MS = 180_000
@@ -11,7 +11,7 @@ const FLAGS = ['--transfers=16', '--checkers=8', '--retries=1', '--stats=0']
 const WITH_EMPTY_FOLDERS = '--create-empty-src-dirs'
 
 test(
-  'rclone copies 800 files in and out by WebDAV, then syncs changes and deletions, without a difference',
+  'rclone copies 300 files in and out by WebDAV, then syncs changes and deletions, without a difference',
   async ({ signal }) => {
     const program = requireProgram('/usr/bin/rclone', 'rclone')
     await using federation = await TestFederation.open()

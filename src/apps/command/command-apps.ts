@@ -1,9 +1,9 @@
-import { mkdirSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { existsSync, mkdirSync } from 'node:fs'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { aborted, type Clock } from '../../core/clock.ts'
 import { NodeDaemonError } from '../../core/errors.ts'
-import type { ServiceName, WorkspaceId } from '../../core/ids.ts'
+import { isWorkspaceId, type ServiceName, type WorkspaceId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import type { Beside, HookPlace } from '../hooks.ts'
 import type { WorkspaceApps } from './command.ts'
@@ -27,6 +27,8 @@ export interface CommandService {
 export interface CommandAppsDeps {
   /** Where each workspace's app has a folder of its own, for its log and its socket. */
   readonly folder: string
+  /** Where the files of workspaces lie: with those of one, the folder of its app goes too. */
+  readonly workspaces: string
   readonly services: ReadonlyMap<ServiceName, CommandService>
   readonly sandbox: Sandbox
   readonly relay: Relay
@@ -61,6 +63,7 @@ export class CommandApps implements WorkspaceApps {
     const tools = { ...deps.sandbox.tools, ...(await writeAccounts(deps.folder)) }
     const apps = new CommandApps({ ...deps, sandbox: { ...deps.sandbox, tools } })
     const ended = await endLeftovers(deps.folder, deps.send)
+    await apps.#forgetGone()
     if (ended > 0) deps.log.info({ apps: ended }, 'apps of an earlier run were ended')
     const { limits } = deps.sandbox
     apps.#watching = watchApps({ ...deps, limits, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
@@ -113,6 +116,14 @@ export class CommandApps implements WorkspaceApps {
     this.#ending.abort()
     await Promise.all([...this.#apps.values()].map((app) => app.close()))
     await this.#watching
+    await this.#forgetGone()
+  }
+
+  async #forgetGone(): Promise<void> {
+    const { folder, workspaces } = this.#deps
+    for (const name of (await readdir(folder)).filter(isWorkspaceId)) {
+      if (!existsSync(join(workspaces, name))) await rm(join(folder, name), { recursive: true, force: true })
+    }
   }
 
   #folderOf({ workspace }: HookPlace): string {

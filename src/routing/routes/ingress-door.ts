@@ -109,7 +109,7 @@ export class IngressDoor implements AsyncDisposable {
     else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() - ageMs }, alone)
   }
 
-  /** Workspaces whose users are at work here past the front door: open WebSockets, requests that take long. */
+  /** Workspaces whose users are at work here past the front door: open WebSockets, open pages, requests that take long. */
   busy(): WorkspaceId[] {
     return this.#stays.busy()
   }
@@ -196,7 +196,7 @@ export class IngressDoor implements AsyncDisposable {
     if ((upgrade !== null || !isRead(method)) && headerOf(said.lines, 'x-workspace-rights') === 'read') {
       return answer(response, pages.disclaimPage({ why: 'read-only' }, NO_INVITATION))
     }
-    this.#serve(arrival, behind, said)
+    this.#serve(arrival, behind, said, { ofPage: true })
   }
 
   #arriveWithTicket(arrival: Arrival, behind: Behind, url: string, text: string): void {
@@ -212,13 +212,13 @@ export class IngressDoor implements AsyncDisposable {
     }
     // A program may know no cookies: it is served with the ticket alone.
     request.url = url
-    this.#serve(arrival, behind, ticket)
+    this.#serve(arrival, behind, ticket, { ofPage: false })
   }
 
-  #serve(arrival: Arrival, { ingress, name }: Behind, said: Said): void {
+  #serve(arrival: Arrival, { ingress, name }: Behind, said: Said, { ofPage }: { readonly ofPage: boolean }): void {
     const { request, response, upgrade, expects } = arrival
     dress(request, [...said.lines, ...this.#forwarded(request)], { forwarded: false })
-    const stay = this.#stays.begin(request, upgrade?.socket ?? response)
+    const stay = this.#stays.begin(request, upgrade?.socket ?? response, ofPage)
     const onMoved = (): void => {
       stay.end()
       this.#sessions.end(said)

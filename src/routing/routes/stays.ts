@@ -7,6 +7,9 @@ import { targetOf } from '../ingress.ts'
 const LOOK_MS = 500
 /** A request that has taken so long is not waited for where its workspace goes elsewhere. */
 const LONG_MS = 3_000
+/** A page whose scripts have asked for something so lately is taken for open: it would have to be loaded anew elsewhere. */
+const RECENT_MS = 60_000
+const REMEMBERED = 20_000
 
 interface Stay {
   readonly workspace: WorkspaceId
@@ -23,6 +26,8 @@ interface Stay {
 export class Stays {
   readonly #clock: Clock
   readonly #stays = new Set<Stay>()
+  /** The latest request of a page that was loaded from here, of each workspace; the longest ago first. */
+  readonly #latest = new Map<WorkspaceId, { readonly epoch: number; readonly at: Instant }>()
   #serves: (workspace: WorkspaceId, epoch: number) => boolean = () => true
   #timer: TimerHandle | null = null
   #closed = false
@@ -35,8 +40,15 @@ export class Stays {
     this.#serves = serves
   }
 
-  /** `on`: what ends with the request, and can be broken off. The header lines of the request are those of a front door. */
-  begin(request: IncomingMessage, on: Duplex | ServerResponse): { readonly epoch: number; end(): void } {
+  /**
+   * `on`: what ends with the request, and can be broken off. `ofPage`: a page that was loaded from here asks. The header lines of
+   * the request are those of a front door.
+   */
+  begin(
+    request: IncomingMessage,
+    on: Duplex | ServerResponse,
+    ofPage: boolean
+  ): { readonly epoch: number; end(): void } {
     const target = targetOf(request)
     const workspace = target?.workspace ?? null
     const epoch = target?.epoch ?? 0
@@ -47,14 +59,29 @@ export class Stays {
       this.#stays.delete(stay)
     }
     this.#stays.add(stay)
+    if (ofPage) this.#note(workspace, epoch)
     on.once('close', end)
     this.#timer ??= this.#clock.after(LOOK_MS, () => this.#look())
     return { epoch, end }
   }
 
   busy(): WorkspaceId[] {
-    const held = [...this.#stays].filter((stay) => this.#isLong(stay))
-    return [...new Set(held.map(({ workspace }) => workspace))]
+    const held = [...this.#stays].filter((stay) => this.#isLong(stay)).map(({ workspace }) => workspace)
+    const since = this.#clock.now() - RECENT_MS
+    const open: WorkspaceId[] = []
+    for (const [workspace, { epoch, at }] of this.#latest) {
+      if (at < since || !this.#serves(workspace, epoch)) this.#latest.delete(workspace)
+      else open.push(workspace)
+    }
+    return [...new Set([...held, ...open])]
+  }
+
+  #note(workspace: WorkspaceId, epoch: number): void {
+    this.#latest.delete(workspace)
+    this.#latest.set(workspace, { epoch, at: this.#clock.now() })
+    if (this.#latest.size <= REMEMBERED) return
+    const [oldest] = this.#latest.keys()
+    if (oldest !== undefined) this.#latest.delete(oldest)
   }
 
   close(): void {

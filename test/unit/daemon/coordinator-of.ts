@@ -134,7 +134,7 @@ export class CoordinatorOf implements Disposable {
       isStopping: () => false,
       control: () => control as never,
       network: () => ({ cut: () => undefined }) as never,
-      routeBook: { opened: () => undefined, closed: () => undefined, relabelled: () => undefined },
+      routeBook: { opened: () => undefined, closed: () => undefined, relabelled: () => undefined } as never,
       dropHome: () => undefined
     })
   }

@@ -20,7 +20,13 @@ interface World {
   readonly expiry: GuestExpiry
   readonly removed: WorkspaceId[]
   readonly inUse: Set<WorkspaceId>
-  readonly state: { held: boolean; refuses: boolean; wallOffMs: number }
+  readonly state: {
+    held: boolean
+    refuses: boolean
+    wallOffMs: number
+    /** Comes between the decision and the removal. */
+    before?: (workspace: WorkspaceId) => Promise<void>
+  }
   /** The time passes as it does: in small steps. */
   pass(ms: number): Promise<void>
   restarted(awayMs: number): Promise<World>
@@ -48,14 +54,16 @@ async function world(
     get: (workspace: WorkspaceId) => (owners.has(workspace) ? rowOf(workspace) : null)
   } as unknown as OwnershipTable
   const inUse = new Set<WorkspaceId>()
-  const state = { held: false, refuses: false, wallOffMs: 0 }
+  const state: World['state'] = { held: false, refuses: false, wallOffMs: 0 }
   const expiry = await GuestExpiry.open(
     {
       store,
       table,
       removals: {
-        async remove(workspace) {
+        async remove(workspace, _by, _why, check) {
           if (state.refuses) throw new Error('not now')
+          await state.before?.(workspace)
+          check?.()
           removed.push(workspace)
           owners.delete(workspace)
         }
@@ -156,6 +164,15 @@ test('nothing is removed while promotions are held; what is refused is tried aga
   at.state.refuses = false
   await at.pass(LOOK)
   expect(at.removed).toHaveLength(2)
+})
+
+test('somebody who comes back at the last moment finds everything', async () => {
+  const at = await world()
+  at.state.before = async (workspace) => {
+    if (workspace === GUESTS) at.expiry.used(GUESTS)
+  }
+  await at.pass(8 * DAY)
+  expect(at.removed).toEqual([OTHERS])
 })
 
 test('it is told when a workspace expires', async () => {

@@ -29,6 +29,7 @@ async function bench() {
     table: { all: () => rows.values() },
     quotas: { of: () => 10 },
     doors: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
+    routeBook: { endSessions: () => void shown.push('end sessions') },
     director: { touch: (workspace: WorkspaceId) => void shown.push(`touch ${workspace}`) }
   }
   return { register: new UserRegister(deps as unknown as UserRegisterDeps), users, shown, decisions }
@@ -54,7 +55,7 @@ test('who is shut out loses what is open: requests into their own workspaces, an
   const { register, shown, decisions } = await bench()
   await register.add(ROOT, { name: 'ada' })
   await register.block(ROOT, 'ada', true)
-  const out = ['break user:ada all', 'touch user:ada', 'touch group:lab']
+  const out = ['end sessions', 'break user:ada all', 'touch user:ada', 'touch group:lab']
   expect(shown).toEqual(out)
   await register.block(ROOT, 'ada', false)
   expect(shown).toEqual(out)
@@ -62,7 +63,7 @@ test('who is shut out loses what is open: requests into their own workspaces, an
   expect(shown).toEqual([...out, 'forget ada', ...out])
   shown.length = 0
   await register.block(ROOT, GUEST, true)
-  expect(shown).toEqual([`break ${GUEST} all`, `touch ${GUEST}`, 'touch group:lab'])
+  expect(shown).toEqual(['end sessions', `break ${GUEST} all`, `touch ${GUEST}`, 'touch group:lab'])
   expect(decisions.at(-1)).toMatchObject({ actor: 'root', action: 'guest.block', target: GUEST })
 })
 

@@ -109,6 +109,15 @@ test('what fails is tried again until it is done; meanwhile nobody reaches the w
   expect(here.at.table.allRemoved()).toEqual([])
 })
 
+test('what is wanted no more at the last moment is not removed', async () => {
+  const here = await place()
+  const refuse = (): void => {
+    throw new NodeDaemonError('CONFLICT', 'somebody uses it')
+  }
+  await expect(here.removals.remove(here.workspace, 'ada', 'x', refuse)).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect(here.at.home(here.workspace)).toBe('a')
+})
+
 test('while promotions are held nothing is removed, and the audit log says so', async () => {
   const here = await place()
   here.at.hold.hold('mass-loss', 'most instances are away')

@@ -106,6 +106,17 @@ test('frozen, an app lets nothing in, is ended once no request is in flight, and
   expect(at.told.at(-1)).toBe('thaw')
 })
 
+test('an instance that stops ends its apps first, also those that would not be frozen, and publishes what they wrote', async () => {
+  const at = await bench()
+  at.onFreeze = async () => {
+    writeFileSync(join(at.folder, 'last.txt'), 'written as it ended')
+    throw new NodeDaemonError('BUSY', 'not now')
+  }
+  await at.resident.flush(10_000)
+  expect(at.told).toEqual(['of true', 'hold', 'freeze', 'close'])
+  expect(await at.files()).toBe(1)
+})
+
 test('a freeze that an app refuses is given up, and the home serves on', async () => {
   const at = await bench()
   at.onFreeze = async () => {

@@ -55,6 +55,24 @@ describe('the table of ownership', () => {
     expect(table.get(B)).toBeNull()
   })
 
+  test('remembers over a restart what was removed and who may hold it, until nobody does', async () => {
+    const { table, reopened } = await opened()
+    await table.create(A, what(ALPHA.peerId))
+    await table.setStandbys(A, 1, [BETA.peerId])
+    const { signed, holders } = await table.remove(A)
+    expect(signed.value).toMatchObject({ home: null, standbys: [], epoch: 2, number: 3, removed: true })
+    expect(new Set(holders)).toEqual(new Set([ALPHA.peerId, BETA.peerId]))
+    await expect(table.remove(A)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+    const again = await reopened()
+    expect([again.get(A), again.find(FILES, ADA), again.size]).toEqual([null, null, 0])
+    expect(again.removed(A)).toEqual({ signed: expect.objectContaining({ value: signed.value }), holders })
+    await again.setHolders(A, [BETA.peerId])
+    expect((await reopened()).removed(A)?.holders).toEqual([BETA.peerId])
+    expect((await again.create(B, what(ALPHA.peerId))).signed.value.number).toBe(4)
+    await again.setHolders(A, [])
+    expect((await reopened()).allRemoved()).toEqual([])
+  })
+
   test('swaps only from the epoch that was expected: of two at once, one wins', async () => {
     const { table } = await opened()
     await table.create(A, what(ALPHA.peerId))

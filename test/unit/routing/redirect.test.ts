@@ -71,6 +71,7 @@ test('a page at the home changes things and opens WebSockets there, pages of oth
   const { alpha, fed } = routed
   fed.table.put(ALICE, alpha.serving())
   const cookie = await sentTo(routed, alpha)
+  expect(alpha.door.busy()).toEqual([])
   const own = { cookie, origin: alpha.url, 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }
   const saved = await alpha.ask('/a', { method: 'PUT', headers: own, body: 'x' })
   expect(saved).toMatchObject({ status: 200, text: 'alpha:PUT:x' })

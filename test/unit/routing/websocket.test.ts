@@ -4,8 +4,12 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
+import type { UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import { SessionCookies } from '../../../src/routing/cookie.ts'
 import type { IngressDeps } from '../../../src/routing/ingress.ts'
-import { ALICE, ALICES, Federation, TOKEN, until, untilClosed, untilStill } from './federation.ts'
+import { ALICE, ALICES, COOKIE_KEYS, Federation, TOKEN, until, untilClosed, untilStill } from './federation.ts'
+
+const GUEST = `guest:${'c'.repeat(32)}` as UserId
 
 const ACCEPTED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nX-App: yes\r\n\r\n'
 
@@ -209,4 +213,25 @@ test('a side that does not read stops the other one, and loses nothing', async (
   const received = (await rest).length
   expect(sent).toBe(64 * 1024 * 1024)
   expect(received).toBeGreaterThan(sent)
+})
+
+test('a guest may speak by WebSocket where guests may come in, and nobody without a cookie or token', async () => {
+  const status = async (anonymous: boolean, cookie: string): Promise<string> => {
+    await using fed = await Federation.start({ upgrade: echo, options: { anonymous } })
+    fed.table.put(GUEST, fed.alpha.serving('b'.repeat(32) as WorkspaceId))
+    const socket = fed.raw()
+    socket.on('error', () => undefined)
+    const lines = `Host: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n${cookie}\r\n`
+    socket.write(`GET /ws HTTP/1.1\r\n${lines}`)
+    const [first] = (await once(socket, 'data')) as [Buffer]
+    socket.destroy()
+    return first.toString('latin1').slice(9, 12)
+  }
+  const cookies = new SessionCookies(COOKIE_KEYS, { secure: false })
+  const cookie = `Cookie: ${cookies.issue(GUEST, Date.now()).split(';')[0]}\r\n`
+  expect([await status(true, cookie), await status(true, ''), await status(false, cookie)]).toEqual([
+    '101',
+    '401',
+    '401'
+  ])
 })

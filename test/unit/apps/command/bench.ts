@@ -17,7 +17,7 @@ import type { HookPlace } from '../../../../src/apps/hooks.ts'
 import { systemClock } from '../../../../src/core/clock.ts'
 import { codeOf, ERRORS } from '../../../../src/core/errors.ts'
 import type { ServiceName, WorkspaceId } from '../../../../src/core/ids.ts'
-import { silent } from '../../../../src/core/log.ts'
+import { type Logger, silent } from '../../../../src/core/log.ts'
 import { APP_TOOLS, relayed, sendSignal } from '../../../../src/daemon/app-machine.ts'
 import { SCRIPT, workspaceNumber } from './names.ts'
 
@@ -47,6 +47,8 @@ export interface Answer {
 export interface AppsBench {
   readonly root: string
   readonly apps: CommandApps
+  /** Why apps have ended by themselves. */
+  readonly failures: readonly string[]
   readonly address: { readonly host: string; readonly port: number }
   place(number?: number): Promise<HookPlace>
   ask(
@@ -64,9 +66,18 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
   const { command, readable = [SCRIPT], isReady = null, sandbox = BWRAP, ...changes } = options
   const root = await realpath(await mkdtemp(join(tmpdir(), 'node-daemon-apps-')))
   const node = sandbox.kind === 'bwrap' ? NODE : process.execPath
+  const failures: string[] = []
+  const log: Logger = {
+    ...silent,
+    warn: (fields) => {
+      if ('reason' in fields) failures.push(String(fields.reason))
+    },
+    child: () => log
+  }
   const spec = parseCommand(command ?? `${node} ${SCRIPT} {port}`)
   const apps = await CommandApps.open({
     folder: join(root, 'apps'),
+    workspaces: join(root, 'workspaces'),
     services: new Map([[SERVICE, { spec, readable, isReady }]]),
     sandbox,
     relay: relayed,
@@ -79,7 +90,7 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
     secretOf: (workspace) => `secret of ${workspace}`,
     send: sendSignal,
     clock: systemClock(),
-    log: silent,
+    log,
     ...changes
   })
   const app = commandApp(apps)
@@ -143,5 +154,5 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
     const { value, error } = JSON.parse(body) as { value?: unknown; error?: string }
     return error === undefined ? value : { error }
   }
-  return { root, apps, address, place, ask, upgrade, run }
+  return { root, apps, failures, address, place, ask, upgrade, run }
 }

@@ -16,6 +16,7 @@ const service = 'notes' as ServiceName
 const node = isConfined ? '/run/node-daemon/node' : process.execPath
 const apps = await CommandApps.open({
   folder: join(root, 'apps'),
+  workspaces: join(root, 'workspaces'),
   services: new Map([[service, { spec: parseCommand(`${node} ${SCRIPT} {port}`), readable: [SCRIPT], isReady: null }]]),
   sandbox: {
     kind: isConfined ? 'bwrap' : 'none',

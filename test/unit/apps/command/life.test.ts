@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { factsOf } from '../../../../src/apps/command/proc.ts'
@@ -43,12 +43,10 @@ test('a newcomer is offered to begin: the change that brings the workspace into 
 })
 
 test('an app that crashes is told with its last words, and started again a while later', async () => {
-  const { ask, run } = await appsBench()
+  const { ask, run, failures } = await appsBench()
   await run(CRASH)
-  await until('the crash is told', async () => {
-    const { status, body } = await ask()
-    return status === 502 && body.includes('it ended with 3; its last words: out of luck')
-  })
+  await until('the crash is noted', () => failures.length > 0)
+  expect(failures).toEqual(['the app of this service failed: it ended with 3; its last words: out of luck'])
   await until('it is there again', async () => (await ask()).status === 200)
 })
 
@@ -144,4 +142,22 @@ test('without a sandbox an app runs as the daemon does, and ends with all that i
   await run(`process.removeAllListeners('SIGTERM'); process.on('SIGTERM', () => undefined)`)
   await apps.find(workspaceNumber(1))?.stop()
   await until('the child is gone', () => factsOf(Number(child)) === null)
+})
+
+test('an app that hangs harms no other, and is made to end', async () => {
+  const { ask, run, apps } = await appsBench()
+  await ask()
+  const hung = run('for (;;) {}').catch(() => 'broken off')
+  expect((await ask('/notes/', { workspace: 2 })).status).toBe(200)
+  await apps.find(workspaceNumber(1))?.stop()
+  expect(await hung).toBe('broken off')
+  expect((await ask()).status).toBe(200)
+})
+
+test('what an app has left behind goes with the files of its workspace', async () => {
+  const { ask, apps, place, root } = await appsBench()
+  await Promise.all([ask(), ask('/notes/', { workspace: 2 })])
+  await rm((await place(1)).folder, { recursive: true })
+  await apps.close()
+  expect((await readdir(join(root, 'apps'))).sort()).toEqual([workspaceNumber(2), 'group', 'passwd'])
 })
