@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Standstill } from '../core/standstill.ts'
+import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Accounts } from '../membership/accounts.ts'
@@ -11,6 +12,7 @@ import { DoorSessions } from '../routing/doors/door-sessions.ts'
 import { Doors, localDoor } from '../routing/doors/doors.ts'
 import { type RelayDeps, serveRelay } from '../routing/doors/relay.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
+import type { Services } from '../routing/services.ts'
 import {
   type DoorAnswer,
   type DoorPlace,
@@ -22,6 +24,7 @@ import type { Changes } from './changes.ts'
 import type { CoordinatorCore, CoreParts } from './coordinator-parts.ts'
 import { connectTunnel } from './coordinator-reach.ts'
 import type { Fleet } from './fleet.ts'
+import { reachedByGroup, sharedWorkspaces } from './group-use.ts'
 import type { Neighbourhood } from './neighbourhood.ts'
 import type { RouteTable } from './route-table.ts'
 
@@ -33,6 +36,8 @@ export interface CoordinatorDoorsDeps {
   readonly accounts: Accounts
   readonly hold: PromotionHold
   readonly groups: Groups
+  readonly services: Pick<Services, 'onChange'>
+  readonly director: Pick<Director, 'touch'>
   readonly neighbourhood: () => Neighbourhood
   readonly changes: Changes
   readonly standstill: Standstill
@@ -73,7 +78,18 @@ export function openDoors(
       changes.tell('peers')
     }
   })
-  groups.onChange(() => sessions.groupsChanged())
+  // Connections that are open already are looked at again: a right may have been taken.
+  const lookAgain = (workspaces: readonly WorkspaceId[]): void => {
+    for (const workspace of workspaces) deps.director.touch(workspace)
+  }
+  groups.onChange((group) => {
+    sessions.groupsChanged()
+    lookAgain(reachedByGroup(group, table, routes.services()))
+  })
+  deps.services.onChange(() => {
+    sessions.servicesChanged()
+    lookAgain(sharedWorkspaces(table))
+  })
   return { sessions, doors: new Doors(() => [local, ...sessions.doors()]) }
 }
 

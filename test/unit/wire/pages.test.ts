@@ -168,7 +168,8 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['provider records that one member keeps', KAD_LIMITS.recordsMax],
     ['of these, records of one provider', KAD_LIMITS.recordsOfOneMax],
     ['a provider record is told for', KAD_LIMITS.validityMs],
-    ['members that one makes itself known to', KAD_LIMITS.contactsMax]
+    ['members that one makes itself known to', KAD_LIMITS.contactsMax],
+    ['how often it does so again', KAD_LIMITS.againMs]
   ]
 }
 
