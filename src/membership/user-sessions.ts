@@ -114,7 +114,7 @@ export class UserSessions {
       if (session === undefined) return
       this.#drop(session)
       await this.#deps.store.transact([removeOwn(PREFIX + id)])
-      this.#deps.onChange?.()
+      this.#deps.onChange?.('sessions')
     })
   }
 
@@ -126,7 +126,7 @@ export class UserSessions {
       for (const part of batches(all, FORGET_AT_ONCE)) {
         await this.#deps.store.transact(part.map(({ id }) => removeOwn(PREFIX + id)))
       }
-      this.#deps.onChange?.()
+      this.#deps.onChange?.('sessions')
     })
   }
 
