@@ -137,14 +137,25 @@ async function answer(deps: CoordinatorDoorsDeps, question: DoorQuestion): Promi
 export const isInstance = (registry: MemberRegistry, peer: PeerIdText): boolean =>
   registry.get(peer)?.role !== 'front-door'
 
-/** Has what front doors cannot send themselves pass through this process: to instances, and to its own front door. */
+/**
+ * Has what front doors cannot send themselves pass through this process: to instances, and to its own front door. One
+ * front door has no more streams open than one connection may, however many connections it has.
+ */
 export async function serveRelays(
   { host, control, doorSessions }: Pick<CoordinatorCore, 'host' | 'control' | 'doorSessions'>,
   own: Pick<RelayDeps, 'self' | 'accept'>
 ): Promise<void> {
   const connect = (home: PeerIdText): Promise<Duplex> => connectTunnel(host, control, home)
+  const open = new Map<PeerIdText, number>()
   await host.handleBytes(RELAY_PROTOCOL, (stream, { peer }) => {
-    if (doorSessions.isOpen(peer)) void serveRelay(stream, { ...own, connect })
-    else stream.destroy()
+    const count = open.get(peer) ?? 0
+    if (count >= RELAY_PROTOCOL.maxStreams || !doorSessions.isOpen(peer)) return void stream.destroy()
+    open.set(peer, count + 1)
+    stream.once('close', () => {
+      const left = (open.get(peer) ?? 1) - 1
+      if (left > 0) open.set(peer, left)
+      else open.delete(peer)
+    })
+    void serveRelay(stream, { ...own, connect })
   })
 }

@@ -115,7 +115,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         network = await startHost({ identity, gate, clock, log }, { listen: options.listen })
         return network
       },
-      openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
+      openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, clock, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),

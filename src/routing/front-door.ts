@@ -1,15 +1,14 @@
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { type Claiming, claimOf, type Disclaim } from './claim.ts'
 import { type Client, Clients } from './client.ts'
+import { Connections } from './connections.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange } from './exchange.ts'
 import type { ExchangeDeps, ExchangeOptions } from './exchange-deps.ts'
-import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
@@ -109,8 +108,14 @@ export class FrontDoor implements AsyncDisposable {
       continueMs: limits.continueMs
     }
     this.#rates = new Rates(clock, options.rates ?? RATES)
+    const connections = new Connections(this.#clients, this.#rates)
     this.#server = new DoorServer(
-      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      {
+        clock,
+        take: (arrival) => this.#take(arrival),
+        // Those that another front door passes on are many clients' and come from no address.
+        admits: (socket) => this.#clients.isTrusted(socket) || connections.admits(socket)
+      },
       options
     )
   }
@@ -130,7 +135,10 @@ export class FrontDoor implements AsyncDisposable {
     this.#server.useCertificate(certificate)
   }
 
-  /** Takes requests that another front door of the federation passes on: it has told who asks, and from where. */
+  /**
+   * Takes requests that another front door of the federation passes on: it has told who asks, and from where. How many
+   * such connections there are is for the caller to bound.
+   */
   accept(connection: Duplex): void {
     this.#clients.trust(connection)
     this.#server.accept(connection)
@@ -255,7 +263,7 @@ export class FrontDoor implements AsyncDisposable {
     if (path === CONNECT && upgrade !== null) {
       response.detachSocket(request.socket)
       this.#server.over()
-      return this.#deps.connect(request, upgrade)
+      return this.#deps.connect(request, upgrade, asking.client)
     }
     if (upgrade !== null) return this.#refuseForGood(arrival, pages.NOTHING_HERE)
     if (expects) response.writeContinue()
@@ -270,14 +278,6 @@ export class FrontDoor implements AsyncDisposable {
       if (isTooMany) this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
       else this.#broken(arrival, error)
     })
-  }
-
-  #admits(socket: Socket): boolean {
-    const address = plainAddress(socket.remoteAddress ?? '')
-    if (this.#clients.isProxy(address)) return true
-    const closed = this.#rates.connection(address)
-    if (closed !== null) socket.once('close', closed)
-    return closed !== null
   }
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {

@@ -7,6 +7,7 @@ import { isWorkspaceId, type ServiceName, type WorkspaceId } from '../../core/id
 import type { Logger } from '../../core/log.ts'
 import type { Beside, HookPlace } from '../hooks.ts'
 import type { WorkspaceApps } from './command.ts'
+import { DiskUse, measureByDu } from './disk-use.ts'
 import { endLeftovers } from './leftovers.ts'
 import { environmentOf, type Relay } from './plan.ts'
 import type { SendSignal } from './running.ts'
@@ -50,6 +51,8 @@ export interface CommandAppsDeps {
 export class CommandApps implements WorkspaceApps {
   readonly #deps: CommandAppsDeps
   readonly #apps = new Map<WorkspaceId, WorkspaceApp>()
+  /** Those that have a place among the apps that run at once: from before their start until all of them has ended. */
+  readonly #places = new Set<{ readonly app: WorkspaceApp }>()
   readonly #ending = new AbortController()
   #watching: Promise<void> = Promise.resolve()
 
@@ -65,8 +68,8 @@ export class CommandApps implements WorkspaceApps {
     const ended = await endLeftovers(deps.folder, deps.send)
     await apps.#forgetGone()
     if (ended > 0) deps.log.info({ apps: ended }, 'apps of an earlier run were ended')
-    const { limits } = deps.sandbox
-    apps.#watching = watchApps({ ...deps, limits, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
+    const disk = new DiskUse({ ...deps, measure: measureByDu })
+    apps.#watching = watchApps({ ...deps, disk, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
     return apps
   }
 
@@ -131,15 +134,22 @@ export class CommandApps implements WorkspaceApps {
   }
 
   /** @throws NodeDaemonError `NO_SPACE`, `BUSY` */
-  async #admit(app: WorkspaceApp): Promise<void> {
+  async #admit(app: WorkspaceApp): Promise<() => void> {
     const { appsMax, reserveBytes, freeBytes } = this.#deps
-    if (this.#ending.signal.aborted) throw aborted(this.#ending.signal)
     if ((await freeBytes()) < reserveBytes) {
       throw new NodeDaemonError('NO_SPACE', 'the disk of this server is nearly full: no app is started')
     }
-    const running = [...this.#apps.values()].filter((one) => one !== app && one.isRunning)
-    if (running.length < appsMax) return
-    const idle = running.filter(({ idleSince }) => idleSince !== null)
+    while (this.#places.size >= appsMax) await this.#makeRoom()
+    if (this.#ending.signal.aborted) throw aborted(this.#ending.signal)
+    const place = { app }
+    this.#places.add(place)
+    return () => void this.#places.delete(place)
+  }
+
+  /** On return one more may have ended; another app may have taken its place already. */
+  async #makeRoom(): Promise<void> {
+    const { appsMax } = this.#deps
+    const idle = [...this.#places].map(({ app }) => app).filter(({ idleSince }) => idleSince !== null)
     const [longest] = idle.sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))
     if (longest === undefined) {
       throw new NodeDaemonError('BUSY', `${appsMax} apps are in use on this server, and no more may run at once`)

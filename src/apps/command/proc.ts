@@ -44,20 +44,24 @@ export class ProcessTable {
   }
 }
 
-/** The memory that is the processes' own, in bytes: not what they share with others, such as the text of programs. */
-export function memoryOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + ownMemory(read(`/proc/${pid}/status`) ?? ''), 0)
+/** What processes take of this machine, in bytes: what is their own, and not shared with others as the text of programs is. */
+export interface Taken {
+  readonly privateBytes: number
+  /** Of memory in files, and memory without a file that processes share: as far as it is mapped, once for each of them. */
+  readonly mappedBytes: number
+  readonly threads: number
 }
 
-const ownMemory = (status: string): number =>
-  [...status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)].reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0)
-
-/** What the processes have had written to disks since they began, in bytes. */
-export function writtenBy(pids: readonly number[]): number {
-  return pids.reduce(
-    (sum, pid) => sum + Number(/^write_bytes: (\d+)$/m.exec(read(`/proc/${pid}/io`) ?? '')?.[1] ?? 0),
-    0
-  )
+export function takenBy(pids: readonly number[]): Taken {
+  const taken = { privateBytes: 0, mappedBytes: 0, threads: 0 }
+  for (const pid of pids) {
+    const status = read(`/proc/${pid}/status`) ?? ''
+    const numberOf = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0)
+    taken.privateBytes += numberOf('RssAnon') * 1024
+    taken.mappedBytes += numberOf('RssShmem') * 1024
+    taken.threads += numberOf('Threads')
+  }
+  return taken
 }
 
 /** Another one after each start of the machine. */

@@ -4,7 +4,7 @@ import { aborted, type Clock, type Instant, withTimeout } from '../../core/clock
 import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { Mutex } from '../../core/mutex.ts'
-import type { App } from '../app.ts'
+import type { App, AppRequestContext } from '../app.ts'
 import type { HookPlace } from '../hooks.ts'
 import { markRunning, unmark } from './leftovers.ts'
 import { type Placed, planCommand, type Relay } from './plan.ts'
@@ -27,8 +27,12 @@ export interface WorkspaceAppDeps {
   readonly folder: string
   /** How long it may take until it is ready, in milliseconds. */
   readonly startMs: number
-  /** @throws NodeDaemonError no app may be started now */
-  readonly admit: () => Promise<void>
+  /**
+   * Takes its place among the apps that run at once. What is returned gives it back; a second time it does nothing.
+   *
+   * @throws NodeDaemonError no app may be started now
+   */
+  readonly admit: () => Promise<() => void>
   readonly onClosed: () => void
   readonly send: SendSignal
   readonly clock: Clock
@@ -65,6 +69,7 @@ export class WorkspaceApp {
   #failure = ''
   #againAt: Instant = 0
   #base = '/'
+  #limitBytes: number | null = null
 
   constructor(deps: WorkspaceAppDeps, place: HookPlace) {
     this.#deps = deps
@@ -85,8 +90,20 @@ export class WorkspaceApp {
     return this.#uses > 0 ? null : this.#usedAt
   }
 
+  /** What its workspace may hold, as the last request said; null: no bound. */
+  get limitBytes(): number | null {
+    return this.#limitBytes
+  }
+
+  /** Where what it writes takes room on the disk. */
+  get folders(): readonly string[] {
+    const { workspace, run } = this.#rooms()
+    return [workspace, run]
+  }
+
   /** Counts a use until the returned function is called, once. */
-  use(): () => void {
+  use({ allowance }: Pick<AppRequestContext, 'allowance'>): () => void {
+    this.#limitBytes = allowance.limitBytes
     this.#uses++
     return () => {
       this.#uses--
@@ -154,12 +171,17 @@ export class WorkspaceApp {
     if (this.#run !== null && this.#run.base !== base) await this.#stop()
     if (this.#run !== null) return this.#run
     if (this.#deps.clock.now() < this.#againAt) throw new NodeDaemonError('OUT_OF_REACH', this.#failure)
-    await this.#deps.admit()
-    if (signal.aborted) throw aborted(signal)
-    return this.#start(base, signal)
+    const leave = await this.#deps.admit()
+    try {
+      if (signal.aborted) throw aborted(signal)
+      return await this.#start(base, signal, leave)
+    } catch (error) {
+      if (this.#run === null) leave()
+      throw error
+    }
   }
 
-  async #start(base: string, signal: AbortSignal): Promise<Run> {
+  async #start(base: string, signal: AbortSignal, leave: () => void): Promise<Run> {
     const { clock, log, send, folder, spec, sandbox, relay } = this.#deps
     const { workspace, service } = this.place
     const rooms = this.#rooms()
@@ -171,6 +193,7 @@ export class WorkspaceApp {
     const environment = { ...this.#deps.environment, ...plan.environment }
     const start = { ...confined(sandbox, rooms, plan.command), folder: this.place.folder, environment }
     const started = new AppProcess({ clock, send }, { ...start, log: join(folder, 'log') })
+    void started.ended.then(leave)
     const ready = becomesReady(this.#deps, started, { locate: plan.locate, base }, signal)
     ready.catch(() => undefined)
     const begun: Run = { base, running: started, ready, since: clock.now() }

@@ -130,6 +130,28 @@ test('of more apps than may run at once, the one that is idle longest makes room
   socket.destroy()
 })
 
+test('of many that come at once, no more are started than may run', async () => {
+  const { ask, apps, place } = await appsBench({ appsMax: 2 })
+  const all = [1, 2, 3, 4, 5, 6, 7, 8]
+  for (const workspace of all) await place(workspace)
+  const running = (): number => all.filter((one) => apps.find(workspaceNumber(one))?.isRunning).length
+  const most = { count: 0 }
+  const answers = all.map(async (workspace) => {
+    const { status } = await ask('/notes/', { workspace })
+    most.count = Math.max(most.count, running())
+    return status
+  })
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([200, 503]))
+  expect([most.count, running()]).toEqual([2, 2])
+})
+
+test('an app that cannot start gives its place back', async () => {
+  const { ask } = await appsBench({ command: 'sh -c "exit 7" {port}', appsMax: 1 })
+  const statuses: number[] = []
+  for (const workspace of [1, 2, 3]) statuses.push((await ask('/notes/', { workspace })).status)
+  expect(statuses).toEqual([502, 502, 502])
+})
+
 test('a disk that is nearly full: nothing is started', async () => {
   const { ask } = await appsBench({ reserveBytes: 10, freeBytes: async () => 9 })
   expect((await ask()).status).toBe(507)
