@@ -53,7 +53,7 @@ export async function openCoordinatorCore(
   const { identity } = folder
   /** Front doors hear of what changes from when there can be any. */
   const late: { doors: DoorSessions | null } = { doors: null }
-  const onUsers = (): void => late.doors?.usersChanged()
+  const onUsers = (what: 'users' | 'sessions'): void => late.doors?.usersChanged(what)
   const { store, repository, audit, registry, accounts, table } = await openBooks(parts, { onUsers }, shutdown)
   const holdings = new Holdings()
   const changes = new Changes()

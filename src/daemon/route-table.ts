@@ -1,4 +1,5 @@
-import type { Clock } from '../core/clock.ts'
+import { BoundedMap } from '../core/bounded-map.ts'
+import type { Clock, Instant } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import {
   isGroupName,
@@ -22,6 +23,9 @@ import type { Home, Place, ServiceRoute, Workspaces } from '../routing/neighbour
 import type { Fleet } from './fleet.ts'
 import type { Quotas } from './quotas.ts'
 
+const READER_MS = 1000
+const READERS_MAX = 10_000
+
 export interface RouteTableDeps {
   readonly table: OwnershipTable
   readonly director: Director
@@ -43,6 +47,8 @@ const GROUP = 'group:'
 export class RouteTable implements Workspaces {
   readonly #deps: RouteTableDeps
   readonly flights: Flights
+  /** All candidates are weighed to find one: too dear for each request. */
+  readonly #readers = new BoundedMap<string, Home & { readonly until: Instant }>(READERS_MAX)
 
   constructor(deps: RouteTableDeps) {
     this.#deps = deps
@@ -90,10 +96,17 @@ export class RouteTable implements Workspaces {
   }
 
   anyInstance(service: ServiceName, owner: OwnerId | null): Home | null {
+    const { hold, fleet, clock } = this.#deps
     // The user may have a workspace of which this coordinator has not been told yet.
-    if (owner !== null && this.#deps.hold.holds('old-backup')) return null
-    const first = readerOfNothing(service, owner, this.#deps.fleet.candidates())
-    return first === null ? null : { home: first.peer, homeName: first.name }
+    if (owner !== null && hold.holds('old-backup')) return null
+    const key = `${service} ${owner ?? ''}`
+    const before = this.#readers.get(key)
+    if (before !== undefined && clock.now() < before.until && fleet.isConnected(before.home)) return before
+    const first = readerOfNothing(service, owner, fleet.candidates())
+    if (first === null) return null
+    const reader = { home: first.peer, homeName: first.name, until: clock.now() + READER_MS }
+    this.#readers.set(key, reader)
+    return reader
   }
 
   suspect(home: PeerIdText): void {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { type Claiming, claimOf, type Disclaim } from './claim.ts'
@@ -266,10 +267,17 @@ export class FrontDoor implements AsyncDisposable {
     }
     if (upgrade !== null) return this.#refuseForGood(arrival, pages.NOTHING_HERE)
     if (expects) response.writeContinue()
-    const identify = async (): Promise<Visitor | Refusal> => await this.#identifier.identify(asking)
-    this.#deps.ownPages
-      .answer({ request, response, path, client: asking.client, identify })
-      .catch((error: unknown) => this.#broken(arrival, error))
+    let isTooMany = false
+    const identify = async (): Promise<Visitor | Refusal> => {
+      const visitor = await this.#identifier.identify(asking)
+      isTooMany = 'why' in visitor && !this.#mayTryAgain(visitor, asking.client)
+      if (isTooMany) throw new NodeDaemonError('UNAUTHENTICATED', pages.TOO_MANY_WRONG_TOKENS.title)
+      return visitor
+    }
+    this.#deps.ownPages.answer({ request, response, path, client: asking.client, identify }).catch((error: unknown) => {
+      if (isTooMany) this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
+      else this.#broken(arrival, error)
+    })
   }
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {
@@ -295,10 +303,12 @@ export class FrontDoor implements AsyncDisposable {
   }
 
   #refuseVisitor(arrival: Arrival, refusal: Refusal, client: Client): void {
-    if (refusal.why === 'unknown-credentials' && !this.#rates.wrongToken(client)) {
-      return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
-    }
+    if (!this.#mayTryAgain(refusal, client)) return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
     this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #mayTryAgain({ why }: Refusal, client: Client): boolean {
+    return why !== 'unknown-credentials' || this.#rates.wrongToken(client)
   }
 
   #disclaim(arrival: Arrival, disclaim: Disclaim): void {

@@ -85,7 +85,9 @@ export class DoorSessions {
   }
 
   /** A user was blocked, removed, signed out or given another token: what was told of users counts no more. */
-  usersChanged(): void {
+  usersChanged(what: 'users' | 'sessions'): void {
+    // Nobody more to tell of: what was looked up is forgotten all the same.
+    if (what === 'sessions') return this.#tellAll(() => ({ kind: 'blocked', users: [], first: false }))
     for (const session of this.#open.values()) this.#tellBlocked(session)
   }
 

@@ -307,9 +307,13 @@ test('a user is looked up once, and again after a change of users; who is blocke
   expect([at.asked(), await users.byToken('guess')]).toEqual([1, null])
   at.tokens.delete('secret')
   at.blocked.add(ADA)
-  at.sessions.usersChanged()
+  at.sessions.usersChanged('users')
   await expect.poll(() => users.isBlocked(ADA), PATIENT).toBe(true)
   expect(await users.byToken('secret')).toBeNull()
+  const asked = at.asked()
+  at.sessions.usersChanged('sessions')
+  await expect.poll(async () => [await users.byToken('secret'), at.asked() > asked], PATIENT).toEqual([null, true])
+  expect(users.isBlocked(ADA)).toBe(true)
 })
 
 test('a question that is under way while the connection breaks is asked again', async () => {

@@ -114,6 +114,19 @@ describe('usage', () => {
   })
 })
 
+test('wrong tokens are counted, as at a service', async () => {
+  const book = new Book()
+  await using fed = await Federation.start({
+    ownPages: ownPages(filesPages({ belongings: book, log: silent }, { secure: false })),
+    options: { trustProxy: ['127.0.0.0/8'] }
+  })
+  const headers = { authorization: 'Bearer wrong', 'x-forwarded-for': '192.0.2.9' }
+  const answers = new Set<number>()
+  for (let count = 0; count < 40; count++) answers.add((await fed.send('GET', `${BASE}/usage`, { headers })).status)
+  expect([...answers]).toEqual([401, 429])
+  expect((await fed.send('GET', '/', { headers })).status).toBe(429)
+})
+
 describe('export', () => {
   test('gives one’s own files as an archive, in either form', async () => {
     const { fed } = await start()
