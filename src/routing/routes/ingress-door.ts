@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { messageOf } from '../../core/errors.ts'
 import type { Identity } from '../../core/identity.ts'
-import type { WorkspaceId } from '../../core/ids.ts'
+import type { UserId, WorkspaceId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import type { Random } from '../../core/random.ts'
 import { isRead, type RawHeaders } from '../../wire/http.ts'
@@ -109,14 +109,21 @@ export class IngressDoor implements AsyncDisposable {
   }
 
   /** What the coordinator says. */
-  told({ route, key, secret, ageMs, frontDoor, alone }: IngressNews): void {
+  told({ route, key, secret, ageMs, frontDoor, alone, user }: IngressNews): void {
     this.#frontDoor = frontDoor
+    if (user !== null) return this.#endOf(user)
     if (alone || route !== 'redirect') {
       this.#sessions.endAll()
       this.#stays.endAll()
     }
     if (route === 'tunnel') this.#tickets.forget()
     else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() - ageMs }, alone)
+  }
+
+  #endOf(user: UserId): void {
+    this.#tickets.endOf(user)
+    this.#sessions.endOf(user)
+    this.#stays.endOf(user)
   }
 
   /** Workspaces whose users are at work here past the front door: open WebSockets, open pages, requests that take long. */

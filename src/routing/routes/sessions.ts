@@ -1,4 +1,5 @@
 import type { Clock, Instant } from '../../core/clock.ts'
+import type { UserId } from '../../core/ids.ts'
 import type { Random } from '../../core/random.ts'
 import { INGRESS_COOKIES } from '../../wire/cookies.ts'
 import { headerOf } from '../headers.ts'
@@ -81,6 +82,10 @@ export class IngressSessions {
       for (const [prefix, one] of session.said) if (one === said) session.said.delete(prefix)
       if (session.said.size === 0) this.#sessions.delete(id)
     }
+  }
+
+  endOf(user: UserId): void {
+    for (const [id, session] of this.#sessions) if (session.user === user) this.#sessions.delete(id)
   }
 
   endAll(): void {

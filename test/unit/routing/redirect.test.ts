@@ -2,7 +2,13 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { type GroupName, ownerOfService, type ServiceName, type WorkspaceId } from '../../../src/core/ids.ts'
+import {
+  type GroupName,
+  ownerOfService,
+  type ServiceName,
+  type UserId,
+  type WorkspaceId
+} from '../../../src/core/ids.ts'
 import { ALICE, ALICES, type Answer, FILES, until } from './federation.ts'
 import { RoutedFederation, type RoutedInstance, readBytes } from './routed.ts'
 
@@ -203,6 +209,27 @@ test.each([
   const closed = once(socket, 'close')
   say(routed)
   await closed
+})
+
+test('one user can be shown out at the home: their session, what they have open, and their tickets', async () => {
+  await using routed = await RoutedFederation.start('redirect')
+  const { alpha, fed, book } = routed
+  fed.table.put(ALICE, alpha.serving())
+  const cookie = await sentTo(routed, alpha)
+  const socket = await openedAt(alpha, cookie)
+  const { location } = (await fed.ask('GET', '/late', { headers: PAGE })).headers
+  book.endSessionsOf('user:bob' as UserId)
+  expect((await alpha.ask('/', { headers: { ...PAGE, cookie } })).status).toBe(200)
+  const closed = once(socket, 'close')
+  book.endSessionsOf(ALICE)
+  await closed
+  for (const path of ['/', pathAt(location, alpha.url)]) {
+    const back = await alpha.ask(path, { headers: { ...PAGE, cookie } })
+    expect(back.headers.location).toContain('nd_back=0')
+    expect(back.headers['set-cookie']).toBeUndefined()
+  }
+  // The key stays, and so do all others.
+  expect(alpha.told.map(({ alone }) => alone)).toEqual([true, false, false])
 })
 
 test("one instance's tickets and cookies are worth nothing at another", async () => {
