@@ -225,7 +225,8 @@ export class IngressDoor implements AsyncDisposable {
     }
     if (prefersHtml(request.headers.accept)) {
       // The ticket must not stay in the address, where others could read it.
-      const setCookie = this.#sessions.begin(request.headers.cookie, ticket)
+      const setCookie = isPutHere(request, ticket.from) ? null : this.#sessions.begin(request.headers.cookie, ticket)
+      if (setCookie === null) return this.#sendBack(arrival, url, { to: ticket.from, epoch: 0 })
       return answerRedirect(response, this.#url + url, { setCookie, servedBy: behind.name() })
     }
     // A program may know no cookies: it is served with the ticket alone.
@@ -272,4 +273,14 @@ export class IngressDoor implements AsyncDisposable {
 /** The body of a request is on its way: whatever is answered, the next request comes after it. */
 function keepAlive(response: ServerResponse): void {
   response.shouldKeepAlive = true
+}
+
+/**
+ * Did a page of neither this site nor the front door's bring a browser here with a ticket? Then the ticket may be somebody
+ * else's, whose session that browser would be in without knowing.
+ */
+function isPutHere({ headers }: Arrival['request'], frontDoor: string): boolean {
+  if (headers['sec-fetch-site'] !== 'cross-site') return false
+  const site = URL.parse(headers.referer ?? '')?.origin
+  return site === undefined || site !== URL.parse(frontDoor)?.origin
 }
