@@ -21,7 +21,7 @@ export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
   readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
-  readonly routeBook: Pick<RouteBook, 'endSessions'>
+  readonly routeBook: Pick<RouteBook, 'endSessionsOf'>
   readonly doors: Pick<Door, 'breakOff'>
   readonly director: Pick<Director, 'touch'>
   /** What a user may hold over all services; null where nothing bounds it. */
@@ -99,8 +99,10 @@ export class UserRegister {
   }
 
   async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
-    const { accounts, table, director } = this.#deps
+    const { accounts, table, director, routeBook } = this.#deps
     await accounts.users.setQuota(plainName(name), bytes, actor)
+    // What they may hold is said where they are let in.
+    routeBook.endSessionsOf(`${NAMED}${plainName(name)}` as UserId)
     for (const { signed } of table.all()) {
       const { workspace, owner } = signed.value
       if (owner === `${NAMED}${plainName(name)}`) director.touch(workspace)
@@ -111,7 +113,7 @@ export class UserRegister {
   /** What is open ends now: requests on their way into their own workspaces, and their WebSockets anywhere. */
   #showOut(user: UserId): void {
     const { table, doors, routeBook, director } = this.#deps
-    routeBook.endSessions()
+    routeBook.endSessionsOf(user)
     for (const { signed } of table.all()) {
       const { workspace, owner } = signed.value
       if (owner === user) doors.breakOff(workspace, 'all')

@@ -19,8 +19,8 @@ export interface ExchangeDeps {
   readonly routes: HomeRoutes
   readonly sockets: Sockets
   readonly budget: BodyBudget
-  /** How many requests of a user, and of a workspace, are at the instances at once. */
-  readonly turns: { readonly ofUser: Turns; readonly ofWorkspace: Turns }
+  /** How many requests of a user, and of a workspace, are at the instances at once; of a shared one, also those of guests. */
+  readonly turns: Readonly<Record<'ofUser' | 'ofWorkspace' | 'ofGuests' | 'ofGuestsAt', Turns>>
   readonly uploads: Uploads
   readonly clock: Clock
   readonly log: Logger

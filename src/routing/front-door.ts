@@ -98,7 +98,9 @@ export class FrontDoor implements AsyncDisposable {
       budget: new BodyBudget({ bytes: limits.keptBodiesBytes, perUser: limits.keptBodiesBytesPerUser }),
       turns: {
         ofUser: new Turns({ atOnce: limits.atOncePerUser, waiting: limits.waitingForTurn }),
-        ofWorkspace: new Turns({ atOnce: limits.atOncePerWorkspace, waiting: limits.waitingForTurn })
+        ofWorkspace: new Turns({ atOnce: limits.atOncePerWorkspace, waiting: limits.waitingForTurn }),
+        ofGuests: new Turns({ atOnce: limits.atOnceForGuests, waiting: limits.waitingForTurn }),
+        ofGuestsAt: new Turns({ atOnce: limits.atOnceForGuestsPerAddress, waiting: limits.waitingForTurn })
       }
     }
     this.#exchangeOptions = {

@@ -1,4 +1,5 @@
 import { NodeDaemonError } from '../core/errors.ts'
+import { isUserId, type UserId } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
 
 export const ROUTE_KINDS = ['tunnel', 'direct', 'redirect'] as const
@@ -29,6 +30,8 @@ export interface IngressNews {
   readonly frontDoor: string
   /** Earlier keys count no more, and no session that began with one. */
   readonly alone: boolean
+  /** Nothing that this user was let in to before counts any more, and that is all that is said; null: of no user. */
+  readonly user: UserId | null
 }
 
 export const INGRESS_LIMITS = { urlMax: 300, secretBytes: 32, ageMsMax: 86_400_000 } as const
@@ -59,6 +62,7 @@ interface RawIngress {
   readonly ageMs: number
   readonly frontDoor: string
   readonly alone: boolean
+  readonly user: string
 }
 
 export function decodeIngress(raw: RawIngress): IngressNews {
@@ -68,5 +72,13 @@ export function decodeIngress(raw: RawIngress): IngressNews {
   }
   const frontDoor = raw.frontDoor === '' ? '' : originOf(raw.frontDoor)
   if (frontDoor === null) throw new NodeDaemonError('BAD_REQUEST', 'the address of the front door is none')
-  return { ...raw, route: parse.word(raw.route, ROUTE_KINDS, 'route'), frontDoor }
+  if (raw.user !== '' && !isUserId(raw.user)) throw new NodeDaemonError('BAD_REQUEST', 'a user is none')
+  const user = raw.user === '' ? null : raw.user
+  return { ...raw, user, route: parse.word(raw.route, ROUTE_KINDS, 'route'), frontDoor }
 }
+
+export const encodeIngress = ({ secret, user, ...news }: IngressNews) => ({
+  ...news,
+  secret: secret as Uint8Array<ArrayBuffer>,
+  user: user ?? ''
+})

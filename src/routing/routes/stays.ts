@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant, TimerHandle } from '../../core/clock.ts'
-import { isWorkspaceId, type WorkspaceId } from '../../core/ids.ts'
+import { isWorkspaceId, type UserId, type WorkspaceId } from '../../core/ids.ts'
 import { targetOf } from '../ingress.ts'
 
 const LOOK_MS = 500
@@ -13,6 +13,7 @@ const REMEMBERED = 20_000
 
 interface Stay {
   readonly workspace: WorkspaceId
+  readonly user: UserId | null
   readonly epoch: number
   readonly since: Instant
   readonly isUpgrade: boolean
@@ -56,7 +57,15 @@ export class Stays {
     const epoch = target?.epoch ?? 0
     if (workspace === null || !isWorkspaceId(workspace)) return { epoch, end: () => undefined }
     const isUpgrade = !('writeHead' in on)
-    const stay: Stay = { workspace, epoch, since: this.#clock.now(), isUpgrade, on, over: false }
+    const stay: Stay = {
+      workspace,
+      user: target?.user ?? null,
+      epoch,
+      since: this.#clock.now(),
+      isUpgrade,
+      on,
+      over: false
+    }
     const end = (): void => {
       this.#stays.delete(stay)
     }
@@ -70,6 +79,12 @@ export class Stays {
   /** Who asked must be let in anew: connections end now, and other requests unless they end soon by themselves. */
   endAll(): void {
     for (const stay of this.#stays) stay.over = true
+    this.#breakOff()
+  }
+
+  /** The same for what one user has asked. */
+  endOf(user: UserId): void {
+    for (const stay of this.#stays) if (stay.user === user) stay.over = true
     this.#breakOff()
   }
 

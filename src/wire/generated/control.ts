@@ -3470,6 +3470,11 @@ export namespace ToInstance {
     value: boolean
   }
 
+  export interface ToInstanceIngressUserFieldEvent {
+    field: '$.ingress.user'
+    value: string
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -3478,7 +3483,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent | ToInstanceIngressUserFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -6229,6 +6234,7 @@ export interface Ingress {
   ageMs: number
   frontDoor: string
   alone: boolean
+  user: string
 }
 
 export namespace Ingress {
@@ -6271,6 +6277,11 @@ export namespace Ingress {
           w.bool(obj.alone)
         }
 
+        if ((obj.user != null && obj.user !== '')) {
+          w.uint32(58)
+          w.string(obj.user)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -6281,7 +6292,8 @@ export namespace Ingress {
           secret: uint8ArrayAlloc(0),
           ageMs: 0,
           frontDoor: '',
-          alone: false
+          alone: false,
+          user: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -6312,6 +6324,10 @@ export namespace Ingress {
             }
             case 6: {
               obj.alone = reader.bool()
+              break
+            }
+            case 7: {
+              obj.user = reader.string()
               break
             }
             default: {
@@ -6371,6 +6387,13 @@ export namespace Ingress {
               }
               break
             }
+            case 7: {
+              yield {
+                field: `${prefix}.user`,
+                value: reader.string()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -6413,6 +6436,11 @@ export namespace Ingress {
     value: boolean
   }
 
+  export interface IngressUserFieldEvent {
+    field: '$.user'
+    value: string
+  }
+
   export function encode (obj: Partial<Ingress>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Ingress.codec())
   }
@@ -6421,7 +6449,7 @@ export namespace Ingress {
     return decodeMessage(buf, Ingress.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressAgeMsFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressAgeMsFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent | IngressUserFieldEvent> {
     return streamMessage(buf, Ingress.codec(), opts)
   }
 }
