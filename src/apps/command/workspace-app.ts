@@ -199,7 +199,7 @@ export class WorkspaceApp {
     const begun: Run = { base, running: started, ready, since: clock.now() }
     this.#run = begun
     const root = await started.root()
-    await markRunning(folder, root, sandbox.kind === 'none')
+    await markRunning(folder, root, sandbox.kind === 'none', this.place.folder)
     started.ended
       .then((why) => this.#hasEnded(begun, why))
       .then(() => (root === null ? undefined : unmark(folder, root)))
