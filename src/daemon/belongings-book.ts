@@ -1,5 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { tarOf } from '../content/tar.ts'
+import { BoundedMap } from '../core/bounded-map.ts'
+import type { Clock, Instant } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { SignedHead } from '../core/records.ts'
@@ -10,19 +12,25 @@ import type { CoordinatorCore } from './coordinator-parts.ts'
 /** Each reads as fast as its user takes it. */
 const EXPORTS_MAX = 16
 const EXPORTS_PER_USER_MAX = 2
+/** Exports of the same workspace in so long are one line of the audit log. */
+const TOLD_ONCE_MS = 3_600_000
+const TOLD_MAX = 10_000
 
 type Core = Pick<
   CoordinatorCore,
   'table' | 'services' | 'repository' | 'holdings' | 'fleet' | 'quotas' | 'expiry' | 'removals' | 'audit'
 >
 
-/** What users have, by what the coordinator knows itself: no instance is asked. */
+/** What users have, by what the coordinator knows itself: no instance is asked. Who looks at it uses it. */
 export class LiveBelongings implements BelongingsBook {
   readonly #core: Core
+  readonly #clock: Clock
   readonly #exports = new Map<UserId, number>()
+  readonly #toldAt = new BoundedMap<string, Instant>(TOLD_MAX)
 
-  constructor(core: Core) {
+  constructor(core: Core, clock: Clock) {
     this.#core = core
+    this.#clock = clock
   }
 
   async of(user: UserId): Promise<readonly Belonging[]> {
@@ -36,15 +44,15 @@ export class LiveBelongings implements BelongingsBook {
   }
 
   async export(user: UserId, service: ServiceName, form: ExportForm): Promise<AsyncIterable<Uint8Array>> {
-    const { table, repository, audit } = this.#core
+    const { table, repository, expiry } = this.#core
     const workspace = table.find(service, user)
+    if (workspace !== null) expiry.used(workspace)
     const tip = workspace === null ? null : await repository.tip(workspace)
     if (workspace === null || tip === null) throw nothingIn(service)
     const leave = this.#enter(user)
     try {
       const { head } = tip
-      const details = { head: head.cid.toString(), form }
-      await audit.append({ actor: user, action: 'workspace.export', target: workspace, details })
+      await this.#noteExport(user, workspace, { head: head.cid.toString(), form })
       const { root } = head.value
       const pieces = form === 'car' ? carOf([root], repository.closure(head)) : this.#tar(head, service)
       return until(pieces, leave)
@@ -54,11 +62,26 @@ export class LiveBelongings implements BelongingsBook {
     }
   }
 
+  async #noteExport(
+    user: UserId,
+    workspace: WorkspaceId,
+    details: { readonly head: string; readonly form: ExportForm }
+  ): Promise<void> {
+    const key = `${user} ${workspace}`
+    const now = this.#clock.now()
+    const toldAt = this.#toldAt.get(key)
+    if (toldAt !== undefined && now - toldAt < TOLD_ONCE_MS) return
+    await this.#core.audit.append({ actor: user, action: 'workspace.export', target: workspace, details })
+    this.#toldAt.set(key, now)
+  }
+
   async remove(user: UserId, service: ServiceName): Promise<void> {
     const { table, removals } = this.#core
     const workspace = table.find(service, user)
     if (workspace === null) throw nothingIn(service)
-    await removals.remove(workspace, user, 'its owner wants it')
+    await removals.remove(workspace, user, 'its owner wants it', () => {
+      if (table.get(workspace)?.signed.value.owner !== user) throw nothingIn(service)
+    })
   }
 
   async #belonging(service: ServiceName, user: UserId): Promise<Belonging | null> {
@@ -66,6 +89,7 @@ export class LiveBelongings implements BelongingsBook {
     const workspace = table.find(service, user)
     const value = workspace === null ? undefined : table.get(workspace)?.signed.value
     if (workspace === null || value === undefined) return null
+    expiry.used(workspace)
     const head = (await repository.tip(workspace))?.head ?? null
     const { home, standbys } = value
     const holding = head === null ? [] : standbys.filter((peer) => holdings.receipt(workspace, peer, head.cid) !== null)

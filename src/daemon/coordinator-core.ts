@@ -178,8 +178,9 @@ export async function openCoordinatorCore(
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
+  const known = { registry, table, fleet, routes, accounts, groups, services }
   const { doors, sessions: doorSessions } = openDoors(
-    { registry, table, fleet, routes, accounts, groups, hold, neighbourhood: () => neighbourhood, changes, standstill },
+    { ...known, director, hold, neighbourhood: () => neighbourhood, changes, standstill },
     parts
   )
   late.doors = doorSessions
@@ -294,7 +295,6 @@ export async function openCoordinatorCore(
   )
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
-    doorSessions.servicesChanged()
     caretaker.redeclared()
   })
 

@@ -114,7 +114,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         network = await startHost({ identity, gate, clock, log }, { listen: options.listen })
         return network
       },
-      openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, log }),
+      openProviders: (host, neighbours, reach) => startKad({ host, identity, neighbours, reach, clock, log }),
       freeBytes,
       uploadedBytes: () => uploads.keptBytes,
       dropHome: (home) => frontDoor.dropHome(home),
@@ -171,7 +171,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploads,
       cookieKeys,
       wellKnown,
-      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
+      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core, clock), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,

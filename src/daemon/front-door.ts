@@ -218,6 +218,7 @@ interface DoorParts extends Pick<FrontDoorDeps, 'clock' | 'random' | 'log'> {
 /** The front door of this process, by the rules of now. Keys and facts are looked up whenever they are needed. */
 function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: DoorParts): FrontDoor {
   const { anonymous, holdMs, secure, federation, userHeader } = rules()
+  const toOwn = { open: own, userHeader: () => rules().userHeader.toLowerCase() || null }
   return new FrontDoor(
     {
       ...rest,
@@ -236,8 +237,8 @@ function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: Do
         }
       },
       wellKnown: () => JSON.parse(rules().facts) as object,
-      ownPages: passedOwnPages({ open: own, userHeader: () => rules().userHeader.toLowerCase() || null }),
-      connect: (request, upgrade) => void passUpgrade(own, request, upgrade)
+      ownPages: passedOwnPages(toOwn),
+      connect: (request, upgrade, client) => void passUpgrade(toOwn, request, upgrade, client)
     },
     {
       anonymous,

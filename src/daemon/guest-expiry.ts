@@ -86,11 +86,9 @@ export class GuestExpiry {
 
   /** When it is removed if nobody uses it and this coordinator runs on, as Unix time; null where it does not expire. */
   expiresAtMs(workspace: WorkspaceId): number | null {
-    const { table, clock } = this.#deps
-    const owner = table.get(workspace)?.signed.value.owner
-    if (owner === undefined || !isGuest(owner)) return null
+    if (!this.#isGuests(workspace)) return null
     const usedAt = this.#usedSince.has(workspace) ? this.#runningMs : (this.#usedAt.get(workspace) ?? this.#runningMs)
-    return clock.wall() + Math.max(0, usedAt + this.#keptMs - this.#runningMs)
+    return this.#deps.clock.wall() + Math.max(0, usedAt + this.#keptMs - this.#runningMs)
   }
 
   get #keptMs(): number {
@@ -158,12 +156,18 @@ export class GuestExpiry {
     return this.#usedSince.has(workspace) || this.#deps.isInUse(workspace)
   }
 
+  #isGuests(workspace: WorkspaceId): boolean {
+    const owner = this.#deps.table.get(workspace)?.signed.value.owner
+    return owner !== undefined && isGuest(owner)
+  }
+
   async #remove(workspace: WorkspaceId): Promise<void> {
     const { removals, log } = this.#deps
-    if (this.#stopped.signal.aborted || this.#isUsed(workspace)) return
+    if (this.#stopped.signal.aborted || this.#isUsed(workspace) || !this.#isGuests(workspace)) return
     try {
       await removals.remove(workspace, 'coordinator', 'nobody has asked for it for too long', () => {
         if (this.#isUsed(workspace)) throw new NodeDaemonError('CONFLICT', 'somebody uses it again')
+        if (!this.#isGuests(workspace)) throw new NodeDaemonError('CONFLICT', 'it is kept under a name by now')
       })
       log.info({ workspace }, "a guest's workspace has expired")
     } catch (error) {

@@ -48,7 +48,7 @@ export class Neighbourhood {
     if (this.#greeted >= GREETED_MAX) return this.#refresh(session.peer)
     this.#greeted++
     this.#fresh.delete(session.peer)
-    const neighbours = neighbourBytes(this.neighbours.all())
+    const neighbours = neighbourBytes(this.#everyone())
     session.tellNeighbours({ whole: true, zone: this.#deps.zoneOf(session.peer), neighbours })
     this.#later()
   }
@@ -85,6 +85,10 @@ export class Neighbourhood {
     this.#timer?.cancel()
   }
 
+  #everyone(): Neighbour[] {
+    return [...this.#doors.values(), ...this.neighbours.all()]
+  }
+
   #note({ peer, hello }: Session): void {
     const before = this.neighbours.get(peer)
     const next = { peer, zone: this.#deps.zoneOf(peer), addresses: usable(hello.addresses) }
@@ -112,7 +116,7 @@ export class Neighbourhood {
     const gone = (peer: PeerIdText): Neighbour => ({ peer, zone: null, addresses: [] })
     const news = neighbourBytes(changed.map((peer) => this.#doors.get(peer) ?? this.neighbours.get(peer) ?? gone(peer)))
     const all = fresh.size > 0 || changed.length > NEIGHBOUR_LIMITS.neighboursMax
-    const everyone = all ? neighbourBytes([...this.#doors.values(), ...this.neighbours.all()]) : news
+    const everyone = all ? neighbourBytes(this.#everyone()) : news
     const tell = (session: Session): void => {
       const whole = fresh.has(session.peer) || changed.length > NEIGHBOUR_LIMITS.neighboursMax
       if (!whole && changed.length === 0) return

@@ -24,7 +24,7 @@ const KEEP_DEADLINE_MS = 30_000
 
 type Core = Pick<
   CoordinatorCore,
-  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'doors' | 'audit'
+  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'doors' | 'expiry' | 'audit'
 >
 
 export interface SignInParts {
@@ -117,17 +117,23 @@ function accountsOf({ accounts, groups, table, services }: Core, clock: Clock): 
   }
 }
 
-function keepingOf({ table, services, director, fleet, hold, doors, audit }: Core, log: Logger): Keeping {
+/** A guest who is asked whether to keep something uses it. */
+function keepingOf({ table, services, director, fleet, hold, doors, expiry, audit }: Core, log: Logger): Keeping {
   return {
     services: (user) =>
-      services.list().flatMap(({ name }): ServiceName[] => (table.find(name, user) === null ? [] : [name])),
+      services.list().flatMap(({ name }): ServiceName[] => {
+        const workspace = table.find(name, user)
+        if (workspace !== null) expiry.used(workspace)
+        return workspace === null ? [] : [name]
+      }),
     async makeOver(service, guest, user) {
       const workspace = table.find(service, guest)
       if (workspace === null) return
+      expiry.used(workspace)
       const signal = AbortSignal.timeout(KEEP_DEADLINE_MS)
       const quieting = { idle: doors.idle.bind(doors), signal }
-      await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
       await makeOver({ director, table, instances: fleet, hold, log }, workspace, user, quieting)
+      await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
     }
   }
 }

@@ -11,12 +11,11 @@ import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
 import type { Door } from '../routing/doors/doors.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
+import { PERSONAL } from './group-use.ts'
 import { time } from './views.ts'
 
 const NAMED = 'user:'
 const GUEST = 'guest:'
-/** Nobody else has connections into such a workspace. */
-const PERSONAL = /^(user|guest):/
 
 export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
@@ -65,8 +64,11 @@ export class UserRegister {
     return { name, token: '' }
   }
 
-  renewToken({ actor }: Caller, name: string): Promise<NewUserView> {
-    return this.#deps.accounts.users.renewToken(plainName(name), actor)
+  /** Who came in by the token of before, or by a session, is out. */
+  async renewToken({ actor }: Caller, name: string): Promise<NewUserView> {
+    const renewed = await this.#deps.accounts.users.renewToken(plainName(name), actor)
+    this.#showOut(`${NAMED}${plainName(name)}` as UserId)
+    return renewed
   }
 
   /** A later user of the same name must not come into groups by it. */

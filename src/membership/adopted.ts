@@ -78,7 +78,7 @@ export function adopted(
     const member =
       before === undefined
         ? readmitted(after.values(), one, origin)
-        : { ...before, name: freeName(after.values(), one.peer, one.name), ...decided(origin) }
+        : { ...before, name: freeName(after.values(), one.peer, one.name), role: one.role, ...decided(origin) }
     came.push(member)
     after.set(member.peerId, member)
   }

@@ -43,7 +43,7 @@ export class Groups {
   readonly #deps: GroupsDeps
   readonly #writes = new Mutex()
   readonly #groups: Map<GroupName, Group>
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(group: GroupName) => void>()
 
   private constructor(deps: GroupsDeps, groups: readonly Group[]) {
     this.#deps = deps
@@ -82,7 +82,7 @@ export class Groups {
   }
 
   /** Calls back after each change. */
-  onChange(listener: () => void): void {
+  onChange(listener: (group: GroupName) => void): void {
     this.#listeners.add(listener)
   }
 
@@ -112,7 +112,7 @@ export class Groups {
       await this.#record(by, 'rm', name, {})
       await this.#deps.store.transact([removeOwn(PREFIX + name)])
       this.#groups.delete(group.name)
-      this.#tell()
+      this.#tell(group.name)
     })
   }
 
@@ -180,11 +180,11 @@ export class Groups {
   async #keep(group: Group): Promise<void> {
     await this.#deps.store.transact([putOwn(PREFIX + group.name, { ...group, members: [...group.members] })])
     this.#groups.set(group.name, group)
-    this.#tell()
+    this.#tell(group.name)
   }
 
-  #tell(): void {
-    for (const listener of this.#listeners) listener()
+  #tell(group: GroupName): void {
+    for (const listener of this.#listeners) listener(group)
   }
 }
 

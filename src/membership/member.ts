@@ -78,6 +78,12 @@ export function checkNameIsFree(members: Iterable<Member>, peer: PeerIdText, nam
   }
 }
 
+/** An admin approves the role that they read: a request does not get another one meanwhile. */
+export const roleStays = ({ name, role }: Member): NodeDaemonError =>
+  new NodeDaemonError('CONFLICT', `${name} asked to join as ${role} before, and cannot ask for another role now`, {
+    advice: 'join with a new data folder, which has a key of its own'
+  })
+
 interface Asked {
   readonly peerId: PeerIdText
   readonly code: string

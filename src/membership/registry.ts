@@ -30,7 +30,8 @@ import {
   memberOf,
   memberSchema,
   REASON_MAX,
-  revoked
+  revoked,
+  roleStays
 } from './member.ts'
 import { checkCode } from './pairing.ts'
 import { resolveMember } from './resolve.ts'
@@ -147,7 +148,7 @@ export class MemberRegistry implements Gate {
    * was decided about is just told. With an invite it is approved at once, and one use of the invite is spent in the
    * same transaction. Durable on return.
    *
-   * @throws NodeDaemonError `NAME_TAKEN`; `BAD_REQUEST` for an impossible name; `FORBIDDEN` for an invite that is not
+   * @throws NodeDaemonError `CONFLICT` for another role than the pending request's; `NAME_TAKEN`; `BAD_REQUEST` for an impossible name; `FORBIDDEN` for an invite that is not
    *   valid; `BUSY` with 1,000 requests pending
    */
   join(peer: PeerIdText, request: JoinRequest, address: string): Promise<Standing> {
@@ -166,6 +167,7 @@ export class MemberRegistry implements Gate {
     const next = asked(before, { peerId: peer, code, request, address, at: clock.wall() })
     checkNameIsFree(this.#members.values(), peer, next.name)
     if (request.invite !== '' && this.#letsIn(request.invite, next)) return this.#admit(before, next, request.invite)
+    if (before?.state === 'pending' && before.role !== next.role) throw roleStays(before)
     if (before?.state !== 'pending' && pendingCount(this.#members.values()) >= PENDING_MAX) throw queueIsFull()
     if (before !== null && JSON.stringify(memberDocument(before)) === JSON.stringify(memberDocument(next))) return
     await this.#deps.store.transact([putOwn(memberKey(peer), memberDocument(next))])
@@ -183,7 +185,8 @@ export class MemberRegistry implements Gate {
     const by = `invite ${use.invite.id}`
     const labels = labelled(next.labels, use.invite.labels)
     const member = approved({ ...next, labels }, next.name, { by, at: clock.wall() })
-    await audit({ actor: by, action: 'peer.approve', target: member.peerId, details: { name: member.name, labels } })
+    const { name, role } = member
+    await audit({ actor: by, action: 'peer.approve', target: member.peerId, details: { name, role, labels } })
     await this.#publish(member, before, [use.change])
     use.made()
   }
@@ -207,6 +210,7 @@ export class MemberRegistry implements Gate {
       const next = approved(before, name, { by: options.by, at: this.#deps.clock.wall() })
       return this.#decide('peer.approve', before, next, {
         name,
+        role: next.role,
         labels: next.labels,
         codeCompared: options.code !== undefined
       })

@@ -101,14 +101,21 @@ export class TokenBook<T extends TokenHolder> {
     return this.#writes.run(() => this.#add(name, '', by, make, details))
   }
 
-  /** A new token, told this once; the one of before is not known any more. @throws NodeDaemonError `NOT_FOUND` */
-  renewToken(name: string, by: string): Promise<{ name: string; token: string }> {
+  /**
+   * A new token, told this once; the one of before is not known any more. `change` is kept with it.
+   *
+   * @throws NodeDaemonError `NOT_FOUND`
+   */
+  renewToken(
+    name: string,
+    by: string,
+    change: (holder: T) => T = (holder) => holder
+  ): Promise<{ name: string; token: string }> {
     return this.#writes.run(async () => {
       const before = this.#known(name)
       const token = newSecret(this.#deps.random, this.#kind.tokenPrefix)
       await this.#record(by, 'token', name, {})
-      await this.#keep({ ...before, hash: secretHash(token) })
-      this.#byHash.delete(before.hash)
+      await this.#keep({ ...change(before), hash: secretHash(token) })
       return { name, token }
     })
   }
@@ -160,6 +167,8 @@ export class TokenBook<T extends TokenHolder> {
 
   async #keep(holder: T): Promise<void> {
     await this.#deps.store.transact([putOwn(this.#kind.prefix + holder.name, holder)])
+    const before = this.#byName.get(holder.name)
+    if (before !== undefined && before.hash !== holder.hash) this.#byHash.delete(before.hash)
     this.#byName.set(holder.name, holder)
     if (holder.hash !== '') this.#byHash.set(holder.hash, holder)
     this.#deps.onChange?.()

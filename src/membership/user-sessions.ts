@@ -24,6 +24,8 @@ const schema = z.object({
   user: z.custom<UserId>((value) => typeof value === 'string'),
   /** When the account was made: a later user of the same name does not get into the sessions of a removed one. */
   accountSince: z.number(),
+  /** How often the user had got a new token by then: who had the one of before must not stay. */
+  renewals: z.number().default(0),
   begunAt: z.number(),
   usedAt: z.number()
 })
@@ -78,7 +80,14 @@ export class UserSessions {
       }
       const now = clock.wall()
       const id = Buffer.from(random.bytes(16)).toString('hex')
-      const session = { id, user, accountSince: account.createdAt, begunAt: now, usedAt: now }
+      const session = {
+        id,
+        user,
+        accountSince: account.createdAt,
+        renewals: account.renewals,
+        begunAt: now,
+        usedAt: now
+      }
       const forget = over.map((old): ControlChange => removeOwn(PREFIX + old.id))
       await store.transact([putOwn(PREFIX + id, session), ...forget])
       for (const old of over) this.#drop(old)
@@ -109,9 +118,10 @@ export class UserSessions {
   }
 
   /** A clock that was set back does not end sessions. */
-  #stands({ user, accountSince, usedAt }: Kept): boolean {
+  #stands({ user, accountSince, renewals, usedAt }: Kept): boolean {
     if (this.#deps.clock.wall() - usedAt > USER_SESSION_LIMITS.lifeMs) return false
-    return this.#deps.users.find(user)?.createdAt === accountSince
+    const account = this.#deps.users.find(user)
+    return account?.createdAt === accountSince && account.renewals === renewals
   }
 
   /** What is lost with a crash is that it was used of late. */

@@ -23,6 +23,8 @@ export interface User {
   /** Unix milliseconds. */
   readonly createdAt: number
   readonly source: UserSource
+  /** How often they got a new token: sessions of before have ended. */
+  readonly renewals: number
 }
 
 /** Somebody as a sign-in provider knows them. */
@@ -37,6 +39,7 @@ interface KeptUser extends TokenHolder {
   readonly blocked: boolean
   readonly source: UserSource
   readonly quotaBytes: number | null
+  readonly renewals: number
 }
 
 const USER = {
@@ -50,11 +53,12 @@ const USER = {
     createdAt: z.number(),
     blocked: z.boolean(),
     source: SOURCE.default({ kind: 'token' }),
-    quotaBytes: z.number().nullable().default(null)
+    quotaBytes: z.number().nullable().default(null),
+    renewals: z.number().default(0)
   })
 } as const
 
-const FRESH = { blocked: false, quotaBytes: null } as const
+const FRESH = { blocked: false, quotaBytes: null, renewals: 0 } as const
 
 const NAMED = 'user:'
 const SUBJECT_CHARACTERS_MAX = 255
@@ -64,12 +68,13 @@ const NAMESAKES_MAX = 1000
 const REMOVED_MAX = 10_000
 
 const idOf = (name: string): UserId => `${NAMED}${name}` as UserId
-const viewOf = ({ name, blocked, quotaBytes, createdAt, source }: KeptUser): User => ({
+const viewOf = ({ name, blocked, quotaBytes, createdAt, source, renewals }: KeptUser): User => ({
   name,
   blocked,
   quotaBytes,
   createdAt,
-  source
+  source,
+  renewals
 })
 const personKey = (provider: string, subject: string): string => `${provider}\n${subject}`
 
@@ -101,9 +106,13 @@ export class Users {
     return this.#book.add(name, by, (holder) => ({ ...holder, ...FRESH, source: { kind: 'token' } }))
   }
 
-  /** A new token for one who is there, told this once; the one of before does not work any more. @throws `NOT_FOUND` */
+  /**
+   * A new token for one who is there, told this once; the one of before does not work any more, and all sessions have ended.
+   *
+   * @throws NodeDaemonError `NOT_FOUND`
+   */
   renewToken(name: string, by: string): Promise<{ name: string; token: string }> {
-    return this.#book.renewToken(name, by)
+    return this.#book.renewToken(name, by, (user) => ({ ...user, renewals: user.renewals + 1 }))
   }
 
   /** Everybody who is shut out, guests too, and who was removed since the start: the last of them, where those are many. */

@@ -16,8 +16,10 @@ const broken = (cause?: unknown): NodeDaemonError =>
  * bit of window that the other side grants: it takes several of them until the buffer is small.
  */
 async function roomIn(stream: Stream): Promise<void> {
-  while (stream.writeBufferLength > WRITE_AHEAD_BYTES) await drained(stream)
+  while (isFull(stream)) await drained(stream)
 }
+
+const isFull = (stream: Stream): boolean => stream.writeBufferLength > WRITE_AHEAD_BYTES
 
 function drained(stream: Stream): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -35,12 +37,16 @@ function drained(stream: Stream): Promise<void> {
 
 /** Sends bytes and waits for room where there is none. */
 export async function write(stream: Stream, bytes: Uint8Array | Uint8ArrayList): Promise<void> {
+  send(stream, bytes)
+  await roomIn(stream)
+}
+
+function send(stream: Stream, bytes: Uint8Array | Uint8ArrayList): void {
   try {
     stream.send(bytes)
   } catch (error) {
     throw broken(error)
   }
-  await roomIn(stream)
 }
 
 /** What arrives, in order, with backpressure: from now on the stream is paused while the reader is behind. */
@@ -108,10 +114,10 @@ export function toDuplex(stream: Stream, rest: Uint8Array = new Uint8Array(0)): 
       if (stream.readStatus === 'paused') stream.resume()
     },
     write(chunk: Buffer, _encoding, callback) {
-      send(chunk, callback)
+      pass(chunk, callback)
     },
     writev(chunks, callback) {
-      send(new Uint8ArrayList(...chunks.map(({ chunk }) => chunk as Buffer)), callback)
+      pass(new Uint8ArrayList(...chunks.map(({ chunk }) => chunk as Buffer)), callback)
     },
     final(callback) {
       stream.close().then(() => callback(), callback)
@@ -121,8 +127,15 @@ export function toDuplex(stream: Stream, rest: Uint8Array = new Uint8Array(0)): 
       callback(error)
     }
   })
-  const send = (bytes: Uint8Array | Uint8ArrayList, callback: (error?: Error) => void): void => {
-    write(stream, bytes).then(() => callback(), callback)
+  const pass = (bytes: Uint8Array | Uint8ArrayList, callback: (error?: Error) => void): void => {
+    try {
+      send(stream, bytes)
+    } catch (error) {
+      callback(error instanceof Error ? error : broken(error))
+      return
+    }
+    if (isFull(stream)) roomIn(stream).then(() => callback(), callback)
+    else callback()
   }
   const end = (): void => {
     if (!duplex.readableEnded) duplex.push(null)

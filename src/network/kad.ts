@@ -11,6 +11,7 @@ import { type KadDHT, type KadDHTComponents, kadDHT } from '@libp2p/kad-dht'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
+import type { Clock, TimerHandle } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Identity } from '../core/identity.ts'
 import type { PeerIdText } from '../core/ids.ts'
@@ -38,6 +39,7 @@ export interface KadDeps {
   readonly identity: Identity
   readonly neighbours: Neighbours
   readonly reach: Reach
+  readonly clock: Clock
   readonly log: Logger
 }
 
@@ -79,6 +81,7 @@ class Contacts {
   /** Neighbours that could not be reached. */
   readonly #failed = new Set<PeerIdText>()
   #introducing: Promise<void> | null = null
+  #again: TimerHandle | null = null
   #topology: Topology | null = null
   #ignore: () => void = () => undefined
   #closed = false
@@ -92,10 +95,12 @@ class Contacts {
     const { neighbours } = this.#deps
     this.#ignore = neighbours.onChange((peer) => this.#changed(peer))
     this.#introduceSome()
+    this.#lookAgain()
   }
 
   close(): void {
     this.#closed = true
+    this.#again?.cancel()
     this.#ignore()
   }
 
@@ -190,6 +195,16 @@ class Contacts {
     this.#introduceSoon()
   }
 
+  /** Who could not be reached may be by now, and whom the DHT gave up may answer again. */
+  #lookAgain(): void {
+    this.#again = this.#deps.clock.after(KAD_LIMITS.againMs, () => {
+      this.#failed.clear()
+      this.#introduced.clear()
+      this.#introduceSome()
+      this.#lookAgain()
+    })
+  }
+
   /** Several that change or fail at once are looked at together. */
   #introduceSoon(): void {
     this.#introducing ??= Promise.resolve().then(() => {
@@ -222,7 +237,7 @@ class Contacts {
       .catch((error: unknown) => {
         this.#deps.log.debug({ peer, error: messageOf(error) }, 'a neighbour was not made known to the DHT')
         if (!this.#introduced.delete(peer)) return
-        // It is tried again once something new is heard of it.
+        // It is tried again once something new is heard of it, or a while later.
         this.#failed.add(peer)
         this.#introduceSoon()
       })

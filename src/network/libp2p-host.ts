@@ -3,7 +3,6 @@ import type { Duplex } from 'node:stream'
 import type { Connection, Stream } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { tcp } from '@libp2p/tcp'
-import { tls } from '@libp2p/tls'
 import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2p } from 'libp2p'
@@ -17,6 +16,7 @@ import type { Logger } from '../core/log.ts'
 import type { Protocol } from '../wire/protocol.ts'
 import { toDuplex } from './byte-stream.ts'
 import { channelOver } from './channel.ts'
+import { gatheredTls } from './gathered-tls.ts'
 import type { Channel, Gate, Link } from './host.ts'
 import type { KadHost } from './kad.ts'
 import { ACCEPTED, Libp2pLink } from './libp2p-link.ts'
@@ -62,7 +62,7 @@ export interface WebHost extends KadHost {
 export async function startHost(deps: HostDeps, options: HostOptions): Promise<WebHost> {
   const strangers = new Strangers(deps)
   const webSockets = new WebSocketTransport(deps.clock)
-  const node = await createNode(deps, strangers, webSockets, options, [tls(), noise()])
+  const node = await createNode(deps, strangers, webSockets, options, [gatheredTls(), noise()])
   const noiseOnly = (): Promise<Libp2p> =>
     createNode(deps, strangers, new WebSocketTransport(deps.clock), { listen: [] }, [noise()])
   const host = new Libp2pHost(deps, node, webSockets, noiseOnly, strangers)

@@ -254,13 +254,8 @@ export class Exchange {
       instance,
       workspace: target.workspace,
       webSocket: this.#asked.request.headers.upgrade?.toLowerCase() === 'websocket',
-      stays: () => this.#isStill(target) && !this.#isShutOut()
+      stays: () => this.#isStill(target) && this.#asked.mayStay()
     })
-  }
-
-  #isShutOut(): boolean {
-    const { user } = this.#asked.visitor
-    return user !== null && this.#deps.users.isBlocked(user)
   }
 
   #moved(target: Target): void {

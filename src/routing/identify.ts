@@ -9,6 +9,12 @@ import type { Users } from './neighbours.ts'
 
 const MAX_TOKEN_LENGTH = 512
 
+/**
+ * With these, somebody looks around who may stay a guest. PROPFIND is not among them: WebDAV clients keep their
+ * credentials to themselves until they are asked, and would show a user the empty workspace of a guest.
+ */
+const LOOKS_AROUND: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
+
 /** Whom a request is for. A newcomer has no user yet, and gets the cookie of a new guest. */
 export interface Visitor {
   readonly user: UserId | null
@@ -128,7 +134,7 @@ export class Identifier {
   }
 
   #newcomer(asking: Asking): Visitor | Refusal {
-    if (!this.#options.anonymous || asking.upgrade || !isRead(asking.method)) {
+    if (!this.#options.anonymous || asking.upgrade || !LOOKS_AROUND.has(asking.method)) {
       return { status: 401, why: 'token-needed' }
     }
     const guest = Buffer.from(this.#deps.random.bytes(16)).toString('hex')

@@ -26,7 +26,7 @@ export const DOOR_LIMITS = {
   keyBytesMax: 128
 } as const
 
-export const PLACE_STATES = ['serving', 'moving', 'restoring', 'starting', 'orphaned', 'gone'] as const
+export const PLACE_STATES = ['serving', 'moving', 'restoring', 'starting', 'orphaned'] as const
 
 export const own = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => bytes as Uint8Array<ArrayBuffer>
 

@@ -44,7 +44,7 @@ export interface DoorPlace {
   readonly workspace: WorkspaceId
   readonly service: ServiceName
   readonly owner: OwnerId
-  /** `gone`: there is no such workspace any more. Requests pass only while it is `serving`. */
+  /** Requests pass only while it is `serving`. */
   readonly state: (typeof PLACE_STATES)[number]
   readonly epoch: number
   /** Null unless serving. */
@@ -141,8 +141,13 @@ export type ToDoor =
       readonly revision: number
     }
   | { readonly kind: 'rules'; readonly rules: DoorRules }
-  /** `whole`: with these, all workspaces have been told on this stream. */
-  | { readonly kind: 'places'; readonly places: readonly DoorPlace[]; readonly whole: boolean }
+  /** `gone`: workspaces that are no more. `whole`: with these, all workspaces have been told on this stream. */
+  | {
+      readonly kind: 'places'
+      readonly places: readonly DoorPlace[]
+      readonly gone: readonly WorkspaceId[]
+      readonly whole: boolean
+    }
   | { readonly kind: 'instances'; readonly instances: readonly DoorInstance[] }
   | { readonly kind: 'services'; readonly services: readonly DoorService[] }
   /** Users that are blocked; `first`: those told before are not any more. What was asked about users is to be forgotten. */
@@ -198,8 +203,10 @@ export const toDoor: WireCodec<ToDoor> = wireCodec(
       }
       case 'rules':
         return RawToDoor.encode({ rules: encodeRules(message.rules) })
-      case 'places':
-        return RawToDoor.encode({ places: { places: message.places.map(encodePlace), whole: message.whole } })
+      case 'places': {
+        const { places, gone, whole } = message
+        return RawToDoor.encode({ places: { places: places.map(encodePlace), gone: [...gone], whole } })
+      }
       case 'instances':
         return RawToDoor.encode({
           instances: { instances: message.instances.map((one) => ({ ...one, services: [...one.services] })) }
@@ -231,7 +238,8 @@ export const toDoor: WireCodec<ToDoor> = wireCodec(
   (frame) => {
     const raw = RawToDoor.decode(frame)
     if (raw.places !== undefined) {
-      return { kind: 'places', places: raw.places.places.map(decodePlace), whole: raw.places.whole }
+      const { places, gone, whole } = raw.places
+      return { kind: 'places', places: places.map(decodePlace), gone: gone.map(parse.workspace), whole }
     }
     if (raw.lease !== undefined) return { kind: 'lease', ...raw.lease }
     if (raw.told !== undefined) return { kind: 'told', id: raw.told.id, answer: decodeAnswer(raw.told) }

@@ -20,5 +20,7 @@ export const KAD_LIMITS = {
   recordsOfOneMax: 4096,
   validityMs: 24 * 60 * 60_000,
   /** Neighbours that a member makes itself known to; more are found by asking these. */
-  contactsMax: 32
+  contactsMax: 32,
+  /** How often it does so again. */
+  againMs: 5000
 } as const

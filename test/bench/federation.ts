@@ -2,11 +2,13 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type * as clients from '../../src/cli/local-client.ts'
-import type { NewUserView, WorkspaceView } from '../../src/console/views.ts'
+import type { NewUserView, PeerView, WorkspaceView } from '../../src/console/views.ts'
+import type { RouteKind } from '../../src/wire/ingress.ts'
 import type { BenchOptions } from './benchmark.ts'
 import { productModule } from './product.ts'
 import { Relay } from './relay.ts'
 import { ended, type Scratch } from './scratch.ts'
+import { freePort, pause } from './system.ts'
 import { profileFlags } from './worker.ts'
 
 const EVENT_MS = 60_000
@@ -64,6 +66,16 @@ interface Parts {
   readonly instance: Daemon
 }
 
+export interface Wish {
+  readonly users: number
+  /** The instance reaches the coordinator through `uplink`. */
+  readonly countedUplink?: boolean
+  /** The instance listens at an address of its own: see `takeRoute`. */
+  readonly ingress?: boolean
+  /** An app on this port of this machine, as the service `app` below `/app`. */
+  readonly appPort?: number
+}
+
 /** A coordinator and one instance as real processes, and users with tokens. */
 export class Federation implements AsyncDisposable {
   readonly #parts: Parts
@@ -72,16 +84,9 @@ export class Federation implements AsyncDisposable {
     this.#parts = parts
   }
 
-  /**
-   * @param name of its profiles
-   * @param wish.countedUplink the instance reaches the coordinator through `uplink`
-   */
-  static async start(
-    scratch: Scratch,
-    name: string,
-    options: BenchOptions,
-    { users, countedUplink = false }: { readonly users: number; readonly countedUplink?: boolean }
-  ): Promise<Federation> {
+  /** @param name of its profiles */
+  static async start(scratch: Scratch, name: string, options: BenchOptions, wish: Wish): Promise<Federation> {
+    const { users, countedUplink = false, ingress = false, appPort } = wish
     const { connectApi, folderPlace } = await productModule<typeof clients>(options.dist, 'cli/local-client.js')
     const data = join(scratch.folder, 'coordinator')
     const addresses = ['--http', '127.0.0.1:0', '--admin', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
@@ -89,7 +94,8 @@ export class Federation implements AsyncDisposable {
       'coordinator',
       '--data',
       data,
-      ...addresses
+      ...addresses,
+      ...(appPort === undefined ? [] : ['--services', 'name=app route=/app'])
     ])
     const ready = await coordinator.event('ready')
     const url = String(ready.http)
@@ -105,7 +111,9 @@ export class Federation implements AsyncDisposable {
       'bench',
       '--accept-terms',
       '--on-stop',
-      'flush'
+      'flush',
+      ...(ingress ? await ingressArgs() : []),
+      ...(appPort === undefined ? [] : ['--service', 'files', '--service', `app=http://127.0.0.1:${appPort}`])
     ]
     const instance = new Daemon(scratch, `${name}-instance`, options, joining)
     const { code } = await instance.event('pending')
@@ -128,8 +136,25 @@ export class Federation implements AsyncDisposable {
     return this.#parts.tokens
   }
 
+  /** What each user says of itself, in a header line. */
+  get users(): readonly (readonly [name: string, value: string])[] {
+    return this.tokens.map((token) => ['authorization', `Bearer ${token}`] as const)
+  }
+
   get pids(): { readonly coordinator: number; readonly instance: number } {
     return { coordinator: this.#parts.coordinator.pid, instance: this.#parts.instance.pid }
+  }
+
+  /** From now on users' requests take this route to the instance. */
+  async takeRoute(route: RouteKind): Promise<void> {
+    const { api } = this.#parts
+    await api.send('POST', '/peers/bench/label', { labels: { route } })
+    const until = performance.now() + EVENT_MS
+    const inUse = async () => (await api.get<PeerView[]>('/peers')).find(({ name }) => name === 'bench')?.route?.inUse
+    while ((await inUse()) !== route) {
+      if (performance.now() > until) throw new Error(`the route ${route} is not in use`)
+      await pause(50)
+    }
   }
 
   /** What crossed the connections of the instance, as it sees them. */
@@ -160,6 +185,11 @@ export class Federation implements AsyncDisposable {
     await ended(coordinator.child, 'SIGTERM')
     await relay[Symbol.asyncDispose]()
   }
+}
+
+async function ingressArgs(): Promise<string[]> {
+  const address = `127.0.0.1:${await freePort()}`
+  return ['--public-url', `http://${address}`, '--ingress', address]
 }
 
 /** A workspace on the disk of its home. */

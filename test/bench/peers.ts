@@ -14,6 +14,7 @@ const PEERS = {
   syncthing: 'apt-get install syncthing',
   restic: 'apt-get install restic',
   nginx: 'apt-get install nginx',
+  haproxy: 'apt-get install haproxy',
   wrk: 'apt-get install wrk',
   helia: 'npm run bench -- --peers'
 } as const

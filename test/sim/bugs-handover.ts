@@ -48,7 +48,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: "if (role === 'standby' && !suspect && receipt !== null) return receipt"
       }
     ],
-    caughtBy: 'handover/11'
+    caughtBy: 'handover/2'
   },
   {
     name: 'held requests are released before the new home has applied the base',
@@ -70,15 +70,15 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    await this.#serving().freeze()\n    await (await this.#premises()).worktree.remove()\n'
       }
     ],
-    caughtBy: 'handover/70'
+    caughtBy: 'handover/33'
   },
   {
     name: 'a frozen home thaws by itself',
     edits: [
       {
         file: 'handover/serving-home.ts',
-        find: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n',
-        put: '      await (this.#hasHooks ? this.#lastRound() : this.flush())\n      this.frozen = false\n'
+        find: '      await (this.#hasHooks || this.#app !== null ? this.#lastRound() : this.flush())\n',
+        put: '      await (this.#hasHooks || this.#app !== null ? this.#lastRound() : this.flush())\n      this.thaw()\n'
       }
     ],
     caughtBy: 'handover/2'
@@ -103,7 +103,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'this.#watch(peer, { deadAt: now, leaseOverAt: now }, causeOf(intent))'
       }
     ],
-    caughtBy: 'handover/3'
+    caughtBy: 'power/13'
   },
   {
     name: 'one that comes back soon is taken for dead at once',
@@ -146,7 +146,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
   {
     name: 'a drain hands over to an instance that drains too',
     edits: [{ file: 'daemon/fleet.ts', find: "=== 'member' && !this.isDraining(peer) &&", put: "=== 'member' &&" }],
-    caughtBy: 'handover/6'
+    caughtBy: 'handover/27'
   },
   {
     name: 'a certificate without the last head',
@@ -168,7 +168,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: 'sealedEpoch: before.sealedEpoch'
       }
     ],
-    caughtBy: 'handover/1'
+    caughtBy: 'handover/2'
   },
   {
     name: 'most instances vanish at once and are all taken for dead',

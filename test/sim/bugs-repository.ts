@@ -22,12 +22,12 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '      await this.#disk.size(packPath(end.pack))\n'
       }
     ],
-    caughtBy: 'disks/7'
+    caughtBy: 'disks/6'
   },
   {
     name: 'the folder of the packs is not synced',
     edits: [{ file: 'store/packs.ts', find: '    await this.#disk.syncFolder(PACKS_FOLDER)\n', put: '' }],
-    caughtBy: 'disks/10'
+    caughtBy: 'disks/6'
   },
   {
     name: 'an epoch only in memory',
@@ -65,7 +65,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: '    sealedEpoch >= 0\n'
       }
     ],
-    caughtBy: 'rogue/2'
+    caughtBy: 'rogue/6'
   },
   {
     name: 'blocks are not hashed when they come',
@@ -81,7 +81,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: 'if (bytes !== null) return bytes'
       }
     ],
-    caughtBy: 'rot/53'
+    caughtBy: 'rot/6'
   },
   {
     name: 'what is damaged is not fetched again',

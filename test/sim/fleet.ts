@@ -39,18 +39,22 @@ async function runSome(seeds: Iterator<string>, options: FleetOptions, state: { 
     }
     return true
   } finally {
-    worker.disconnect()
+    // One that has ended by itself has no connection left, and to end it again would hide why.
+    if (worker.connected) worker.disconnect()
   }
 }
 
 function runOne(worker: ChildProcess, seed: string): Promise<Outcome> {
   return new Promise((resolve, reject) => {
     const onExit = (code: number | null): void => reject(new Error(`the worker ended with ${code} at seed ${seed}`))
+    const onSent = (error: Error | null): void => {
+      if (error !== null) reject(new Error(`the worker ended before seed ${seed}`, { cause: error }))
+    }
     worker.once('exit', onExit)
     worker.once('message', (outcome) => {
       worker.off('exit', onExit)
       resolve(outcome as Outcome)
     })
-    worker.send({ seed })
+    worker.send({ seed }, onSent)
   })
 }

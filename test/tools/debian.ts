@@ -12,15 +12,28 @@ export function requireProgram(path: string, debianPackage: string): string {
   throw new Error(`this test needs ${path}: apt-get update && apt-get install -y ${debianPackage}`)
 }
 
-/** What a program says on both outputs. It is ended by the signal. Rejects, with what it said, where it fails. */
+interface Surroundings {
+  readonly signal: AbortSignal
+  /** The folder in which it runs: ours. */
+  readonly cwd?: string
+  /** Beside our own environment. */
+  readonly env?: Readonly<Record<string, string>>
+}
+
+/**
+ * What a program says on both outputs; it is given no input. It is ended by the signal. Rejects, with what it said, where
+ * it fails.
+ */
 export async function runTool(
   file: string,
   args: readonly string[],
-  { signal, env = {} }: { readonly signal: AbortSignal; readonly env?: Readonly<Record<string, string>> }
+  { signal, cwd = process.cwd(), env = {} }: Surroundings
 ): Promise<string> {
-  const options = { signal, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX } as const
+  const options = { signal, cwd, killSignal: 'SIGKILL', maxBuffer: OUTPUT_BYTES_MAX } as const
   try {
-    const { stdout, stderr } = await run(file, args, { ...options, env: { ...process.env, ...env } })
+    const running = run(file, args, { ...options, env: { ...process.env, ...env } })
+    running.child.stdin?.end()
+    const { stdout, stderr } = await running
     return stdout + stderr
   } catch (error) {
     const { stdout = '', stderr = '', message } = error as Error & { stdout?: string; stderr?: string }

@@ -1,6 +1,6 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, read as readPiece, type Stats } from 'node:fs'
 import type { ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
 import { type ByteRange, isUnchanged, rangeOf } from './conditions.ts'
 import { drained } from './drained.ts'
 import { diskPath, type Exchange, requireIf } from './exchange.ts'
@@ -28,17 +28,40 @@ export async function read(exchange: Exchange): Promise<Reply | null> {
   await requireIf(exchange)
   if (entry.kind === 'folder') return listFolder(exchange, entry)
   if (target.slash) throw new Refusal(404, 'there is no such folder')
-  await using file = await openPlain(diskPath(exchange, target.path))
-  const opened = entryOf(target.path, await file.stat())
+  using file = new PlainFile(diskPath(exchange, target.path))
+  const opened = entryOf(target.path, file.stat())
   if (opened.kind !== 'file') throw new Refusal(403, 'this is not a plain file')
   if (isUnchanged(request.headers, opened, true)) return { status: 304, headers: validators(opened) }
   // Awaited here, so that the file stays open until all of it is sent.
   return await readFile(exchange, file, opened)
 }
 
-/** Never follows a link, and does not wait for the other end of a pipe. */
-function openPlain(path: string): Promise<FileHandle> {
-  return open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+const readAt = promisify(readPiece)
+
+/**
+ * An open file. The kernel knows it already, since it was looked up a moment ago: to ask a thread for opening and closing would
+ * cost more than they do. What is in it may have to come from the disk.
+ */
+class PlainFile implements Disposable {
+  readonly #fd: number
+
+  /** Never follows a link, and does not wait for the other end of a pipe. */
+  constructor(path: string) {
+    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  }
+
+  stat(): Stats {
+    return fstatSync(this.#fd)
+  }
+
+  /** How many bytes were read; 0 at the end. */
+  async read(into: Buffer, position: number): Promise<number> {
+    return (await readAt(this.#fd, into, 0, into.length, position)).bytesRead
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#fd)
+  }
 }
 
 const validators = (file: Entry): Record<string, string> => ({
@@ -46,7 +69,7 @@ const validators = (file: Entry): Record<string, string> => ({
   'Last-Modified': new Date(file.modifiedMs).toUTCString()
 })
 
-async function readFile({ request, response }: Exchange, file: FileHandle, entry: Entry): Promise<Reply | null> {
+async function readFile({ request, response }: Exchange, file: PlainFile, entry: Entry): Promise<Reply | null> {
   const size = entry.sizeBytes
   const range = rangeOrReply(request.headers, entry)
   if (range !== null && 'status' in range) return range
@@ -78,21 +101,21 @@ function rangeOrReply(headers: Exchange['request']['headers'], entry: Entry): By
   }
 }
 
-async function readSmall(file: FileHandle, start: number, length: number): Promise<Buffer> {
+async function readSmall(file: PlainFile, start: number, length: number): Promise<Buffer> {
   const buffer = Buffer.allocUnsafe(length)
   let filled = 0
   while (filled < length) {
-    const { bytesRead } = await file.read(buffer, filled, length - filled, start + filled)
+    const bytesRead = await file.read(buffer.subarray(filled), start + filled)
     if (bytesRead === 0) throw new Refusal(503, 'the file was changed meanwhile; try again')
     filled += bytesRead
   }
   return buffer
 }
 
-async function stream(response: ServerResponse, file: FileHandle, start: number, length: number): Promise<void> {
+async function stream(response: ServerResponse, file: PlainFile, start: number, length: number): Promise<void> {
   for (let sent = 0; sent < length; ) {
     const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, length - sent))
-    const { bytesRead } = await file.read(piece, 0, piece.length, start + sent)
+    const bytesRead = await file.read(piece, start + sent)
     // A file that was cut short meanwhile: the client must notice that this is not all of it.
     if (bytesRead === 0 || response.destroyed) {
       response.destroy()

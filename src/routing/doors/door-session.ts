@@ -119,7 +119,9 @@ export class DoorSession implements Door {
       })
       this.tell(() => {
         const place = this.#deps.place(workspace)
-        return place === null ? null : { kind: 'hold', id, place }
+        if (place !== null) return { kind: 'hold', id, place }
+        this.#holds.get(id)?.()
+        return null
       })
     })
   }
@@ -228,19 +230,21 @@ export class DoorSession implements Door {
       const message = urgent()
       if (message !== null) return message
     }
-    if (this.#dirty.size > 0) return { kind: 'places', places: this.#changedPlaces(), whole: false }
+    if (this.#dirty.size > 0) return this.#changedPlaces()
     return this.#pages === null ? null : this.#page(this.#pages)
   }
 
-  #changedPlaces(): DoorPlace[] {
+  #changedPlaces(): ToDoor {
     const places: DoorPlace[] = []
+    const gone: WorkspaceId[] = []
     for (const workspace of this.#dirty) {
       this.#dirty.delete(workspace)
       const place = this.#deps.place(workspace)
-      if (place !== null) places.push(place)
-      if (places.length === DOOR_LIMITS.placesMax) break
+      if (place === null) gone.push(workspace)
+      else places.push(place)
+      if (places.length + gone.length === DOOR_LIMITS.placesMax) break
     }
-    return places
+    return { kind: 'places', places, gone, whole: false }
   }
 
   #page(pages: Iterator<WorkspaceId>): ToDoor {
@@ -249,12 +253,12 @@ export class DoorSession implements Door {
       const next = pages.next()
       if (next.done === true) {
         this.#pages = null
-        return { kind: 'places', places, whole: true }
+        return { kind: 'places', places, gone: [], whole: true }
       }
       const place = this.#deps.place(next.value)
       if (place !== null) places.push(place)
     }
-    return { kind: 'places', places, whole: false }
+    return { kind: 'places', places, gone: [], whole: false }
   }
 
   /** The stream is over. */

@@ -56,7 +56,7 @@ export class RemoteDoor {
   told(news: News): void {
     switch (news.kind) {
       case 'places':
-        this.routes.tellPlaces(news.places, news.whole)
+        this.routes.tellPlaces(news)
         if (news.whole) this.#complete()
         return
       case 'hold':

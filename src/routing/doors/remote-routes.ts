@@ -3,7 +3,7 @@ import { isGroupName, type OwnerId, type PeerIdText, type ServiceName, type Work
 import { KeyedSignal } from '../../core/keyed-signal.ts'
 import type { Logger } from '../../core/log.ts'
 import { rank } from '../../placement/rendezvous.ts'
-import type { DoorInstance, DoorPlace, DoorService } from '../../wire/front-door.ts'
+import type { DoorInstance, DoorPlace, DoorService, ToDoor } from '../../wire/front-door.ts'
 import type { Flights } from '../flights.ts'
 import { type Home, type Place, SCOPES, type ServiceRoute, type Workspaces } from '../neighbours.ts'
 
@@ -19,9 +19,9 @@ export interface RemoteRoutesDeps {
 }
 
 interface Kept {
-  place: DoorPlace
+  readonly place: DoorPlace
   /** Of which stream with the coordinator it was told last. */
-  told: number
+  readonly told: number
 }
 
 /**
@@ -65,28 +65,35 @@ export class RemoteRoutes implements Workspaces {
     this.#instances = instances
   }
 
-  tellPlaces(places: readonly DoorPlace[], whole: boolean): void {
+  tellPlaces({ places, gone, whole }: Omit<Extract<ToDoor, { kind: 'places' }>, 'kind'>): void {
     for (const place of places) this.tellPlace(place)
+    for (const workspace of gone) this.#forget(workspace)
     if (!whole) return
-    for (const [workspace, { place, told }] of this.#kept) {
-      if (told !== this.#stream) this.tellPlace({ ...place, workspace, state: 'gone' })
-    }
+    for (const [workspace, { told }] of this.#kept) if (told !== this.#stream) this.#forget(workspace)
     this.#isWhole = true
     this.#changed.tellAll()
   }
 
   tellPlace(place: DoorPlace): void {
-    const { workspace, service, owner, state } = place
-    const key = ownerKey(service, owner)
-    const kept = this.#kept.get(workspace)
-    if (kept !== undefined) this.#byOwner.delete(ownerKey(kept.place.service, kept.place.owner))
-    if (state === 'gone') this.#kept.delete(workspace)
-    else {
-      this.#byOwner.set(key, workspace)
-      if (kept === undefined) this.#kept.set(workspace, { place, told: this.#stream })
-      else Object.assign(kept, { place, told: this.#stream })
-    }
+    const { workspace, service, owner } = place
+    this.#disown(workspace)
+    this.#byOwner.set(ownerKey(service, owner), workspace)
+    this.#kept.set(workspace, { place, told: this.#stream })
     this.#changed.tell(workspace)
+  }
+
+  #forget(workspace: WorkspaceId): void {
+    this.#disown(workspace)
+    this.#kept.delete(workspace)
+    this.#changed.tell(workspace)
+  }
+
+  /** The owner may have another workspace by now, of which this front door has been told before. */
+  #disown(workspace: WorkspaceId): void {
+    const kept = this.#kept.get(workspace)
+    if (kept === undefined) return
+    const key = ownerKey(kept.place.service, kept.place.owner)
+    if (this.#byOwner.get(key) === workspace) this.#byOwner.delete(key)
   }
 
   /** It may route until then. */
@@ -155,7 +162,7 @@ const serviceRoute = ({ name, host, prefix, scope: told, writers: group }: DoorS
 
 function placeOf({ workspace, state, epoch, home, homeName, limitBytes }: DoorPlace): Place {
   if (state !== 'serving' || home === null) {
-    const reason = state === 'serving' || state === 'gone' ? 'restoring' : state
+    const reason = state === 'serving' ? 'restoring' : state
     return { state: 'waiting', workspace, reason }
   }
   const place = { state: 'serving', workspace, epoch, home, homeName } as const

@@ -9,6 +9,7 @@ import { isRead, type RawHeaders } from '../../wire/http.ts'
 import type { IngressNews } from '../../wire/ingress.ts'
 import { announcedBody } from '../body.ts'
 import { type Client, Clients } from '../client.ts'
+import { Connections } from '../connections.ts'
 import { type Arrival, DoorServer } from '../door-server.ts'
 import { headerOf } from '../headers.ts'
 import { isCrossSite } from '../identify.ts'
@@ -64,6 +65,7 @@ export class IngressDoor implements AsyncDisposable {
   readonly #server: DoorServer
   readonly #clients: Clients
   readonly #rates: Rates
+  readonly #connections: Connections
   readonly #prover: Prover
   readonly #tickets: TicketCheck
   readonly #sessions: IngressSessions
@@ -80,12 +82,17 @@ export class IngressDoor implements AsyncDisposable {
     this.#url = options.url
     this.#clients = new Clients({ trustProxy: options.trustProxy, secure })
     this.#rates = new Rates(deps.clock, RATES)
+    this.#connections = new Connections(this.#clients, this.#rates)
     this.#prover = new Prover(deps, options.url)
     this.#tickets = new TicketCheck(deps.clock)
     this.#sessions = new IngressSessions(deps, { secure })
     this.#stays = new Stays(deps.clock)
     this.#server = new DoorServer(
-      { clock: deps.clock, take: (arrival) => this.#take(arrival), admits: () => true },
+      {
+        clock: deps.clock,
+        take: (arrival) => this.#take(arrival),
+        admits: (socket) => this.#connections.admits(socket)
+      },
       { holdMs: 0, headerBytes: HEADER_BYTES, flag: '--ingress' }
     )
   }
@@ -104,7 +111,10 @@ export class IngressDoor implements AsyncDisposable {
   /** What the coordinator says. */
   told({ route, key, secret, ageMs, frontDoor, alone }: IngressNews): void {
     this.#frontDoor = frontDoor
-    if (alone || route !== 'redirect') this.#sessions.endAll()
+    if (alone || route !== 'redirect') {
+      this.#sessions.endAll()
+      this.#stays.endAll()
+    }
     if (route === 'tunnel') this.#tickets.forget()
     else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() - ageMs }, alone)
   }
@@ -175,6 +185,7 @@ export class IngressDoor implements AsyncDisposable {
     const { request, response, upgrade, expects } = arrival
     const ticket = this.#tickets.direct(text)
     if (ticket === null) return refuseDirect(response)
+    this.#connections.ofFrontDoor(request.socket)
     dress(request, ticket.lines, { forwarded: true })
     if (upgrade === null) ingress.answer(request, response, { expects, onAsked: () => keepAlive(response) })
     else ingress.answerUpgrade(request, { ...upgrade, decline: () => response })

@@ -1,6 +1,6 @@
 import type { Clock, Instant } from '../../core/clock.ts'
 import type { Random } from '../../core/random.ts'
-import { INGRESS_COOKIES } from '../cookie.ts'
+import { INGRESS_COOKIES } from '../../wire/cookies.ts'
 import { headerOf } from '../headers.ts'
 import { ELSEWHERE } from './redirect.ts'
 import type { Ticket } from './tickets.ts'

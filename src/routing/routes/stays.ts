@@ -17,6 +17,8 @@ interface Stay {
   readonly since: Instant
   readonly isUpgrade: boolean
   readonly on: Duplex | ServerResponse
+  /** Who asked may not any more. */
+  over: boolean
 }
 
 /**
@@ -54,7 +56,7 @@ export class Stays {
     const epoch = target?.epoch ?? 0
     if (workspace === null || !isWorkspaceId(workspace)) return { epoch, end: () => undefined }
     const isUpgrade = !('writeHead' in on)
-    const stay: Stay = { workspace, epoch, since: this.#clock.now(), isUpgrade, on }
+    const stay: Stay = { workspace, epoch, since: this.#clock.now(), isUpgrade, on, over: false }
     const end = (): void => {
       this.#stays.delete(stay)
     }
@@ -63,6 +65,12 @@ export class Stays {
     on.once('close', end)
     this.#timer ??= this.#clock.after(LOOK_MS, () => this.#look())
     return { epoch, end }
+  }
+
+  /** Who asked must be let in anew: connections end now, and other requests unless they end soon by themselves. */
+  endAll(): void {
+    for (const stay of this.#stays) stay.over = true
+    this.#breakOff()
   }
 
   busy(): WorkspaceId[] {
@@ -94,10 +102,14 @@ export class Stays {
     return isUpgrade || this.#clock.now() - since >= LONG_MS
   }
 
-  #look(): void {
+  #breakOff(): void {
     for (const stay of [...this.#stays]) {
-      if (this.#isLong(stay) && !this.#serves(stay.workspace, stay.epoch)) stay.on.destroy()
+      if (this.#isLong(stay) && (stay.over || !this.#serves(stay.workspace, stay.epoch))) stay.on.destroy()
     }
+  }
+
+  #look(): void {
+    this.#breakOff()
     this.#timer = this.#stays.size === 0 || this.#closed ? null : this.#clock.after(LOOK_MS, () => this.#look())
   }
 }

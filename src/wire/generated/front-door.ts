@@ -2121,6 +2121,12 @@ export namespace ToDoor {
     value: boolean
   }
 
+  export interface ToDoorPlacesGoneFieldEvent {
+    field: '$.places.gone[]'
+    index: number
+    value: string
+  }
+
   export interface ToDoorInstancesInstancesPeerFieldEvent {
     field: '$.instances.instances[].peer'
     value: string
@@ -2371,7 +2377,7 @@ export namespace ToDoor {
     return decodeMessage(buf, ToDoor.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToDoor>): Generator<ToDoorWelcomeNameFieldEvent | ToDoorWelcomeCertificateFieldEvent | ToDoorWelcomeMemberListFieldEvent | ToDoorWelcomeBeatMsFieldEvent | ToDoorWelcomeRevisionFieldEvent | ToDoorRulesFederationFieldEvent | ToDoorRulesAnonymousFieldEvent | ToDoorRulesHoldMsFieldEvent | ToDoorRulesSecureFieldEvent | ToDoorRulesUserHeaderFieldEvent | ToDoorRulesCookieKeyFieldEvent | ToDoorRulesPreviousKeysFieldEvent | ToDoorRulesFactsFieldEvent | ToDoorPlacesPlacesWorkspaceFieldEvent | ToDoorPlacesPlacesServiceFieldEvent | ToDoorPlacesPlacesOwnerFieldEvent | ToDoorPlacesPlacesStateFieldEvent | ToDoorPlacesPlacesEpochFieldEvent | ToDoorPlacesPlacesHomeFieldEvent | ToDoorPlacesPlacesHomeNameFieldEvent | ToDoorPlacesPlacesLimitBytesFieldEvent | ToDoorPlacesPlacesLimitedFieldEvent | ToDoorPlacesWholeFieldEvent | ToDoorInstancesInstancesPeerFieldEvent | ToDoorInstancesInstancesNameFieldEvent | ToDoorInstancesInstancesServicesFieldEvent | ToDoorServicesServicesNameFieldEvent | ToDoorServicesServicesHostFieldEvent | ToDoorServicesServicesPrefixFieldEvent | ToDoorServicesServicesScopeFieldEvent | ToDoorServicesServicesWritersFieldEvent | ToDoorBlockedUsersFieldEvent | ToDoorBlockedFirstFieldEvent | ToDoorLeaseSequenceFieldEvent | ToDoorLeaseLeaseMsFieldEvent | ToDoorHoldIdFieldEvent | ToDoorHoldPlaceWorkspaceFieldEvent | ToDoorHoldPlaceServiceFieldEvent | ToDoorHoldPlaceOwnerFieldEvent | ToDoorHoldPlaceStateFieldEvent | ToDoorHoldPlaceEpochFieldEvent | ToDoorHoldPlaceHomeFieldEvent | ToDoorHoldPlaceHomeNameFieldEvent | ToDoorHoldPlaceLimitBytesFieldEvent | ToDoorHoldPlaceLimitedFieldEvent | ToDoorBreakOffWorkspaceFieldEvent | ToDoorBreakOffAllFieldEvent | ToDoorDropHomePeerFieldEvent | ToDoorToldIdFieldEvent | ToDoorToldCodeFieldEvent | ToDoorToldMessageFieldEvent | ToDoorToldUserFieldEvent | ToDoorToldBlockedFieldEvent | ToDoorToldPlaceWorkspaceFieldEvent | ToDoorToldPlaceServiceFieldEvent | ToDoorToldPlaceOwnerFieldEvent | ToDoorToldPlaceStateFieldEvent | ToDoorToldPlaceEpochFieldEvent | ToDoorToldPlaceHomeFieldEvent | ToDoorToldPlaceHomeNameFieldEvent | ToDoorToldPlaceLimitBytesFieldEvent | ToDoorToldPlaceLimitedFieldEvent | ToDoorMembersMemberListFieldEvent | ToDoorGoodbyeCodeFieldEvent | ToDoorGoodbyeMessageFieldEvent | ToDoorGroupsGroupsNameFieldEvent | ToDoorGroupsGroupsMembersUserFieldEvent | ToDoorGroupsGroupsMembersWriteFieldEvent | ToDoorGroupsFirstFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToDoor>): Generator<ToDoorWelcomeNameFieldEvent | ToDoorWelcomeCertificateFieldEvent | ToDoorWelcomeMemberListFieldEvent | ToDoorWelcomeBeatMsFieldEvent | ToDoorWelcomeRevisionFieldEvent | ToDoorRulesFederationFieldEvent | ToDoorRulesAnonymousFieldEvent | ToDoorRulesHoldMsFieldEvent | ToDoorRulesSecureFieldEvent | ToDoorRulesUserHeaderFieldEvent | ToDoorRulesCookieKeyFieldEvent | ToDoorRulesPreviousKeysFieldEvent | ToDoorRulesFactsFieldEvent | ToDoorPlacesPlacesWorkspaceFieldEvent | ToDoorPlacesPlacesServiceFieldEvent | ToDoorPlacesPlacesOwnerFieldEvent | ToDoorPlacesPlacesStateFieldEvent | ToDoorPlacesPlacesEpochFieldEvent | ToDoorPlacesPlacesHomeFieldEvent | ToDoorPlacesPlacesHomeNameFieldEvent | ToDoorPlacesPlacesLimitBytesFieldEvent | ToDoorPlacesPlacesLimitedFieldEvent | ToDoorPlacesWholeFieldEvent | ToDoorPlacesGoneFieldEvent | ToDoorInstancesInstancesPeerFieldEvent | ToDoorInstancesInstancesNameFieldEvent | ToDoorInstancesInstancesServicesFieldEvent | ToDoorServicesServicesNameFieldEvent | ToDoorServicesServicesHostFieldEvent | ToDoorServicesServicesPrefixFieldEvent | ToDoorServicesServicesScopeFieldEvent | ToDoorServicesServicesWritersFieldEvent | ToDoorBlockedUsersFieldEvent | ToDoorBlockedFirstFieldEvent | ToDoorLeaseSequenceFieldEvent | ToDoorLeaseLeaseMsFieldEvent | ToDoorHoldIdFieldEvent | ToDoorHoldPlaceWorkspaceFieldEvent | ToDoorHoldPlaceServiceFieldEvent | ToDoorHoldPlaceOwnerFieldEvent | ToDoorHoldPlaceStateFieldEvent | ToDoorHoldPlaceEpochFieldEvent | ToDoorHoldPlaceHomeFieldEvent | ToDoorHoldPlaceHomeNameFieldEvent | ToDoorHoldPlaceLimitBytesFieldEvent | ToDoorHoldPlaceLimitedFieldEvent | ToDoorBreakOffWorkspaceFieldEvent | ToDoorBreakOffAllFieldEvent | ToDoorDropHomePeerFieldEvent | ToDoorToldIdFieldEvent | ToDoorToldCodeFieldEvent | ToDoorToldMessageFieldEvent | ToDoorToldUserFieldEvent | ToDoorToldBlockedFieldEvent | ToDoorToldPlaceWorkspaceFieldEvent | ToDoorToldPlaceServiceFieldEvent | ToDoorToldPlaceOwnerFieldEvent | ToDoorToldPlaceStateFieldEvent | ToDoorToldPlaceEpochFieldEvent | ToDoorToldPlaceHomeFieldEvent | ToDoorToldPlaceHomeNameFieldEvent | ToDoorToldPlaceLimitBytesFieldEvent | ToDoorToldPlaceLimitedFieldEvent | ToDoorMembersMemberListFieldEvent | ToDoorGoodbyeCodeFieldEvent | ToDoorGoodbyeMessageFieldEvent | ToDoorGroupsGroupsNameFieldEvent | ToDoorGroupsGroupsMembersUserFieldEvent | ToDoorGroupsGroupsMembersWriteFieldEvent | ToDoorGroupsFirstFieldEvent> {
     return streamMessage(buf, ToDoor.codec(), opts)
   }
 }
@@ -2837,6 +2843,7 @@ export namespace Rules {
 export interface Places {
   places: DoorPlace[]
   whole: boolean
+  gone: string[]
 }
 
 export namespace Places {
@@ -2861,13 +2868,21 @@ export namespace Places {
           w.bool(obj.whole)
         }
 
+        if (obj.gone != null && obj.gone.length > 0) {
+          for (const value of obj.gone) {
+            w.uint32(26)
+            w.string(value)
+          }
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
       }, (reader, length, opts = {}) => {
         const obj: any = {
           places: [],
-          whole: false
+          whole: false,
+          gone: []
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -2894,6 +2909,18 @@ export namespace Places {
               obj.whole = reader.bool()
               break
             }
+            case 3: {
+              if (opts.limits?.gone != null && obj.gone.length === opts.limits.gone) {
+                throw new MaxLengthError('Decode error - repeated field "gone" had too many elements')
+              }
+
+              if (obj.gone.length === 1000) {
+                throw new MaxLengthError('Decode error - repeated field "gone" had too many elements')
+              }
+
+              obj.gone.push(reader.string())
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2904,7 +2931,8 @@ export namespace Places {
         return obj
       }, function * (reader, length, prefix, opts = {}) {
         const obj = {
-          places: 1000
+          places: 1000,
+          gone: 1000
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -2940,6 +2968,25 @@ export namespace Places {
                 field: `${prefix}.whole`,
                 value: reader.bool()
               }
+              break
+            }
+            case 3: {
+              if (opts.limits?.gone != null && obj.gone === opts.limits.gone) {
+                throw new MaxLengthError('Streaming decode error - repeated field "gone" had too many elements')
+              }
+
+              if (obj.gone === 1000) {
+                throw new MaxLengthError('Streaming decode error - repeated field "gone" had too many elements')
+              }
+
+              yield {
+                field: `${prefix}.gone[]`,
+                index: obj.gone,
+                value: reader.string()
+              }
+
+              obj.gone++
+
               break
             }
             default: {
@@ -3013,6 +3060,12 @@ export namespace Places {
     value: boolean
   }
 
+  export interface PlacesGoneFieldEvent {
+    field: '$.gone[]'
+    index: number
+    value: string
+  }
+
   export function encode (obj: Partial<Places>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Places.codec())
   }
@@ -3021,7 +3074,7 @@ export namespace Places {
     return decodeMessage(buf, Places.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Places>): Generator<PlacesPlacesWorkspaceFieldEvent | PlacesPlacesServiceFieldEvent | PlacesPlacesOwnerFieldEvent | PlacesPlacesStateFieldEvent | PlacesPlacesEpochFieldEvent | PlacesPlacesHomeFieldEvent | PlacesPlacesHomeNameFieldEvent | PlacesPlacesLimitBytesFieldEvent | PlacesPlacesLimitedFieldEvent | PlacesWholeFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Places>): Generator<PlacesPlacesWorkspaceFieldEvent | PlacesPlacesServiceFieldEvent | PlacesPlacesOwnerFieldEvent | PlacesPlacesStateFieldEvent | PlacesPlacesEpochFieldEvent | PlacesPlacesHomeFieldEvent | PlacesPlacesHomeNameFieldEvent | PlacesPlacesLimitBytesFieldEvent | PlacesPlacesLimitedFieldEvent | PlacesWholeFieldEvent | PlacesGoneFieldEvent> {
     return streamMessage(buf, Places.codec(), opts)
   }
 }

@@ -7,21 +7,31 @@ import { salted } from '../sync/files.ts'
 import { answerParent } from '../worker.ts'
 import { SMALL_BODY_BYTES } from './limits.ts'
 import { UserConnection } from './user-connection.ts'
+import { WebSocketUser } from './web-socket-user.ts'
+
+/** One header line with which a user says who it is. */
+export type Sign = readonly [name: string, value: string]
+
+interface Load {
+  readonly url: string
+  readonly path: string
+  /** One connection for each. */
+  readonly users: readonly Sign[]
+  readonly durationMs: number
+  /** Of all together; null for as many as are answered. */
+  readonly perSecond: number | null
+}
 
 /** The load generator, a process of its own: plain sockets, one request at a time on each. */
 export type ToClient =
-  | {
+  | (Load & {
       readonly kind: 'requests'
-      readonly url: string
       readonly method: 'GET' | 'PUT'
-      readonly path: string
-      /** One connection for each. */
-      readonly tokens: readonly string[]
-      readonly durationMs: number
-      /** Of all together; null for as many as are answered. */
-      readonly perSecond: number | null
-    }
-  | { readonly kind: 'upload' | 'download'; readonly url: string; readonly token: string; readonly bytes: number }
+      /** Another answer than this is none; null: any of success. */
+      readonly status: number | null
+    })
+  | (Load & { readonly kind: 'round-trips' })
+  | { readonly kind: 'upload' | 'download'; readonly url: string; readonly user: Sign; readonly bytes: number }
 
 export interface Transferred {
   readonly ms: number
@@ -32,31 +42,49 @@ const STALL_MS = 60_000
 /** What is put differs each time: equal bytes would be no change. */
 let puts = 0
 
-function requestText({ url, method, path }: Extract<ToClient, { kind: 'requests' }>, token: string): string {
-  const head = `${method} ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\nauthorization: Bearer ${token}\r\n`
+function requestText({ url, method, path }: Extract<ToClient, { kind: 'requests' }>, [name, value]: Sign): string {
+  const head = `${method} ${path} HTTP/1.1\r\nhost: ${new URL(url).host}\r\n${name}: ${value}\r\n`
   if (method === 'GET') return `${head}\r\n`
   return `${head}content-length: ${SMALL_BODY_BYTES}\r\n\r\n`
 }
 
 async function requests(question: Extract<ToClient, { kind: 'requests' }>): Promise<Answered> {
-  const { url, method, tokens, durationMs, perSecond } = question
-  const connections = await Promise.all(tokens.map(() => UserConnection.open(url)))
+  const { url, method, users, status: expected, durationMs, perSecond } = question
+  const connections = await Promise.all(users.map(() => UserConnection.open(url)))
   const body = method === 'GET' ? () => '' : () => String(puts++).padStart(SMALL_BODY_BYTES, '.')
-  const users = connections.map((connection, index): Send => {
-    const head = requestText(question, tokens[index] ?? '')
+  const sends = users.map((user, index): Send => {
+    const connection = connections[index]
+    const head = requestText(question, user)
     return async () => {
-      const status = await connection.ask(head + body())
-      return status >= 200 && status < 300 ? null : `status ${status}`
+      const status = await connection?.ask(head + body())
+      const isGood = expected === null ? status !== undefined && status >= 200 && status < 300 : status === expected
+      return isGood ? null : `status ${status}`
     }
   })
-  const outcome = await underLoad(users, durationMs, perSecond)
+  const outcome = await underLoad(sends, durationMs, perSecond)
   for (const connection of connections) connection.close()
   return outcome
 }
 
-async function transfer({ kind, url, token, bytes }: Extract<ToClient, { token: string }>): Promise<Transferred> {
+async function roundTrips({ url, path, users, durationMs, perSecond }: Load): Promise<Answered> {
+  const sockets = await Promise.all(users.map(([name, value]) => WebSocketUser.open(url + path, { [name]: value })))
+  let messages = 0
+  const sends = sockets.map(
+    (socket): Send =>
+      async () => {
+        await socket.ask(String(messages++).padStart(SMALL_BODY_BYTES, '.'))
+        return null
+      }
+  )
+  const outcome = await underLoad(sends, durationMs, perSecond)
+  for (const socket of sockets) socket.close()
+  return outcome
+}
+
+async function transfer({ kind, url, user, bytes }: Extract<ToClient, { user: Sign }>): Promise<Transferred> {
   const began = performance.now()
-  const headers = { authorization: `Bearer ${token}`, ...(kind === 'upload' && { 'content-length': bytes }) }
+  const [name, value] = user
+  const headers = { [name]: value, ...(kind === 'upload' && { 'content-length': bytes }) }
   const method = kind === 'upload' ? 'PUT' : 'GET'
   const asked = request(url, { method, headers, timeout: STALL_MS })
   const answered = once(asked, 'response')
@@ -77,7 +105,9 @@ async function transfer({ kind, url, token, bytes }: Extract<ToClient, { token: 
 }
 
 answerParent<ToClient>(
-  async (question) =>
-    question.kind === 'requests' ? requests(question) : transfer({ ...question, kind: question.kind }),
+  async (question) => {
+    if (question.kind === 'requests') return requests(question)
+    return question.kind === 'round-trips' ? roundTrips(question) : transfer(question)
+  },
   async () => undefined
 )

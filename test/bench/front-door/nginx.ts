@@ -3,14 +3,10 @@ import { join } from 'node:path'
 import type { Scratch } from '../scratch.ts'
 import { freePort, startServer } from '../system.ts'
 import { CONNECTIONS } from './limits.ts'
+import type { PlainProxy } from './proxies.ts'
 
-export interface Nginx {
-  readonly url: string
-  readonly pid: number
-}
-
-/** nginx as a plain reverse proxy in one process, with connections to its upstream kept alive. */
-export async function startNginx(scratch: Scratch, program: string, upstreamPort: number): Promise<Nginx> {
+/** nginx as a plain reverse proxy in one process, with connections to its upstream kept alive; `/moved` it redirects itself. */
+export async function startNginx(scratch: Scratch, program: string, upstreamPort: number): Promise<PlainProxy> {
   const folder = join(scratch.folder, 'nginx')
   await mkdir(folder, { recursive: true })
   const port = await freePort()
@@ -31,6 +27,13 @@ ${temporary}
   upstream app { server 127.0.0.1:${upstreamPort}; keepalive ${CONNECTIONS}; keepalive_requests 1000000000; }
   server {
     listen 127.0.0.1:${port};
+    location = /moved { return 307 http://127.0.0.1:${upstreamPort}/small.txt; }
+    location /app/ {
+      proxy_pass http://app;
+      proxy_http_version 1.1;
+      proxy_set_header upgrade $http_upgrade;
+      proxy_set_header connection "upgrade";
+    }
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;

@@ -1,10 +1,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { WebSocketServer } from 'ws'
 import { MIB } from '../benchmark.ts'
 import { answerParent } from '../worker.ts'
 import { SMALL_BODY_BYTES } from './limits.ts'
 
-/** A plain server behind the plain proxy: small and large bodies out of memory. */
+/** A plain server behind the proxies: small and large bodies out of memory, and WebSockets that say everything back. */
 export interface ToUpstream {
   readonly kind: 'listen'
 }
@@ -39,6 +40,12 @@ const server = createServer((request, response) => {
   }
 })
 server.keepAliveTimeout = 60_000
+
+const webSockets = new WebSocketServer({ server, perMessageDeflate: false })
+webSockets.on('connection', (socket) => {
+  socket.on('error', () => socket.terminate())
+  socket.on('message', (message, isBinary) => socket.send(message, { binary: isBinary }))
+})
 
 answerParent<ToUpstream>(
   async () => {

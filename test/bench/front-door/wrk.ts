@@ -1,4 +1,5 @@
 import { output } from '../system.ts'
+import type { Sign } from './client.ts'
 import { CONNECTIONS } from './limits.ts'
 
 export interface WrkRun {
@@ -10,14 +11,14 @@ export interface WrkRun {
 const UNIT_MS: Readonly<Record<string, number>> = { us: 0.001, ms: 1, s: 1000 }
 
 /** Loads an address with `wrk`: one thread, so that it leaves the other core alone. */
-export async function runWrk(program: string, url: string, token: string, seconds: number): Promise<WrkRun> {
+export async function runWrk(program: string, url: string, [name, value]: Sign, seconds: number): Promise<WrkRun> {
   const report = await output(program, [
     '-t1',
     `-c${CONNECTIONS}`,
     `-d${seconds}s`,
     '--latency',
     '-H',
-    `Authorization: Bearer ${token}`,
+    `${name}: ${value}`,
     url
   ])
   if (/Non-2xx/.test(report)) throw new Error(`wrk saw errors:\n${report}`)

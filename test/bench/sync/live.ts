@@ -68,10 +68,11 @@ async function durableAfterMs(
 }
 
 async function uploaded(federation: Federation, client: Worker, bytes: number, number: number): Promise<Upload> {
-  const { uplink, url, tokens } = federation
+  const { uplink, url } = federation
+  const [user] = federation.users
+  if (user === undefined) throw new Error('there is no user')
   const before = { sent: uplink.sentBytes, received: uplink.receivedBytes }
-  const token = tokens[0] ?? ''
-  const question: ToClient = { kind: 'upload', url: `${url}/large-${number}.bin`, token, bytes }
+  const question: ToClient = { kind: 'upload', url: `${url}/large-${number}.bin`, user, bytes }
   const { ms } = await client.ask<Transferred>(question)
   return { ms, sentBytes: uplink.sentBytes - before.sent, receivedBytes: uplink.receivedBytes - before.received }
 }

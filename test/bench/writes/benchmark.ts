@@ -66,9 +66,9 @@ async function throughFrontDoor(options: BenchOptions): Promise<Round[]> {
   await using scratch = await Scratch.create()
   await using client = Worker.start(scratch, CLIENT)
   await using federation = await Federation.start(scratch, 'writes', options, { users: CONNECTIONS })
-  const { url, tokens, pids } = federation
+  const { url, users, pids } = federation
   return await roundsOf(options, 'through the front door', (durationMs, rate) => {
-    const load = { method: 'PUT', path: '/small.txt', tokens, durationMs, perSecond: rate } as const
+    const load = { method: 'PUT', path: '/small.txt', users, status: null, durationMs, perSecond: rate } as const
     const question: ToClient = { kind: 'requests', url, ...load }
     return withCpu([pids.coordinator, pids.instance], () => client.ask<Answered>(question))
   })

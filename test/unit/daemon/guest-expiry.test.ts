@@ -20,6 +20,7 @@ interface World {
   readonly expiry: GuestExpiry
   readonly removed: WorkspaceId[]
   readonly inUse: Set<WorkspaceId>
+  readonly owners: Map<WorkspaceId, string>
   readonly state: {
     held: boolean
     refuses: boolean
@@ -88,6 +89,7 @@ async function world(
     expiry,
     removed,
     inUse,
+    owners,
     state,
     pass,
     async restarted(awayMs) {
@@ -170,6 +172,15 @@ test('somebody who comes back at the last moment finds everything', async () => 
   const at = await world()
   at.state.before = async (workspace) => {
     if (workspace === GUESTS) at.expiry.used(GUESTS)
+  }
+  await at.pass(8 * DAY)
+  expect(at.removed).toEqual([OTHERS])
+})
+
+test('what is kept under a name at the last moment stays', async () => {
+  const at = await world()
+  at.state.before = async (workspace) => {
+    if (workspace === GUESTS) at.owners.set(GUESTS, 'user:bob')
   }
   await at.pass(8 * DAY)
   expect(at.removed).toEqual([OTHERS])

@@ -76,6 +76,14 @@ function bench(): Bench {
 
 const AT = (octet: number): string => `/ip4/192.0.2.${octet}/tcp/9471`
 
+test('who connects after a front door hears of it at once', () => {
+  const at = bench()
+  at.neighbourhood.door(peer('north'), [AT(9)])
+  at.pass()
+  at.open('quiet', [])
+  expect(at.told.get('quiet')).toEqual([`all for null: north@${AT(9)}/`])
+})
+
 test('who connects hears at once of all that listen, and the others hear of it soon if it listens itself', () => {
   const at = bench()
   at.zones.set('a', 'hall')

@@ -62,6 +62,10 @@ test('who is shut out loses what is open: requests into their own workspaces, an
   await register.remove(ROOT, 'ada')
   expect(shown).toEqual([...out, 'forget ada', ...out])
   shown.length = 0
+  await register.add(ROOT, { name: 'ada' })
+  await register.renewToken(ROOT, 'ada')
+  expect(shown).toEqual(out)
+  shown.length = 0
   await register.block(ROOT, GUEST, true)
   expect(shown).toEqual(['end sessions', `break ${GUEST} all`, `touch ${GUEST}`, 'touch group:lab'])
   expect(decisions.at(-1)).toMatchObject({ actor: 'root', action: 'guest.block', target: GUEST })

@@ -43,7 +43,7 @@ async function instance(listens: boolean): Promise<Instance> {
       host,
       trusted,
       pin: PIN,
-      openProviders: (neighbours, reach) => startKad({ host, identity, neighbours, reach, log: silent }),
+      openProviders: (neighbours, reach) => startKad({ host, identity, neighbours, reach, clock, log: silent }),
       download: new RateLimit(clock),
       clock,
       log: silent

@@ -54,6 +54,15 @@ test('two joins with one key are one request, also at the same time, and the new
   expect(registry.get(id)).toMatchObject({ message: 'newest', askedAt })
 })
 
+test('a request keeps its role, so that an admin approves what they read', async () => {
+  const { registry, decisions } = await bench()
+  const id = await peer()
+  await registry.join(id, request(), '')
+  await expect(registry.join(id, request({ role: 'front-door' }), '')).rejects.toMatchObject({ code: 'CONFLICT' })
+  expect(await registry.approve(id, { by: 'ada' })).toMatchObject({ role: 'instance', state: 'approved' })
+  expect(decisions).toMatchObject([{ action: 'peer.approve', details: { role: 'instance' } }])
+})
+
 test('who was decided about is told so, whatever it asks again', async () => {
   const { registry } = await bench()
   const [approved, denied, revoked] = [

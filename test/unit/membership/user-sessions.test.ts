@@ -56,6 +56,19 @@ test('nobody who is not there, or is blocked, begins a session', async () => {
   await expect(accounts.sessions.begin(ADA)).rejects.toMatchObject({ code: 'FORBIDDEN' })
 })
 
+test('a new token ends the sessions of before, at once and for good', async () => {
+  const { accounts, reopened } = await bench()
+  const { token } = await accounts.users.add('ada', 'root')
+  const before = await accounts.sessions.begin(ADA)
+  const renewed = await accounts.users.renewToken('ada', 'root')
+  expect(accounts.sessions.find(before)).toBeNull()
+  expect(accounts.users.byToken(token)).toBeNull()
+  const after = await accounts.sessions.begin(ADA)
+  const { sessions, users } = await reopened()
+  expect([sessions.find(before), sessions.find(after)]).toEqual([null, ADA])
+  expect(users.byToken(renewed.token)).toEqual({ user: ADA })
+})
+
 test('a later user of the same name does not get into the sessions of a removed one', async () => {
   const { accounts, clock, reopened } = await bench()
   await accounts.users.add('ada', 'root')

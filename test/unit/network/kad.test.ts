@@ -8,6 +8,7 @@ import { sha256 } from 'multiformats/hashes/sha2'
 import { expect, onTestFinished, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
 import { RECORD_CODEC } from '../../../src/core/envelope.ts'
+import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { createIdentity } from '../../../src/core/identity.ts'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
@@ -38,7 +39,7 @@ async function member(options: { readonly listens?: boolean; readonly members?: 
   )
   const neighbours = new Neighbours()
   const reach = new Reach({ host, neighbours, dials: () => true, clock })
-  const providers = await startKad({ host, identity, neighbours, reach, log: silent })
+  const providers = await startKad({ host, identity, neighbours, reach, clock, log: silent })
   onTestFinished(async () => {
     await providers.close()
     await host.close()
@@ -194,4 +195,20 @@ test('of four members, each that listens is found by the others as a provider of
   )
   expect(await found(beta, head)).toEqual([alpha.host.peerId])
   expect(await found(alpha, await someHead())).toEqual([])
+})
+
+test('a neighbour that could not be reached is asked once it can be', async () => {
+  const [alpha, beta] = [await member(), await member()]
+  const head = await someHead()
+  await beta.providers.announce(head)
+  let isReached = false
+  const link = alpha.reach.link.bind(alpha.reach)
+  alpha.reach.link = async (peer) => {
+    if (isReached) return link(peer)
+    throw new NodeDaemonError('OUT_OF_REACH', 'not yet')
+  }
+  alpha.neighbours.note({ peer: beta.host.peerId, zone: null, addresses: beta.host.addresses() })
+  expect(await found(alpha, head)).toEqual([])
+  isReached = true
+  await eventually(() => found(alpha, head)).toEqual([beta.host.peerId])
 })

@@ -13,6 +13,8 @@ import { DoorSessions } from '../../../src/routing/doors/door-sessions.ts'
 import { Doors } from '../../../src/routing/doors/doors.ts'
 import { openRelay, serveRelay } from '../../../src/routing/doors/relay.ts'
 import { RemoteDoor } from '../../../src/routing/doors/remote-door.ts'
+import { RemoteRoutes } from '../../../src/routing/doors/remote-routes.ts'
+import { Flights } from '../../../src/routing/flights.ts'
 import type { DoorPlace, DoorRules } from '../../../src/wire/front-door.ts'
 import { RELAY_PROTOCOL } from '../../../src/wire/front-door.ts'
 
@@ -109,6 +111,10 @@ async function coordinator(count = 3) {
     doors,
     all: new Doors(() => sessions.doors()),
     asked: () => asked,
+    remove(id: WorkspaceId) {
+      places.delete(id)
+      sessions.touched(id)
+    },
     set(place: DoorPlace) {
       places.set(place.workspace, place)
       sessions.touched(place.workspace)
@@ -178,8 +184,9 @@ test('a front door routes once it knows all workspaces, and hears of every chang
   at.set(servingAt(7, 2))
   await changed
   expect(one.routes.find(FILES, owner(7))).toMatchObject({ epoch: 2 })
-  at.set({ ...held(servingAt(8)), state: 'gone' })
+  at.remove(workspace(8))
   await expect.poll(() => one.routes.find(FILES, owner(8)), PATIENT).toBeNull()
+  await at.all.idle(workspace(8), new AbortController().signal)
   expect(await one.routes.create(FILES, 'user:new' as OwnerId)).toMatchObject({ state: 'serving' })
   expect(one.routes.find(FILES, 'user:new' as OwnerId)).toMatchObject({ state: 'serving' })
 })
@@ -202,6 +209,20 @@ test('a move waits for the requests in flight at every door, and a new one is he
   await quiet
   expect(at.used).toEqual(new Set([workspace(1)]))
   await expect.poll(() => at.all.isBusy(workspace(1)), PATIENT).toBe(false)
+})
+
+test('a workspace begun in place of one that went away unseen is there after a reconnect', () => {
+  const create = (): Promise<DoorPlace> => Promise.reject(new Error('nobody asks for one'))
+  const routes = new RemoteRoutes({ flights: new Flights(clock), create, clock, log: silent })
+  routes.leased(clock.now() + 60_000)
+  routes.begin()
+  routes.tellPlaces({ places: [servingAt(1)], gone: [], whole: true })
+  routes.begin()
+  const anew = { ...servingAt(2), owner: owner(1) }
+  routes.tellPlaces({ places: [anew], gone: [], whole: true })
+  expect(routes.find(FILES, owner(1))).toMatchObject({ workspace: anew.workspace, state: 'serving' })
+  routes.tellPlaces({ places: [{ ...servingAt(3), owner: owner(1) }], gone: [anew.workspace], whole: false })
+  expect([routes.find(FILES, owner(1)), routes.size]).toMatchObject([{ workspace: workspace(3) }, 1])
 })
 
 test('requests that take too long are broken off at the door where they are', async () => {

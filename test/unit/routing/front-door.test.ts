@@ -67,20 +67,17 @@ test.each([
   expect(fed.alpha.seen).toEqual([])
 })
 
-test.each(['GET', 'HEAD', 'OPTIONS', 'PROPFIND'])(
-  'a newcomer %s gets a cookie, an answer, and no workspace',
-  async (method) => {
-    await using fed = await Federation.start()
-    const answer = await fed.send(method, '/')
-    expect(answer.status).toBe(200)
-    expect(answer.headers['set-cookie']?.[0]).toMatch(/^nd_session=.*HttpOnly; SameSite=Lax$/)
-    expect(answer.headers['cache-control']).toBe('private, no-store')
-    expect(fed.alpha.seen[0]?.target).toEqual({ workspace: null, epoch: 0, service: FILES, prefix: '', user: null })
-    expect(fed.table.created).toEqual([])
-  }
-)
+test.each(['GET', 'HEAD', 'OPTIONS'])('a newcomer %s gets a cookie, an answer, and no workspace', async (method) => {
+  await using fed = await Federation.start()
+  const answer = await fed.send(method, '/')
+  expect(answer.status).toBe(200)
+  expect(answer.headers['set-cookie']?.[0]).toMatch(/^nd_session=.*HttpOnly; SameSite=Lax$/)
+  expect(answer.headers['cache-control']).toBe('private, no-store')
+  expect(fed.alpha.seen[0]?.target).toEqual({ workspace: null, epoch: 0, service: FILES, prefix: '', user: null })
+  expect(fed.table.created).toEqual([])
+})
 
-test.each(['PUT', 'POST', 'DELETE', 'MKCOL', 'PATCH', 'LOCK'])('a newcomer may not %s', async (method) => {
+test.each(['PUT', 'POST', 'DELETE', 'MKCOL', 'PATCH', 'LOCK', 'PROPFIND'])('a newcomer may not %s', async (method) => {
   await using fed = await Federation.start()
   const answer = await fed.send(method, '/', { body: 'x' })
   expect(answer.status).toBe(401)

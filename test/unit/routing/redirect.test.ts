@@ -24,6 +24,15 @@ async function sentTo(routed: RoutedFederation, instance: RoutedInstance, path =
   return cookieOf(arrived)
 }
 
+/** A connection that speaks another protocol by now. */
+async function openedAt({ port, url }: RoutedInstance, cookie: string): Promise<Socket> {
+  const headers = { connection: 'Upgrade', upgrade: 'echo', cookie, origin: url }
+  const opened = request({ host: '127.0.0.1', port, path: '/live', headers, agent: false })
+  opened.end()
+  const [, socket] = (await once(opened, 'upgrade')) as [unknown, Socket]
+  return socket
+}
+
 const cookieOf = ({ headers }: Answer): string => headers['set-cookie']?.[0]?.split(';')[0] ?? ''
 
 test('a browser is sent to the home, gets a cookie there, and its address is clean again', async () => {
@@ -88,15 +97,7 @@ test('a page at the home changes things and opens WebSockets there, pages of oth
   expect((await alpha.ask('/live', { headers: { ...upgrade, cookie, origin: 'http://evil.example' } })).status).toBe(
     403
   )
-  const opened = request({
-    host: '127.0.0.1',
-    port: alpha.port,
-    path: '/live',
-    headers: { ...upgrade, cookie, origin: alpha.url },
-    agent: false
-  })
-  opened.end()
-  const [, socket] = (await once(opened, 'upgrade')) as [unknown, Socket]
+  const socket = await openedAt(alpha, cookie)
   socket.write('hello')
   expect(await readBytes(socket, 5)).toBe('hello')
   expect(alpha.door.busy()).toEqual([ALICES])
@@ -183,6 +184,25 @@ test('users that are let in are asked anew who they are when the coordinator say
   expect(alpha.reached).toEqual([])
   await routed.untilUsed(alpha.peer, 'redirect')
   expect((await alpha.ask('/a', { headers: { cookie: await sentTo(routed, alpha) } })).status).toBe(200)
+})
+
+test.each([
+  ['asks anew who users are', (routed: RoutedFederation) => routed.book.endSessions()],
+  [
+    'says that users do not go there any more',
+    (routed: RoutedFederation) => {
+      routed.labels.set(routed.alpha.peer, 'tunnel')
+      routed.book.relabelled(routed.alpha.peer)
+    }
+  ]
+])('what users have open at the home ends when the coordinator %s', async (_what, say) => {
+  await using routed = await RoutedFederation.start('redirect')
+  const { alpha, fed } = routed
+  fed.table.put(ALICE, alpha.serving())
+  const socket = await openedAt(alpha, await sentTo(routed, alpha))
+  const closed = once(socket, 'close')
+  say(routed)
+  await closed
 })
 
 test("one instance's tickets and cookies are worth nothing at another", async () => {

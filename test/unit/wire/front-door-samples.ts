@@ -23,7 +23,6 @@ const serving: DoorPlace = {
 }
 const nowhere = { service: FILES, epoch: 0, home: null, homeName: '', limitBytes: null } as const
 const moving: DoorPlace = { ...nowhere, workspace: OTHER, owner: 'group:lab' as OwnerId, state: 'moving' }
-const gone: DoorPlace = { ...nowhere, workspace: OTHER, owner: GUEST, state: 'gone' }
 
 const from: Record<string, FromDoor> = {
   hello: { kind: 'hello', version: '0.1.0', addresses: ['/ip4/192.0.2.1/tcp/9472'], revision: 2 },
@@ -57,9 +56,9 @@ const to: Record<string, ToDoor> = {
       facts: '{}'
     }
   },
-  places: { kind: 'places', places: [serving, moving], whole: false },
-  'the last places': { kind: 'places', places: [], whole: true },
-  'a place that is no more': { kind: 'places', places: [gone], whole: false },
+  places: { kind: 'places', places: [serving, moving], gone: [], whole: false },
+  'the last places': { kind: 'places', places: [], gone: [], whole: true },
+  'a workspace that is no more': { kind: 'places', places: [], gone: [OTHER], whole: false },
   instances: { kind: 'instances', instances: [{ peer: ALPHA, name: 'alpha', services: [FILES] }] },
   services: {
     kind: 'services',

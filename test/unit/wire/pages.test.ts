@@ -132,7 +132,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
   'front-door': [
     ['a frame', FRONT_DOOR_PROTOCOL.maxFrameBytes],
     ['streams of the first id on one connection at once', FRONT_DOOR_PROTOCOL.maxStreams],
-    ['streams of a relay on one connection at once', RELAY_PROTOCOL.maxStreams],
+    ['streams of a relay of one front door at once', RELAY_PROTOCOL.maxStreams],
     ['from opening the stream to the end of `hello`', constant('routing/doors/door-sessions.ts', 'HELLO_MS')],
     ['from `hello` to the welcome', constant('routing/doors/door-client.ts', 'WELCOME_MS')],
     ['a lease', DOOR_TIMES.leaseMs],
@@ -141,7 +141,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
       'beats without an answer, until the front door connects anew',
       constant('routing/doors/door-client.ts', 'SILENT_BEATS_MAX')
     ],
-    ['places of one message', DOOR_LIMITS.placesMax],
+    ['places of one message, and workspaces that are no more', DOOR_LIMITS.placesMax],
     ['workspaces of one beat', DOOR_LIMITS.activityMax],
     ['users of one `blocked`', DOOR_LIMITS.blockedMax],
     ['groups of one message', DOOR_LIMITS.groupsMax],
@@ -164,7 +164,8 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['provider records that one member keeps', KAD_LIMITS.recordsMax],
     ['of these, records of one provider', KAD_LIMITS.recordsOfOneMax],
     ['a provider record is told for', KAD_LIMITS.validityMs],
-    ['members that one makes itself known to', KAD_LIMITS.contactsMax]
+    ['members that one makes itself known to', KAD_LIMITS.contactsMax],
+    ['how often it does so again', KAD_LIMITS.againMs]
   ]
 }
 
@@ -183,6 +184,7 @@ test('bounds that a message and its schema both have are the same', () => {
   }
   expect(bound('control', 'Neighbours', 'neighbours')).toBe(NEIGHBOUR_LIMITS.neighboursMax)
   expect(bound('front-door', 'Places', 'places')).toBe(DOOR_LIMITS.placesMax)
+  expect(bound('front-door', 'Places', 'gone')).toBe(DOOR_LIMITS.placesMax)
   expect(bound('front-door', 'DoorBeat', 'activity')).toBe(DOOR_LIMITS.activityMax)
   expect(bound('front-door', 'DoorGroups', 'groups')).toBe(DOOR_LIMITS.groupsMax)
   expect(bound('front-door', 'DoorGroup', 'members')).toBe(DOOR_LIMITS.groupMembersMax)
