@@ -160,7 +160,6 @@ export class RouteBook implements HomeRoutes {
       route: kind,
       key: key.id,
       secret: key.secret,
-      ageMs: 0,
       frontDoor: this.#deps.frontDoor(),
       alone: true
     })
@@ -207,7 +206,7 @@ export class RouteBook implements HomeRoutes {
     if (this.#deps.clock.now() - entry.key.madeAt < KEY_MS) return
     entry.key = this.#makeKey()
     const { id: key, secret } = entry.key
-    const news = { route: entry.kind, key, secret, ageMs: 0, frontDoor: this.#deps.frontDoor(), alone: false }
+    const news = { route: entry.kind, key, secret, frontDoor: this.#deps.frontDoor(), alone: false }
     this.#deps.session(peer)?.tellIngress(news)
   }
 

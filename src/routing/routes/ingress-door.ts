@@ -109,14 +109,14 @@ export class IngressDoor implements AsyncDisposable {
   }
 
   /** What the coordinator says. */
-  told({ route, key, secret, ageMs, frontDoor, alone }: IngressNews): void {
+  told({ route, key, secret, frontDoor, alone }: IngressNews): void {
     this.#frontDoor = frontDoor
     if (alone || route !== 'redirect') {
       this.#sessions.endAll()
       this.#stays.endAll()
     }
     if (route === 'tunnel') this.#tickets.forget()
-    else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() - ageMs }, alone)
+    else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() }, alone)
   }
 
   /** Workspaces whose users are at work here past the front door: open WebSockets, open pages, requests that take long. */

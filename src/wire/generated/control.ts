@@ -3455,11 +3455,6 @@ export namespace ToInstance {
     value: Uint8Array<ArrayBuffer>
   }
 
-  export interface ToInstanceIngressAgeMsFieldEvent {
-    field: '$.ingress.ageMs'
-    value: number
-  }
-
   export interface ToInstanceIngressFrontDoorFieldEvent {
     field: '$.ingress.frontDoor'
     value: string
@@ -3478,7 +3473,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -6226,7 +6221,6 @@ export interface Ingress {
   route: string
   key: string
   secret: Uint8Array<ArrayBuffer>
-  ageMs: number
   frontDoor: string
   alone: boolean
 }
@@ -6256,11 +6250,6 @@ export namespace Ingress {
           w.bytes(obj.secret)
         }
 
-        if ((obj.ageMs != null && obj.ageMs !== 0)) {
-          w.uint32(32)
-          w.uint64Number(obj.ageMs)
-        }
-
         if ((obj.frontDoor != null && obj.frontDoor !== '')) {
           w.uint32(42)
           w.string(obj.frontDoor)
@@ -6279,7 +6268,6 @@ export namespace Ingress {
           route: '',
           key: '',
           secret: uint8ArrayAlloc(0),
-          ageMs: 0,
           frontDoor: '',
           alone: false
         }
@@ -6300,10 +6288,6 @@ export namespace Ingress {
             }
             case 3: {
               obj.secret = reader.bytes()
-              break
-            }
-            case 4: {
-              obj.ageMs = reader.uint64Number()
               break
             }
             case 5: {
@@ -6350,13 +6334,6 @@ export namespace Ingress {
               }
               break
             }
-            case 4: {
-              yield {
-                field: `${prefix}.ageMs`,
-                value: reader.uint64Number()
-              }
-              break
-            }
             case 5: {
               yield {
                 field: `${prefix}.frontDoor`,
@@ -6398,11 +6375,6 @@ export namespace Ingress {
     value: Uint8Array<ArrayBuffer>
   }
 
-  export interface IngressAgeMsFieldEvent {
-    field: '$.ageMs'
-    value: number
-  }
-
   export interface IngressFrontDoorFieldEvent {
     field: '$.frontDoor'
     value: string
@@ -6421,7 +6393,7 @@ export namespace Ingress {
     return decodeMessage(buf, Ingress.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressAgeMsFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent> {
     return streamMessage(buf, Ingress.codec(), opts)
   }
 }
