@@ -20,12 +20,10 @@ export interface RouteOffer {
 export interface IngressNews {
   /** The route that is in use. */
   readonly route: RouteKind
-  /** 16 hexadecimal digits. */
+  /** 16 hexadecimal digits. The times of tickets count from when it arrives. */
   readonly key: string
   /** 32 bytes: tickets are signed with it. */
   readonly secret: Uint8Array
-  /** How long ago the key was made, in milliseconds: the times of tickets count from then on. */
-  readonly ageMs: number
   /** The address to which users are sent back; empty where there is none. */
   readonly frontDoor: string
   /** Earlier keys count no more, and no session that began with one. */
@@ -34,7 +32,7 @@ export interface IngressNews {
   readonly user: UserId | null
 }
 
-export const INGRESS_LIMITS = { urlMax: 300, secretBytes: 32, ageMsMax: 86_400_000 } as const
+export const INGRESS_LIMITS = { urlMax: 300, secretBytes: 32 } as const
 
 const KEY_ID = /^[0-9a-f]{16}$/
 
@@ -59,15 +57,14 @@ interface RawIngress {
   readonly route: string
   readonly key: string
   readonly secret: Uint8Array
-  readonly ageMs: number
   readonly frontDoor: string
   readonly alone: boolean
   readonly user: string
 }
 
 export function decodeIngress(raw: RawIngress): IngressNews {
-  const { secretBytes, ageMsMax } = INGRESS_LIMITS
-  if (!KEY_ID.test(raw.key) || raw.secret.length !== secretBytes || raw.ageMs > ageMsMax) {
+  const { secretBytes } = INGRESS_LIMITS
+  if (!KEY_ID.test(raw.key) || raw.secret.length !== secretBytes) {
     throw new NodeDaemonError('BAD_REQUEST', 'a ticket key is none')
   }
   const frontDoor = raw.frontDoor === '' ? '' : originOf(raw.frontDoor)

@@ -23,6 +23,8 @@ export interface CommandService {
   readonly readable: readonly string[]
   /** Tells whether an app is ready once it answers; null: it is. */
   readonly isReady: ((place: HookPlace, signal: AbortSignal) => Promise<boolean>) | null
+  /** Tells whether its users are at work though nobody asks it anything; null: nobody is. */
+  readonly isAtWork: ((place: HookPlace, signal: AbortSignal) => Promise<boolean>) | null
 }
 
 export interface CommandAppsDeps {
@@ -82,7 +84,8 @@ export class CommandApps implements WorkspaceApps {
     const { services, secretOf } = this.#deps
     const service = services.get(place.service)
     if (service === undefined || this.#ending.signal.aborted) return null
-    const { isReady } = service
+    const { isReady, isAtWork } = service
+    const { signal: ending } = this.#ending
     const app: WorkspaceApp = new WorkspaceApp(
       {
         ...this.#deps,
@@ -90,6 +93,7 @@ export class CommandApps implements WorkspaceApps {
         folder: this.#folderOf(place),
         secret: () => secretOf(place.workspace),
         isReady: isReady === null ? null : (signal) => isReady(place, signal),
+        isAtWork: isAtWork === null ? null : () => isAtWork(place, ending),
         admit: () => this.#admit(app),
         onClosed: () => {
           if (this.#apps.get(place.workspace) === app) this.#apps.delete(place.workspace)
@@ -150,11 +154,8 @@ export class CommandApps implements WorkspaceApps {
   async #makeRoom(): Promise<void> {
     const { appsMax } = this.#deps
     const idle = [...this.#places].map(({ app }) => app).filter(({ idleSince }) => idleSince !== null)
-    const [longest] = idle.sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))
-    if (longest === undefined) {
-      throw new NodeDaemonError('BUSY', `${appsMax} apps are in use on this server, and no more may run at once`)
-    }
-    await longest.stop()
+    for (const app of idle.sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))) if (await app.stopIfIdle()) return
+    throw new NodeDaemonError('BUSY', `${appsMax} apps are in use on this server, and no more may run at once`)
   }
 }
 

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 /** One process as the kernel tells of it; see proc(5). */
 export interface ProcessFacts {
   readonly parent: number
+  readonly group: number
   /** In ticks since the machine started: with the number, it names one process for ever. */
   readonly startedAt: string
 }
@@ -13,8 +14,10 @@ export function factsOf(pid: number): ProcessFacts | null {
   if (text === null) return null
   // The name of the program, in brackets, may hold anything.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const [state = '', parent = ''] = fields
-  return state === 'Z' || state === 'X' ? null : { parent: Number(parent), startedAt: fields[19] ?? '' }
+  const [state = '', parent = '', group = ''] = fields
+  return state === 'Z' || state === 'X'
+    ? null
+    : { parent: Number(parent), group: Number(group), startedAt: fields[19] ?? '' }
 }
 
 /** All processes of this machine, as one look at them tells. */
@@ -22,9 +25,8 @@ export class ProcessTable {
   readonly #children = new Map<number, number[]>()
 
   constructor() {
-    for (const name of readdirSync('/proc')) {
-      const pid = Number(name)
-      const facts = Number.isInteger(pid) ? factsOf(pid) : null
+    for (const pid of allPids()) {
+      const facts = factsOf(pid)
       if (facts === null) continue
       const siblings = this.#children.get(facts.parent)
       if (siblings === undefined) this.#children.set(facts.parent, [pid])
@@ -43,6 +45,14 @@ export class ProcessTable {
     return found
   }
 }
+
+/** All processes of a group. */
+export const groupOf = (group: number): number[] => allPids().filter((pid) => factsOf(pid)?.group === group)
+
+/** What a process was given as its environment when its program began, each as `NAME=value`. */
+export const environOf = (pid: number): string[] => (read(`/proc/${pid}/environ`) ?? '').split('\0')
+
+const allPids = (): number[] => readdirSync('/proc').map(Number).filter(Number.isInteger)
 
 /** What processes take of this machine, in bytes: what is their own, and not shared with others as the text of programs is. */
 export interface Taken {

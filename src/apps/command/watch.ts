@@ -24,10 +24,11 @@ const LOOK_EVERY_MS = 250
  */
 export async function watchApps(deps: WatchDeps, signal: AbortSignal): Promise<void> {
   const { clock, log, disk } = deps
+  const stopping = new Set<WorkspaceApp>()
   while (!signal.aborted) {
     try {
       const running = deps.apps().filter(({ isRunning }) => isRunning)
-      if (running.length > 0) look(deps, running)
+      if (running.length > 0) look(deps, running, stopping)
       disk.look(running)
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'apps were not looked at')
@@ -36,7 +37,9 @@ export async function watchApps(deps: WatchDeps, signal: AbortSignal): Promise<v
   }
 }
 
-function look({ sandbox: { kind, limits }, clock, idleMs, log }: WatchDeps, running: readonly WorkspaceApp[]): void {
+function look(deps: WatchDeps, running: readonly WorkspaceApp[], stopping: Set<WorkspaceApp>): void {
+  const { clock, idleMs, log } = deps
+  const { kind, limits } = deps.sandbox
   const table = new ProcessTable()
   const inFilesOfAll = sharedMemoryOfAll()
   for (const app of running) {
@@ -49,16 +52,23 @@ function look({ sandbox: { kind, limits }, clock, idleMs, log }: WatchDeps, runn
     if (threads > limits.processes) app.running?.kill(`it had more than ${limits.processes} processes and threads`)
     else if (privateBytes + Math.max(mappedBytes, inFiles) > limits.memoryBytes)
       app.running?.kill(`it took more than ${mebibytes(limits.memoryBytes)} of memory`)
-    else if (isIdle(app, clock.now() - idleMs)) void stopIdle(app, log)
+    else if (isIdle(app, clock.now() - idleMs)) void stopIdle(app, stopping, log)
   }
 }
 
 const isIdle = ({ idleSince }: WorkspaceApp, before: Instant): boolean => idleSince !== null && idleSince < before
 
-async function stopIdle(app: WorkspaceApp, log: Logger): Promise<void> {
+async function stopIdle(app: WorkspaceApp, stopping: Set<WorkspaceApp>, log: Logger): Promise<void> {
+  if (stopping.has(app)) return
+  stopping.add(app)
   const { workspace, service } = app.place
-  log.info({ workspace, service }, 'an app that nobody uses is stopped')
-  await app.stop()
+  try {
+    if (await app.stopIfIdle()) log.info({ workspace, service }, 'an app that nobody used was stopped')
+  } catch (error) {
+    log.warn({ workspace, service, error: messageOf(error) }, 'an app that nobody uses was not stopped')
+  } finally {
+    stopping.delete(app)
+  }
 }
 
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MiB`

@@ -23,6 +23,8 @@ export interface WorkspaceAppDeps {
   readonly secret: () => string
   /** Tells whether the app is ready once it answers; null: it is. */
   readonly isReady: ((signal: AbortSignal) => Promise<boolean>) | null
+  /** Tells whether users are at work though nobody asks it anything; null: nobody is. */
+  readonly isAtWork: (() => Promise<boolean>) | null
   /** Its own folder: its log, its socket. */
   readonly folder: string
   /** How long it may take until it is ready, in milliseconds. */
@@ -46,6 +48,8 @@ const AGAIN_MS_MAX = 60_000
 /** An app that has run for so long has not failed to start. */
 const STEADY_MS = 60_000
 const GRACE_MS = 3000
+/** For so long, what it said of users at work is believed. */
+const AT_WORK_MS = 10_000
 
 interface Run {
   readonly base: string
@@ -70,6 +74,9 @@ export class WorkspaceApp {
   #againAt: Instant = 0
   #base = '/'
   #limitBytes: number | null = null
+  /** Until when its users are taken to be at work. */
+  #atWorkUntil: Instant = Number.NEGATIVE_INFINITY
+  #asking: Promise<boolean> | null = null
 
   constructor(deps: WorkspaceAppDeps, place: HookPlace) {
     this.#deps = deps
@@ -85,9 +92,9 @@ export class WorkspaceApp {
     return this.#run?.running ?? null
   }
 
-  /** Since when nobody uses it; null while somebody does. */
+  /** Since when nobody uses it; null while somebody does, or was at work in it a moment ago. */
   get idleSince(): Instant | null {
-    return this.#uses > 0 ? null : this.#usedAt
+    return this.#uses > 0 || this.#deps.clock.now() < this.#atWorkUntil ? null : this.#usedAt
   }
 
   /** What its workspace may hold, as the last request said; null: no bound. */
@@ -146,7 +153,30 @@ export class WorkspaceApp {
     await this.#changing.run(() => this.#stop())
   }
 
-  /** The same, and nothing is let in any more. */
+  /** The same, where nobody uses it and nobody is at work in it, which it is asked first. False: somebody is. */
+  async stopIfIdle(): Promise<boolean> {
+    if (this.isRunning && (await this.#isAtWork())) {
+      this.#usedAt = this.#deps.clock.now()
+      this.#atWorkUntil = this.#usedAt + AT_WORK_MS
+    }
+    return await this.#changing.run(async () => {
+      if (this.idleSince === null) return false
+      await this.#stop()
+      return true
+    })
+  }
+
+  /** Asked once at a time, whoever wants to know. */
+  async #isAtWork(): Promise<boolean> {
+    const { isAtWork } = this.#deps
+    if (isAtWork === null) return false
+    this.#asking ??= isAtWork().finally(() => {
+      this.#asking = null
+    })
+    return await this.#asking
+  }
+
+  /** The same as `stop`, and nothing is let in any more. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.hold()
@@ -199,7 +229,7 @@ export class WorkspaceApp {
     const begun: Run = { base, running: started, ready, since: clock.now() }
     this.#run = begun
     const root = await started.root()
-    await markRunning(folder, root, sandbox.kind === 'none')
+    await markRunning(folder, root, sandbox.kind === 'none', this.place.folder)
     started.ended
       .then((why) => this.#hasEnded(begun, why))
       .then(() => (root === null ? undefined : unmark(folder, root)))

@@ -210,9 +210,8 @@ export class RouteBook implements HomeRoutes {
   }
 
   #news({ kind, key }: Pick<Entry, 'kind' | 'key'>): IngressNews {
-    const ageMs = Math.floor(this.#deps.clock.now() - key.madeAt)
     const frontDoor = this.#deps.frontDoor()
-    return { route: kind, key: key.id, secret: key.secret, ageMs, frontDoor, alone: false, user: null }
+    return { route: kind, key: key.id, secret: key.secret, frontDoor, alone: false, user: null }
   }
 
   #failed(peer: PeerIdText, entry: Entry, error: unknown): void {

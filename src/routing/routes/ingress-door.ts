@@ -109,7 +109,7 @@ export class IngressDoor implements AsyncDisposable {
   }
 
   /** What the coordinator says. */
-  told({ route, key, secret, ageMs, frontDoor, alone, user }: IngressNews): void {
+  told({ route, key, secret, frontDoor, alone, user }: IngressNews): void {
     this.#frontDoor = frontDoor
     if (user !== null) return this.#endOf(user)
     if (alone || route !== 'redirect') {
@@ -117,7 +117,7 @@ export class IngressDoor implements AsyncDisposable {
       this.#stays.endAll()
     }
     if (route === 'tunnel') this.#tickets.forget()
-    else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() - ageMs }, alone)
+    else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() }, alone)
   }
 
   #endOf(user: UserId): void {

@@ -126,8 +126,7 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['members in one `neighbours`', NEIGHBOUR_LIMITS.neighboursMax],
     ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax],
     ['a web address', INGRESS_LIMITS.urlMax],
-    ['secret of a ticket key', INGRESS_LIMITS.secretBytes],
-    ['age of a ticket key', INGRESS_LIMITS.ageMsMax]
+    ['secret of a ticket key', INGRESS_LIMITS.secretBytes]
   ],
   'front-door': [
     ['a frame', FRONT_DOOR_PROTOCOL.maxFrameBytes],

@@ -205,7 +205,6 @@ export const MESSAGES = {
           route: 'redirect',
           key: '0011223344556677',
           secret: seedOf(7),
-          ageMs: 1500,
           frontDoor: 'https://main.example.org',
           alone: false,
           user: null
@@ -217,7 +216,6 @@ export const MESSAGES = {
           route: 'redirect',
           key: '0011223344556677',
           secret: seedOf(7),
-          ageMs: 1500,
           frontDoor: '',
           alone: false,
           user: 'user:ada' as UserId
