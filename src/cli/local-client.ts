@@ -38,13 +38,14 @@ export interface ApiPlace {
 
 const STARTED_BY: Readonly<Record<Role, string>> = {
   coordinator: 'node-daemon coordinator',
-  instance: 'node-daemon join COORDINATOR'
+  instance: 'node-daemon join COORDINATOR',
+  'front-door': 'node-daemon front-door --coordinator COORDINATOR'
 }
 
 /** The daemon whose data folder this is. */
 export function folderPlace(folder: string, role: Role): ApiPlace {
   const absent = (cause: unknown): NodeDaemonError =>
-    new NodeDaemonError('NOT_RUNNING', `no ${role} runs on ${folder}`, {
+    new NodeDaemonError('NOT_RUNNING', `no ${role.replace('-', ' ')} runs on ${folder}`, {
       advice: `start it with: ${STARTED_BY[role]}   (or say where it is with --data DIR)`,
       cause
     })
@@ -146,7 +147,7 @@ async function explained(place: ApiPlace, error: unknown): Promise<NodeDaemonErr
   if (place.role === null || !hasCode(error, 'NOT_FOUND')) return failure
   const here = await roleAt(place.target)
   if (here === null || here === place.role) return failure
-  const named = { coordinator: 'a coordinator', instance: 'an instance' }
+  const named = { coordinator: 'a coordinator', instance: 'an instance', 'front-door': 'a front door' }
   return new NodeDaemonError('BAD_USAGE', `${named[here]} runs here; this command is for ${named[place.role]}`, {
     advice: `say the data folder of ${named[place.role]} with --data DIR`,
     cause: error

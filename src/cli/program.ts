@@ -70,15 +70,18 @@ function version(): string {
   return z.object({ version: z.string() }).parse(JSON.parse(text)).version
 }
 
-/** The whole tree of commands. */
-export function commandTree(run: Runner = async () => undefined): Command {
+/** `--version` is about this program where it comes first. After a command it is that command's own. */
+const FIRST_WORDS = ['-V', '--version', '-h', '--help']
+
+/** The whole tree of commands, as it reads a line that begins with this word. */
+export function commandTree(run: Runner = async () => undefined, firstWord = '--version'): Command {
   const program = new Command('node-daemon')
   program
     .description('Lend a server to a community web service, safely: replicate, promote, route, prove.')
-    .version(version())
     .exitOverride()
     .configureHelp({ showGlobalOptions: true })
     .helpCommand(false)
+  if (FIRST_WORDS.includes(firstWord)) program.version(version())
   addSettings(program, GLOBAL_SETTINGS)
   program.addHelpText(
     'after',
@@ -146,7 +149,7 @@ export async function runProgram(argv: readonly string[], deps: ProgramDeps): Pr
   let exitCode = 0
   const program = commandTree(async (spec, flags, args) => {
     exitCode = await carryOut(spec, flags, args, deps)
-  })
+  }, argv[0])
   let help = ''
   quietly(program, (text) => {
     help += text

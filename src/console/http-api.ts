@@ -5,6 +5,7 @@ import type { Logger } from '../core/log.ts'
 import { ChangeStreams } from './changes.ts'
 import { COORDINATOR_ROUTES } from './coordinator-routes.ts'
 import { readJson, reply, replyBytes, replyError, replyJson, replyLines } from './exchange.ts'
+import { FRONT_DOOR_ROUTES, type FrontDoorService } from './front-door-routes.ts'
 import { authenticate, checkHost, checkRole } from './gate.ts'
 import { INSTANCE_ROUTES } from './instance-routes.ts'
 import { Listener } from './listener.ts'
@@ -91,6 +92,16 @@ export function createInstanceSocketServer(deps: {
   readonly log: Logger
 }): Listener {
   const api = apiOf({ title: 'node-daemon instance', routes: INSTANCE_ROUTES, ...deps, admit: async () => LOCAL })
+  return listenerOf(deps, api, api.exchange)
+}
+
+/** The unix socket of a front door that is a process of its own. */
+export function createFrontDoorSocketServer(deps: {
+  readonly service: FrontDoorService
+  readonly clock: Clock
+  readonly log: Logger
+}): Listener {
+  const api = apiOf({ title: 'node-daemon front door', routes: FRONT_DOOR_ROUTES, ...deps, admit: async () => LOCAL })
   return listenerOf(deps, api, api.exchange)
 }
 

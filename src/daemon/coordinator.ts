@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { createAdminServer, createSocketServer } from '../console/http-api.ts'
@@ -28,6 +28,7 @@ import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced, byReach, reachability } from './addresses.ts'
 import { LiveBelongings } from './belongings-book.ts'
 import { RESERVE_BYTES } from './books.ts'
+import { listenInFolder } from './control-socket.ts'
 import { CookieKeyRing } from './cookie-keys.ts'
 import { openCoordinatorCore } from './coordinator-core.ts'
 import { serveRelays } from './coordinator-doors.ts'
@@ -240,7 +241,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   admin.value = url(options.admin, await adminServer.listen(options.admin))
   const socket = createSocketServer({ service, clock, log })
   shutdown.later('the control socket', () => socket.close())
-  await listenOnSocket(socket, join(folder.path, 'control.sock'))
+  await listenInFolder(socket, folder.path)
 
   await serveRelays(core, { accept: (stream) => frontDoor.accept(stream), self: identity.peerId })
 
@@ -277,12 +278,6 @@ function checkRecoverable(data: string): void {
         'put identity.key back from a backup; with another key this would be another coordinator, which every instance refuses'
     }
   )
-}
-
-async function listenOnSocket(socket: ReturnType<typeof createSocketServer>, path: string): Promise<void> {
-  await rm(path, { force: true })
-  await socket.listen({ path })
-  await chmod(path, 0o600)
 }
 
 function url({ host }: HostPort, port: number, scheme: 'http' | 'https' = 'http'): string {

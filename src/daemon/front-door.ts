@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { createFrontDoorSocketServer } from '../console/http-api.ts'
 import { systemClock } from '../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText } from '../core/ids.ts'
@@ -10,6 +11,7 @@ import { discover } from '../membership/discover.ts'
 import { parseTarget } from '../membership/target.ts'
 import type { Link } from '../network/host.ts'
 import { startHost } from '../network/libp2p-host.ts'
+import { checkFree } from '../routing/door-server.ts'
 import { DoorClient } from '../routing/doors/door-client.ts'
 import { passedOwnPages, passUpgrade } from '../routing/doors/pass-own.ts'
 import { openRelay } from '../routing/doors/relay.ts'
@@ -21,7 +23,9 @@ import { openDataFolder } from '../store/state-folder.ts'
 import type { DoorRules } from '../wire/front-door.ts'
 import { HTTP_PROTOCOL } from '../wire/http.ts'
 import { announced } from './addresses.ts'
+import { listenInFolder } from './control-socket.ts'
 import type { FrontDoorProcessDeps, FrontDoorProcessOptions, RunningFrontDoor } from './front-door-options.ts'
+import { FrontDoorStatus } from './front-door-status.ts'
 import { joinFederation } from './joining.ts'
 import { KnownMembers } from './known-members.ts'
 import type { HostPort } from './options.ts'
@@ -70,6 +74,7 @@ async function compose(
   const stopping = new AbortController()
   const { signal } = stopping
   const tls = options.tls === null ? null : await readTls(options.tls)
+  await checkFree(options.http.host, options.http.port)
   const folder = await openDataFolder(options.data, { kind: 'front-door', pid: options.pid })
   shutdown.later('the data folder', () => folder.release())
   const level = await openLevel(join(folder.path, 'state'))
@@ -79,8 +84,18 @@ async function compose(
   const host = await startHost({ identity: folder.identity, gate: trusted, clock, log }, { listen: options.listen })
   shutdown.later('the network', () => host.close())
 
+  const name = options.name ?? hostname()
+  const self = { name, peerId: host.peerId, dataFolder: folder.path, pid: options.pid, version: VERSION }
+  const status = new FrontDoorStatus({ clock, stop: () => void stop() }, self)
+  const socket = createFrontDoorSocketServer({ service: status, clock, log })
+  shutdown.later('the control socket', () => socket.close())
+  await listenInFolder(socket, folder.path)
+  const report: FrontDoorProcessDeps['report'] = (event) => {
+    status.note(event)
+    deps.report(event)
+  }
+
   const serve = async (): Promise<void> => {
-    const name = options.name ?? hostname()
     const offer = {
       name,
       contact: options.contact,
@@ -92,11 +107,11 @@ async function compose(
       version: VERSION,
       role: 'front-door' as const
     }
-    const joining = { ...deps, host, state, clock, random, signal }
+    const joining = { ...deps, report, host, state, clock, random, signal }
     const joined = await joinFederation(joining, options, offer)
     let { pin } = joined
     trusted.pinned(pin.peer)
-    deps.report({ event: 'approved', name: joined.standing.name })
+    report({ event: 'approved', name: joined.standing.name })
     const members = await KnownMembers.open(state, pin.peer)
     trusted.listed(members.peers(), members.doors())
     const noteMembers = async (list: Uint8Array): Promise<void> => {
@@ -143,7 +158,7 @@ async function compose(
       const ready = { name: joined.standing.name, peerId: host.peerId, http, addresses, data: folder.path }
       const runtime = { pid: options.pid, version: VERSION, ...ready }
       await folder.writeAtomic('runtime.json', `${JSON.stringify(runtime, null, 2)}\n`)
-      deps.report({ event: 'ready', ...ready })
+      report({ event: 'ready', ...ready })
       return door
     }
     if (options.tls !== null && tls !== null) {
@@ -170,13 +185,14 @@ async function compose(
       handlers: {
         async connected(connection) {
           data = connection.data
+          status.connected()
           await noteMembers(connection.welcome.memberList)
           await members.noteCertificate(connection.welcome.certificate)
           remote.routes.begin()
         },
         disconnected(reason) {
           data = null
-          deps.report({ event: 'unreachable', reason })
+          report({ event: 'unreachable', reason })
           findAnew().catch((error: unknown) =>
             log.debug({ error: messageOf(error) }, 'the coordinator was not found anew')
           )

@@ -1,4 +1,3 @@
-import { chmod, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { CommandApps } from '../apps/command/command-apps.ts'
@@ -11,6 +10,7 @@ import { IngressDoor, type IngressDoorDeps } from '../routing/routes/ingress-doo
 import { openLevel } from '../store/level.ts'
 import { openDataFolder } from '../store/state-folder.ts'
 import { homeApps, openCommandApps, Secrets } from './apps.ts'
+import { listenInFolder } from './control-socket.ts'
 import { openInstanceCore } from './instance-core.ts'
 import { localMachine } from './instance-machine.ts'
 import { LiveInstanceService } from './instance-service.ts'
@@ -117,10 +117,7 @@ async function compose(options: InstanceOptions, deps: InstanceDeps, shutdown: S
   )
   const socket = createInstanceSocketServer({ service: new LiveInstanceService(daemon, clock), clock, log })
   shutdown.later('the control socket', () => socket.close())
-  const path = join(folder.path, 'control.sock')
-  await rm(path, { force: true })
-  await socket.listen({ path })
-  await chmod(path, 0o600)
+  await listenInFolder(socket, folder.path)
   const runtime = {
     pid: options.pid,
     version: VERSION,

@@ -54,7 +54,7 @@ export async function joinFederation(deps: JoiningDeps, options: JoinOptions, of
   const pinned = await readPin(deps.state)
   if (pinned === null && options.coordinator === null) {
     throw new NodeDaemonError('BAD_USAGE', 'this machine has not joined a federation yet', {
-      advice: 'say which: node-daemon join https://main.example.org'
+      advice: `say which: node-daemon ${offer.role === 'front-door' ? 'front-door --coordinator' : 'join'} https://main.example.org`
     })
   }
   const target = options.coordinator === null ? null : parseTarget(options.coordinator)

@@ -7,7 +7,7 @@ import {
   ServerResponse
 } from 'node:http'
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, Server as PlainServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type Clock, sleep, type TimerHandle } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
@@ -80,9 +80,7 @@ export class DoorServer {
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EADDRINUSE') return reject(error)
-        const advice = `choose another ${this.#options.flag ?? '--http'}`
-        reject(new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice }))
+        reject(cannotListen(host, port, this.#options.flag ?? '--http', error))
       })
       this.#server.listen(port, host, () => {
         const address = this.#server.address() as AddressInfo
@@ -270,3 +268,17 @@ const tlsOf = ({ cert, key }: Certificate) => ({
 })
 
 const bytesOf = (text: string | Uint8Array): string | Buffer => (typeof text === 'string' ? text : Buffer.from(text))
+
+function cannotListen(host: string, port: number, flag: string, cause: NodeJS.ErrnoException): Error {
+  if (cause.code !== 'EADDRINUSE') return cause
+  return new NodeDaemonError('PORT_IN_USE', `${host}:${port} is in use`, { advice: `choose another ${flag}`, cause })
+}
+
+/** Listens for a moment, to tell early what will not do. @throws NodeDaemonError `PORT_IN_USE` */
+export async function checkFree(host: string, port: number): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>()
+  const probe = new PlainServer()
+  probe.once('error', (error) => reject(cannotListen(host, port, '--http', error)))
+  probe.listen(port, host, () => probe.close(() => resolve()))
+  await promise
+}

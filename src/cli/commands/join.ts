@@ -228,7 +228,7 @@ export const joinCommand = command({
       confirm: confirmIn(context)
     })
     const running = await requests.apply(starting)
-    const kept = coordinator === undefined ? null : await keepFlags(options.data, context.flags)
+    const kept = await keepFlags(options.data, context.flags)
     if (kept !== null) context.print.say(`"join" alone goes on with this: it is kept in ${kept}`)
     const { exitCode, message } = await running.finished
     if (exitCode !== 0) throw ending(exitCode, message, story.refusal)

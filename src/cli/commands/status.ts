@@ -1,3 +1,4 @@
+import type { FrontDoorStatusView } from '../../console/front-door-routes.ts'
 import type { InstanceStatusView, StatusView } from '../../console/views.ts'
 import { hasCode, NodeDaemonError } from '../../core/errors.ts'
 import { API_SETTINGS, command } from '../command.ts'
@@ -9,7 +10,7 @@ import { connectApi, folderPlace } from '../local-client.ts'
 import type { Printer } from '../printer.ts'
 import { facts } from '../table.ts'
 
-type AnyStatus = StatusView | InstanceStatusView
+type AnyStatus = StatusView | InstanceStatusView | FrontDoorStatusView
 
 /** The daemons that run here: of the folder that was named, else of both default folders. */
 async function localStatus(context: Context): Promise<AnyStatus[]> {
@@ -26,7 +27,7 @@ async function localStatus(context: Context): Promise<AnyStatus[]> {
   if (found.length === 0) {
     throw new NodeDaemonError('NOT_RUNNING', `no daemon runs on ${[...new Set(folders)].join(' or ')}`, {
       advice:
-        'start one with: node-daemon join COORDINATOR   or: node-daemon coordinator   (or say where it is with --data DIR)'
+        'start one with: node-daemon join COORDINATOR   or: node-daemon coordinator, front-door   (or say where it is with --data DIR)'
     })
   }
   return found
@@ -110,6 +111,20 @@ function showCoordinator(print: Printer, view: StatusView, now: number): void {
   )
 }
 
+function showFrontDoor(print: Printer, view: FrontDoorStatusView, now: number): void {
+  print.say(
+    facts([
+      ['Front door', `${view.name}, ${view.state}, started ${ago(view.startedAt, now)}`],
+      ['Code', view.code],
+      ['Users go to', view.http ?? 'nobody is let in yet'],
+      ['Instances reach', view.addresses.join('  ')],
+      ['Data folder', view.dataFolder],
+      ['Process', view.pid],
+      ['Version', view.version]
+    ]).trimEnd()
+  )
+}
+
 export const statusCommand = command({
   name: 'status',
   about: 'how the daemon of this machine is doing, and whether it is safe to switch off',
@@ -125,6 +140,7 @@ export const statusCommand = command({
       if (index > 0) context.print.say()
       verdict(context.print, view)
       if (view.role === 'instance') showInstance(context.print, view, now)
+      else if (view.role === 'front-door') showFrontDoor(context.print, view, now)
       else showCoordinator(context.print, view, now)
     }
     return 0

@@ -2,6 +2,7 @@ import { sleep } from '../../core/clock.ts'
 import { hasCode, NodeDaemonError } from '../../core/errors.ts'
 import { command } from '../command.ts'
 import { type Context, folderOf } from '../context.ts'
+import { roleOf } from '../folders.ts'
 import { type Api, connectApi, folderPlace } from '../local-client.ts'
 
 const GONE_WITHIN_MS = 20_000
@@ -26,13 +27,14 @@ async function gone(context: Context, api: Api): Promise<void> {
 
 export const stopCommand = command({
   name: 'stop',
-  about: 'flush and stop, to be back soon: standbys wait; with the data folder of a coordinator it stops that one',
+  about:
+    'flush and stop, to be back soon: standbys wait; with the data folder of a coordinator or a front door it stops that one',
   settings: {},
   examples: ['node-daemon stop', 'node-daemon stop --data /srv/coordinator'],
   exits: { 5: 'no instance runs here, or it does not end' },
   async run(context) {
     const folder = folderOf(context, 'instance')
-    const api = connectApi(folderPlace(folder, 'instance'))
+    const api = connectApi(folderPlace(folder, roleOf(folder, 'instance')))
     await api.send('POST', '/stop', {}, { patient: true })
     await gone(context, api)
     context.print.machine({ state: 'stopped' })

@@ -49,6 +49,17 @@ const drain = (change: Partial<DrainView>): DrainView => ({
   ...change
 })
 
+test.each([
+  ['PATCH /services/wiki', ['services', 'set', 'wiki', '--version', '3.0']],
+  ['PATCH /services/wiki', ['--json', 'services', 'set', 'wiki', '--version=3.0']],
+  ['POST /services', ['services', 'add', 'wiki', '--route', '/wiki', '--version', '3.0', '--json']]
+])('the --version of a service is not taken for that of the program: %s %j', async (route, argv) => {
+  const wiki = { name: 'wiki', route: '/wiki', version: '3.0', warnings: [] }
+  await using daemon = await fakeDaemon({ [route]: json(wiki), [route.replace('PATCH', 'POST')]: json(wiki) })
+  expect((await run([...argv, '--data', daemon.data])).stdout).toContain('3.0')
+  expect(daemon.asked[0]?.body).toMatchObject({ version: '3.0' })
+})
+
 test('peers ls prints a table for people and the API’s array for machines', async () => {
   await using daemon = await fakeDaemon({ 'GET /peers': json([PEER]), 'GET /status': json({ held: null }) })
   const people = await run(['peers', 'ls', '--data', daemon.data])
