@@ -47,10 +47,6 @@ test(
     expect(workspace).toMatchObject({ user: 'user:ada', state: 'serving' })
     expect(await federation.api.get('/users')).toMatchObject([{ name: 'ada', source: 'oidc', workspaces: 1 }])
 
-    const { token } = await federation.api.send<{ token: string }>('POST', '/users/ada/token')
-    const program = new WebUser('ada', http, { authorization: `Bearer ${token}` })
-    expect((await program.send('GET', '/a.txt')).text).toBe('begun as a guest')
-
     // The coordinator starts anew: the session goes on.
     await federation.kill('coordinator')
     await federation.startCoordinator()
@@ -64,6 +60,11 @@ test(
     await page.locator('button', { hasText: 'Sign out' }).click()
     await page.locator('h1', { hasText: 'signed out' }).waitFor()
     expect((await thief.send('GET', '/a.txt')).status).toBe(401)
+
+    // A new token would have ended the session.
+    const { token } = await federation.api.send<{ token: string }>('POST', '/users/ada/token')
+    const program = new WebUser('ada', http, { authorization: `Bearer ${token}` })
+    expect((await program.send('GET', '/a.txt')).text).toBe('begun as a guest')
     expect(browser.complaints).toEqual([])
   },
   TEST_MS
