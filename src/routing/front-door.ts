@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { codeOf, ERRORS } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { claimOf, type Disclaim } from './claim.ts'
@@ -273,7 +274,7 @@ export class FrontDoor implements AsyncDisposable {
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {
     const waitMs = user?.startsWith('guest:') === true ? this.#rates.newGuest(client) : 0
-    return waitMs === 0 ? null : pages.tooMany(waitMs)
+    return waitMs === 0 ? null : pages.tooManyGuests(waitMs)
   }
 
   #refuseVisitor(arrival: Arrival, refusal: Refusal, client: Client): void {
@@ -305,7 +306,11 @@ export class FrontDoor implements AsyncDisposable {
   }
 
   #broken(arrival: Arrival, error: unknown): void {
-    this.#deps.log.error({ error }, 'a request failed unexpectedly')
+    const isOurs = ERRORS[codeOf(error)].http >= 500
+    this.#deps.log[isOurs ? 'error' : 'debug'](
+      { error },
+      isOurs ? 'a request failed unexpectedly' : 'a request was refused'
+    )
     this.#refuse(arrival, pages.errorPage(error))
   }
 }
