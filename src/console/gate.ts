@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { isIPv6 } from 'node:net'
 import { NodeDaemonError } from '../core/errors.ts'
-import { CONSOLE_COOKIE } from '../routing/cookie.ts'
+import { CONSOLE_COOKIE } from '../wire/cookies.ts'
 import type { Admin, AdminAccounts, Session } from './service.ts'
 import { ROLES, type Role } from './views.ts'
 

@@ -50,7 +50,10 @@ export async function openCommandApps(
     await checkReadable(readable)
     const isReady: CommandService['isReady'] =
       ready === undefined ? null : (place, signal) => deps.hooks.isReady(ready, place, signal)
-    services.set(name, { spec: command, readable, isReady })
+    const busy = options.hooks.busy[name]
+    const isAtWork: CommandService['isAtWork'] =
+      busy === undefined ? null : (place, signal) => deps.hooks.isAtWork(busy, place, signal)
+    services.set(name, { spec: command, readable, isReady, isAtWork })
   }
   if (services.size === 0) return null
   const folder = join(deps.folder, 'apps')

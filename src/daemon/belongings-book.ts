@@ -1,5 +1,7 @@
 import type { CID } from 'multiformats/cid'
 import { tarOf } from '../content/tar.ts'
+import { BoundedMap } from '../core/bounded-map.ts'
+import type { Clock, Instant } from '../core/clock.ts'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { ServiceName, UserId, WorkspaceId } from '../core/ids.ts'
 import type { SignedHead } from '../core/records.ts'
@@ -10,6 +12,9 @@ import type { CoordinatorCore } from './coordinator-parts.ts'
 /** Each reads as fast as its user takes it. */
 const EXPORTS_MAX = 16
 const EXPORTS_PER_USER_MAX = 2
+/** Exports of the same workspace in so long are one line of the audit log. */
+const TOLD_ONCE_MS = 3_600_000
+const TOLD_MAX = 10_000
 
 type Core = Pick<
   CoordinatorCore,
@@ -19,10 +24,13 @@ type Core = Pick<
 /** What users have, by what the coordinator knows itself: no instance is asked. Who looks at it uses it. */
 export class LiveBelongings implements BelongingsBook {
   readonly #core: Core
+  readonly #clock: Clock
   readonly #exports = new Map<UserId, number>()
+  readonly #toldAt = new BoundedMap<string, Instant>(TOLD_MAX)
 
-  constructor(core: Core) {
+  constructor(core: Core, clock: Clock) {
     this.#core = core
+    this.#clock = clock
   }
 
   async of(user: UserId): Promise<readonly Belonging[]> {
@@ -36,7 +44,7 @@ export class LiveBelongings implements BelongingsBook {
   }
 
   async export(user: UserId, service: ServiceName, form: ExportForm): Promise<AsyncIterable<Uint8Array>> {
-    const { table, repository, expiry, audit } = this.#core
+    const { table, repository, expiry } = this.#core
     const workspace = table.find(service, user)
     if (workspace !== null) expiry.used(workspace)
     const tip = workspace === null ? null : await repository.tip(workspace)
@@ -44,8 +52,7 @@ export class LiveBelongings implements BelongingsBook {
     const leave = this.#enter(user)
     try {
       const { head } = tip
-      const details = { head: head.cid.toString(), form }
-      await audit.append({ actor: user, action: 'workspace.export', target: workspace, details })
+      await this.#noteExport(user, workspace, { head: head.cid.toString(), form })
       const { root } = head.value
       const pieces = form === 'car' ? carOf([root], repository.closure(head)) : this.#tar(head, service)
       return until(pieces, leave)
@@ -53,6 +60,19 @@ export class LiveBelongings implements BelongingsBook {
       leave()
       throw error
     }
+  }
+
+  async #noteExport(
+    user: UserId,
+    workspace: WorkspaceId,
+    details: { readonly head: string; readonly form: ExportForm }
+  ): Promise<void> {
+    const key = `${user} ${workspace}`
+    const now = this.#clock.now()
+    const toldAt = this.#toldAt.get(key)
+    if (toldAt !== undefined && now - toldAt < TOLD_ONCE_MS) return
+    await this.#core.audit.append({ actor: user, action: 'workspace.export', target: workspace, details })
+    this.#toldAt.set(key, now)
   }
 
   async remove(user: UserId, service: ServiceName): Promise<void> {

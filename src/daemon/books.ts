@@ -3,6 +3,7 @@ import { OwnershipTable } from '../handover/ownership-table.ts'
 import { type Accounts, openAccounts } from '../membership/accounts.ts'
 import { AuditLog } from '../membership/audit.ts'
 import { MemberRegistry } from '../membership/registry.ts'
+import type { AccountDeps } from '../membership/token-book.ts'
 import { type ControlStore, controlStore } from '../store/control-store.ts'
 import { openRepository } from '../store/main-repository.ts'
 import type { MainRepository } from '../store/repository.ts'
@@ -24,8 +25,8 @@ export interface Books {
 
 export async function openBooks(
   { folder, state, disk, index, clock, random, log }: CoreParts,
-  /** Called after each change of a user's account. */
-  { onUsers }: { readonly onUsers: () => void },
+  /** Called after each change of a user's account, or of who is signed in. */
+  { onUsers }: { readonly onUsers: NonNullable<AccountDeps['onChange']> },
   shutdown: Shutdown
 ): Promise<Books> {
   const { identity } = folder

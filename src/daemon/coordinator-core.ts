@@ -53,7 +53,7 @@ export async function openCoordinatorCore(
   const { identity } = folder
   /** Front doors hear of what changes from when there can be any. */
   const late: { doors: DoorSessions | null } = { doors: null }
-  const onUsers = (): void => late.doors?.usersChanged()
+  const onUsers = (what: 'users' | 'sessions'): void => late.doors?.usersChanged(what)
   const { store, repository, audit, registry, accounts, table } = await openBooks(parts, { onUsers }, shutdown)
   const holdings = new Holdings()
   const changes = new Changes()
@@ -149,6 +149,8 @@ export async function openCoordinatorCore(
     director,
     fleet,
     services,
+    groups,
+    users: accounts.users,
     hold,
     quotas,
     onUse: (workspace) => expiry.used(workspace),
@@ -178,8 +180,9 @@ export async function openCoordinatorCore(
     { dead: (peer, cause) => caretaker.dead(peer, cause), leaseOver: (peer) => caretaker.leaseOver(peer) }
   )
   shutdown.later('the failure detector', () => detector.close())
+  const known = { registry, table, fleet, routes, accounts, groups, services }
   const { doors, sessions: doorSessions } = openDoors(
-    { registry, table, fleet, routes, accounts, groups, hold, neighbourhood: () => neighbourhood, changes, standstill },
+    { ...known, director, hold, neighbourhood: () => neighbourhood, changes, standstill },
     parts
   )
   late.doors = doorSessions
@@ -294,7 +297,6 @@ export async function openCoordinatorCore(
   )
   services.onChange(() => {
     for (const session of control.sessions()) session.tellServices(services.levels())
-    doorSessions.servicesChanged()
     caretaker.redeclared()
   })
 

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import { NodeDaemonError } from '../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
 import type { Standstill } from '../core/standstill.ts'
+import type { Director } from '../handover/director.ts'
 import type { OwnershipTable } from '../handover/ownership-table.ts'
 import type { PromotionHold } from '../handover/promotion-hold.ts'
 import type { Accounts } from '../membership/accounts.ts'
@@ -11,6 +12,7 @@ import { DoorSessions } from '../routing/doors/door-sessions.ts'
 import { Doors, localDoor } from '../routing/doors/doors.ts'
 import { type RelayDeps, serveRelay } from '../routing/doors/relay.ts'
 import type { ServiceRoute } from '../routing/neighbours.ts'
+import type { Services } from '../routing/services.ts'
 import {
   type DoorAnswer,
   type DoorPlace,
@@ -22,6 +24,7 @@ import type { Changes } from './changes.ts'
 import type { CoordinatorCore, CoreParts } from './coordinator-parts.ts'
 import { connectTunnel } from './coordinator-reach.ts'
 import type { Fleet } from './fleet.ts'
+import { reachedByGroup, sharedWorkspaces } from './group-use.ts'
 import type { Neighbourhood } from './neighbourhood.ts'
 import type { RouteTable } from './route-table.ts'
 
@@ -33,6 +36,8 @@ export interface CoordinatorDoorsDeps {
   readonly accounts: Accounts
   readonly hold: PromotionHold
   readonly groups: Groups
+  readonly services: Pick<Services, 'onChange'>
+  readonly director: Pick<Director, 'touch'>
   readonly neighbourhood: () => Neighbourhood
   readonly changes: Changes
   readonly standstill: Standstill
@@ -64,6 +69,7 @@ export function openDoors(
     onUse: (workspace) => routes.used(workspace),
     blocked: () => deps.accounts.users.blocked(),
     workspaces: () => workspacesOf(table),
+    knows: (workspace) => table.get(workspace) !== null,
     place: (workspace) => placeOf(deps, workspace),
     answer: (question) => answer(deps, question),
     onChange: (peer, addresses) => {
@@ -72,7 +78,18 @@ export function openDoors(
       changes.tell('peers')
     }
   })
-  groups.onChange(() => sessions.groupsChanged())
+  // Connections that are open already are looked at again: a right may have been taken.
+  const lookAgain = (workspaces: readonly WorkspaceId[]): void => {
+    for (const workspace of workspaces) deps.director.touch(workspace)
+  }
+  groups.onChange((group) => {
+    sessions.groupsChanged()
+    lookAgain(reachedByGroup(group, table, routes.services()))
+  })
+  deps.services.onChange(() => {
+    sessions.servicesChanged()
+    lookAgain(sharedWorkspaces(table))
+  })
   return { sessions, doors: new Doors(() => [local, ...sessions.doors()]) }
 }
 
@@ -121,14 +138,25 @@ async function answer(deps: CoordinatorDoorsDeps, question: DoorQuestion): Promi
 export const isInstance = (registry: MemberRegistry, peer: PeerIdText): boolean =>
   registry.get(peer)?.role !== 'front-door'
 
-/** Has what front doors cannot send themselves pass through this process: to instances, and to its own front door. */
+/**
+ * Has what front doors cannot send themselves pass through this process: to instances, and to its own front door. One
+ * front door has no more streams open than one connection may, however many connections it has.
+ */
 export async function serveRelays(
   { host, control, doorSessions }: Pick<CoordinatorCore, 'host' | 'control' | 'doorSessions'>,
   own: Pick<RelayDeps, 'self' | 'accept'>
 ): Promise<void> {
   const connect = (home: PeerIdText): Promise<Duplex> => connectTunnel(host, control, home)
+  const open = new Map<PeerIdText, number>()
   await host.handleBytes(RELAY_PROTOCOL, (stream, { peer }) => {
-    if (doorSessions.isOpen(peer)) void serveRelay(stream, { ...own, connect })
-    else stream.destroy()
+    const count = open.get(peer) ?? 0
+    if (count >= RELAY_PROTOCOL.maxStreams || !doorSessions.isOpen(peer)) return void stream.destroy()
+    open.set(peer, count + 1)
+    stream.once('close', () => {
+      const left = (open.get(peer) ?? 1) - 1
+      if (left > 0) open.set(peer, left)
+      else open.delete(peer)
+    })
+    void serveRelay(stream, { ...own, connect })
   })
 }

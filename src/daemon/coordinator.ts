@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createAdminServer, createSocketServer } from '../console/http-api.ts'
 import { createMetrics } from '../console/metrics.ts'
 import { systemClock } from '../core/clock.ts'
-import { NodeDaemonError } from '../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { Logger } from '../core/log.ts'
 import { systemRandom } from '../core/random.ts'
 import { isLoopbackHost } from '../membership/addresses.ts'
@@ -35,6 +35,7 @@ import { serveRelays } from './coordinator-doors.ts'
 import { connectTunnel, receiptNow } from './coordinator-reach.ts'
 import { type Facts, LiveCoordinatorService } from './coordinator-service.ts'
 import { countBuffersWithHeap } from './engine.ts'
+import { endTrust, isFormerDoor } from './former-doors.ts'
 import { diskSpace } from './instance-settings.ts'
 import type { CoordinatorOptions, HostPort, RunningCoordinator } from './options.ts'
 import { Shutdown } from './shutdown.ts'
@@ -126,6 +127,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
         secure: about.secure,
         holdMs: options.holdMs,
         userHeader: options.trustUserHeader ?? '',
+        rates: options.rates,
         cookieKeys,
         facts: JSON.stringify(wellKnown())
       }),
@@ -151,6 +153,12 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
   const cookieKeys = await CookieKeyRing.open({ folder, clock, random, log })
   shutdown.later('the cookie keys', () => cookieKeys.close())
   cookieKeys.onChange(() => core.doorSessions.rulesChanged())
+  core.registry.onChange((change) => {
+    if (!isFormerDoor(change)) return
+    endTrust(cookieKeys, accounts.sessions).catch((error: unknown) =>
+      log.error({ error: messageOf(error) }, 'a former front door has cookie keys that count: restart the coordinator')
+    )
+  })
   const about = {
     anonymous: options.anonymous ?? true,
     secure: tls !== null || options.webAddress?.startsWith('https:') === true,
@@ -172,7 +180,7 @@ async function compose(options: CoordinatorOptions, log: Logger, shutdown: Shutd
       uploads,
       cookieKeys,
       wellKnown,
-      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core), log }, about) }),
+      ownPages: ownPages({ ...signIn, ...filesPages({ belongings: new LiveBelongings(core, clock), log }, about) }),
       connect: (request, { socket, head }) => network.acceptWebSocket(request, socket, head),
       clock,
       random,

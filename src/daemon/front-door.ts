@@ -233,7 +233,8 @@ interface DoorParts extends Pick<FrontDoorDeps, 'clock' | 'random' | 'log'> {
 
 /** The front door of this process, by the rules of now. Keys and facts are looked up whenever they are needed. */
 function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: DoorParts): FrontDoor {
-  const { anonymous, holdMs, secure, federation, userHeader } = rules()
+  const { anonymous, holdMs, secure, federation, userHeader, rates } = rules()
+  const toOwn = { open: own, userHeader: () => rules().userHeader.toLowerCase() || null }
   return new FrontDoor(
     {
       ...rest,
@@ -252,8 +253,8 @@ function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: Do
         }
       },
       wellKnown: () => JSON.parse(rules().facts) as object,
-      ownPages: passedOwnPages({ open: own, userHeader: () => rules().userHeader.toLowerCase() || null }),
-      connect: (request, upgrade) => void passUpgrade(own, request, upgrade)
+      ownPages: passedOwnPages(toOwn),
+      connect: (request, upgrade, client) => void passUpgrade(toOwn, request, upgrade, client)
     },
     {
       anonymous,
@@ -261,6 +262,7 @@ function buildDoor({ options, tls, remote, toInstance, own, rules, ...rest }: Do
       secure,
       ...(tls !== null && { tls }),
       trustProxy: options.trustProxy,
+      rates,
       maxStreamsPerHome: HTTP_PROTOCOL.maxStreams - SPARE_STREAMS,
       federationName: federation,
       ...(userHeader !== '' && { trustUserHeader: userHeader })

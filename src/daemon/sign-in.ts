@@ -24,7 +24,17 @@ const KEEP_DEADLINE_MS = 30_000
 
 type Core = Pick<
   CoordinatorCore,
-  'accounts' | 'groups' | 'table' | 'services' | 'director' | 'fleet' | 'hold' | 'doors' | 'expiry' | 'audit'
+  | 'accounts'
+  | 'routeBook'
+  | 'groups'
+  | 'table'
+  | 'services'
+  | 'director'
+  | 'fleet'
+  | 'hold'
+  | 'doors'
+  | 'expiry'
+  | 'audit'
 >
 
 export interface SignInParts {
@@ -98,7 +108,7 @@ async function secretIn(path: string): Promise<string> {
   throw new NodeDaemonError('BAD_CONFIG', `there is no client secret in ${path}`, { advice })
 }
 
-function accountsOf({ accounts, groups, table, services }: Core, clock: Clock): SignInAccounts {
+function accountsOf({ accounts, routeBook, groups, table, services }: Core, clock: Clock): SignInAccounts {
   const { users, sessions } = accounts
   const attempts = new Attempts(clock)
   // A removed user's workspaces stay, and a group may await somebody: a stranger of the same name must not get in.
@@ -112,7 +122,11 @@ function accountsOf({ accounts, groups, table, services }: Core, clock: Clock): 
     },
     isBlocked: (user) => users.isBlocked(user),
     begin: (user) => sessions.begin(user),
-    end: (session) => sessions.end(session),
+    async end(session) {
+      const user = sessions.find(session)
+      await sessions.end(session)
+      if (user !== null && user !== 'blocked') routeBook.endSessionsOf(user)
+    },
     attempt: (address) => attempts.attempt(address)
   }
 }
@@ -132,8 +146,8 @@ function keepingOf({ table, services, director, fleet, hold, doors, expiry, audi
       expiry.used(workspace)
       const signal = AbortSignal.timeout(KEEP_DEADLINE_MS)
       const quieting = { idle: doors.idle.bind(doors), signal }
-      await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
       await makeOver({ director, table, instances: fleet, hold, log }, workspace, user, quieting)
+      await audit.append({ actor: user, action: 'workspace.keep', target: workspace, details: { guest, user } })
     }
   }
 }

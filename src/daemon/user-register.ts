@@ -11,18 +11,17 @@ import type { Groups } from '../membership/groups.ts'
 import type { User, UserSource } from '../membership/users.ts'
 import type { Door } from '../routing/doors/doors.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
+import { PERSONAL } from './group-use.ts'
 import { time } from './views.ts'
 
 const NAMED = 'user:'
 const GUEST = 'guest:'
-/** Nobody else has connections into such a workspace. */
-const PERSONAL = /^(user|guest):/
 
 export interface UserRegisterDeps {
   readonly accounts: Pick<Accounts, 'users'>
   readonly groups: Pick<Groups, 'forget'>
   readonly table: Pick<OwnershipTable, 'all'>
-  readonly routeBook: Pick<RouteBook, 'endSessions'>
+  readonly routeBook: Pick<RouteBook, 'endSessionsOf'>
   readonly doors: Pick<Door, 'breakOff'>
   readonly director: Pick<Director, 'touch'>
   /** What a user may hold over all services; null where nothing bounds it. */
@@ -100,8 +99,10 @@ export class UserRegister {
   }
 
   async setQuota({ actor }: Caller, name: string, bytes: number | null): Promise<UserView> {
-    const { accounts, table, director } = this.#deps
+    const { accounts, table, director, routeBook } = this.#deps
     await accounts.users.setQuota(plainName(name), bytes, actor)
+    // What they may hold is said where they are let in.
+    routeBook.endSessionsOf(`${NAMED}${plainName(name)}` as UserId)
     for (const { signed } of table.all()) {
       const { workspace, owner } = signed.value
       if (owner === `${NAMED}${plainName(name)}`) director.touch(workspace)
@@ -112,7 +113,7 @@ export class UserRegister {
   /** What is open ends now: requests on their way into their own workspaces, and their WebSockets anywhere. */
   #showOut(user: UserId): void {
     const { table, doors, routeBook, director } = this.#deps
-    routeBook.endSessions()
+    routeBook.endSessionsOf(user)
     for (const { signed } of table.all()) {
       const { workspace, owner } = signed.value
       if (owner === user) doors.breakOff(workspace, 'all')

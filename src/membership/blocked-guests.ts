@@ -57,7 +57,7 @@ export class BlockedGuests {
       await audit({ actor: by, action: 'guest.block', target: guest, details: {} })
       await store.transact([putOwn(PREFIX + guest, blocked)])
       this.#blocked.set(guest, blocked)
-      this.#deps.onChange?.()
+      this.#deps.onChange?.('users')
       return blocked
     })
   }
@@ -69,7 +69,7 @@ export class BlockedGuests {
       await this.#deps.audit({ actor: by, action: 'guest.unblock', target: guest, details: {} })
       await this.#deps.store.transact([removeOwn(PREFIX + guest)])
       this.#blocked.delete(guest)
-      this.#deps.onChange?.()
+      this.#deps.onChange?.('users')
     })
   }
 }

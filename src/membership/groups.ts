@@ -44,7 +44,7 @@ export class Groups {
   readonly #deps: GroupsDeps
   readonly #writes = new Mutex()
   readonly #groups: Map<GroupName, Group>
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Set<(group: GroupName) => void>()
 
   private constructor(deps: GroupsDeps, groups: readonly Group[]) {
     this.#deps = deps
@@ -83,7 +83,7 @@ export class Groups {
   }
 
   /** Calls back after each change. */
-  onChange(listener: () => void): void {
+  onChange(listener: (group: GroupName) => void): void {
     this.#listeners.add(listener)
   }
 
@@ -108,12 +108,13 @@ export class Groups {
   remove(name: string, by: string): Promise<void> {
     return this.#writes.run(async () => {
       const group = this.#known(name)
-      const why = this.#deps.inUse(group.name)
-      if (why !== null) throw new NodeDaemonError('REFUSED_BY_POLICY', `${group.name} stays: ${why}`)
+      this.#checkUnused(group.name)
       await this.#record(by, 'rm', name, {})
+      // Somebody may have begun a workspace of it meanwhile.
+      this.#checkUnused(group.name)
       await this.#deps.store.transact([removeOwn(PREFIX + name)])
       this.#groups.delete(group.name)
-      this.#tell()
+      this.#tell(group.name)
     })
   }
 
@@ -149,6 +150,11 @@ export class Groups {
     }
   }
 
+  #checkUnused(name: GroupName): void {
+    const why = this.#deps.inUse(name)
+    if (why !== null) throw new NodeDaemonError('REFUSED_BY_POLICY', `${name} stays: ${why}`)
+  }
+
   /** `next` may throw to refuse; null leaves everything as it is. */
   #change(
     name: string,
@@ -181,11 +187,11 @@ export class Groups {
   async #keep(group: Group): Promise<void> {
     await this.#deps.store.transact([putOwn(PREFIX + group.name, { ...group, members: [...group.members] })])
     this.#groups.set(group.name, group)
-    this.#tell()
+    this.#tell(group.name)
   }
 
-  #tell(): void {
-    for (const listener of this.#listeners) listener()
+  #tell(group: GroupName): void {
+    for (const listener of this.#listeners) listener(group)
   }
 }
 

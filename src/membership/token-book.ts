@@ -15,7 +15,7 @@ export interface AccountDeps {
   readonly random: Random
   readonly audit: Audit
   /** Called after a change that others may have looked up: who is blocked, whose token counts, whose session lasts. */
-  readonly onChange?: () => void
+  readonly onChange?: (what: 'users' | 'sessions') => void
 }
 
 /** Somebody with a name and a token, of which only the hash is kept. */
@@ -37,6 +37,8 @@ interface Kind<T> {
   readonly countMax: number
 }
 
+type OnKept<T> = (holder: T, isThere: boolean) => void
+
 const ACCOUNT_NAME = /^[a-z0-9][a-z0-9._@-]{0,63}$/
 
 export const isAccountName = (name: string): boolean => ACCOUNT_NAME.test(name)
@@ -45,19 +47,26 @@ export const isAccountName = (name: string): boolean => ACCOUNT_NAME.test(name)
 export class TokenBook<T extends TokenHolder> {
   readonly #deps: AccountDeps
   readonly #kind: Kind<T>
+  readonly #onKept: OnKept<T>
   readonly #writes = new Mutex()
   readonly #byName: Map<string, T>
   readonly #byHash: Map<string, T>
 
-  private constructor(deps: AccountDeps, kind: Kind<T>, holders: readonly T[]) {
+  private constructor(deps: AccountDeps, kind: Kind<T>, holders: readonly T[], onKept: OnKept<T>) {
     this.#deps = deps
+    this.#onKept = onKept
     this.#kind = kind
     this.#byName = new Map(holders.map((holder) => [holder.name, holder]))
     this.#byHash = new Map(holders.filter(({ hash }) => hash !== '').map((holder) => [holder.hash, holder]))
   }
 
-  static async open<T extends TokenHolder>(deps: AccountDeps, kind: Kind<T>): Promise<TokenBook<T>> {
-    return new TokenBook(deps, kind, await loadDocuments(deps.store, kind.prefix, kind.schema))
+  /** @param onKept called with each change before others hear of it; `isThere`: not removed */
+  static async open<T extends TokenHolder>(
+    deps: AccountDeps,
+    kind: Kind<T>,
+    onKept: OnKept<T> = () => undefined
+  ): Promise<TokenBook<T>> {
+    return new TokenBook(deps, kind, await loadDocuments(deps.store, kind.prefix, kind.schema), onKept)
   }
 
   /** By name. */
@@ -147,7 +156,8 @@ export class TokenBook<T extends TokenHolder> {
       await this.#deps.store.transact([removeOwn(this.#kind.prefix + name)])
       this.#byName.delete(name)
       this.#byHash.delete(holder.hash)
-      this.#deps.onChange?.()
+      this.#onKept(holder, false)
+      this.#deps.onChange?.('users')
     })
   }
 
@@ -171,7 +181,8 @@ export class TokenBook<T extends TokenHolder> {
     if (before !== undefined && before.hash !== holder.hash) this.#byHash.delete(before.hash)
     this.#byName.set(holder.name, holder)
     if (holder.hash !== '') this.#byHash.set(holder.hash, holder)
-    this.#deps.onChange?.()
+    this.#onKept(holder, true)
+    this.#deps.onChange?.('users')
   }
 
   async #record(by: string, action: string, name: string, details: Readonly<Record<string, unknown>>): Promise<void> {

@@ -3,6 +3,7 @@ import { messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { UserId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { Mutex } from '../core/mutex.ts'
+import { batches } from '../core/parallel.ts'
 import type { ControlChange } from '../store/control-store.ts'
 import { loadDocuments, putOwn, removeOwn } from './documents.ts'
 import type { AccountDeps } from './token-book.ts'
@@ -56,8 +57,8 @@ export class UserSessions {
   static async open(deps: UserSessionsDeps): Promise<UserSessions> {
     const sessions = new UserSessions(deps, await loadDocuments(deps.store, PREFIX, schema))
     const ended = [...sessions.#byId.values()].filter((session) => !sessions.#stands(session))
-    for (let at = 0; at < ended.length; at += FORGET_AT_ONCE) {
-      await deps.store.transact(ended.slice(at, at + FORGET_AT_ONCE).map(({ id }) => removeOwn(PREFIX + id)))
+    for (const part of batches(ended, FORGET_AT_ONCE)) {
+      await deps.store.transact(part.map(({ id }) => removeOwn(PREFIX + id)))
     }
     for (const session of ended) sessions.#drop(session)
     return sessions
@@ -113,7 +114,19 @@ export class UserSessions {
       if (session === undefined) return
       this.#drop(session)
       await this.#deps.store.transact([removeOwn(PREFIX + id)])
-      this.#deps.onChange?.()
+      this.#deps.onChange?.('sessions')
+    })
+  }
+
+  /** Ends all sessions of everybody. Durable on return. */
+  endAll(): Promise<void> {
+    return this.#writes.run(async () => {
+      const all = [...this.#byId.values()]
+      for (const session of all) this.#drop(session)
+      for (const part of batches(all, FORGET_AT_ONCE)) {
+        await this.#deps.store.transact(part.map(({ id }) => removeOwn(PREFIX + id)))
+      }
+      this.#deps.onChange?.('sessions')
     })
   }
 

@@ -85,16 +85,26 @@ export class Users {
   readonly #book: TokenBook<KeptUser>
   readonly #byPerson: Map<string, string>
   readonly #arrivals = new Mutex()
+  /** By name: every front door is told of them whenever something changes about users. */
+  readonly #blocked: ReadonlySet<string>
   readonly #removed = new Set<string>()
 
-  private constructor(book: TokenBook<KeptUser>, guests: BlockedGuests) {
+  private constructor(book: TokenBook<KeptUser>, blocked: ReadonlySet<string>, guests: BlockedGuests) {
     this.#book = book
     this.guests = guests
+    this.#blocked = blocked
     this.#byPerson = new Map(book.list().flatMap(({ name, source }) => personOf(source, name)))
   }
 
   static async open(deps: AccountDeps): Promise<Users> {
-    return new Users(await TokenBook.open(deps, USER), await BlockedGuests.open(deps))
+    const blocked = new Set<string>()
+    const note = (user: KeptUser, isThere: boolean): void => {
+      if (isThere && user.blocked) blocked.add(user.name)
+      else blocked.delete(user.name)
+    }
+    const book = await TokenBook.open(deps, USER, note)
+    for (const user of book.list()) note(user, true)
+    return new Users(book, blocked, await BlockedGuests.open(deps))
   }
 
   /**
@@ -117,9 +127,8 @@ export class Users {
 
   /** Everybody who is shut out, guests too, and who was removed since the start: the last of them, where those are many. */
   blocked(): readonly UserId[] {
-    const blocked = this.#book.list().filter((user) => user.blocked)
     const removed = [...this.#removed].filter((name) => this.#book.get(name) === null)
-    const named = [...blocked.map(({ name }) => name), ...removed]
+    const named = [...this.#blocked, ...removed]
     return [...named.map(idOf), ...this.guests.list().map(({ guest }) => guest)]
   }
 

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /**
  * Weighted rendezvous hashing: every chooser ranks the same way without talking, and one node more or less moves only
@@ -15,7 +15,7 @@ export function rank<T>(key: string, nodes: readonly T[], id: (node: T) => strin
 
 function score(key: string, id: string, weight: number): number {
   if (weight <= 0) return Number.NEGATIVE_INFINITY
-  const digest = createHash('sha256').update(`${key}\n${id}`).digest()
+  const digest = hash('sha256', `${key}\n${id}`, 'buffer')
   // 52 bits, in (0, 1): the logarithm is finite.
   const unit = (digest.readUIntBE(0, 6) * 16 + (digest.readUInt8(6) >> 4) + 0.5) / 2 ** 52
   return -weight / Math.log(unit)

@@ -39,6 +39,10 @@ export class Clients {
     this.#passedOn.add(connection)
   }
 
+  isTrusted(connection: object): boolean {
+    return this.#passedOn.has(connection)
+  }
+
   of(
     request: Pick<IncomingMessage, 'headers'> & { readonly socket: { readonly remoteAddress?: string | undefined } }
   ): Client {

@@ -1,27 +1,9 @@
 import { isUserId, type UserId } from '../core/ids.ts'
+import { USER_COOKIES } from '../wire/cookies.ts'
 import type { CookieKeys } from './neighbours.ts'
 import { Signing } from './signing.ts'
 
-/** Over TLS each has `__Host-` before it. */
-const NAMES = {
-  session: 'nd_session',
-  /** The guest that somebody was before they signed in. */
-  guest: 'nd_guest',
-  /** A sign-in at a provider that is under way. */
-  signIn: 'nd_sign_in'
-} as const
-type Kind = keyof typeof NAMES
-
-/** The console's cookie. Cookies know no ports: a browser brings it to the front door of the same machine too. */
-export const CONSOLE_COOKIE = 'nd_console'
-/** The cookie of an instance's own entrance. */
-export const INGRESS_COOKIES = { plain: 'nd_ingress', secure: '__Host-nd_ingress' } as const
-/** None of these ever reaches an instance, nor comes from one. */
-export const SESSION_COOKIES: readonly string[] = [
-  ...Object.values(NAMES).flatMap((name) => [name, `__Host-${name}`]),
-  CONSOLE_COOKIE,
-  ...Object.values(INGRESS_COOKIES)
-]
+type Kind = keyof typeof USER_COOKIES
 
 const MAX_AGE_S = 30 * 24 * 60 * 60
 const RENEW_AFTER_MS = 24 * 60 * 60 * 1000
@@ -113,7 +95,7 @@ export class SessionCookies {
   }
 
   #name(kind: Kind): string {
-    return this.#secure ? `__Host-${NAMES[kind]}` : NAMES[kind]
+    return this.#secure ? `__Host-${USER_COOKIES[kind]}` : USER_COOKIES[kind]
   }
 
   #guestValue(guest: UserId, nowMs: number): string {
@@ -159,14 +141,3 @@ function cookieValues(header: string | undefined, name: string): string[] {
     return equals !== -1 && pair.slice(0, equals).trim() === name ? [pair.slice(equals + 1).trim()] : []
   })
 }
-
-/** A Cookie header without the session cookies; null where nothing is left. */
-export function withoutSession(header: string): string | null {
-  if (!header.includes('nd_')) return header
-  const rest = header.split(';').filter((pair) => !SESSION_COOKIES.includes((pair.split('=', 1)[0] ?? '').trim()))
-  return rest.length === 0 ? null : rest.join(';').trim()
-}
-
-/** Does this Set-Cookie header set a session cookie? Browsers send a cookie without a name back as its mere value. */
-export const setsSession = (header: string): boolean =>
-  SESSION_COOKIES.includes((header.replace(/^[\s=]+/, '').split(/[=;]/, 1)[0] ?? '').trim())

@@ -3,7 +3,7 @@ import type { OwnerId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import type { Body, BodyBudget } from './body.ts'
 import type { Hold } from './hold.ts'
-import type { HomeRoutes, Uploads, Users, Workspaces } from './neighbours.ts'
+import type { HomeRoutes, Uploads, Workspaces } from './neighbours.ts'
 import type { Page } from './pages.ts'
 import type { Pools } from './pool.ts'
 import type { ProxyOptions, Upgrade } from './proxy.ts'
@@ -14,14 +14,13 @@ import type { Turns } from './turns.ts'
 /** What all exchanges share. */
 export interface ExchangeDeps {
   readonly workspaces: Workspaces
-  readonly users: Pick<Users, 'isBlocked'>
   readonly hold: Hold
   readonly pools: Pools
   readonly routes: HomeRoutes
   readonly sockets: Sockets
   readonly budget: BodyBudget
-  /** How many requests of a user, and of a workspace, are at the instances at once. */
-  readonly turns: { readonly ofUser: Turns; readonly ofWorkspace: Turns }
+  /** How many requests of a user, and of a workspace, are at the instances at once; of a shared one, also those of guests. */
+  readonly turns: Readonly<Record<'ofUser' | 'ofWorkspace' | 'ofGuests' | 'ofGuestsAt', Turns>>
   readonly uploads: Uploads
   readonly clock: Clock
   readonly log: Logger
@@ -45,6 +44,8 @@ export interface Asked extends SentOn {
   readonly expects: boolean
   /** Asked before a workspace is begun: why none may be now, where that is so. */
   readonly mayBegin: () => Page | null
+  /** Asked while it speaks another protocol, when something has changed: would it be let in again? */
+  readonly mayStay: () => boolean | Promise<boolean>
   /** The connection speaks another protocol now; the response is of no more use. */
   readonly onUpgrade: () => void
 }

@@ -13,7 +13,7 @@ import { forward } from './proxy.ts'
 import { BODY_TOO_SLOW, errorPage, lostHome, movedMeanwhile, unavailable } from './refusals.ts'
 import { afterLoss, maySendElsewhere, pauseMs } from './replay.ts'
 import { linesOn, sendOn, targetLines } from './routes/send-on.ts'
-import { TurnsTaken } from './turns.ts'
+import { type Turns, TurnsTaken } from './turns.ts'
 
 /** Where an attempt goes. A newcomer's has no workspace. */
 type Target = Home & {
@@ -171,9 +171,7 @@ export class Exchange {
   }
 
   #acquire(target: Target): void {
-    const { ofUser, ofWorkspace } = this.#deps.turns
-    const ofThis = target.workspace === null ? [] : [[ofWorkspace, target.workspace] as const]
-    const mayGo = this.#turns.next([[ofUser, this.#who], ...ofThis], () => {
+    const mayGo = this.#turns.next(this.#bounds(target), () => {
       this.#giveUp()
       this.#route()
     })
@@ -183,6 +181,19 @@ export class Exchange {
       this.#answer(unavailable(TOO_MANY))
     )
     this.#giveUp = () => timer.cancel()
+  }
+
+  #bounds({ workspace }: Target): (readonly [turns: Turns, name: string])[] {
+    const { ofUser, ofWorkspace, ofGuests, ofGuestsAt } = this.#deps.turns
+    const { service, visitor, client } = this.#asked
+    const bounds: (readonly [Turns, string])[] = [[ofUser, this.#who]]
+    if (workspace === null) return bounds
+    if (service.scope !== 'user' && visitor.user?.startsWith('user:') !== true) {
+      if (client !== null) bounds.push([ofGuestsAt, `${workspace} ${client}`])
+      bounds.push([ofGuests, workspace])
+    }
+    bounds.push([ofWorkspace, workspace])
+    return bounds
   }
 
   #open(target: Target): void {
@@ -254,13 +265,8 @@ export class Exchange {
       instance,
       workspace: target.workspace,
       webSocket: this.#asked.request.headers.upgrade?.toLowerCase() === 'websocket',
-      stays: () => this.#isStill(target) && !this.#isShutOut()
+      stays: () => this.#isStill(target) && this.#asked.mayStay()
     })
-  }
-
-  #isShutOut(): boolean {
-    const { user } = this.#asked.visitor
-    return user !== null && this.#deps.users.isBlocked(user)
   }
 
   #moved(target: Target): void {

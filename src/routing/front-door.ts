@@ -1,15 +1,14 @@
-import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { codeOf, ERRORS } from '../core/errors.ts'
-import type { PeerIdText, WorkspaceId } from '../core/ids.ts'
+import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
+import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
-import { claimOf, type Disclaim } from './claim.ts'
+import { type Claiming, claimOf, type Disclaim } from './claim.ts'
 import { type Client, Clients } from './client.ts'
+import { Connections } from './connections.ts'
 import { SessionCookies } from './cookie.ts'
 import { type Arrival, DoorServer } from './door-server.ts'
 import { Exchange } from './exchange.ts'
 import type { ExchangeDeps, ExchangeOptions } from './exchange-deps.ts'
-import { plainAddress } from './forwarded.ts'
 import { requestHeaders } from './headers.ts'
 import { Hold } from './hold.ts'
 import { type Asking, Identifier, type Refusal, type Visitor } from './identify.ts'
@@ -89,7 +88,6 @@ export class FrontDoor implements AsyncDisposable {
     )
     this.#exchangeDeps = {
       workspaces,
-      users,
       clock,
       log,
       hold: this.#hold,
@@ -100,7 +98,9 @@ export class FrontDoor implements AsyncDisposable {
       budget: new BodyBudget({ bytes: limits.keptBodiesBytes, perUser: limits.keptBodiesBytesPerUser }),
       turns: {
         ofUser: new Turns({ atOnce: limits.atOncePerUser, waiting: limits.waitingForTurn }),
-        ofWorkspace: new Turns({ atOnce: limits.atOncePerWorkspace, waiting: limits.waitingForTurn })
+        ofWorkspace: new Turns({ atOnce: limits.atOncePerWorkspace, waiting: limits.waitingForTurn }),
+        ofGuests: new Turns({ atOnce: limits.atOnceForGuests, waiting: limits.waitingForTurn }),
+        ofGuestsAt: new Turns({ atOnce: limits.atOnceForGuestsPerAddress, waiting: limits.waitingForTurn })
       }
     }
     this.#exchangeOptions = {
@@ -110,8 +110,14 @@ export class FrontDoor implements AsyncDisposable {
       continueMs: limits.continueMs
     }
     this.#rates = new Rates(clock, options.rates ?? RATES)
+    const connections = new Connections(this.#clients, this.#rates)
     this.#server = new DoorServer(
-      { clock, take: (arrival) => this.#take(arrival), admits: (socket) => this.#admits(socket) },
+      {
+        clock,
+        take: (arrival) => this.#take(arrival),
+        // Those that another front door passes on are many clients' and come from no address.
+        admits: (socket) => this.#clients.isTrusted(socket) || connections.admits(socket)
+      },
       options
     )
   }
@@ -131,7 +137,10 @@ export class FrontDoor implements AsyncDisposable {
     this.#server.useCertificate(certificate)
   }
 
-  /** Takes requests that another front door of the federation passes on: it has told who asks, and from where. */
+  /**
+   * Takes requests that another front door of the federation passes on: it has told who asks, and from where. How many
+   * such connections there are is for the caller to bound.
+   */
   accept(connection: Duplex): void {
     this.#clients.trust(connection)
     this.#server.accept(connection)
@@ -212,7 +221,8 @@ export class FrontDoor implements AsyncDisposable {
     const { service } = destination
     const go = (visitor: Visitor | Refusal): void => {
       if ('why' in visitor) return this.#refuseVisitor(arrival, visitor, client)
-      const claim = claimOf(service, { ...asking, url, user: visitor.user }, this.#deps.groups)
+      const claiming = { ...asking, url, user: visitor.user }
+      const claim = claimOf(service, claiming, this.#deps.groups)
       if ('why' in claim) return this.#disclaim(arrival, claim)
       addOwnHeaders(headers, { client, service, visitor, claim })
       const about = { service, body, isUpgrade: upgrade !== null, back: takeBack(request) }
@@ -225,6 +235,7 @@ export class FrontDoor implements AsyncDisposable {
         body,
         headers,
         mayBegin: () => this.#mayBegin(visitor, client),
+        mayStay: () => this.#mayStay({ service: service.name, owner: claim.owner }, claiming, asking),
         from: `${client.scheme}://${client.host}`,
         redirectAfter: redirectAfter(request, about),
         onUpgrade: () => this.#server.over()
@@ -254,22 +265,21 @@ export class FrontDoor implements AsyncDisposable {
     if (path === CONNECT && upgrade !== null) {
       response.detachSocket(request.socket)
       this.#server.over()
-      return this.#deps.connect(request, upgrade)
+      return this.#deps.connect(request, upgrade, asking.client)
     }
     if (upgrade !== null) return this.#refuseForGood(arrival, pages.NOTHING_HERE)
     if (expects) response.writeContinue()
-    const identify = async (): Promise<Visitor | Refusal> => await this.#identifier.identify(asking)
-    this.#deps.ownPages
-      .answer({ request, response, path, client: asking.client, identify })
-      .catch((error: unknown) => this.#broken(arrival, error))
-  }
-
-  #admits(socket: Socket): boolean {
-    const address = plainAddress(socket.remoteAddress ?? '')
-    if (this.#clients.isProxy(address)) return true
-    const closed = this.#rates.connection(address)
-    if (closed !== null) socket.once('close', closed)
-    return closed !== null
+    let isTooMany = false
+    const identify = async (): Promise<Visitor | Refusal> => {
+      const visitor = await this.#identifier.identify(asking)
+      isTooMany = 'why' in visitor && !this.#mayTryAgain(visitor, asking.client)
+      if (isTooMany) throw new NodeDaemonError('UNAUTHENTICATED', pages.TOO_MANY_WRONG_TOKENS.title)
+      return visitor
+    }
+    this.#deps.ownPages.answer({ request, response, path, client: asking.client, identify }).catch((error: unknown) => {
+      if (isTooMany) this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
+      else this.#broken(arrival, error)
+    })
   }
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {
@@ -277,11 +287,30 @@ export class FrontDoor implements AsyncDisposable {
     return waitMs === 0 ? null : pages.tooManyGuests(waitMs)
   }
 
+  #mayStay(
+    into: { readonly service: ServiceName; readonly owner: OwnerId | null },
+    claiming: Claiming,
+    asking: Asking
+  ): boolean | Promise<boolean> {
+    const { users, workspaces, groups } = this.#deps
+    const { user } = claiming
+    // Who was removed must not come into being again by a sign-on that is looked at anew.
+    if (user !== null && users.isBlocked(user)) return false
+    const service = workspaces.services().find(({ name }) => name === into.service)
+    const claim = service === undefined ? null : claimOf(service, claiming, groups)
+    if (claim === null || 'why' in claim || claim.owner !== into.owner) return false
+    const isSame = (visitor: Visitor | Refusal): boolean => 'user' in visitor && visitor.user === user
+    const visitor = this.#identifier.identify(asking)
+    return visitor instanceof Promise ? visitor.then(isSame) : isSame(visitor)
+  }
+
   #refuseVisitor(arrival: Arrival, refusal: Refusal, client: Client): void {
-    if (refusal.why === 'unknown-credentials' && !this.#rates.wrongToken(client)) {
-      return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
-    }
+    if (!this.#mayTryAgain(refusal, client)) return this.#refuse(arrival, pages.TOO_MANY_WRONG_TOKENS)
     this.#refuse(arrival, pages.refusalPage(refusal, this.#invitation(arrival)))
+  }
+
+  #mayTryAgain({ why }: Refusal, client: Client): boolean {
+    return why !== 'unknown-credentials' || this.#rates.wrongToken(client)
   }
 
   #disclaim(arrival: Arrival, disclaim: Disclaim): void {

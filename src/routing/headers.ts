@@ -1,5 +1,5 @@
+import { setsSession, withoutSession } from '../wire/cookies.ts'
 import { connectionNames, HOP_BY_HOP, type RawHeaders } from '../wire/http.ts'
-import { setsSession, withoutSession } from './cookie.ts'
 
 /** Read by the front door itself, or written anew by it. */
 const REQUEST_ONLY_OURS: ReadonlySet<string> = new Set([

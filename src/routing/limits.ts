@@ -25,6 +25,9 @@ export const FRONT_DOOR_LIMITS = {
   /** Requests and WebSockets at the instances at once, of one user and of one workspace; and how many of each wait for their turn. */
   atOncePerUser: 128,
   atOncePerWorkspace: 320,
+  /** Of a workspace that people share, for all guests together, and for those of one address. The rest is for users with a name. */
+  atOnceForGuests: 280,
+  atOnceForGuestsPerAddress: 40,
   waitingForTurn: 512,
   /** An answer, or the next part of one, does not take longer. */
   answerMs: 3_600_000,

@@ -162,7 +162,7 @@ export interface FrontDoorDeps {
   readonly wellKnown: (request: IncomingMessage) => object
   readonly ownPages: OwnPages
   /** Takes over a connection on which a member wants to come in, at `/.well-known/node-daemon/connect`. */
-  readonly connect: (request: IncomingMessage, upgrade: Upgrade) => void
+  readonly connect: (request: IncomingMessage, upgrade: Upgrade, client: Client) => void
   readonly clock: Clock
   readonly random: Random
   readonly log: Logger

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream'
 import { aborted, type Clock, type TimerHandle } from '../core/clock.ts'
-import { codeOf } from '../core/errors.ts'
+import { codeOf, messageOf } from '../core/errors.ts'
 import type { WorkspaceId } from '../core/ids.ts'
 import type { Logger } from '../core/log.ts'
 import { closeFrame, FrameMeter } from './frames.ts'
@@ -21,8 +21,8 @@ export interface UpgradedSocket {
   readonly webSocket: boolean
   /** Null where it belongs to no workspace. */
   readonly workspace: WorkspaceId | null
-  /** Is the workspace still served where this connection leads? */
-  readonly stays: () => boolean
+  /** Is the workspace still served where this connection leads, and would its user be let in again? */
+  readonly stays: () => boolean | Promise<boolean>
 }
 
 interface Group {
@@ -91,13 +91,26 @@ export class Sockets {
     try {
       while (!signal.aborted) {
         await this.#deps.changed(workspace, signal)
-        for (const link of [...group.links]) if (!link.stays()) link.close()
+        for (const link of [...group.links]) this.#look(link)
       }
     } catch (error) {
       if (signal.aborted) return
       this.#deps.log.error({ workspace, error, code: codeOf(error) }, 'a workspace cannot be watched for changes')
       for (const link of [...group.links]) link.close()
     }
+  }
+
+  #look(link: Link): void {
+    const stays = link.stays()
+    if (stays === false) return link.close()
+    if (stays === true) return
+    stays.then(
+      (still) => {
+        if (!still) link.close()
+      },
+      (error: unknown) =>
+        this.#deps.log.warn({ error: messageOf(error) }, 'whose connection it is cannot be found out now')
+    )
   }
 }
 
@@ -114,7 +127,7 @@ class Link {
     this.#socket = socket
   }
 
-  stays(): boolean {
+  stays(): boolean | Promise<boolean> {
     return this.#socket.stays()
   }
 

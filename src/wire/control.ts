@@ -4,7 +4,7 @@ import type { PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { cidBytes, parse } from '../core/parse.ts'
 import { type DrainStateName, decodeReport, decodeRequest, encodeReport, encodeRequest } from './drains.ts'
 import { FromInstance as RawFromInstance, ToInstance as RawToInstance } from './generated/control.ts'
-import { decodeIngress, decodeOffer, type IngressNews, type RouteOffer } from './ingress.ts'
+import { decodeIngress, decodeOffer, encodeIngress, type IngressNews, type RouteOffer } from './ingress.ts'
 import { checkedLabels } from './membership.ts'
 import { checkedAddress, decodeNeighbours, encodeNeighbours, type NeighbourNews } from './neighbours.ts'
 import { decodeOrder, encodeOrder } from './orders.ts'
@@ -328,7 +328,7 @@ export const toInstance: WireCodec<ToInstance> = wireCodec(
       case 'neighbours':
         return RawToInstance.encode({ neighbours: encodeNeighbours(message.news) })
       case 'ingress':
-        return RawToInstance.encode({ ingress: { ...message.news, secret: own(message.news.secret) } })
+        return RawToInstance.encode({ ingress: encodeIngress(message.news) })
       case 'drain':
         return RawToInstance.encode({ drain: encodeReport(message.report) })
       case 'goodbye':

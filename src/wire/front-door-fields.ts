@@ -78,8 +78,10 @@ export function decodePlace(raw: RawPlace | undefined): DoorPlace {
   }
 }
 
-export const encodeRules = ({ cookieKeys, ...rules }: DoorRules): Raw<'rules'> => ({
+export const encodeRules = ({ cookieKeys, rates, ...rules }: DoorRules): Raw<'rules'> => ({
   ...rules,
+  requestsPerS: rates.requestsPerS ?? 0,
+  guestsPerHour: rates.guestsPerHour ?? 0,
   cookieKey: own(cookieKeys.current),
   previousKeys: cookieKeys.previous.map(own)
 })
@@ -92,7 +94,8 @@ export function decodeRules({ cookieKey, previousKeys, ...raw }: Raw<'rules'>): 
     secure: raw.secure,
     userHeader: raw.userHeader === '' ? '' : bounded(raw.userHeader, DOOR_LIMITS.nameMax),
     cookieKeys: { current: key(cookieKey), previous: previousKeys.map(key) },
-    facts: bounded(raw.facts, DOOR_LIMITS.factsBytes)
+    facts: bounded(raw.facts, DOOR_LIMITS.factsBytes),
+    rates: { requestsPerS: raw.requestsPerS || null, guestsPerHour: raw.guestsPerHour || null }
   }
 }
 

@@ -101,6 +101,8 @@ export interface DoorRules {
   readonly cookieKeys: { readonly current: Uint8Array; readonly previous: readonly Uint8Array[] }
   /** What `/.well-known/node-daemon` answers, as JSON. */
   readonly facts: string
+  /** What one client address may do at each front door; null: no bound. */
+  readonly rates: { readonly requestsPerS: number | null; readonly guestsPerHour: number | null }
 }
 
 export interface DoorInstance {

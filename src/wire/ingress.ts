@@ -1,4 +1,5 @@
 import { NodeDaemonError } from '../core/errors.ts'
+import { isUserId, type UserId } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
 
 export const ROUTE_KINDS = ['tunnel', 'direct', 'redirect'] as const
@@ -19,19 +20,19 @@ export interface RouteOffer {
 export interface IngressNews {
   /** The route that is in use. */
   readonly route: RouteKind
-  /** 16 hexadecimal digits. */
+  /** 16 hexadecimal digits. The times of tickets count from when it arrives. */
   readonly key: string
   /** 32 bytes: tickets are signed with it. */
   readonly secret: Uint8Array
-  /** How long ago the key was made, in milliseconds: the times of tickets count from then on. */
-  readonly ageMs: number
   /** The address to which users are sent back; empty where there is none. */
   readonly frontDoor: string
   /** Earlier keys count no more, and no session that began with one. */
   readonly alone: boolean
+  /** Nothing that this user was let in to before counts any more, and that is all that is said; null: of no user. */
+  readonly user: UserId | null
 }
 
-export const INGRESS_LIMITS = { urlMax: 300, secretBytes: 32, ageMsMax: 86_400_000 } as const
+export const INGRESS_LIMITS = { urlMax: 300, secretBytes: 32 } as const
 
 const KEY_ID = /^[0-9a-f]{16}$/
 
@@ -56,17 +57,25 @@ interface RawIngress {
   readonly route: string
   readonly key: string
   readonly secret: Uint8Array
-  readonly ageMs: number
   readonly frontDoor: string
   readonly alone: boolean
+  readonly user: string
 }
 
 export function decodeIngress(raw: RawIngress): IngressNews {
-  const { secretBytes, ageMsMax } = INGRESS_LIMITS
-  if (!KEY_ID.test(raw.key) || raw.secret.length !== secretBytes || raw.ageMs > ageMsMax) {
+  const { secretBytes } = INGRESS_LIMITS
+  if (!KEY_ID.test(raw.key) || raw.secret.length !== secretBytes) {
     throw new NodeDaemonError('BAD_REQUEST', 'a ticket key is none')
   }
   const frontDoor = raw.frontDoor === '' ? '' : originOf(raw.frontDoor)
   if (frontDoor === null) throw new NodeDaemonError('BAD_REQUEST', 'the address of the front door is none')
-  return { ...raw, route: parse.word(raw.route, ROUTE_KINDS, 'route'), frontDoor }
+  if (raw.user !== '' && !isUserId(raw.user)) throw new NodeDaemonError('BAD_REQUEST', 'a user is none')
+  const user = raw.user === '' ? null : raw.user
+  return { ...raw, user, route: parse.word(raw.route, ROUTE_KINDS, 'route'), frontDoor }
 }
+
+export const encodeIngress = ({ secret, user, ...news }: IngressNews) => ({
+  ...news,
+  secret: secret as Uint8Array<ArrayBuffer>,
+  user: user ?? ''
+})

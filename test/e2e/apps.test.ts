@@ -2,14 +2,18 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import type { WorkspaceView } from '../../src/console/views.ts'
+import { TestBrowser } from '../tools/browser.ts'
 import { TestFederation } from '../tools/federation.ts'
+import { row, upload } from '../tools/files-page.ts'
+import { NotebookPage, PageRequests } from '../tools/notebook-page.ts'
 import type { WebUser } from '../tools/web-user.ts'
 
 const example = (name: string): string => fileURLToPath(new URL(`../../examples/${name}`, import.meta.url))
 const HTML = { accept: 'text/html' }
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' }
 
-test('notebooks and a wiki, each workspace with a process of its own, through a move and kill -9', async () => {
+test('notebooks and a wiki, each workspace with a process of its own, through a drain and kill -9', async () => {
   await using federation = await TestFederation.open()
   const wiki = example('wiki')
   const flags = [
@@ -26,14 +30,8 @@ test('notebooks and a wiki, each workspace with a process of its own, through a 
   const lab = await notebook(federation, ada)
   const secret = await lab.run('import os; print(os.environ["NODE_DAEMON_SECRET"])')
   expect(secret).toMatch(/^[0-9a-f]{64}\n$/)
-  const saved = await lab.save('work.ipynb', 'kept')
-  const [{ id = '' } = {}] = (await federation.workspaces()).filter(({ service }) => service === 'lab')
-  await federation.settled()
-  const target = saved.by === 'alpha' ? 'beta' : 'alpha'
-  const moved = await federation.admin('workspaces', 'move', id, '--to', target)
-  expect(moved.code, moved.log).toBe(0)
-  const opened = await ada.get('/lab/api/contents/work.ipynb')
-  expect([opened.status, opened.by, opened.text]).toEqual([200, target, expect.stringContaining('"kept"')])
+  await lab.save('work.ipynb', '# kept')
+  await workWhileItDrains(federation, ada)
   const again = await notebook(federation, ada)
   expect(await again.run('import os; print(os.environ["NODE_DAEMON_SECRET"])'), 'at its new home').toBe(secret)
 
@@ -50,6 +48,74 @@ test('notebooks and a wiki, each workspace with a process of its own, through a 
   expect([read.by, still.by].sort()).toEqual(['alpha', 'beta'])
   await federation.until('its apps have ended with it', () => Promise.resolve(pids.every((pid) => !isThere(pid))))
 })
+
+/** A browser saves in a notebook and on the page of files until others serve both, and finds all of it there. */
+async function workWhileItDrains(federation: TestFederation, ada: WebUser): Promise<void> {
+  await ada.save('/first.txt', 'first')
+  const home = (await served(federation, 'lab')).homeName ?? ''
+  const { id, homeName } = await served(federation, 'files')
+  await federation.settled()
+  if (homeName !== home) expect((await federation.admin('workspaces', 'move', id, '--to', home)).code).toBe(0)
+  await using browser = await TestBrowser.start()
+  const files = await browser.page()
+  const requests = new PageRequests(files)
+  await files.goto(`${federation.ready.http}/.well-known/node-daemon/sign-in`)
+  await files.locator('#token').fill(ada.authorization.replace('Bearer ', ''))
+  await files.locator('button[type="submit"]').click()
+  await row(files, 'first.txt').waitFor()
+  const lab = await NotebookPage.open(await browser.page(), `${federation.ready.http}/lab/notebooks/work.ipynb`)
+  expect(await lab.run('print(6 * 7)')).toBe('42')
+  expect(lab.sockets).toHaveLength(1)
+
+  const names: string[] = []
+  const lines: string[] = []
+  const keepFiles = async (): Promise<void> => {
+    while (requests.lastBy === home) {
+      const name = `note-${names.length}.txt`
+      await upload(files, name, Buffer.from(name))
+      names.push(name)
+    }
+  }
+  const keepLines = async (): Promise<void> => {
+    for (let by = home; by === home; ) {
+      const line = `# line ${lines.length}`
+      const answer = await lab.save(line)
+      expect(answer.status).toBe(200)
+      lines.push(line)
+      by = answer.by
+    }
+  }
+  const drain = async (): Promise<void> => {
+    const draining = federation.admin('peers', 'drain', home)
+    await federation.until('the files are elsewhere', async () => (await served(federation, 'files')).homeName !== home)
+    expect((await lab.save('# still here')).by, 'the drain leaves an open notebook to the last').toBe(home)
+    const [other = ''] = (await federation.peers()).map(({ name }) => name).filter((name) => name !== home)
+    const hurried = federation.admin('workspaces', 'move', (await served(federation, 'lab')).id, '--to', other)
+    await keepLines()
+    for (const { code, log } of await Promise.all([hurried, draining])) expect(code, log).toBe(0)
+  }
+  await Promise.all([drain(), keepFiles()])
+  await federation.until('its page has connected again', async () =>
+    lab.sockets.slice(1).includes(lab.sockets[0] ?? '')
+  )
+  expect([...requests.troubles, ...lab.requests.troubles]).toEqual([])
+  await lab.reload()
+  expect(await lab.run('print(6 * 9)')).toBe('54')
+  expect(names).not.toEqual([])
+  for (const name of names) expect((await ada.read(`/${name}`)).toString()).toBe(name)
+  await files.reload()
+  for (const name of names) await row(files, name).waitFor()
+  const { text, by } = await ada.get('/lab/api/contents/work.ipynb')
+  expect(by).not.toBe(home)
+  for (const line of ['# kept', '# still here', ...lines]) expect(text).toContain(line)
+  expect((await federation.admin('peers', 'resume', home)).code).toBe(0)
+}
+
+async function served(federation: TestFederation, service: string): Promise<WorkspaceView> {
+  const found = (await federation.workspaces()).find((one) => one.service === service)
+  if (found === undefined) throw new Error(`there is no workspace of ${service}`)
+  return found
+}
 
 /** As the example's config.yaml says it. */
 async function labCommand(): Promise<string> {
@@ -78,10 +144,10 @@ async function notebook(federation: TestFederation, user: WebUser) {
     run: (code: string) => printed(new WebSocket(channels, { headers: user.headers } as never), code),
     async save(path: string, source: string) {
       const content = {
-        cells: [{ cell_type: 'markdown', metadata: {}, source }],
+        cells: [{ cell_type: 'code', metadata: {}, source, outputs: [], execution_count: null }],
         metadata: {},
         nbformat: 4,
-        nbformat_minor: 5
+        nbformat_minor: 4
       }
       const body = JSON.stringify({ type: 'notebook', content })
       const answer = await user.send('PUT', `/lab/api/contents/${path}`, { headers, body })

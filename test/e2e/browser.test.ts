@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Locator, Page } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { expect, test } from 'vitest'
 import { TestBrowser } from '../tools/browser.ts'
 import { TestFederation } from '../tools/federation.ts'
+import { row, upload } from '../tools/files-page.ts'
 
 const TEST_MS = 120_000
 const SLOW = { timeout: 60_000 }
@@ -17,15 +18,6 @@ async function signIn(browser: TestBrowser, federation: TestFederation): Promise
   await page.goto(String(lines[0]?.link))
   await page.locator('#live[data-state="live"]').waitFor()
   return page
-}
-
-/** The row of a file or folder. */
-const row = (page: Page, name: string): Locator => page.locator(`tr:has([data-name="${name}"])`)
-
-async function upload(page: Page, name: string, bytes: Buffer): Promise<void> {
-  await page.locator('#chooser').setInputFiles({ name, mimeType: 'application/octet-stream', buffer: bytes })
-  await row(page, name).waitFor()
-  await page.locator('#state', { hasText: 'All saved' }).waitFor()
 }
 
 async function download(page: Page, name: string, folder: string): Promise<Buffer> {

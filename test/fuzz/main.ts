@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { DoorTarget } from './door-target.ts'
 import { type FuzzReport, fuzz, GROWTH_BYTES_MAX, once } from './fuzz.ts'
 import { HTTP_TARGETS } from './http-targets.ts'
+import { INGRESS_TARGETS } from './ingress-targets.ts'
 import type { FuzzTarget } from './target.ts'
 import { ConfigTarget, TEXT_TARGETS } from './text-targets.ts'
 import { WIRE_TARGETS } from './wire-targets.ts'
@@ -61,7 +62,7 @@ async function run(): Promise<number> {
   const half = (Number(values.seconds) * 1000) / 2
   using config = new ConfigTarget()
   await using door = await DoorTarget.start()
-  const decoders = [...WIRE_TARGETS, ...HTTP_TARGETS, ...TEXT_TARGETS, config].filter(isWanted)
+  const decoders = [...WIRE_TARGETS, ...HTTP_TARGETS, ...INGRESS_TARGETS, ...TEXT_TARGETS, config].filter(isWanted)
   const doors = [door].filter(isWanted)
   if (values.round !== undefined) return oneRound([...decoders, ...doors], seed, Number(values.round))
   let failed = 0

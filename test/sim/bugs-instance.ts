@@ -11,7 +11,7 @@ export const INSTANCE_BUGS: readonly Bug[] = [
         put: '    void withTimeout(clock, ACKNOWLEDGE_MS, what, () => work(level)).catch(() => undefined)\n'
       }
     ],
-    caughtBy: 'power/43'
+    caughtBy: 'room/2'
   },
   {
     name: 'acknowledged before it is on this disk',

@@ -70,7 +70,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
   {
     name: 'blocks are not hashed when they come',
     edits: [{ file: 'store/shelf.ts', find: '  verifyBlock(block)\n  return block\n', put: '  return block\n' }],
-    caughtBy: 'rogue/20'
+    caughtBy: 'rogue/18'
   },
   {
     name: 'blocks are not hashed when they are read',
@@ -81,7 +81,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
         put: 'if (bytes !== null) return bytes'
       }
     ],
-    caughtBy: 'rot/53'
+    caughtBy: 'rot/6'
   },
   {
     name: 'what is damaged is not fetched again',

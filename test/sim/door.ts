@@ -83,6 +83,7 @@ export class ValueDoor {
     if (place !== null) return place
     if (isRead(method)) return { status: this.#core.routes.anyInstance(FILES, user) === null ? 503 : 404, body: '' }
     try {
+      await this.#core.accounts.users.bySignOn(user.slice('user:'.length))
       return await this.#core.routes.create(FILES, user)
     } catch (error) {
       if (error instanceof NodeDaemonError) return { status: ERRORS[error.code].http, body: error.message }

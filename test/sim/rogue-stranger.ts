@@ -16,6 +16,7 @@ export class RogueStranger {
   readonly #federation: Federation
   readonly #note: Note
   readonly #machine: Machine
+  #last: Promise<void> = Promise.resolve()
 
   constructor(federation: Federation, note: Note) {
     this.#federation = federation
@@ -24,7 +25,14 @@ export class RogueStranger {
     federation.network.addMachine(this.#machine)
   }
 
-  async knock(as: PeerIdText): Promise<void> {
+  /** One after another: the machine runs one process, and the next would end it in the middle of what it waits for. */
+  knock(as: PeerIdText): Promise<void> {
+    const turn = this.#last.then(() => this.#knock(as))
+    this.#last = turn.catch(() => undefined)
+    return turn
+  }
+
+  async #knock(as: PeerIdText): Promise<void> {
     const { network, coordinator } = this.#federation
     const { core } = coordinator
     const [row] = [...(core?.table.all() ?? [])]

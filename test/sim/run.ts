@@ -108,6 +108,7 @@ async function recovers(
   const isExpected = (instance: (typeof instances)[number]): boolean =>
     !troubles.lost.has(instance) && (instance.machine.isRunning || instance.ended?.exitCode !== 0)
   const isWhole = (): boolean => {
+    troubles.startFailed()
     const { core } = coordinator
     const expected = instances.filter(isExpected).length
     return core !== null && core.control.sessions().length >= expected && isServed(core, plan.settings.standbys)

@@ -77,6 +77,7 @@ export class Storage {
       sameBoot,
       writeAtomic: async (name, bytes) => {
         await this.#call(life, 'writing', true)
+        this.#files.delete(name)
         this.#files.set(name, Buffer.from(bytes))
       },
       read: async (name) => this.#files.get(name) ?? null,
@@ -94,8 +95,9 @@ export class Storage {
     return this.#files.get(name)
   }
 
+  /** In the order in which they were written last, whatever their machine's clock said then. */
   fileNames(): string[] {
-    return [...this.#files.keys()].sort()
+    return [...this.#files.keys()]
   }
 
   disk(life: Life): Disk {

@@ -76,6 +76,15 @@ export class Troubles {
     }
   }
 
+  /** A drain that nobody waits for any more may still fail at its deadline: whoever finds its process ended starts it again. */
+  startFailed(): void {
+    for (const instance of this.#federation.instances) {
+      const { ended, machine } = instance
+      if (ended !== null && ended.exitCode !== 0 && !machine.isRunning && !this.#lost.has(instance))
+        void instance.start()
+    }
+  }
+
   async #make(trouble: Trouble): Promise<void> {
     const { coordinator } = this.#federation
     switch (trouble) {

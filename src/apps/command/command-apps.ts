@@ -7,6 +7,7 @@ import { isWorkspaceId, type ServiceName, type WorkspaceId } from '../../core/id
 import type { Logger } from '../../core/log.ts'
 import type { Beside, HookPlace } from '../hooks.ts'
 import type { WorkspaceApps } from './command.ts'
+import { DiskUse, measureByDu } from './disk-use.ts'
 import { endLeftovers } from './leftovers.ts'
 import { environmentOf, type Relay } from './plan.ts'
 import type { SendSignal } from './running.ts'
@@ -22,6 +23,8 @@ export interface CommandService {
   readonly readable: readonly string[]
   /** Tells whether an app is ready once it answers; null: it is. */
   readonly isReady: ((place: HookPlace, signal: AbortSignal) => Promise<boolean>) | null
+  /** Tells whether its users are at work though nobody asks it anything; null: nobody is. */
+  readonly isAtWork: ((place: HookPlace, signal: AbortSignal) => Promise<boolean>) | null
 }
 
 export interface CommandAppsDeps {
@@ -50,6 +53,8 @@ export interface CommandAppsDeps {
 export class CommandApps implements WorkspaceApps {
   readonly #deps: CommandAppsDeps
   readonly #apps = new Map<WorkspaceId, WorkspaceApp>()
+  /** Those that have a place among the apps that run at once: from before their start until all of them has ended. */
+  readonly #places = new Set<{ readonly app: WorkspaceApp }>()
   readonly #ending = new AbortController()
   #watching: Promise<void> = Promise.resolve()
 
@@ -65,8 +70,8 @@ export class CommandApps implements WorkspaceApps {
     const ended = await endLeftovers(deps.folder, deps.send)
     await apps.#forgetGone()
     if (ended > 0) deps.log.info({ apps: ended }, 'apps of an earlier run were ended')
-    const { limits } = deps.sandbox
-    apps.#watching = watchApps({ ...deps, limits, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
+    const disk = new DiskUse({ ...deps, measure: measureByDu })
+    apps.#watching = watchApps({ ...deps, disk, apps: () => [...apps.#apps.values()] }, apps.#ending.signal)
     return apps
   }
 
@@ -79,7 +84,8 @@ export class CommandApps implements WorkspaceApps {
     const { services, secretOf } = this.#deps
     const service = services.get(place.service)
     if (service === undefined || this.#ending.signal.aborted) return null
-    const { isReady } = service
+    const { isReady, isAtWork } = service
+    const { signal: ending } = this.#ending
     const app: WorkspaceApp = new WorkspaceApp(
       {
         ...this.#deps,
@@ -87,6 +93,7 @@ export class CommandApps implements WorkspaceApps {
         folder: this.#folderOf(place),
         secret: () => secretOf(place.workspace),
         isReady: isReady === null ? null : (signal) => isReady(place, signal),
+        isAtWork: isAtWork === null ? null : () => isAtWork(place, ending),
         admit: () => this.#admit(app),
         onClosed: () => {
           if (this.#apps.get(place.workspace) === app) this.#apps.delete(place.workspace)
@@ -131,20 +138,24 @@ export class CommandApps implements WorkspaceApps {
   }
 
   /** @throws NodeDaemonError `NO_SPACE`, `BUSY` */
-  async #admit(app: WorkspaceApp): Promise<void> {
+  async #admit(app: WorkspaceApp): Promise<() => void> {
     const { appsMax, reserveBytes, freeBytes } = this.#deps
-    if (this.#ending.signal.aborted) throw aborted(this.#ending.signal)
     if ((await freeBytes()) < reserveBytes) {
       throw new NodeDaemonError('NO_SPACE', 'the disk of this server is nearly full: no app is started')
     }
-    const running = [...this.#apps.values()].filter((one) => one !== app && one.isRunning)
-    if (running.length < appsMax) return
-    const idle = running.filter(({ idleSince }) => idleSince !== null)
-    const [longest] = idle.sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))
-    if (longest === undefined) {
-      throw new NodeDaemonError('BUSY', `${appsMax} apps are in use on this server, and no more may run at once`)
-    }
-    await longest.stop()
+    while (this.#places.size >= appsMax) await this.#makeRoom()
+    if (this.#ending.signal.aborted) throw aborted(this.#ending.signal)
+    const place = { app }
+    this.#places.add(place)
+    return () => void this.#places.delete(place)
+  }
+
+  /** On return one more may have ended; another app may have taken its place already. */
+  async #makeRoom(): Promise<void> {
+    const { appsMax } = this.#deps
+    const idle = [...this.#places].map(({ app }) => app).filter(({ idleSince }) => idleSince !== null)
+    for (const app of idle.sort((a, b) => (a.idleSince ?? 0) - (b.idleSince ?? 0))) if (await app.stopIfIdle()) return
+    throw new NodeDaemonError('BUSY', `${appsMax} apps are in use on this server, and no more may run at once`)
   }
 }
 

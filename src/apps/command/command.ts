@@ -28,7 +28,7 @@ export function commandApp(apps: WorkspaceApps): App {
       }
     },
     async upgrade(request, upgrading, context) {
-      const leave = found(apps, context).use()
+      const leave = found(apps, context).use(context)
       try {
         await within(apps, context, (app) => join(app, request, upgrading, context))
       } catch (error) {
@@ -50,7 +50,7 @@ async function within(
   work: (app: App) => Promise<void>
 ): Promise<void> {
   const one = found(apps, context)
-  const leave = one.use()
+  const leave = one.use(context)
   try {
     await work(await one.reach(`${context.base}/`))
   } finally {

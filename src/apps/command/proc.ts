@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 /** One process as the kernel tells of it; see proc(5). */
 export interface ProcessFacts {
   readonly parent: number
+  readonly group: number
   /** In ticks since the machine started: with the number, it names one process for ever. */
   readonly startedAt: string
 }
@@ -13,8 +14,10 @@ export function factsOf(pid: number): ProcessFacts | null {
   if (text === null) return null
   // The name of the program, in brackets, may hold anything.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
-  const [state = '', parent = ''] = fields
-  return state === 'Z' || state === 'X' ? null : { parent: Number(parent), startedAt: fields[19] ?? '' }
+  const [state = '', parent = '', group = ''] = fields
+  return state === 'Z' || state === 'X'
+    ? null
+    : { parent: Number(parent), group: Number(group), startedAt: fields[19] ?? '' }
 }
 
 /** All processes of this machine, as one look at them tells. */
@@ -22,9 +25,8 @@ export class ProcessTable {
   readonly #children = new Map<number, number[]>()
 
   constructor() {
-    for (const name of readdirSync('/proc')) {
-      const pid = Number(name)
-      const facts = Number.isInteger(pid) ? factsOf(pid) : null
+    for (const pid of allPids()) {
+      const facts = factsOf(pid)
       if (facts === null) continue
       const siblings = this.#children.get(facts.parent)
       if (siblings === undefined) this.#children.set(facts.parent, [pid])
@@ -44,20 +46,32 @@ export class ProcessTable {
   }
 }
 
-/** The memory that is the processes' own, in bytes: not what they share with others, such as the text of programs. */
-export function memoryOf(pids: readonly number[]): number {
-  return pids.reduce((sum, pid) => sum + ownMemory(read(`/proc/${pid}/status`) ?? ''), 0)
+/** All processes of a group. */
+export const groupOf = (group: number): number[] => allPids().filter((pid) => factsOf(pid)?.group === group)
+
+/** What a process was given as its environment when its program began, each as `NAME=value`. */
+export const environOf = (pid: number): string[] => (read(`/proc/${pid}/environ`) ?? '').split('\0')
+
+const allPids = (): number[] => readdirSync('/proc').map(Number).filter(Number.isInteger)
+
+/** What processes take of this machine, in bytes: what is their own, and not shared with others as the text of programs is. */
+export interface Taken {
+  readonly privateBytes: number
+  /** Of memory in files, and memory without a file that processes share: as far as it is mapped, once for each of them. */
+  readonly mappedBytes: number
+  readonly threads: number
 }
 
-const ownMemory = (status: string): number =>
-  [...status.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+) kB$/gm)].reduce((sum, [, kib]) => sum + Number(kib) * 1024, 0)
-
-/** What the processes have had written to disks since they began, in bytes. */
-export function writtenBy(pids: readonly number[]): number {
-  return pids.reduce(
-    (sum, pid) => sum + Number(/^write_bytes: (\d+)$/m.exec(read(`/proc/${pid}/io`) ?? '')?.[1] ?? 0),
-    0
-  )
+export function takenBy(pids: readonly number[]): Taken {
+  const taken = { privateBytes: 0, mappedBytes: 0, threads: 0 }
+  for (const pid of pids) {
+    const status = read(`/proc/${pid}/status`) ?? ''
+    const numberOf = (name: string): number => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0)
+    taken.privateBytes += numberOf('RssAnon') * 1024
+    taken.mappedBytes += numberOf('RssShmem') * 1024
+    taken.threads += numberOf('Threads')
+  }
+  return taken
 }
 
 /** Another one after each start of the machine. */

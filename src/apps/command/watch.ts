@@ -1,17 +1,17 @@
 import { type Clock, type Instant, sleep } from '../../core/clock.ts'
 import { messageOf } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
-import { memoryOf, ProcessTable, writtenBy } from './proc.ts'
-import type { AppLimits } from './sandbox.ts'
+import type { DiskUse } from './disk-use.ts'
+import { ProcessTable, takenBy } from './proc.ts'
+import type { Sandbox } from './sandbox.ts'
+import { memoryInFiles, sharedMemoryOfAll } from './shared-memory.ts'
 import type { WorkspaceApp } from './workspace-app.ts'
 
 export interface WatchDeps {
   readonly apps: () => readonly WorkspaceApp[]
-  readonly limits: AppLimits
+  readonly sandbox: Pick<Sandbox, 'kind' | 'limits'>
+  readonly disk: DiskUse
   readonly idleMs: number
-  /** Below this, the app that has written most since the last look is ended. */
-  readonly reserveBytes: number
-  readonly freeBytes: () => Promise<number>
   readonly clock: Clock
   readonly log: Logger
 }
@@ -23,13 +23,13 @@ const LOOK_EVERY_MS = 250
  * beyond its limits for as long as that.
  */
 export async function watchApps(deps: WatchDeps, signal: AbortSignal): Promise<void> {
-  const { clock, log } = deps
-  const written = new Map<WorkspaceApp, number>()
+  const { clock, log, disk } = deps
+  const stopping = new Set<WorkspaceApp>()
   while (!signal.aborted) {
     try {
-      const running = deps.apps().filter(({ running: one }) => one !== null)
-      if (running.length > 0) await look(deps, running, written)
-      for (const app of written.keys()) if (!app.isRunning) written.delete(app)
+      const running = deps.apps().filter(({ isRunning }) => isRunning)
+      if (running.length > 0) look(deps, running, stopping)
+      disk.look(running)
     } catch (error) {
       log.warn({ error: messageOf(error) }, 'apps were not looked at')
     }
@@ -37,39 +37,38 @@ export async function watchApps(deps: WatchDeps, signal: AbortSignal): Promise<v
   }
 }
 
-async function look(
-  deps: WatchDeps,
-  running: readonly WorkspaceApp[],
-  written: Map<WorkspaceApp, number>
-): Promise<void> {
-  const { limits, clock, idleMs, reserveBytes, freeBytes, log } = deps
+function look(deps: WatchDeps, running: readonly WorkspaceApp[], stopping: Set<WorkspaceApp>): void {
+  const { clock, idleMs, log } = deps
+  const { kind, limits } = deps.sandbox
   const table = new ProcessTable()
-  const most: { app: WorkspaceApp | null; bytes: number } = { app: null, bytes: 0 }
+  const inFilesOfAll = sharedMemoryOfAll()
   for (const app of running) {
     const root = app.running?.rootNow ?? null
     if (root === null) continue
     const pids = table.tree(root)
-    const memory = memoryOf(pids)
-    if (pids.length > limits.processes) app.running?.kill(`it had more than ${limits.processes} processes`)
-    else if (memory > limits.memoryBytes)
+    const { privateBytes, mappedBytes, threads } = takenBy(pids)
+    const isNear = privateBytes + Math.max(mappedBytes, inFilesOfAll) > limits.memoryBytes
+    const inFiles = isNear ? memoryInFiles(pids, kind === 'bwrap' ? root : null) : 0
+    if (threads > limits.processes) app.running?.kill(`it had more than ${limits.processes} processes and threads`)
+    else if (privateBytes + Math.max(mappedBytes, inFiles) > limits.memoryBytes)
       app.running?.kill(`it took more than ${mebibytes(limits.memoryBytes)} of memory`)
-    else if (isIdle(app, clock.now() - idleMs)) void stopIdle(app, log)
-    const total = writtenBy(pids)
-    const grown = total - (written.get(app) ?? total)
-    written.set(app, total)
-    if (grown > most.bytes) Object.assign(most, { app, bytes: grown })
-  }
-  if (most.app !== null && (await freeBytes()) < reserveBytes) {
-    most.app.running?.kill('the disk of this server is nearly full, and it wrote most')
+    else if (isIdle(app, clock.now() - idleMs)) void stopIdle(app, stopping, log)
   }
 }
 
 const isIdle = ({ idleSince }: WorkspaceApp, before: Instant): boolean => idleSince !== null && idleSince < before
 
-async function stopIdle(app: WorkspaceApp, log: Logger): Promise<void> {
+async function stopIdle(app: WorkspaceApp, stopping: Set<WorkspaceApp>, log: Logger): Promise<void> {
+  if (stopping.has(app)) return
+  stopping.add(app)
   const { workspace, service } = app.place
-  log.info({ workspace, service }, 'an app that nobody uses is stopped')
-  await app.stop()
+  try {
+    if (await app.stopIfIdle()) log.info({ workspace, service }, 'an app that nobody used was stopped')
+  } catch (error) {
+    log.warn({ workspace, service, error: messageOf(error) }, 'an app that nobody uses was not stopped')
+  } finally {
+    stopping.delete(app)
+  }
 }
 
 const mebibytes = (bytes: number): string => `${Math.round(bytes / 1024 ** 2)} MiB`

@@ -4,7 +4,7 @@ import { aborted, type Clock, type Instant, withTimeout } from '../../core/clock
 import { hasCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { Logger } from '../../core/log.ts'
 import { Mutex } from '../../core/mutex.ts'
-import type { App } from '../app.ts'
+import type { App, AppRequestContext } from '../app.ts'
 import type { HookPlace } from '../hooks.ts'
 import { markRunning, unmark } from './leftovers.ts'
 import { type Placed, planCommand, type Relay } from './plan.ts'
@@ -23,12 +23,18 @@ export interface WorkspaceAppDeps {
   readonly secret: () => string
   /** Tells whether the app is ready once it answers; null: it is. */
   readonly isReady: ((signal: AbortSignal) => Promise<boolean>) | null
+  /** Tells whether users are at work though nobody asks it anything; null: nobody is. */
+  readonly isAtWork: (() => Promise<boolean>) | null
   /** Its own folder: its log, its socket. */
   readonly folder: string
   /** How long it may take until it is ready, in milliseconds. */
   readonly startMs: number
-  /** @throws NodeDaemonError no app may be started now */
-  readonly admit: () => Promise<void>
+  /**
+   * Takes its place among the apps that run at once. What is returned gives it back; a second time it does nothing.
+   *
+   * @throws NodeDaemonError no app may be started now
+   */
+  readonly admit: () => Promise<() => void>
   readonly onClosed: () => void
   readonly send: SendSignal
   readonly clock: Clock
@@ -42,6 +48,8 @@ const AGAIN_MS_MAX = 60_000
 /** An app that has run for so long has not failed to start. */
 const STEADY_MS = 60_000
 const GRACE_MS = 3000
+/** For so long, what it said of users at work is believed. */
+const AT_WORK_MS = 10_000
 
 interface Run {
   readonly base: string
@@ -65,6 +73,10 @@ export class WorkspaceApp {
   #failure = ''
   #againAt: Instant = 0
   #base = '/'
+  #limitBytes: number | null = null
+  /** Until when its users are taken to be at work. */
+  #atWorkUntil: Instant = Number.NEGATIVE_INFINITY
+  #asking: Promise<boolean> | null = null
 
   constructor(deps: WorkspaceAppDeps, place: HookPlace) {
     this.#deps = deps
@@ -80,13 +92,25 @@ export class WorkspaceApp {
     return this.#run?.running ?? null
   }
 
-  /** Since when nobody uses it; null while somebody does. */
+  /** Since when nobody uses it; null while somebody does, or was at work in it a moment ago. */
   get idleSince(): Instant | null {
-    return this.#uses > 0 ? null : this.#usedAt
+    return this.#uses > 0 || this.#deps.clock.now() < this.#atWorkUntil ? null : this.#usedAt
+  }
+
+  /** What its workspace may hold, as the last request said; null: no bound. */
+  get limitBytes(): number | null {
+    return this.#limitBytes
+  }
+
+  /** Where what it writes takes room on the disk. */
+  get folders(): readonly string[] {
+    const { workspace, run } = this.#rooms()
+    return [workspace, run]
   }
 
   /** Counts a use until the returned function is called, once. */
-  use(): () => void {
+  use({ allowance }: Pick<AppRequestContext, 'allowance'>): () => void {
+    this.#limitBytes = allowance.limitBytes
     this.#uses++
     return () => {
       this.#uses--
@@ -129,7 +153,30 @@ export class WorkspaceApp {
     await this.#changing.run(() => this.#stop())
   }
 
-  /** The same, and nothing is let in any more. */
+  /** The same, where nobody uses it and nobody is at work in it, which it is asked first. False: somebody is. */
+  async stopIfIdle(): Promise<boolean> {
+    if (this.isRunning && (await this.#isAtWork())) {
+      this.#usedAt = this.#deps.clock.now()
+      this.#atWorkUntil = this.#usedAt + AT_WORK_MS
+    }
+    return await this.#changing.run(async () => {
+      if (this.idleSince === null) return false
+      await this.#stop()
+      return true
+    })
+  }
+
+  /** Asked once at a time, whoever wants to know. */
+  async #isAtWork(): Promise<boolean> {
+    const { isAtWork } = this.#deps
+    if (isAtWork === null) return false
+    this.#asking ??= isAtWork().finally(() => {
+      this.#asking = null
+    })
+    return await this.#asking
+  }
+
+  /** The same as `stop`, and nothing is let in any more. */
   async close(): Promise<void> {
     this.#isClosed = true
     this.hold()
@@ -154,12 +201,17 @@ export class WorkspaceApp {
     if (this.#run !== null && this.#run.base !== base) await this.#stop()
     if (this.#run !== null) return this.#run
     if (this.#deps.clock.now() < this.#againAt) throw new NodeDaemonError('OUT_OF_REACH', this.#failure)
-    await this.#deps.admit()
-    if (signal.aborted) throw aborted(signal)
-    return this.#start(base, signal)
+    const leave = await this.#deps.admit()
+    try {
+      if (signal.aborted) throw aborted(signal)
+      return await this.#start(base, signal, leave)
+    } catch (error) {
+      if (this.#run === null) leave()
+      throw error
+    }
   }
 
-  async #start(base: string, signal: AbortSignal): Promise<Run> {
+  async #start(base: string, signal: AbortSignal, leave: () => void): Promise<Run> {
     const { clock, log, send, folder, spec, sandbox, relay } = this.#deps
     const { workspace, service } = this.place
     const rooms = this.#rooms()
@@ -171,12 +223,13 @@ export class WorkspaceApp {
     const environment = { ...this.#deps.environment, ...plan.environment }
     const start = { ...confined(sandbox, rooms, plan.command), folder: this.place.folder, environment }
     const started = new AppProcess({ clock, send }, { ...start, log: join(folder, 'log') })
+    void started.ended.then(leave)
     const ready = becomesReady(this.#deps, started, { locate: plan.locate, base }, signal)
     ready.catch(() => undefined)
     const begun: Run = { base, running: started, ready, since: clock.now() }
     this.#run = begun
     const root = await started.root()
-    await markRunning(folder, root, sandbox.kind === 'none')
+    await markRunning(folder, root, sandbox.kind === 'none', this.place.folder)
     started.ended
       .then((why) => this.#hasEnded(begun, why))
       .then(() => (root === null ? undefined : unmark(folder, root)))

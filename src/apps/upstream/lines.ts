@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { setsSession } from '../../wire/cookies.ts'
 import { connectionNames, HOP_BY_HOP, type RawHeaders } from '../../wire/http.ts'
 import type { AppRequestContext } from '../app.ts'
 
@@ -12,21 +13,34 @@ export function requestLines(request: IncomingMessage, { workspace, folder }: Ap
   return lines
 }
 
-/** The lines of an app's answer for the user. What an instance says to the front door is not for an app to say. */
+/**
+ * The lines of an app's answer for the user. What an instance says to the front door, who it is, and the sessions of users are
+ * not for an app to say: past the front door nobody else would take it out.
+ */
 export const answerLines = (incoming: IncomingMessage): string[] =>
-  kept(incoming.rawHeaders, incoming.headers.connection, (name) => !name.startsWith('x-node-daemon-'))
+  kept(
+    incoming.rawHeaders,
+    incoming.headers.connection,
+    (name, value) =>
+      !name.startsWith('x-node-daemon-') && name !== 'x-served-by' && !(name === 'set-cookie' && setsSession(value))
+  )
 
 /** Is it plain where the answer ends? An encoding that we cannot undo would reach the user without its name. */
 export const isFramed = ({ headers }: IncomingMessage): boolean =>
   (headers['transfer-encoding'] ?? 'chunked').toLowerCase() === 'chunked'
 
-function kept(raw: RawHeaders, connection: string | undefined, wanted: (name: string) => boolean): string[] {
+function kept(
+  raw: RawHeaders,
+  connection: string | undefined,
+  wanted: (name: string, value: string) => boolean
+): string[] {
   const named = connectionNames(connection)
   const lines: string[] = []
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = raw[index] ?? ''
+    const value = raw[index + 1] ?? ''
     const lower = name.toLowerCase()
-    if (!HOP_BY_HOP.has(lower) && !named?.has(lower) && wanted(lower)) lines.push(name, raw[index + 1] ?? '')
+    if (!HOP_BY_HOP.has(lower) && !named?.has(lower) && wanted(lower, value)) lines.push(name, value)
   }
   return lines
 }

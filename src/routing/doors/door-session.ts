@@ -2,6 +2,7 @@ import { aborted, type Clock, type Instant, sleep, type TimerHandle } from '../.
 import { codeOf, type ErrorCode, messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { PeerIdText, WorkspaceId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
+import { Pace } from '../../core/pace.ts'
 import type { Standstill } from '../../core/standstill.ts'
 import type { Channel, Link } from '../../network/host.ts'
 import {
@@ -19,6 +20,8 @@ import type { Door } from './doors.ts'
 
 /** How often a front door is heard, for how long it may route after it asked, and when it counts as lost. */
 export const DOOR_TIMES = { beatMs: 500, leaseMs: 2500, silentMs: 2000 } as const
+/** Beats that may come together: a front door that had no turn, or a line that stood still. */
+const BEATS_AT_ONCE = 20
 /** Messages that may wait to be sent, questions that may be worked on, and holds that may be waited for. */
 const WAITING_MAX = 10_000
 
@@ -28,6 +31,8 @@ export interface DoorSessionDeps {
   readonly standstill: Pick<Standstill, 'endedAt'>
   /** All workspaces that there are now. */
   readonly workspaces: () => Iterable<WorkspaceId>
+  /** Is there such a workspace? */
+  readonly knows: (workspace: WorkspaceId) => boolean
   readonly place: (workspace: WorkspaceId) => DoorPlace | null
   /** Users have asked for a workspace through this front door. */
   readonly onUse: (workspace: WorkspaceId) => void
@@ -50,6 +55,7 @@ export class DoorSession implements Door {
   readonly #channel: Channel
   readonly #urgent: (() => ToDoor | null)[] = []
   readonly #dirty = new Set<WorkspaceId>()
+  readonly #beats: Pace
   readonly #seen = new Map<WorkspaceId, Seen>()
   readonly #holds = new Map<number, () => void>()
   #pages: Iterator<WorkspaceId> | null
@@ -68,6 +74,7 @@ export class DoorSession implements Door {
     this.link = link
     this.#pages = deps.workspaces()[Symbol.iterator]()
     this.#heardAt = deps.clock.now()
+    this.#beats = new Pace(deps.clock, { burst: BEATS_AT_ONCE, everyMs: DOOR_TIMES.beatMs / 2, names: 1 })
     this.#watchdog = this.#watch()
   }
 
@@ -172,8 +179,10 @@ export class DoorSession implements Door {
   }
 
   #beat(sequence: number, activity: readonly Activity[]): void {
+    if (this.#beats.take(this.peer) > 0) throw new NodeDaemonError('PROTOCOL_VIOLATION', 'beats come too often')
     const at = this.#deps.clock.now()
     for (const one of activity) {
+      if (!this.#deps.knows(one.workspace)) continue
       this.#deps.onUse(one.workspace)
       this.#seen.delete(one.workspace)
       this.#seen.set(one.workspace, { ...one, at })
@@ -240,8 +249,11 @@ export class DoorSession implements Door {
     for (const workspace of this.#dirty) {
       this.#dirty.delete(workspace)
       const place = this.#deps.place(workspace)
-      if (place === null) gone.push(workspace)
-      else places.push(place)
+      if (place !== null) places.push(place)
+      else {
+        this.#seen.delete(workspace)
+        gone.push(workspace)
+      }
       if (places.length + gone.length === DOOR_LIMITS.placesMax) break
     }
     return { kind: 'places', places, gone, whole: false }

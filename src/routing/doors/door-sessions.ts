@@ -85,7 +85,9 @@ export class DoorSessions {
   }
 
   /** A user was blocked, removed, signed out or given another token: what was told of users counts no more. */
-  usersChanged(): void {
+  usersChanged(what: 'users' | 'sessions'): void {
+    // Nobody more to tell of: what was looked up is forgotten all the same.
+    if (what === 'sessions') return this.#tellAll(() => ({ kind: 'blocked', users: [], first: false }))
     for (const session of this.#open.values()) this.#tellBlocked(session)
   }
 
@@ -134,7 +136,7 @@ export class DoorSessions {
     }))
     session.tell(() => ({ kind: 'rules', rules: rules() }))
     session.tell(() => ({ kind: 'services', services: services() }))
-    session.tell(() => ({ kind: 'instances', instances: this.#deps.instances() }))
+    session.tell(() => ({ kind: 'instances', instances: this.#instances() }))
     this.#tellGroups(session)
     this.#tellBlocked(session)
     onChange(link.peer, hello.addresses)
@@ -171,11 +173,16 @@ export class DoorSessions {
     }
   }
 
+  /** Without what else is known of them, which changes all the time. */
+  #instances(): DoorInstance[] {
+    return this.#deps.instances().map(({ peer, name, services }) => ({ peer, name, services }))
+  }
+
   /** Who takes newcomers changes with every drain, disk and label: it is looked at again and again while somebody listens. */
   #lookAtInstances(): void {
     this.#looking = false
     if (this.#closed || this.#open.size === 0) return
-    const instances = this.#deps.instances()
+    const instances = this.#instances()
     const text = JSON.stringify(instances)
     if (text !== this.#told) this.#tellAll(() => ({ kind: 'instances', instances }))
     this.#told = text

@@ -3,10 +3,14 @@ import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream'
 import { NodeDaemonError } from '../../core/errors.ts'
 import { connectionNames, HOP_BY_HOP, headText } from '../../wire/http.ts'
+import { announcedBody, framing } from '../body.ts'
 import type { Client } from '../client.ts'
 import type { OwnPages, OwnRequest } from '../neighbours.ts'
+import { answer } from '../pages.ts'
 import type { Upgrade } from '../proxy.ts'
+import { BAD_REQUEST } from '../refusals.ts'
 
+const WITH_BODY: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH'])
 /** Written anew for the coordinator's front door, which believes them. */
 const TOLD = /^(?:forwarded|x-forwarded-.*|expect|content-length|host)$/i
 
@@ -21,8 +25,16 @@ export interface PassOwnDeps {
 export function passedOwnPages(deps: PassOwnDeps): OwnPages {
   return {
     async answer(asked) {
-      const stream = await deps.open()
-      await passOn(stream, asked, linesFor(asked.request, asked.client, deps.userHeader()))
+      const { request, response, client } = asked
+      const method = request.method ?? 'GET'
+      const body = announcedBody(request)
+      // What follows a request that has no end of its own would be read as the next one, and believed.
+      if (body === null || (body.kind !== 'none' && !WITH_BODY.has(method))) {
+        response.shouldKeepAlive = false
+        return answer(response, BAD_REQUEST)
+      }
+      const lines = [...linesFor(request, client, deps.userHeader()), ...framing(method, body)]
+      await passOn(await deps.open(), asked, lines)
     }
   }
 }
@@ -42,15 +54,13 @@ function linesFor({ rawHeaders, headers }: IncomingMessage, client: Client, user
   return [...lines, 'x-forwarded-for', addresses, 'x-forwarded-proto', scheme, 'x-forwarded-host', host]
 }
 
-function passOn(stream: Duplex, { request, response }: OwnRequest, lines: string[]): Promise<void> {
-  const length = request.headers['content-length']
-  const framed = length === undefined ? lines : [...lines, 'content-length', length]
+function passOn(stream: Duplex, { request, response }: OwnRequest, lines: readonly string[]): Promise<void> {
   return new Promise((resolve, reject) => {
     const outgoing = ask({
       createConnection: () => stream,
       method: request.method ?? 'GET',
       path: request.url ?? '/',
-      headers: framed,
+      headers: lines,
       setHost: false
     })
     outgoing.once('error', (error) => {
@@ -78,16 +88,19 @@ function passOn(stream: Duplex, { request, response }: OwnRequest, lines: string
 
 /** Passes a connection on whose request asks to be upgraded: a member comes in here, and is let in by the coordinator. */
 export async function passUpgrade(
-  open: () => Promise<Duplex>,
+  { open, userHeader }: PassOwnDeps,
   request: IncomingMessage,
-  upgrade: Upgrade
+  upgrade: Upgrade,
+  client: Client
 ): Promise<void> {
   const { socket, head } = upgrade
   socket.on('error', () => undefined)
   try {
     const stream = await open()
     stream.on('error', () => undefined)
-    stream.write(headText(`${request.method} ${request.url} HTTP/1.1`, request.rawHeaders))
+    const lines = linesFor(request, client, userHeader())
+    lines.push('connection', 'upgrade', 'upgrade', request.headers.upgrade ?? '')
+    stream.write(headText(`${request.method} ${request.url} HTTP/1.1`, lines))
     if (head.length > 0) stream.write(head)
     socket.pipe(stream)
     stream.pipe(socket)

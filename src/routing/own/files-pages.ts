@@ -92,7 +92,9 @@ async function exportOne({ belongings, log }: FilesPagesDeps, asked: OwnRequest)
   const user = await userOf(asked)
   if (user === null) return
   if (user === 'newcomer') throw nothingOf(name)
-  const pieces = await belongings.export(user, name, form as ExportForm)
+  const isAsking = request.method === 'HEAD'
+  if (isAsking && !(await isSaved(belongings, user, name))) throw nothingOf(name)
+  const pieces = isAsking ? null : await belongings.export(user, name, form as ExportForm)
   response.writeHead(200, [
     'content-type',
     EXPORTS[form as ExportForm],
@@ -107,18 +109,21 @@ async function exportOne({ belongings, log }: FilesPagesDeps, asked: OwnRequest)
     'x-served-by',
     'front-door'
   ])
-  const source = Readable.from(pieces, { objectMode: false })
-  if (request.method === 'HEAD') {
-    source.destroy()
+  if (pieces === null) {
     response.end()
     return
   }
   try {
-    await pipeline(source, response)
+    await pipeline(Readable.from(pieces, { objectMode: false }), response)
   } catch (error) {
     // What was cut off must not look whole: the connection is broken.
     log.warn({ user, service: name, error: messageOf(error) }, 'an export was broken off')
   }
+}
+
+async function isSaved(belongings: BelongingsBook, user: UserId, service: ServiceName): Promise<boolean> {
+  const all = await belongings.of(user)
+  return all.some((one) => one.service === service && one.savedAtMs !== null)
 }
 
 async function deleteOne(

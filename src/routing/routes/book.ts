@@ -1,13 +1,13 @@
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant, TimerHandle } from '../../core/clock.ts'
 import { messageOf, NodeDaemonError } from '../../core/errors.ts'
-import type { PeerIdText } from '../../core/ids.ts'
+import type { PeerIdText, UserId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import { parse } from '../../core/parse.ts'
 import type { Random } from '../../core/random.ts'
 import type { Session } from '../../membership/control-server.ts'
 import type { RawHeaders } from '../../wire/http.ts'
-import { ROUTE_KINDS, type RouteKind, type RouteOffer } from '../../wire/ingress.ts'
+import { type IngressNews, ROUTE_KINDS, type RouteKind, type RouteOffer } from '../../wire/ingress.ts'
 import { knows } from '../../wire/revision.ts'
 import type { HomeRoutes, Redirection } from '../neighbours.ts'
 import { type TicketKey, TicketOffice } from './tickets.ts'
@@ -107,6 +107,13 @@ export class RouteBook implements HomeRoutes {
     for (const [peer, { kind }] of [...this.#entries]) if (kind === 'redirect') this.#begin(peer)
   }
 
+  /** The same for one user alone. */
+  endSessionsOf(user: UserId): void {
+    for (const [peer, entry] of this.#entries) {
+      if (entry.kind === 'redirect') this.#deps.session(peer)?.tellIngress({ ...this.#news(entry), user })
+    }
+  }
+
   /**
    * May users' requests reach this instance without the front door? Then the seal of an epoch does not end what it serves,
    * and its lease must be over. Of one that was not seen since the start nothing is known.
@@ -166,14 +173,7 @@ export class RouteBook implements HomeRoutes {
     if (session === null || offer === null || this.#closed || !knows(session.hello, 'ingress')) return
     const kind = this.#kindOf(peer, offer)
     const key = this.#makeKey()
-    session.tellIngress({
-      route: kind,
-      key: key.id,
-      secret: key.secret,
-      ageMs: 0,
-      frontDoor: this.#deps.frontDoor(),
-      alone: true
-    })
+    session.tellIngress({ ...this.#news({ kind, key }), alone: true })
     if (kind === 'tunnel') return
     if (kind === 'redirect') this.#past.set(peer, true)
     const reason = 'its address is being checked'
@@ -216,9 +216,12 @@ export class RouteBook implements HomeRoutes {
   #rotate(peer: PeerIdText, entry: Entry): void {
     if (this.#deps.clock.now() - entry.key.madeAt < KEY_MS) return
     entry.key = this.#makeKey()
-    const { id: key, secret } = entry.key
-    const news = { route: entry.kind, key, secret, ageMs: 0, frontDoor: this.#deps.frontDoor(), alone: false }
-    this.#deps.session(peer)?.tellIngress(news)
+    this.#deps.session(peer)?.tellIngress(this.#news(entry))
+  }
+
+  #news({ kind, key }: Pick<Entry, 'kind' | 'key'>): IngressNews {
+    const frontDoor = this.#deps.frontDoor()
+    return { route: kind, key: key.id, secret: key.secret, frontDoor, alone: false, user: null }
   }
 
   #failed(peer: PeerIdText, entry: Entry, error: unknown): void {

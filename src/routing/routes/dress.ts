@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
+import { withoutSession } from '../../wire/cookies.ts'
 import { connectionNames, type RawHeaders } from '../../wire/http.ts'
-import { withoutSession } from '../cookie.ts'
 import { isOurs } from '../headers.ts'
 
 /** They belong to the request as it came. */

@@ -2,13 +2,14 @@ import type { ServerResponse } from 'node:http'
 import type { Clock } from '../../core/clock.ts'
 import { messageOf } from '../../core/errors.ts'
 import type { Identity } from '../../core/identity.ts'
-import type { WorkspaceId } from '../../core/ids.ts'
+import type { UserId, WorkspaceId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
 import type { Random } from '../../core/random.ts'
 import { isRead, type RawHeaders } from '../../wire/http.ts'
 import type { IngressNews } from '../../wire/ingress.ts'
 import { announcedBody } from '../body.ts'
 import { type Client, Clients } from '../client.ts'
+import { Connections } from '../connections.ts'
 import { type Arrival, DoorServer } from '../door-server.ts'
 import { headerOf } from '../headers.ts'
 import { isCrossSite } from '../identify.ts'
@@ -64,6 +65,7 @@ export class IngressDoor implements AsyncDisposable {
   readonly #server: DoorServer
   readonly #clients: Clients
   readonly #rates: Rates
+  readonly #connections: Connections
   readonly #prover: Prover
   readonly #tickets: TicketCheck
   readonly #sessions: IngressSessions
@@ -80,12 +82,17 @@ export class IngressDoor implements AsyncDisposable {
     this.#url = options.url
     this.#clients = new Clients({ trustProxy: options.trustProxy, secure })
     this.#rates = new Rates(deps.clock, RATES)
+    this.#connections = new Connections(this.#clients, this.#rates)
     this.#prover = new Prover(deps, options.url)
     this.#tickets = new TicketCheck(deps.clock)
     this.#sessions = new IngressSessions(deps, { secure })
     this.#stays = new Stays(deps.clock)
     this.#server = new DoorServer(
-      { clock: deps.clock, take: (arrival) => this.#take(arrival), admits: () => true },
+      {
+        clock: deps.clock,
+        take: (arrival) => this.#take(arrival),
+        admits: (socket) => this.#connections.admits(socket)
+      },
       { holdMs: 0, headerBytes: HEADER_BYTES, flag: '--ingress' }
     )
   }
@@ -102,11 +109,21 @@ export class IngressDoor implements AsyncDisposable {
   }
 
   /** What the coordinator says. */
-  told({ route, key, secret, ageMs, frontDoor, alone }: IngressNews): void {
+  told({ route, key, secret, frontDoor, alone, user }: IngressNews): void {
     this.#frontDoor = frontDoor
-    if (alone || route !== 'redirect') this.#sessions.endAll()
+    if (user !== null) return this.#endOf(user)
+    if (alone || route !== 'redirect') {
+      this.#sessions.endAll()
+      this.#stays.endAll()
+    }
     if (route === 'tunnel') this.#tickets.forget()
-    else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() - ageMs }, alone)
+    else this.#tickets.learn({ id: key, secret, madeAt: this.#clock.now() }, alone)
+  }
+
+  #endOf(user: UserId): void {
+    this.#tickets.endOf(user)
+    this.#sessions.endOf(user)
+    this.#stays.endOf(user)
   }
 
   /** Workspaces whose users are at work here past the front door: open WebSockets, open pages, requests that take long. */
@@ -175,6 +192,7 @@ export class IngressDoor implements AsyncDisposable {
     const { request, response, upgrade, expects } = arrival
     const ticket = this.#tickets.direct(text)
     if (ticket === null) return refuseDirect(response)
+    this.#connections.ofFrontDoor(request.socket)
     dress(request, ticket.lines, { forwarded: true })
     if (upgrade === null) ingress.answer(request, response, { expects, onAsked: () => keepAlive(response) })
     else ingress.answerUpgrade(request, { ...upgrade, decline: () => response })
@@ -207,7 +225,8 @@ export class IngressDoor implements AsyncDisposable {
     }
     if (prefersHtml(request.headers.accept)) {
       // The ticket must not stay in the address, where others could read it.
-      const setCookie = this.#sessions.begin(request.headers.cookie, ticket)
+      const setCookie = isPutHere(request, ticket.from) ? null : this.#sessions.begin(request.headers.cookie, ticket)
+      if (setCookie === null) return this.#sendBack(arrival, url, { to: ticket.from, epoch: 0 })
       return answerRedirect(response, this.#url + url, { setCookie, servedBy: behind.name() })
     }
     // A program may know no cookies: it is served with the ticket alone.
@@ -254,4 +273,14 @@ export class IngressDoor implements AsyncDisposable {
 /** The body of a request is on its way: whatever is answered, the next request comes after it. */
 function keepAlive(response: ServerResponse): void {
   response.shouldKeepAlive = true
+}
+
+/**
+ * Did a page of neither this site nor the front door's bring a browser here with a ticket? Then the ticket may be somebody
+ * else's, whose session that browser would be in without knowing.
+ */
+function isPutHere({ headers }: Arrival['request'], frontDoor: string): boolean {
+  if (headers['sec-fetch-site'] !== 'cross-site') return false
+  const site = URL.parse(headers.referer ?? '')?.origin
+  return site === undefined || site !== URL.parse(frontDoor)?.origin
 }

@@ -1,14 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Page } from '../pages.ts'
 
-/** Sends a user on with the same method. Nobody may keep the answer, nor tell the next page where it was. */
+/**
+ * Sends a user on with the same method. Nobody may keep the answer, nor tell the next page where it was.
+ *
+ * @param about `saysWhence`: where the user goes is told on which site they were before
+ */
 export function answerRedirect(
   response: ServerResponse,
   location: string,
-  about: { readonly setCookie: string | null; readonly servedBy: string }
+  about: { readonly setCookie: string | null; readonly servedBy: string; readonly saysWhence?: boolean }
 ): void {
   const lines = ['location', location, 'content-length', '0', 'cache-control', 'no-store']
-  lines.push('referrer-policy', 'no-referrer', 'x-served-by', about.servedBy)
+  lines.push('referrer-policy', about.saysWhence === true ? 'origin' : 'no-referrer', 'x-served-by', about.servedBy)
   if (about.setCookie !== null) lines.push('set-cookie', about.setCookie)
   for (const name of response.getHeaderNames()) response.removeHeader(name)
   response.writeHead(307, lines)

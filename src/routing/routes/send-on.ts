@@ -66,6 +66,6 @@ export function sendOn(
   const { bound } = partLines(targetLines(headers, place))
   if (elsewhere !== '') bound.push(ELSEWHERE, elsewhere)
   const location = redirection.url + withTicket(request.url ?? '/', redirection.office.redirect(from, bound))
-  answerRedirect(response, location, { setCookie: visitor.setCookie, servedBy: FRONT_DOOR })
+  answerRedirect(response, location, { setCookie: visitor.setCookie, servedBy: FRONT_DOOR, saysWhence: true })
   return true
 }

@@ -1,6 +1,7 @@
 import type { Clock, Instant } from '../../core/clock.ts'
+import type { UserId } from '../../core/ids.ts'
 import type { Random } from '../../core/random.ts'
-import { INGRESS_COOKIES } from '../cookie.ts'
+import { INGRESS_COOKIES } from '../../wire/cookies.ts'
 import { headerOf } from '../headers.ts'
 import { ELSEWHERE } from './redirect.ts'
 import type { Ticket } from './tickets.ts'
@@ -46,12 +47,16 @@ export class IngressSessions {
     this.#name = options.secure ? INGRESS_COOKIES.secure : INGRESS_COOKIES.plain
   }
 
-  /** Lets a user in whose ticket counts. Returns the value of a Set-Cookie header. */
-  begin(cookie: string | undefined, { from, lines }: Ticket): string {
+  /**
+   * Lets a user in whose ticket counts. Returns the value of a Set-Cookie header; null where the session of another user is
+   * there, which a link of somebody's must not replace.
+   */
+  begin(cookie: string | undefined, { from, lines }: Ticket): string | null {
     const now = this.#deps.clock.now()
     const user = headerOf(lines, 'x-remote-user') ?? ''
     const known = this.#known(cookie)
-    const isSame = known !== null && known.session.user === user && known.session.said.size < SESSION_LIMITS.prefixes
+    if (known !== null && known.session.user !== user) return null
+    const isSame = known !== null && known.session.said.size < SESSION_LIMITS.prefixes
     const id = isSame ? known.id : Buffer.from(this.#deps.random.bytes(32)).toString('base64url')
     const session = isSame ? known.session : { user, startedAt: now, usedAt: now, said: new Map<string, Said>() }
     session.said.set(headerOf(lines, 'x-forwarded-prefix') ?? '', { from, lines })
@@ -81,6 +86,10 @@ export class IngressSessions {
       for (const [prefix, one] of session.said) if (one === said) session.said.delete(prefix)
       if (session.said.size === 0) this.#sessions.delete(id)
     }
+  }
+
+  endOf(user: UserId): void {
+    for (const [id, session] of this.#sessions) if (session.user === user) this.#sessions.delete(id)
   }
 
   endAll(): void {

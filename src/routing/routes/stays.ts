@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant, TimerHandle } from '../../core/clock.ts'
-import { isWorkspaceId, type WorkspaceId } from '../../core/ids.ts'
+import { isWorkspaceId, type UserId, type WorkspaceId } from '../../core/ids.ts'
 import { targetOf } from '../ingress.ts'
 
 const LOOK_MS = 500
@@ -13,10 +13,13 @@ const REMEMBERED = 20_000
 
 interface Stay {
   readonly workspace: WorkspaceId
+  readonly user: UserId | null
   readonly epoch: number
   readonly since: Instant
   readonly isUpgrade: boolean
   readonly on: Duplex | ServerResponse
+  /** Who asked may not any more. */
+  over: boolean
 }
 
 /**
@@ -54,7 +57,15 @@ export class Stays {
     const epoch = target?.epoch ?? 0
     if (workspace === null || !isWorkspaceId(workspace)) return { epoch, end: () => undefined }
     const isUpgrade = !('writeHead' in on)
-    const stay: Stay = { workspace, epoch, since: this.#clock.now(), isUpgrade, on }
+    const stay: Stay = {
+      workspace,
+      user: target?.user ?? null,
+      epoch,
+      since: this.#clock.now(),
+      isUpgrade,
+      on,
+      over: false
+    }
     const end = (): void => {
       this.#stays.delete(stay)
     }
@@ -63,6 +74,18 @@ export class Stays {
     on.once('close', end)
     this.#timer ??= this.#clock.after(LOOK_MS, () => this.#look())
     return { epoch, end }
+  }
+
+  /** Who asked must be let in anew: connections end now, and other requests unless they end soon by themselves. */
+  endAll(): void {
+    for (const stay of this.#stays) stay.over = true
+    this.#breakOff()
+  }
+
+  /** The same for what one user has asked. */
+  endOf(user: UserId): void {
+    for (const stay of this.#stays) if (stay.user === user) stay.over = true
+    this.#breakOff()
   }
 
   busy(): WorkspaceId[] {
@@ -94,10 +117,14 @@ export class Stays {
     return isUpgrade || this.#clock.now() - since >= LONG_MS
   }
 
-  #look(): void {
+  #breakOff(): void {
     for (const stay of [...this.#stays]) {
-      if (this.#isLong(stay) && !this.#serves(stay.workspace, stay.epoch)) stay.on.destroy()
+      if (this.#isLong(stay) && (stay.over || !this.#serves(stay.workspace, stay.epoch))) stay.on.destroy()
     }
+  }
+
+  #look(): void {
+    this.#breakOff()
     this.#timer = this.#stays.size === 0 || this.#closed ? null : this.#clock.after(LOOK_MS, () => this.#look())
   }
 }

@@ -3,6 +3,7 @@ import { BoundedMap } from '../../core/bounded-map.ts'
 import type { Clock, Instant } from '../../core/clock.ts'
 import type { Random } from '../../core/random.ts'
 import type { RawHeaders } from '../../wire/http.ts'
+import { headerOf } from '../headers.ts'
 
 /** A key that the front door shares with one instance. */
 export interface TicketKey {
@@ -43,6 +44,8 @@ export const TICKET_LIMITS = {
   used: 100_000
 } as const
 
+/** A key may have taken so much longer to arrive than later news: its tickets look younger than they are. */
+const NEWS_MS = 1_000
 /** A direct ticket is made anew so long before it ends. */
 const RENEW_MS = 20_000
 
@@ -107,6 +110,8 @@ export class TicketCheck {
   )
   /** Used tickets, and when their time is over. */
   readonly #used = new Map<string, Instant>()
+  /** When users were sent out last. */
+  readonly #endedOf = new BoundedMap<string, Instant>(TICKET_LIMITS.remembered)
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -130,6 +135,11 @@ export class TicketCheck {
     this.#direct.clear()
   }
 
+  /** No ticket that a user was given until now counts any more. */
+  endOf(user: string): void {
+    this.#endedOf.set(user, this.#clock.now())
+  }
+
   /** The lines of a ticket for requests of the front door itself; null where it does not count. */
   direct(text: string): Ticket | null {
     const known = this.#direct.get(text)
@@ -145,7 +155,7 @@ export class TicketCheck {
     const read = this.#read(text, 'redirect')
     if (read === null) return { why: 'forged', ticket: null }
     const { ticket, key } = read
-    if (this.#isOver(ticket, key)) return { why: 'expired', ticket }
+    if (this.#isOver(ticket, key) || this.#isEnded(ticket, key)) return { why: 'expired', ticket }
     const name = `${key.id}.${ticket.id}`
     this.#sweepUsed()
     if (this.#used.has(name) || this.#used.size >= TICKET_LIMITS.used) return { why: 'used', ticket }
@@ -170,6 +180,11 @@ export class TicketCheck {
 
   #isOver({ endsAt }: Ticket, key: ReadyKey): boolean {
     return this.#clock.now() >= key.madeAt + endsAt || !this.#keys.includes(key)
+  }
+
+  #isEnded({ endsAt, lines }: Ticket, key: ReadyKey): boolean {
+    const endedAt = this.#endedOf.get(headerOf(lines, 'x-remote-user') ?? '')
+    return endedAt !== undefined && key.madeAt + endsAt - TICKET_LIMITS.redirectMs <= endedAt + NEWS_MS
   }
 
   /** They are in about the order in which they end. */

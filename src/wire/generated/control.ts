@@ -3455,11 +3455,6 @@ export namespace ToInstance {
     value: Uint8Array<ArrayBuffer>
   }
 
-  export interface ToInstanceIngressAgeMsFieldEvent {
-    field: '$.ingress.ageMs'
-    value: number
-  }
-
   export interface ToInstanceIngressFrontDoorFieldEvent {
     field: '$.ingress.frontDoor'
     value: string
@@ -3470,6 +3465,11 @@ export namespace ToInstance {
     value: boolean
   }
 
+  export interface ToInstanceIngressUserFieldEvent {
+    field: '$.ingress.user'
+    value: string
+  }
+
   export function encode (obj: Partial<ToInstance>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, ToInstance.codec())
   }
@@ -3478,7 +3478,7 @@ export namespace ToInstance {
     return decodeMessage(buf, ToInstance.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressAgeMsFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToInstance>): Generator<ToInstanceWelcomeFederationFieldEvent | ToInstanceWelcomeNameFieldEvent | ToInstanceWelcomeLeaseMsFieldEvent | ToInstanceWelcomeHeartbeatMsFieldEvent | ToInstanceWelcomeAcknowledgeFieldEvent | ToInstanceWelcomeClockMsFieldEvent | ToInstanceWelcomeCertificateFieldEvent | ToInstanceWelcomeMemberListFieldEvent | ToInstanceWelcomeServicesNameFieldEvent | ToInstanceWelcomeServicesAcknowledgeFieldEvent | ToInstanceWelcomeRevisionFieldEvent | ToInstanceBeatSequenceFieldEvent | ToInstanceBeatLeaseMsFieldEvent | ToInstanceOrderIdFieldEvent | ToInstanceOrderAssumeFieldEvent | ToInstanceOrderFollowFieldEvent | ToInstanceOrderFreezeFieldEvent | ToInstanceOrderThawFieldEvent | ToInstanceOrderReleaseFieldEvent | ToInstanceOrderRestoreWorkspaceFieldEvent | ToInstanceOrderRestoreRootFieldEvent | ToInstanceOrderRestoreBaseFieldEvent | ToInstanceOrderReportFieldEvent | ToInstanceOrderSecretFieldEvent | ToInstanceMembersMemberListFieldEvent | ToInstanceDrainStateFieldEvent | ToInstanceDrainWorkspacesDoneFieldEvent | ToInstanceDrainWorkspacesTotalFieldEvent | ToInstanceDrainBytesDoneFieldEvent | ToInstanceDrainBytesTotalFieldEvent | ToInstanceDrainEtaMsFieldEvent | ToInstanceDrainReasonFieldEvent | ToInstanceDrainCertificateFieldEvent | ToInstanceDrainPlanWorkspaceFieldEvent | ToInstanceDrainPlanToFieldEvent | ToInstanceDrainPlanToNameFieldEvent | ToInstanceDrainPlanBytesFieldEvent | ToInstanceDrainPlanEtaMsFieldEvent | ToInstanceDrainPlanBusyFieldEvent | ToInstanceDrainUnprovenFieldEvent | ToInstanceDrainWaitingFieldEvent | ToInstanceDrainExitsFieldEvent | ToInstanceDrainPlannedAtMsFieldEvent | ToInstanceGoodbyeCodeFieldEvent | ToInstanceGoodbyeMessageFieldEvent | ToInstanceServicesServicesNameFieldEvent | ToInstanceServicesServicesAcknowledgeFieldEvent | ToInstanceNeighboursWholeFieldEvent | ToInstanceNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursPeerFieldEvent | ToInstanceNeighboursNeighboursZoneFieldEvent | ToInstanceNeighboursNeighboursAddressesFieldEvent | ToInstanceIngressRouteFieldEvent | ToInstanceIngressKeyFieldEvent | ToInstanceIngressSecretFieldEvent | ToInstanceIngressFrontDoorFieldEvent | ToInstanceIngressAloneFieldEvent | ToInstanceIngressUserFieldEvent> {
     return streamMessage(buf, ToInstance.codec(), opts)
   }
 }
@@ -6226,9 +6226,9 @@ export interface Ingress {
   route: string
   key: string
   secret: Uint8Array<ArrayBuffer>
-  ageMs: number
   frontDoor: string
   alone: boolean
+  user: string
 }
 
 export namespace Ingress {
@@ -6256,11 +6256,6 @@ export namespace Ingress {
           w.bytes(obj.secret)
         }
 
-        if ((obj.ageMs != null && obj.ageMs !== 0)) {
-          w.uint32(32)
-          w.uint64Number(obj.ageMs)
-        }
-
         if ((obj.frontDoor != null && obj.frontDoor !== '')) {
           w.uint32(42)
           w.string(obj.frontDoor)
@@ -6271,6 +6266,11 @@ export namespace Ingress {
           w.bool(obj.alone)
         }
 
+        if ((obj.user != null && obj.user !== '')) {
+          w.uint32(58)
+          w.string(obj.user)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -6279,9 +6279,9 @@ export namespace Ingress {
           route: '',
           key: '',
           secret: uint8ArrayAlloc(0),
-          ageMs: 0,
           frontDoor: '',
-          alone: false
+          alone: false,
+          user: ''
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -6302,16 +6302,16 @@ export namespace Ingress {
               obj.secret = reader.bytes()
               break
             }
-            case 4: {
-              obj.ageMs = reader.uint64Number()
-              break
-            }
             case 5: {
               obj.frontDoor = reader.string()
               break
             }
             case 6: {
               obj.alone = reader.bool()
+              break
+            }
+            case 7: {
+              obj.user = reader.string()
               break
             }
             default: {
@@ -6350,13 +6350,6 @@ export namespace Ingress {
               }
               break
             }
-            case 4: {
-              yield {
-                field: `${prefix}.ageMs`,
-                value: reader.uint64Number()
-              }
-              break
-            }
             case 5: {
               yield {
                 field: `${prefix}.frontDoor`,
@@ -6368,6 +6361,13 @@ export namespace Ingress {
               yield {
                 field: `${prefix}.alone`,
                 value: reader.bool()
+              }
+              break
+            }
+            case 7: {
+              yield {
+                field: `${prefix}.user`,
+                value: reader.string()
               }
               break
             }
@@ -6398,11 +6398,6 @@ export namespace Ingress {
     value: Uint8Array<ArrayBuffer>
   }
 
-  export interface IngressAgeMsFieldEvent {
-    field: '$.ageMs'
-    value: number
-  }
-
   export interface IngressFrontDoorFieldEvent {
     field: '$.frontDoor'
     value: string
@@ -6413,6 +6408,11 @@ export namespace Ingress {
     value: boolean
   }
 
+  export interface IngressUserFieldEvent {
+    field: '$.user'
+    value: string
+  }
+
   export function encode (obj: Partial<Ingress>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Ingress.codec())
   }
@@ -6421,7 +6421,7 @@ export namespace Ingress {
     return decodeMessage(buf, Ingress.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressAgeMsFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Ingress>): Generator<IngressRouteFieldEvent | IngressKeyFieldEvent | IngressSecretFieldEvent | IngressFrontDoorFieldEvent | IngressAloneFieldEvent | IngressUserFieldEvent> {
     return streamMessage(buf, Ingress.codec(), opts)
   }
 }

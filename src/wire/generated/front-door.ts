@@ -2062,6 +2062,16 @@ export namespace ToDoor {
     value: string
   }
 
+  export interface ToDoorRulesRequestsPerSFieldEvent {
+    field: '$.rules.requestsPerS'
+    value: number
+  }
+
+  export interface ToDoorRulesGuestsPerHourFieldEvent {
+    field: '$.rules.guestsPerHour'
+    value: number
+  }
+
   export interface ToDoorPlacesPlacesWorkspaceFieldEvent {
     field: '$.places.places[].workspace'
     value: string
@@ -2377,7 +2387,7 @@ export namespace ToDoor {
     return decodeMessage(buf, ToDoor.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToDoor>): Generator<ToDoorWelcomeNameFieldEvent | ToDoorWelcomeCertificateFieldEvent | ToDoorWelcomeMemberListFieldEvent | ToDoorWelcomeBeatMsFieldEvent | ToDoorWelcomeRevisionFieldEvent | ToDoorRulesFederationFieldEvent | ToDoorRulesAnonymousFieldEvent | ToDoorRulesHoldMsFieldEvent | ToDoorRulesSecureFieldEvent | ToDoorRulesUserHeaderFieldEvent | ToDoorRulesCookieKeyFieldEvent | ToDoorRulesPreviousKeysFieldEvent | ToDoorRulesFactsFieldEvent | ToDoorPlacesPlacesWorkspaceFieldEvent | ToDoorPlacesPlacesServiceFieldEvent | ToDoorPlacesPlacesOwnerFieldEvent | ToDoorPlacesPlacesStateFieldEvent | ToDoorPlacesPlacesEpochFieldEvent | ToDoorPlacesPlacesHomeFieldEvent | ToDoorPlacesPlacesHomeNameFieldEvent | ToDoorPlacesPlacesLimitBytesFieldEvent | ToDoorPlacesPlacesLimitedFieldEvent | ToDoorPlacesWholeFieldEvent | ToDoorPlacesGoneFieldEvent | ToDoorInstancesInstancesPeerFieldEvent | ToDoorInstancesInstancesNameFieldEvent | ToDoorInstancesInstancesServicesFieldEvent | ToDoorServicesServicesNameFieldEvent | ToDoorServicesServicesHostFieldEvent | ToDoorServicesServicesPrefixFieldEvent | ToDoorServicesServicesScopeFieldEvent | ToDoorServicesServicesWritersFieldEvent | ToDoorBlockedUsersFieldEvent | ToDoorBlockedFirstFieldEvent | ToDoorLeaseSequenceFieldEvent | ToDoorLeaseLeaseMsFieldEvent | ToDoorHoldIdFieldEvent | ToDoorHoldPlaceWorkspaceFieldEvent | ToDoorHoldPlaceServiceFieldEvent | ToDoorHoldPlaceOwnerFieldEvent | ToDoorHoldPlaceStateFieldEvent | ToDoorHoldPlaceEpochFieldEvent | ToDoorHoldPlaceHomeFieldEvent | ToDoorHoldPlaceHomeNameFieldEvent | ToDoorHoldPlaceLimitBytesFieldEvent | ToDoorHoldPlaceLimitedFieldEvent | ToDoorBreakOffWorkspaceFieldEvent | ToDoorBreakOffAllFieldEvent | ToDoorDropHomePeerFieldEvent | ToDoorToldIdFieldEvent | ToDoorToldCodeFieldEvent | ToDoorToldMessageFieldEvent | ToDoorToldUserFieldEvent | ToDoorToldBlockedFieldEvent | ToDoorToldPlaceWorkspaceFieldEvent | ToDoorToldPlaceServiceFieldEvent | ToDoorToldPlaceOwnerFieldEvent | ToDoorToldPlaceStateFieldEvent | ToDoorToldPlaceEpochFieldEvent | ToDoorToldPlaceHomeFieldEvent | ToDoorToldPlaceHomeNameFieldEvent | ToDoorToldPlaceLimitBytesFieldEvent | ToDoorToldPlaceLimitedFieldEvent | ToDoorMembersMemberListFieldEvent | ToDoorGoodbyeCodeFieldEvent | ToDoorGoodbyeMessageFieldEvent | ToDoorGroupsGroupsNameFieldEvent | ToDoorGroupsGroupsMembersUserFieldEvent | ToDoorGroupsGroupsMembersWriteFieldEvent | ToDoorGroupsFirstFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<ToDoor>): Generator<ToDoorWelcomeNameFieldEvent | ToDoorWelcomeCertificateFieldEvent | ToDoorWelcomeMemberListFieldEvent | ToDoorWelcomeBeatMsFieldEvent | ToDoorWelcomeRevisionFieldEvent | ToDoorRulesFederationFieldEvent | ToDoorRulesAnonymousFieldEvent | ToDoorRulesHoldMsFieldEvent | ToDoorRulesSecureFieldEvent | ToDoorRulesUserHeaderFieldEvent | ToDoorRulesCookieKeyFieldEvent | ToDoorRulesPreviousKeysFieldEvent | ToDoorRulesFactsFieldEvent | ToDoorRulesRequestsPerSFieldEvent | ToDoorRulesGuestsPerHourFieldEvent | ToDoorPlacesPlacesWorkspaceFieldEvent | ToDoorPlacesPlacesServiceFieldEvent | ToDoorPlacesPlacesOwnerFieldEvent | ToDoorPlacesPlacesStateFieldEvent | ToDoorPlacesPlacesEpochFieldEvent | ToDoorPlacesPlacesHomeFieldEvent | ToDoorPlacesPlacesHomeNameFieldEvent | ToDoorPlacesPlacesLimitBytesFieldEvent | ToDoorPlacesPlacesLimitedFieldEvent | ToDoorPlacesWholeFieldEvent | ToDoorPlacesGoneFieldEvent | ToDoorInstancesInstancesPeerFieldEvent | ToDoorInstancesInstancesNameFieldEvent | ToDoorInstancesInstancesServicesFieldEvent | ToDoorServicesServicesNameFieldEvent | ToDoorServicesServicesHostFieldEvent | ToDoorServicesServicesPrefixFieldEvent | ToDoorServicesServicesScopeFieldEvent | ToDoorServicesServicesWritersFieldEvent | ToDoorBlockedUsersFieldEvent | ToDoorBlockedFirstFieldEvent | ToDoorLeaseSequenceFieldEvent | ToDoorLeaseLeaseMsFieldEvent | ToDoorHoldIdFieldEvent | ToDoorHoldPlaceWorkspaceFieldEvent | ToDoorHoldPlaceServiceFieldEvent | ToDoorHoldPlaceOwnerFieldEvent | ToDoorHoldPlaceStateFieldEvent | ToDoorHoldPlaceEpochFieldEvent | ToDoorHoldPlaceHomeFieldEvent | ToDoorHoldPlaceHomeNameFieldEvent | ToDoorHoldPlaceLimitBytesFieldEvent | ToDoorHoldPlaceLimitedFieldEvent | ToDoorBreakOffWorkspaceFieldEvent | ToDoorBreakOffAllFieldEvent | ToDoorDropHomePeerFieldEvent | ToDoorToldIdFieldEvent | ToDoorToldCodeFieldEvent | ToDoorToldMessageFieldEvent | ToDoorToldUserFieldEvent | ToDoorToldBlockedFieldEvent | ToDoorToldPlaceWorkspaceFieldEvent | ToDoorToldPlaceServiceFieldEvent | ToDoorToldPlaceOwnerFieldEvent | ToDoorToldPlaceStateFieldEvent | ToDoorToldPlaceEpochFieldEvent | ToDoorToldPlaceHomeFieldEvent | ToDoorToldPlaceHomeNameFieldEvent | ToDoorToldPlaceLimitBytesFieldEvent | ToDoorToldPlaceLimitedFieldEvent | ToDoorMembersMemberListFieldEvent | ToDoorGoodbyeCodeFieldEvent | ToDoorGoodbyeMessageFieldEvent | ToDoorGroupsGroupsNameFieldEvent | ToDoorGroupsGroupsMembersUserFieldEvent | ToDoorGroupsGroupsMembersWriteFieldEvent | ToDoorGroupsFirstFieldEvent> {
     return streamMessage(buf, ToDoor.codec(), opts)
   }
 }
@@ -2572,6 +2582,8 @@ export interface Rules {
   cookieKey: Uint8Array<ArrayBuffer>
   previousKeys: Uint8Array<ArrayBuffer>[]
   facts: string
+  requestsPerS: number
+  guestsPerHour: number
 }
 
 export namespace Rules {
@@ -2626,6 +2638,16 @@ export namespace Rules {
           w.string(obj.facts)
         }
 
+        if ((obj.requestsPerS != null && obj.requestsPerS !== 0)) {
+          w.uint32(72)
+          w.uint64Number(obj.requestsPerS)
+        }
+
+        if ((obj.guestsPerHour != null && obj.guestsPerHour !== 0)) {
+          w.uint32(80)
+          w.uint64Number(obj.guestsPerHour)
+        }
+
         if (opts.lengthDelimited !== false) {
           w.ldelim()
         }
@@ -2638,7 +2660,9 @@ export namespace Rules {
           userHeader: '',
           cookieKey: uint8ArrayAlloc(0),
           previousKeys: [],
-          facts: ''
+          facts: '',
+          requestsPerS: 0,
+          guestsPerHour: 0
         }
 
         const end = length == null ? reader.len : reader.pos + length
@@ -2685,6 +2709,14 @@ export namespace Rules {
             }
             case 8: {
               obj.facts = reader.string()
+              break
+            }
+            case 9: {
+              obj.requestsPerS = reader.uint64Number()
+              break
+            }
+            case 10: {
+              obj.guestsPerHour = reader.uint64Number()
               break
             }
             default: {
@@ -2774,6 +2806,20 @@ export namespace Rules {
               }
               break
             }
+            case 9: {
+              yield {
+                field: `${prefix}.requestsPerS`,
+                value: reader.uint64Number()
+              }
+              break
+            }
+            case 10: {
+              yield {
+                field: `${prefix}.guestsPerHour`,
+                value: reader.uint64Number()
+              }
+              break
+            }
             default: {
               reader.skipType(tag & 7)
               break
@@ -2827,6 +2873,16 @@ export namespace Rules {
     value: string
   }
 
+  export interface RulesRequestsPerSFieldEvent {
+    field: '$.requestsPerS'
+    value: number
+  }
+
+  export interface RulesGuestsPerHourFieldEvent {
+    field: '$.guestsPerHour'
+    value: number
+  }
+
   export function encode (obj: Partial<Rules>): Uint8Array<ArrayBuffer> {
     return encodeMessage(obj, Rules.codec())
   }
@@ -2835,7 +2891,7 @@ export namespace Rules {
     return decodeMessage(buf, Rules.codec(), opts)
   }
 
-  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Rules>): Generator<RulesFederationFieldEvent | RulesAnonymousFieldEvent | RulesHoldMsFieldEvent | RulesSecureFieldEvent | RulesUserHeaderFieldEvent | RulesCookieKeyFieldEvent | RulesPreviousKeysFieldEvent | RulesFactsFieldEvent> {
+  export function stream (buf: Uint8Array | Uint8ArrayList, opts?: DecodeOptions<Rules>): Generator<RulesFederationFieldEvent | RulesAnonymousFieldEvent | RulesHoldMsFieldEvent | RulesSecureFieldEvent | RulesUserHeaderFieldEvent | RulesCookieKeyFieldEvent | RulesPreviousKeysFieldEvent | RulesFactsFieldEvent | RulesRequestsPerSFieldEvent | RulesGuestsPerHourFieldEvent> {
     return streamMessage(buf, Rules.codec(), opts)
   }
 }

@@ -47,14 +47,15 @@ export const hostileBenchmark: Benchmark = {
     await using scratch = await Scratch.create()
     await using client = Worker.start(scratch, CLIENT)
     await using federation = await Federation.start(scratch, 'hostile', options, { users: USERS + 1 })
-    const [token = '', ...tokens] = federation.tokens
+    const [token = ''] = federation.tokens
+    const users = federation.users.slice(1)
     const load = (method: 'GET' | 'PUT', durationMs: number): Promise<Answered> => {
       const question: ToClient = {
         kind: 'requests',
         url: federation.url,
         method,
         path: '/small',
-        users: tokens.map((token) => ['authorization', `Bearer ${token}`] as const),
+        users,
         status: null,
         durationMs,
         perSecond: PER_SECOND

@@ -6,12 +6,16 @@ import type { AppRequestContext } from '../../../src/apps/app.ts'
 import { upstreamApp } from '../../../src/apps/upstream/upstream.ts'
 import { systemClock } from '../../../src/core/clock.ts'
 import { silent } from '../../../src/core/log.ts'
-import { ALICES, Federation, TOKEN, until, untilClosed } from '../routing/federation.ts'
+import type { IngressDeps } from '../../../src/routing/ingress.ts'
+import { ALICE, ALICES, Federation, TOKEN, until, untilClosed } from '../routing/federation.ts'
+import { RoutedFederation } from '../routing/routed.ts'
 
 const AUTH = `Host: h\r\nAuthorization: Bearer ${TOKEN}\r\nConnection: close\r\n`
 
-/** A front door, an instance, and on it an app that says to each request what `say` writes. */
-async function withApp(say: (socket: Socket, request: string) => void): Promise<Federation> {
+type Say = (socket: Socket, request: string) => void
+
+/** An app that says to each request what `say` writes. */
+async function appThatSays(say: Say): Promise<IngressDeps['serve']> {
   const server = createServer((socket) => {
     socket.on('error', () => undefined)
     socket.on('data', (bytes) => say(socket, bytes.toString('latin1')))
@@ -20,7 +24,6 @@ async function withApp(say: (socket: Socket, request: string) => void): Promise<
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
   const app = upstreamApp({ clock: systemClock(), log: silent }, { host: '127.0.0.1', port })
-  const fed = await Federation.start({ options: { holdMs: 100 } })
   const context: AppRequestContext = {
     workspace: ALICES,
     folder: '/nowhere',
@@ -33,12 +36,19 @@ async function withApp(say: (socket: Socket, request: string) => void): Promise<
     settled: async () => undefined,
     allowance: NOTHING_USED
   }
-  fed.alpha.serve = (request, response) => app.handle(request, response, context)
   onTestFinished(async () => {
-    await fed[Symbol.asyncDispose]()
     await app.close()
     await new Promise((resolve) => server.close(resolve))
   })
+  return (request, response) => app.handle(request, response, context)
+}
+
+/** A front door, and an instance with such an app. */
+async function withApp(say: Say): Promise<Federation> {
+  const serve = await appThatSays(say)
+  const fed = await Federation.start({ options: { holdMs: 100 } })
+  fed.alpha.serve = serve
+  onTestFinished(() => fed[Symbol.asyncDispose]())
   return fed
 }
 
@@ -136,6 +146,21 @@ test('an app can neither set the session nor speak to the front door in the name
   expect([answer.status, answer.text, asked]).toEqual([421, 'hi', 1])
   expect(answer.headers['set-cookie']).toBeUndefined()
   expect(answer.headers['x-served-by']).toBe('alpha')
+})
+
+test('nor can it past the front door', async () => {
+  const serve = await appThatSays((socket) =>
+    socket.end(
+      `${OK}Set-Cookie: nd_ingress=evil; Path=/\r\nSet-Cookie: =nd_session=evil\r\nSet-Cookie: own=1\r\nX-Served-By: evil\r\nContent-Length: 2\r\n\r\nhi`
+    )
+  )
+  await using routed = await RoutedFederation.start('redirect')
+  const { alpha, fed } = routed
+  alpha.serve = serve
+  fed.table.put(ALICE, alpha.serving())
+  const { location = '' } = (await fed.ask('GET', '/', { headers: { accept: '*/*' } })).headers
+  const answer = await alpha.ask(location.slice(alpha.url.length))
+  expect([answer.text, answer.headers['set-cookie'], answer.headers['x-served-by']]).toEqual(['hi', ['own=1'], 'alpha'])
 })
 
 test('an app that answers before it has read the body is heard, and reads no more of it', async () => {

@@ -29,7 +29,7 @@ async function bench() {
     table: { all: () => rows.values() },
     quotas: { of: () => 10 },
     doors: { breakOff: (workspace: WorkspaceId, which: string) => void shown.push(`break ${workspace} ${which}`) },
-    routeBook: { endSessions: () => void shown.push('end sessions') },
+    routeBook: { endSessionsOf: (user: string) => void shown.push(`end sessions of ${user}`) },
     director: { touch: (workspace: WorkspaceId) => void shown.push(`touch ${workspace}`) }
   }
   return { register: new UserRegister(deps as unknown as UserRegisterDeps), users, shown, decisions }
@@ -55,7 +55,7 @@ test('who is shut out loses what is open: requests into their own workspaces, an
   const { register, shown, decisions } = await bench()
   await register.add(ROOT, { name: 'ada' })
   await register.block(ROOT, 'ada', true)
-  const out = ['end sessions', 'break user:ada all', 'touch user:ada', 'touch group:lab']
+  const out = ['end sessions of user:ada', 'break user:ada all', 'touch user:ada', 'touch group:lab']
   expect(shown).toEqual(out)
   await register.block(ROOT, 'ada', false)
   expect(shown).toEqual(out)
@@ -67,7 +67,7 @@ test('who is shut out loses what is open: requests into their own workspaces, an
   expect(shown).toEqual(out)
   shown.length = 0
   await register.block(ROOT, GUEST, true)
-  expect(shown).toEqual(['end sessions', `break ${GUEST} all`, `touch ${GUEST}`, 'touch group:lab'])
+  expect(shown).toEqual([`end sessions of ${GUEST}`, `break ${GUEST} all`, `touch ${GUEST}`, 'touch group:lab'])
   expect(decisions.at(-1)).toMatchObject({ actor: 'root', action: 'guest.block', target: GUEST })
 })
 

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
 import { fuzz, once } from '../../fuzz/fuzz.ts'
 import { HTTP_TARGETS } from '../../fuzz/http-targets.ts'
+import { INGRESS_TARGETS } from '../../fuzz/ingress-targets.ts'
 import type { FuzzTarget } from '../../fuzz/target.ts'
 import { TEXT_TARGETS } from '../../fuzz/text-targets.ts'
 import { WIRE_TARGETS } from '../../fuzz/wire-targets.ts'
@@ -38,7 +39,7 @@ test('memory that is kept is told', async () => {
 })
 
 test('of every target at least one sample is valid, so that changed ones get deep into it', async () => {
-  for (const { name, samples, take } of [...WIRE_TARGETS, ...HTTP_TARGETS, ...TEXT_TARGETS]) {
+  for (const { name, samples, take } of [...WIRE_TARGETS, ...HTTP_TARGETS, ...INGRESS_TARGETS, ...TEXT_TARGETS]) {
     const taken = await Promise.allSettled(samples.map(async (sample) => take(sample)))
     expect(
       taken.map(({ status }) => status),

@@ -49,6 +49,18 @@ describe('a group', () => {
     ])
   })
 
+  test('stays where a workspace of it is begun while it is taken away', async () => {
+    const store = controlStore(memoryKeyValue())
+    let inUse: string | null = null
+    const audit = async ({ action }: Decision): Promise<void> => {
+      if (action === 'group.rm') inUse = 'it has a workspace'
+    }
+    const groups = await Groups.open({ store, clock: manualClock(), audit, inUse: () => inUse })
+    await groups.add('lab', 'root')
+    expect(await refused(groups.remove('lab', 'root'))).toBe('REFUSED_BY_POLICY')
+    expect(groups.has(LAB)).toBe(true)
+  })
+
   test('has no guests, whatever their digits', async () => {
     const { groups } = await bench()
     const hex = 'a'.repeat(32)

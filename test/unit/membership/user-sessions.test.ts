@@ -69,6 +69,18 @@ test('a new token ends the sessions of before, at once and for good', async () =
   expect(users.byToken(renewed.token)).toEqual({ user: ADA })
 })
 
+test('all sessions end at once, for good, and new ones may begin', async () => {
+  const { accounts, reopened } = await bench()
+  await accounts.users.add('ada', 'root')
+  await accounts.users.add('bob', 'root')
+  const before = [await accounts.sessions.begin(ADA), await accounts.sessions.begin('user:bob' as UserId)]
+  await accounts.sessions.endAll()
+  const after = await accounts.sessions.begin(ADA)
+  for (const { sessions } of [accounts, await reopened()]) {
+    expect([...before, after].map((id) => sessions.find(id))).toEqual([null, null, ADA])
+  }
+})
+
 test('a later user of the same name does not get into the sessions of a removed one', async () => {
   const { accounts, clock, reopened } = await bench()
   await accounts.users.add('ada', 'root')

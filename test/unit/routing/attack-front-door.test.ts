@@ -1,9 +1,9 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { withoutSession } from '../../../src/routing/cookie.ts'
 import { requestHeaders, responseHeaders } from '../../../src/routing/headers.ts'
 import { FRONT_DOOR_LIMITS } from '../../../src/routing/limits.ts'
+import { withoutSession } from '../../../src/wire/cookies.ts'
 import { answerTo, Federation, untilClosed } from './federation.ts'
 
 test('a connection that piles up requests without waiting for answers is cut', async () => {

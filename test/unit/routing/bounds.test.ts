@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
-import type { UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import { ownerOfService, type ServiceName, type UserId, type WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { BodyBudget } from '../../../src/routing/body.ts'
 import { Hold, type Release } from '../../../src/routing/hold.ts'
 import { Turns } from '../../../src/routing/turns.ts'
-import { ALICE, ALICES, Federation, gate, TOKEN, until, untilClosed } from './federation.ts'
+import { ALICE, ALICES, type Answer, Federation, gate, TOKEN, until, untilClosed } from './federation.ts'
 
 const AUTH = `Host: h\r\nAuthorization: Bearer ${TOKEN}\r\n`
 const BOB = 'user:bob' as UserId
@@ -48,6 +48,31 @@ test('so much as one user may wait for their turn is bounded, and so is the time
   expect(await fed.ask('GET', '/')).toMatchObject({ status: 503, headers: { 'retry-after': '2' } })
   go.open()
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200, 200])
+})
+
+test('guests take no more than their share of a workspace that people share, those of one address even less', async () => {
+  const wiki = 'wiki' as ServiceName
+  const limits = { atOncePerWorkspace: 6, atOnceForGuests: 4, atOnceForGuestsPerAddress: 2 }
+  await using fed = await Federation.start({ options: { limits, trustProxy: ['127.0.0.1'] } })
+  fed.table.list = [{ name: wiki, route: { kind: 'path', prefix: '/wiki' }, scope: 'service', writers: null }]
+  fed.table.put(ownerOfService(wiki), fed.alpha.serving(BOBS), wiki)
+  const go = gate()
+  fed.alpha.serve = async (request, response) => {
+    if (request.url === '/wiki/slow') await go.opened
+    response.end('ok')
+  }
+  const slow = (address: string) => fed.send('GET', '/wiki/slow', { headers: { 'x-forwarded-for': address } })
+  const answers: Promise<Answer>[] = []
+  const more = async (address: string, reached: number): Promise<void> => {
+    answers.push(slow(address), slow(address), slow(address))
+    await until(() => fed.door.load.underWay === answers.length && fed.alpha.seen.length === reached)
+  }
+  await more('192.0.2.1', 2)
+  await more('192.0.2.2', 4)
+  await more('192.0.2.3', 4)
+  expect((await fed.ask('GET', '/wiki/')).text).toBe('ok')
+  go.open()
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual(Array(9).fill(200))
 })
 
 test('a turn that does not come in time is refused', async () => {

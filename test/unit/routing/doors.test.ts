@@ -6,9 +6,10 @@ import { createIdentity, type Identity } from '../../../src/core/identity.ts'
 import type { GroupName, OwnerId, PeerIdText, ServiceName, UserId, WorkspaceId } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import type { Gate } from '../../../src/network/host.ts'
+import type { Channel, Gate, Link } from '../../../src/network/host.ts'
 import { startHost, type WebHost } from '../../../src/network/libp2p-host.ts'
 import { DoorClient } from '../../../src/routing/doors/door-client.ts'
+import { DoorSession } from '../../../src/routing/doors/door-session.ts'
 import { DoorSessions } from '../../../src/routing/doors/door-sessions.ts'
 import { Doors } from '../../../src/routing/doors/doors.ts'
 import { openRelay, serveRelay } from '../../../src/routing/doors/relay.ts'
@@ -30,7 +31,8 @@ const RULES: DoorRules = {
   secure: false,
   userHeader: '',
   cookieKeys: { current: new Uint8Array(32).fill(1), previous: [] },
-  facts: '{}'
+  facts: '{}',
+  rates: { requestsPerS: 200, guestsPerHour: null }
 }
 
 const workspace = (number: number): WorkspaceId => `f${number.toString(16).padStart(31, '0')}` as WorkspaceId
@@ -88,6 +90,7 @@ async function coordinator(count = 3) {
     onUse: (id) => void used.add(id),
     onChange: () => undefined,
     workspaces: () => [...places.keys()],
+    knows: (id) => places.has(id),
     place: (id) => places.get(id) ?? null,
     async answer(question) {
       asked += 1
@@ -253,6 +256,36 @@ test('a door that is lost is waited for no longer than its lease, and routes not
   expect([one.stateOf(0), one.stateOf(1)]).toEqual(['serving', 'waiting'])
 })
 
+test('what a front door says of workspaces that are not there is not kept, and beats come no more often than they may', () => {
+  const used: WorkspaceId[] = []
+  const session = new DoorSession(
+    {
+      clock: { now: () => 0, wall: () => 0, after: () => ({ cancel: () => undefined }) },
+      log: silent,
+      standstill: { endedAt: Number.NEGATIVE_INFINITY },
+      workspaces: () => [],
+      knows: (id) => id === workspace(1),
+      place: () => null,
+      onUse: (id) => void used.push(id),
+      answer: () => Promise.reject(new Error('nobody asks'))
+    },
+    { send: async () => undefined, abort: () => undefined } as unknown as Channel,
+    { peer: ALPHA } as Link
+  )
+  const activity = [1, 2].map((number) => ({
+    workspace: workspace(number),
+    inFlight: true,
+    long: false,
+    sockets: false,
+    quietMs: 0
+  }))
+  session.heard({ kind: 'beat', sequence: 0, activity })
+  expect([used, session.isBusy(workspace(1)), session.isBusy(workspace(2))]).toEqual([[workspace(1)], true, false])
+  expect(() => {
+    for (let sequence = 1; sequence < 100; sequence++) session.heard({ kind: 'beat', sequence, activity: [] })
+  }).toThrow('too often')
+})
+
 test('only a member with the role of a front door is told anything', async () => {
   const at = await coordinator()
   const stranger = await door(at)
@@ -274,9 +307,13 @@ test('a user is looked up once, and again after a change of users; who is blocke
   expect([at.asked(), await users.byToken('guess')]).toEqual([1, null])
   at.tokens.delete('secret')
   at.blocked.add(ADA)
-  at.sessions.usersChanged()
+  at.sessions.usersChanged('users')
   await expect.poll(() => users.isBlocked(ADA), PATIENT).toBe(true)
   expect(await users.byToken('secret')).toBeNull()
+  const asked = at.asked()
+  at.sessions.usersChanged('sessions')
+  await expect.poll(async () => [await users.byToken('secret'), at.asked() > asked], PATIENT).toEqual([null, true])
+  expect(users.isBlocked(ADA)).toBe(true)
 })
 
 test('a question that is under way while the connection breaks is asked again', async () => {

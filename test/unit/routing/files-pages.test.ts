@@ -27,6 +27,7 @@ const HERS: Belonging = {
 class Book implements BelongingsBook {
   readonly all = new Map<UserId, Belonging[]>([[ALICE, [HERS]]])
   readonly removed: string[] = []
+  exported = 0
   broken = false
 
   async of(user: UserId): Promise<readonly Belonging[]> {
@@ -40,6 +41,7 @@ class Book implements BelongingsBook {
   async export(user: UserId, service: ServiceName, form: string): Promise<AsyncIterable<Uint8Array>> {
     if (!this.all.has(user)) throw new NodeDaemonError('NOT_FOUND', `You have saved nothing in ${service}.`)
     const { broken } = this
+    this.exported += 1
     return (async function* () {
       yield Buffer.from(`${form} of ${user}`)
       if (broken) throw new NodeDaemonError('INCOMPLETE', 'a block is damaged')
@@ -112,6 +114,19 @@ describe('usage', () => {
   })
 })
 
+test('wrong tokens are counted, as at a service', async () => {
+  const book = new Book()
+  await using fed = await Federation.start({
+    ownPages: ownPages(filesPages({ belongings: book, log: silent }, { secure: false })),
+    options: { trustProxy: ['127.0.0.0/8'] }
+  })
+  const headers = { authorization: 'Bearer wrong', 'x-forwarded-for': '192.0.2.9' }
+  const answers = new Set<number>()
+  for (let count = 0; count < 40; count++) answers.add((await fed.send('GET', `${BASE}/usage`, { headers })).status)
+  expect([...answers]).toEqual([401, 429])
+  expect((await fed.send('GET', '/', { headers })).status).toBe(429)
+})
+
 describe('export', () => {
   test('gives one’s own files as an archive, in either form', async () => {
     const { fed } = await start()
@@ -121,6 +136,14 @@ describe('export', () => {
       expect([answer.status, answer.text]).toEqual([200, `${form} of ${ALICE}`])
       expect(answer.headers['content-disposition']).toBe(`attachment; filename="files.${form}"`)
     }
+  })
+
+  test('one who asks whether there is one takes nothing', async () => {
+    const { fed, book } = await start()
+    await using _ = fed
+    expect((await fed.ask('HEAD', `${BASE}/export/files.tar`)).status).toBe(200)
+    expect((await fed.ask('HEAD', `${BASE}/export/other.tar`)).status).toBe(404)
+    expect(book.exported).toBe(0)
   })
 
   test.each(['files.zip', 'files', '../files.tar', 'other%2f.tar', 'files.tar/x'])('%s is no archive', async (name) => {

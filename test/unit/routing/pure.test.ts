@@ -1,11 +1,12 @@
 import { expect, test } from 'vitest'
 import type { ServiceName, UserId } from '../../../src/core/ids.ts'
-import { SessionCookies, setsSession, withoutSession } from '../../../src/routing/cookie.ts'
+import { SessionCookies } from '../../../src/routing/cookie.ts'
 import { closeFrame, FrameMeter } from '../../../src/routing/frames.ts'
 import { requestHeaders, responseHeaders, trailers } from '../../../src/routing/headers.ts'
 import { isCrossSite, tokenOf } from '../../../src/routing/identify.ts'
 import { mayRepeat, maySendElsewhere } from '../../../src/routing/replay.ts'
 import { compileRoutes, hostName } from '../../../src/routing/route.ts'
+import { setsSession, withoutSession } from '../../../src/wire/cookies.ts'
 
 const GUEST = `guest:${'c'.repeat(32)}` as UserId
 const NOW = 1_700_000_000_000

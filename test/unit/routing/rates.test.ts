@@ -1,14 +1,16 @@
-import { connect } from 'node:net'
+import { EventEmitter } from 'node:events'
+import { connect, type Socket } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../../../src/core/clock.ts'
 import type { UserId } from '../../../src/core/ids.ts'
 import { networkOf } from '../../../src/core/network-of.ts'
 import { Pace } from '../../../src/core/pace.ts'
 import type { Client } from '../../../src/routing/client.ts'
+import { Connections } from '../../../src/routing/connections.ts'
 import { SessionCookies } from '../../../src/routing/cookie.ts'
 import { DoorServer } from '../../../src/routing/door-server.ts'
 import { FRONT_DOOR_LIMITS } from '../../../src/routing/limits.ts'
-import { Rates } from '../../../src/routing/rates.ts'
+import { RATES, Rates } from '../../../src/routing/rates.ts'
 import { manualClock } from '../../tools/clock.ts'
 import { COOKIE_KEYS, Federation } from './federation.ts'
 
@@ -89,6 +91,25 @@ describe('rates', () => {
     expect(all.connection('192.0.2.1')).not.toBeNull()
     expect(Array.from({ length: 1000 }, () => all.connection('::1')).includes(null)).toBe(false)
   })
+})
+
+test('the connections of one address to an entrance are bounded, save those of proxies and of front doors', () => {
+  const clients = { isProxy: (address: string) => address === '192.0.2.7' }
+  const connections = new Connections(clients, new Rates(manualClock(), RATES))
+  const most = FRONT_DOOR_LIMITS.connectionsPerAddress
+  const socket = (remoteAddress: string, remotePort: number): Socket =>
+    Object.assign(new EventEmitter(), { remoteAddress, remotePort }) as unknown as Socket
+  const from = (address: string, count: number, port = 1000): Socket[] =>
+    Array.from({ length: count }, (_, index) => socket(address, port + index))
+  const admitted = (sockets: readonly Socket[]): number => sockets.filter((one) => connections.admits(one)).length
+  expect(admitted(from('192.0.2.7', most + 1))).toBe(most + 1)
+  const sockets = from('192.0.2.1', most + 1)
+  expect(admitted(sockets)).toBe(most)
+  const [door, closed] = sockets
+  if (door !== undefined) connections.ofFrontDoor(door)
+  door?.emit('close')
+  closed?.emit('close')
+  expect(admitted(from('192.0.2.1', 3, 9000))).toBe(2)
 })
 
 describe('the front door behind a trusted proxy', () => {

@@ -2,10 +2,18 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { type GroupName, ownerOfService, type ServiceName, type WorkspaceId } from '../../../src/core/ids.ts'
-import { ALICE, ALICES, type Answer, FILES, until } from './federation.ts'
+import {
+  type GroupName,
+  ownerOfService,
+  type ServiceName,
+  type UserId,
+  type WorkspaceId
+} from '../../../src/core/ids.ts'
+import { ALICE, ALICES, type Answer, FILES, TOKEN, until } from './federation.ts'
 import { RoutedFederation, type RoutedInstance, readBytes } from './routed.ts'
 
+const BOB = 'user:bob' as UserId
+const BOBS = 'b'.repeat(32) as WorkspaceId
 const PAGE = { accept: 'text/html,*/*', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
 
 /** The path of an address that must begin so. */
@@ -24,6 +32,15 @@ async function sentTo(routed: RoutedFederation, instance: RoutedInstance, path =
   return cookieOf(arrived)
 }
 
+/** A connection that speaks another protocol by now. */
+async function openedAt({ port, url }: RoutedInstance, cookie: string): Promise<Socket> {
+  const headers = { connection: 'Upgrade', upgrade: 'echo', cookie, origin: url }
+  const opened = request({ host: '127.0.0.1', port, path: '/live', headers, agent: false })
+  opened.end()
+  const [, socket] = (await once(opened, 'upgrade')) as [unknown, Socket]
+  return socket
+}
+
 const cookieOf = ({ headers }: Answer): string => headers['set-cookie']?.[0]?.split(';')[0] ?? ''
 
 test('a browser is sent to the home, gets a cookie there, and its address is clean again', async () => {
@@ -32,7 +49,7 @@ test('a browser is sent to the home, gets a cookie there, and its address is cle
   fed.table.put(ALICE, alpha.serving(ALICES, 3))
   const sent = await fed.ask('GET', '/a%20b/?q=1&nd_ticket=app', { headers: PAGE })
   expect(sent).toMatchObject({ status: 307, text: '' })
-  expect(sent.headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'no-referrer' })
+  expect(sent.headers).toMatchObject({ 'cache-control': 'no-store', 'referrer-policy': 'origin' })
   const path = pathAt(sent.headers.location, alpha.url)
   const arrived = await alpha.ask(path, { headers: PAGE })
   expect(arrived.headers).toMatchObject({
@@ -88,15 +105,7 @@ test('a page at the home changes things and opens WebSockets there, pages of oth
   expect((await alpha.ask('/live', { headers: { ...upgrade, cookie, origin: 'http://evil.example' } })).status).toBe(
     403
   )
-  const opened = request({
-    host: '127.0.0.1',
-    port: alpha.port,
-    path: '/live',
-    headers: { ...upgrade, cookie, origin: alpha.url },
-    agent: false
-  })
-  opened.end()
-  const [, socket] = (await once(opened, 'upgrade')) as [unknown, Socket]
+  const socket = await openedAt(alpha, cookie)
   socket.write('hello')
   expect(await readBytes(socket, 5)).toBe('hello')
   expect(alpha.door.busy()).toEqual([ALICES])
@@ -183,6 +192,75 @@ test('users that are let in are asked anew who they are when the coordinator say
   expect(alpha.reached).toEqual([])
   await routed.untilUsed(alpha.peer, 'redirect')
   expect((await alpha.ask('/a', { headers: { cookie: await sentTo(routed, alpha) } })).status).toBe(200)
+})
+
+test.each([
+  ['asks anew who users are', (routed: RoutedFederation) => routed.book.endSessions()],
+  [
+    'says that users do not go there any more',
+    (routed: RoutedFederation) => {
+      routed.labels.set(routed.alpha.peer, 'tunnel')
+      routed.book.relabelled(routed.alpha.peer)
+    }
+  ]
+])('what users have open at the home ends when the coordinator %s', async (_what, say) => {
+  await using routed = await RoutedFederation.start('redirect')
+  const { alpha, fed } = routed
+  fed.table.put(ALICE, alpha.serving())
+  const socket = await openedAt(alpha, await sentTo(routed, alpha))
+  const closed = once(socket, 'close')
+  say(routed)
+  await closed
+})
+
+test('one user can be shown out at the home: their session, what they have open, and their tickets', async () => {
+  await using routed = await RoutedFederation.start('redirect')
+  const { alpha, fed, book } = routed
+  fed.table.put(ALICE, alpha.serving())
+  const cookie = await sentTo(routed, alpha)
+  const socket = await openedAt(alpha, cookie)
+  const { location } = (await fed.ask('GET', '/late', { headers: PAGE })).headers
+  book.endSessionsOf(BOB)
+  expect((await alpha.ask('/', { headers: { ...PAGE, cookie } })).status).toBe(200)
+  const closed = once(socket, 'close')
+  book.endSessionsOf(ALICE)
+  await closed
+  for (const path of ['/', pathAt(location, alpha.url)]) {
+    const back = await alpha.ask(path, { headers: { ...PAGE, cookie } })
+    expect(back.headers.location).toContain('nd_back=0')
+    expect(back.headers['set-cookie']).toBeUndefined()
+  }
+  // The key stays, and so do all others.
+  expect(alpha.told.map(({ alone }) => alone)).toEqual([true, false, false])
+})
+
+test("nobody puts a browser into their own session: not over another user's, nor from a page of another site", async () => {
+  await using routed = await RoutedFederation.start('redirect', {
+    users: { byToken: async (token) => ({ user: token === TOKEN ? ALICE : BOB }) }
+  })
+  const { alpha, fed } = routed
+  fed.table.put(ALICE, alpha.serving())
+  const arrive = async (headers: Record<string, string>): Promise<Answer> => {
+    const sent = await fed.ask('GET', '/', { headers: PAGE })
+    return alpha.ask(pathAt(sent.headers.location, alpha.url), { headers: { ...PAGE, ...headers } })
+  }
+  const door = `http://127.0.0.1:${fed.port}`
+  const back = { status: 307, headers: { location: `${door}/?nd_back=0` } }
+  const elsewhere = { 'sec-fetch-site': 'cross-site' }
+  for (const headers of [elsewhere, { ...elsewhere, referer: 'https://evil.example/' }]) {
+    const arrived = await arrive(headers)
+    expect(arrived).toMatchObject(back)
+    expect(arrived.headers['set-cookie']).toBeUndefined()
+  }
+  const victims = cookieOf(await arrive({ ...elsewhere, referer: `${door}/` }))
+  expect(victims).toContain('nd_ingress=')
+  fed.table.put(BOB, alpha.serving(BOBS))
+  const bobs = await fed.ask('GET', '/', { headers: { ...PAGE, authorization: 'Bearer bobs-token' } })
+  const arrived = await alpha.ask(pathAt(bobs.headers.location, alpha.url), { headers: { ...PAGE, cookie: victims } })
+  expect(arrived).toMatchObject(back)
+  expect(arrived.headers['set-cookie']).toBeUndefined()
+  await alpha.ask('/', { headers: { ...PAGE, cookie: victims } })
+  expect(alpha.reached.at(-1)?.headers['x-remote-user']).toBe(ALICE)
 })
 
 test("one instance's tickets and cookies are worth nothing at another", async () => {

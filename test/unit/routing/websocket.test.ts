@@ -4,10 +4,11 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { expect, test } from 'vitest'
 import { NodeDaemonError } from '../../../src/core/errors.ts'
-import type { UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import type { OwnerId, UserId, WorkspaceId } from '../../../src/core/ids.ts'
+import type { Rights } from '../../../src/membership/groups.ts'
 import { SessionCookies } from '../../../src/routing/cookie.ts'
 import type { IngressDeps } from '../../../src/routing/ingress.ts'
-import { ALICE, ALICES, COOKIE_KEYS, Federation, TOKEN, until, untilClosed, untilStill } from './federation.ts'
+import { ALICE, ALICES, COOKIE_KEYS, Federation, FILES, TOKEN, until, untilClosed, untilStill } from './federation.ts'
 
 const GUEST = `guest:${'c'.repeat(32)}` as UserId
 
@@ -22,11 +23,11 @@ const echo: NonNullable<IngressDeps['upgrade']> = async (_request, { socket, hea
   socket.pipe(socket)
 }
 
-function ask(fed: Federation, more = ''): Socket {
+function ask(fed: Federation, more = '', path = '/ws'): Socket {
   const socket = fed.raw()
   socket.on('error', () => undefined)
   socket.write(
-    `GET /ws HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${TOKEN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n${more}\r\n`
+    `GET ${path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer ${TOKEN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n${more}\r\n`
   )
   return socket
 }
@@ -234,4 +235,33 @@ test('a guest may speak by WebSocket where guests may come in, and nobody withou
     '401',
     '401'
   ])
+})
+
+test('who would not be let in again does not stay: no right any more, a smaller one, or another token', async () => {
+  const lab = 'group:lab' as OwnerId
+
+  /** Open in the workspace of a group; then `change` takes place, and the workspace is touched. */
+  async function staysAfter(change: { rights?: Rights | null; user?: UserId | null }): Promise<boolean> {
+    const may: { rights: Rights | null; user: UserId | null } = { rights: 'write', user: ALICE }
+    await using fed = await Federation.start({
+      upgrade: echo,
+      groups: { rightsOf: () => may.rights, of: () => [] },
+      users: { byToken: async () => (may.user === null ? null : { user: may.user }) }
+    })
+    fed.table.list = [{ name: FILES, route: { kind: 'path', prefix: '' }, scope: 'group', writers: null }]
+    fed.table.put(lab, fed.alpha.serving())
+    const socket = ask(fed, '', '/lab/ws')
+    await read(socket, '\r\n\r\n')
+    Object.assign(may, change)
+    fed.table.put(lab, fed.alpha.serving())
+    await new Promise((resolve) => setImmediate(resolve))
+    socket.write('hello')
+    const text = await read(socket, 'hello')
+    socket.destroy()
+    return text === 'hello'
+  }
+  expect(await staysAfter({})).toBe(true)
+  expect(await staysAfter({ rights: null })).toBe(false)
+  expect(await staysAfter({ rights: 'read' })).toBe(false)
+  expect(await staysAfter({ user: null })).toBe(false)
 })

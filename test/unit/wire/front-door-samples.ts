@@ -53,7 +53,8 @@ const to: Record<string, ToDoor> = {
       secure: true,
       userHeader: 'x-user',
       cookieKeys: { current: key(1), previous: [key(2), key(3)] },
-      facts: '{}'
+      facts: '{}',
+      rates: { requestsPerS: 200, guestsPerHour: null }
     }
   },
   places: { kind: 'places', places: [serving, moving], gone: [], whole: false },

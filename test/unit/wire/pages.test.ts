@@ -126,13 +126,12 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ['members in one `neighbours`', NEIGHBOUR_LIMITS.neighboursMax],
     ['multiaddrs of one member', NEIGHBOUR_LIMITS.addressesMax, NEIGHBOUR_LIMITS.addressMax],
     ['a web address', INGRESS_LIMITS.urlMax],
-    ['secret of a ticket key', INGRESS_LIMITS.secretBytes],
-    ['age of a ticket key', INGRESS_LIMITS.ageMsMax]
+    ['secret of a ticket key', INGRESS_LIMITS.secretBytes]
   ],
   'front-door': [
     ['a frame', FRONT_DOOR_PROTOCOL.maxFrameBytes],
     ['streams of the first id on one connection at once', FRONT_DOOR_PROTOCOL.maxStreams],
-    ['streams of a relay on one connection at once', RELAY_PROTOCOL.maxStreams],
+    ['streams of a relay of one front door at once', RELAY_PROTOCOL.maxStreams],
     ['from opening the stream to the end of `hello`', constant('routing/doors/door-sessions.ts', 'HELLO_MS')],
     ['from `hello` to the welcome', constant('routing/doors/door-client.ts', 'WELCOME_MS')],
     ['a lease', DOOR_TIMES.leaseMs],
@@ -143,6 +142,10 @@ const EXPECTED: Readonly<Record<string, readonly (readonly [string, ...number[]]
     ],
     ['places of one message, and workspaces that are no more', DOOR_LIMITS.placesMax],
     ['workspaces of one beat', DOOR_LIMITS.activityMax],
+    [
+      'beats that come at once, and from then on two for each `beat_ms`',
+      constant('routing/doors/door-session.ts', 'BEATS_AT_ONCE')
+    ],
     ['users of one `blocked`', DOOR_LIMITS.blockedMax],
     ['groups of one message', DOOR_LIMITS.groupsMax],
     ['members of all groups of one message', DOOR_LIMITS.groupMembersMax],

@@ -205,9 +205,20 @@ export const MESSAGES = {
           route: 'redirect',
           key: '0011223344556677',
           secret: seedOf(7),
-          ageMs: 1500,
           frontDoor: 'https://main.example.org',
-          alone: false
+          alone: false,
+          user: null
+        }
+      },
+      'ingress, of one user': {
+        kind: 'ingress',
+        news: {
+          route: 'redirect',
+          key: '0011223344556677',
+          secret: seedOf(7),
+          frontDoor: '',
+          alone: false,
+          user: 'user:ada' as UserId
         }
       },
       beat: { kind: 'beat', sequence: 9, leaseMs: 10_000 },

@@ -36,6 +36,7 @@ export interface BenchOptions extends Partial<Omit<CommandAppsDeps, 'services'>>
   readonly command?: string
   readonly readable?: readonly string[]
   readonly isReady?: (place: HookPlace, signal: AbortSignal) => Promise<boolean>
+  readonly isAtWork?: (place: HookPlace, signal: AbortSignal) => Promise<boolean>
 }
 
 export interface Answer {
@@ -63,7 +64,7 @@ export interface AppsBench {
 
 /** Command apps on this machine, with an HTTP server in front that lets each request into the workspace that it names. */
 export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> {
-  const { command, readable = [SCRIPT], isReady = null, sandbox = BWRAP, ...changes } = options
+  const { command, readable = [SCRIPT], isReady = null, isAtWork = null, sandbox = BWRAP, ...changes } = options
   const root = await realpath(await mkdtemp(join(tmpdir(), 'node-daemon-apps-')))
   const node = sandbox.kind === 'bwrap' ? NODE : process.execPath
   const failures: string[] = []
@@ -78,7 +79,7 @@ export async function appsBench(options: BenchOptions = {}): Promise<AppsBench> 
   const apps = await CommandApps.open({
     folder: join(root, 'apps'),
     workspaces: join(root, 'workspaces'),
-    services: new Map([[SERVICE, { spec, readable, isReady }]]),
+    services: new Map([[SERVICE, { spec, readable, isReady, isAtWork }]]),
     sandbox,
     relay: relayed,
     environment: { PATH: '/usr/bin:/bin', LANG: 'C.UTF-8' },

@@ -17,7 +17,9 @@ const node = isConfined ? '/run/node-daemon/node' : process.execPath
 const apps = await CommandApps.open({
   folder: join(root, 'apps'),
   workspaces: join(root, 'workspaces'),
-  services: new Map([[service, { spec: parseCommand(`${node} ${SCRIPT} {port}`), readable: [SCRIPT], isReady: null }]]),
+  services: new Map([
+    [service, { spec: parseCommand(`${node} ${SCRIPT} {port}`), readable: [SCRIPT], isReady: null, isAtWork: null }]
+  ]),
   sandbox: {
     kind: isConfined ? 'bwrap' : 'none',
     network: !isConfined,

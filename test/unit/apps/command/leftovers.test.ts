@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
 import { endLeftovers, markRunning, unmark } from '../../../../src/apps/command/leftovers.ts'
-import { factsOf } from '../../../../src/apps/command/proc.ts'
+import { environOf, factsOf } from '../../../../src/apps/command/proc.ts'
 import { sendSignal } from '../../../../src/daemon/app-machine.ts'
 import { until } from '../../../tools/program.ts'
 
@@ -31,8 +31,8 @@ test('what a killed daemon left running is ended at its next start, and nobody e
   const [left, other, ended] = await Promise.all([sleeper(), sleeper(), sleeper()])
   const [first, second] = [join(apps, 'first'), join(apps, 'second')]
   await Promise.all([mkdir(first), mkdir(second)])
-  await markRunning(first, left.pid ?? 0, true)
-  await markRunning(first, ended.pid ?? 0, true)
+  await markRunning(first, left.pid ?? 0, true, '/w')
+  await markRunning(first, ended.pid ?? 0, true, '/w')
   await unmark(first, ended.pid ?? 0)
   const mark = { pid: other.pid, startedAt: '1', boot: 'another', group: true }
   await writeFile(join(second, `process-${other.pid}.json`), JSON.stringify(mark))
@@ -41,6 +41,27 @@ test('what a killed daemon left running is ended at its next start, and nobody e
   await until('it has ended', () => left.signalCode !== null)
   expect([other, ended].map(({ pid }) => factsOf(pid ?? 0) !== null)).toEqual([true, true])
   expect(await readdir(apps, { recursive: true })).toEqual(['first', 'second'])
+})
+
+test('of a group whose first process is gone, what was started for the workspace is ended, and nobody else', async () => {
+  const apps = await folder()
+  const folderOfApp = join(apps, 'one')
+  await mkdir(folderOfApp)
+  const script = `NODE_DAEMON_DIR=/w/one sleep 1000 & echo $!; NODE_DAEMON_DIR=/w/two sleep 1000 & echo $!; read go`
+  const first = spawn('sh', ['-c', script], { detached: true, stdio: ['pipe', 'pipe', 'ignore'] })
+  const lines = createInterface(first.stdout)[Symbol.asyncIterator]()
+  const [own = 0, other = 0] = [Number((await lines.next()).value), Number((await lines.next()).value)]
+  onTestFinished(() => [own, other].forEach((pid) => void sendSignal(pid, 'SIGKILL')))
+  await markRunning(folderOfApp, first.pid ?? 0, true, '/w/one')
+  first.kill('SIGKILL')
+  await until('the first has ended', () => factsOf(first.pid ?? 0) === null)
+  await until('their programs have begun', () =>
+    [own, other].every((pid) => environOf(pid).some((one) => one.includes('/w/')))
+  )
+  expect(await endLeftovers(apps, sendSignal)).toBe(1)
+  await until('its own has ended', () => factsOf(own) === null)
+  expect(factsOf(other)).not.toBeNull()
+  expect(await readdir(folderOfApp)).toEqual([])
 })
 
 test.each(['bwrap', 'none'])('an app ends with its daemon, however that ends (%s)', async (kind) => {

@@ -2,6 +2,7 @@ import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { factsOf } from '../../../../src/apps/command/proc.ts'
+import type { HookPlace } from '../../../../src/apps/hooks.ts'
 import { until } from '../../../tools/program.ts'
 import { appsBench, NONE } from './bench.ts'
 import { SCRIPT, workspaceNumber } from './names.ts'
@@ -128,6 +129,43 @@ test('of more apps than may run at once, the one that is idle longest makes room
   expect([status, headers['retry-after']]).toEqual([503, '2'])
   expect(body).toContain('1 apps are in use on this server')
   socket.destroy()
+})
+
+test('one that says that users are at work is neither stopped for being idle nor to make room', async () => {
+  const asked: string[] = []
+  const isAtWork = async ({ workspace }: HookPlace): Promise<boolean> => {
+    asked.push(workspace)
+    return workspace === workspaceNumber(1)
+  }
+  const { ask, apps } = await appsBench({ appsMax: 2, idleMs: 500, isAtWork })
+  await Promise.all([ask(), ask('/notes/', { workspace: 2 })])
+  await until('the second is stopped', () => apps.find(workspaceNumber(2))?.isRunning === false)
+  await until('the first was asked', () => asked.includes(workspaceNumber(1)))
+  expect((await ask('/notes/', { workspace: 3 })).status).toBe(200)
+  expect((await ask('/notes/', { workspace: 4 })).status).toBe(200)
+  expect([1, 3].map((number) => apps.find(workspaceNumber(number))?.isRunning)).toEqual([true, false])
+})
+
+test('of many that come at once, no more are started than may run', async () => {
+  const { ask, apps, place } = await appsBench({ appsMax: 2 })
+  const all = [1, 2, 3, 4, 5, 6, 7, 8]
+  for (const workspace of all) await place(workspace)
+  const running = (): number => all.filter((one) => apps.find(workspaceNumber(one))?.isRunning).length
+  const most = { count: 0 }
+  const answers = all.map(async (workspace) => {
+    const { status } = await ask('/notes/', { workspace })
+    most.count = Math.max(most.count, running())
+    return status
+  })
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([200, 503]))
+  expect([most.count, running()]).toEqual([2, 2])
+})
+
+test('an app that cannot start gives its place back', async () => {
+  const { ask } = await appsBench({ command: 'sh -c "exit 7" {port}', appsMax: 1 })
+  const statuses: number[] = []
+  for (const workspace of [1, 2, 3]) statuses.push((await ask('/notes/', { workspace })).status)
+  expect(statuses).toEqual([502, 502, 502])
 })
 
 test('a disk that is nearly full: nothing is started', async () => {
