@@ -1,4 +1,5 @@
 import { Argument, type Command, Option } from 'commander'
+import { NodeDaemonError } from '../core/errors.ts'
 import type { Context } from './context.ts'
 import { LOG_LEVELS } from './logger.ts'
 import { EXITS, type ExitCode } from './report-error.ts'
@@ -29,6 +30,8 @@ export type Flags = Readonly<Record<string, readonly string[]>>
 /** Hangs a command, or a group of them, below another one. */
 export interface Branch {
   readonly settings: readonly Settings[]
+  /** A line that may be typed as it stands. */
+  readonly example: string
   attach(parent: Command, run: Runner): void
 }
 
@@ -104,17 +107,20 @@ function fill<S extends Settings>(command: Command, spec: CommandSpec<S>, run: R
   addSettings(command, spec.settings)
   command.addHelpText('after', helpAfter(spec))
   command.action(async () => {
-    await run(
-      spec,
-      flagsOf(command),
-      command.processedArgs.flat().filter((arg) => typeof arg === 'string')
-    )
+    const args = command.processedArgs.flat().filter((arg) => typeof arg === 'string')
+    const empty = args.indexOf('')
+    if (empty >= 0) {
+      const what = spec.takes?.[empty] ?? spec.takes?.at(-1) ?? ''
+      throw new NodeDaemonError('BAD_USAGE', `${what} is empty`, { advice: `for example: ${spec.examples[0] ?? ''}` })
+    }
+    await run(spec, flagsOf(command), args)
   })
 }
 
 export function command<S extends Settings>(spec: CommandSpec<S>, below: readonly Branch[] = []): Branch {
   return {
     settings: [spec.settings, ...below.flatMap((branch) => branch.settings)],
+    example: spec.examples[0] ?? '',
     attach(parent, run) {
       const child = parent.command(spec.name)
       fill(child, spec, run)
@@ -127,13 +133,14 @@ export function command<S extends Settings>(spec: CommandSpec<S>, below: readonl
 export function group(name: string, about: string, below: readonly Branch[]): Branch {
   return {
     settings: below.flatMap((branch) => branch.settings),
+    example: below[0]?.example ?? '',
     attach(parent, run) {
       const child = parent.command(name).description(about)
       for (const branch of below) branch.attach(child, run)
       const words = child.commands.map((one) => one.name()).join(', ')
       child.addHelpText(
         'after',
-        `\nExample:\n  $ node-daemon ${name} ${child.commands[0]?.name() ?? ''}\n\nExit codes: see node-daemon ${name} COMMAND --help; COMMAND is one of ${words}`
+        `\nExample:\n  $ ${below[0]?.example ?? ''}\n\nExit codes: see node-daemon ${name} COMMAND --help; COMMAND is one of ${words}`
       )
     }
   }

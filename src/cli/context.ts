@@ -4,6 +4,7 @@ import type { Logger } from '../core/log.ts'
 import type { Random } from '../core/random.ts'
 import type { Flags } from './command.ts'
 import { defaultFolder, type Role } from './folders.ts'
+import { clean } from './format.ts'
 import { type Api, connectApi, folderPlace, remotePlace } from './local-client.ts'
 import type { Printer } from './printer.ts'
 import type { Terminal } from './terminal.ts'
@@ -62,6 +63,19 @@ export async function sure(context: Context, question: string, yes: boolean): Pr
   if (!(await askedYes(context.terminal, question))) {
     throw new NodeDaemonError('ABORTED', 'not done', { advice: 'nothing was changed' })
   }
+}
+
+/**
+ * Looks for a thing by its name in a list of the coordinator, before anybody is asked about it.
+ *
+ * @throws NOT_FOUND the list has none of that name
+ */
+export async function known(api: Api, path: `/${string}s`, word: string, name: string): Promise<void> {
+  const all = await api.get<{ readonly name: string }[]>(path)
+  if (all.some((one) => one.name === name)) return
+  throw new NodeDaemonError('NOT_FOUND', `there is no ${word} "${clean(name)}"`, {
+    advice: `see: node-daemon ${path.slice(1)} ls`
+  })
 }
 
 export async function askedYes(terminal: Terminal, question: string): Promise<boolean> {

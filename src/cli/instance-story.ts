@@ -8,6 +8,8 @@ import { box } from './table.ts'
 export class InstanceStory {
   readonly #print: Printer
   #unreachable = ''
+  /** Since this process began. */
+  hasServed = false
   /** Why the coordinator turned this instance away, where it did. */
   refusal: 'DENIED' | 'REVOKED' | null = null
 
@@ -33,6 +35,7 @@ export class InstanceStory {
         return print.say(print.styled('green', `Approved as ${clean(event.name)}.`))
       case 'serving':
         this.#unreachable = ''
+        this.hasServed = true
         return print.say(`${print.styled('green', 'Serving')} as ${clean(event.name)}. Ctrl-C hands over and ends.`)
       case 'draining':
         return print.progress(drainShare(event), drainLine(event), event.state)

@@ -2,19 +2,26 @@ import { hasCode, messageOf, NodeDaemonError } from '../core/errors.ts'
 import type { RunningInstance } from '../daemon/options.ts'
 import type { Context } from './context.ts'
 
+export interface StopOptions {
+  readonly onStop: 'drain' | 'flush'
+  readonly deadlineMs: number
+  /** Has it served? */
+  readonly hasServed: () => boolean
+}
+
 /**
  * What the signals of a person or a supervisor mean to an instance: the first hands over (or flushes, where that was
  * chosen), the second flushes and stops, the third ends at once. A parent that is gone counts as the second.
  */
 export class StopRequests implements Disposable {
   readonly #context: Context
-  readonly #options: { readonly onStop: 'drain' | 'flush'; readonly deadlineMs: number }
+  readonly #options: StopOptions
   readonly #early = Promise.withResolvers<never>()
   readonly #listeners: readonly (() => void)[]
   #running: RunningInstance | null = null
   #signals = 0
 
-  constructor(context: Context, options: { readonly onStop: 'drain' | 'flush'; readonly deadlineMs: number }) {
+  constructor(context: Context, options: StopOptions) {
     this.#context = context
     this.#options = options
     this.#early.promise.catch(() => undefined)
@@ -39,9 +46,13 @@ export class StopRequests implements Disposable {
     this.#signals += 1
     if (this.#signals >= 3) return this.#context.terminal.exit(130)
     if (this.#running === null) return this.#giveUpStart()
-    const { onStop, deadlineMs } = this.#options
+    const { onStop, deadlineMs, hasServed } = this.#options
     if (this.#signals === 1 && onStop === 'drain') {
-      this.#context.print.say('Handing over what this instance is home of. Once more: flush and stop, to be back soon.')
+      this.#context.print.say(
+        hasServed()
+          ? 'Handing over what this instance is home of. Once more: flush and stop, to be back soon.'
+          : 'Stopping; this instance has served nobody yet.'
+      )
       this.#carryOut(this.#handOver(this.#running, deadlineMs))
       return
     }

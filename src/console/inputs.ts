@@ -18,8 +18,8 @@ const TARGET_MAX = 128
 const line = (max: number): z.ZodString =>
   z
     .string()
-    .min(1)
-    .max(max)
+    .min(1, 'must not be empty')
+    .max(max, `may have ${max} characters`)
     .regex(/^\P{Cc}*$/u, 'must not hold control characters')
 const milliseconds = (max: number): z.ZodInt => z.int().min(0).max(max)
 const bytes = z.int().min(0).nullable()

@@ -46,6 +46,7 @@ import type { MemberRegistry } from '../membership/registry.ts'
 import { inviteLink } from '../membership/target.ts'
 import type { Door } from '../routing/doors/doors.ts'
 import type { RouteBook } from '../routing/routes/book.ts'
+import { checkRouteLabel } from '../routing/routes/book.ts'
 import type { Services } from '../routing/services.ts'
 import type { MainRepository } from '../store/repository.ts'
 import type { Changes } from './changes.ts'
@@ -235,6 +236,7 @@ export class LiveCoordinatorService implements CoordinatorService {
 
   async label({ actor }: Caller, text: string, labels: Relabel['labels']): Promise<PeerView> {
     const { registry } = this.#deps
+    checkRouteLabel(labels)
     return peerView(this.#views, await registry.label(registry.resolve(text), labels, actor))
   }
 

@@ -169,7 +169,7 @@ export class Fleet implements Instances {
 
   /** Unix time at which a peer was last heard; null where it was not since the start. */
   seenAt(peer: PeerIdText): number | null {
-    return this.#seenAt.get(peer) ?? null
+    return this.#deps.isDoorOpen?.(peer) === true ? this.#deps.clock.wall() : (this.#seenAt.get(peer) ?? null)
   }
 
   usage(workspace: WorkspaceId): Usage | null {

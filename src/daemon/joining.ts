@@ -17,8 +17,8 @@ import type { InstanceDeps, InstanceOptions } from './options.ts'
 import { type Pin, pinFirst, readPin, writePin } from './pin.ts'
 
 const RETRY_MS = 2000
-/** At the first join the address may simply be wrong: it is not tried for ever. */
-const FIRST_MS = 60_000
+/** At the first join the address may simply be wrong: it is not tried for longer than this. */
+const FIRST_MS = 30_000
 
 export interface JoiningDeps {
   readonly host: Host
@@ -76,14 +76,18 @@ async function find(deps: JoiningDeps, target: JoinTarget, options: JoinOptions,
       return found
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT') || deps.signal.aborted) throw error
-      if (deps.clock.now() >= until) throw new NodeDaemonError('OUT_OF_REACH', messageOf(error), WRONG_ADDRESS)
+      if (deps.clock.now() >= until) throw outOfPatience(error)
       deps.report({ event: 'unreachable', reason: messageOf(error) })
       await sleep(deps.clock, jitter(deps.random, RETRY_MS), deps.signal)
     }
   }
 }
 
-const WRONG_ADDRESS = { advice: 'is that the address of the coordinator? ask the admin, and join again' }
+const outOfPatience = (error: NodeDaemonError): NodeDaemonError =>
+  new NodeDaemonError('OUT_OF_REACH', error.message, {
+    advice: error.advice ?? 'is that the address of the coordinator? ask the admin, and join again',
+    cause: error
+  })
 
 const anotherCoordinator = (found: PeerIdText, pinned: PeerIdText): NodeDaemonError =>
   new NodeDaemonError('WRONG_COORDINATOR', `that is coordinator ${found}, but this machine has joined ${pinned}`, {
@@ -119,14 +123,17 @@ async function ask(
 ): Promise<Joined> {
   const client = new MembershipClient(deps)
   const isNew = (await readPin(deps.state)) === null
+  const patienceMs = isNew ? FIRST_MS : Number.POSITIVE_INFINITY
   if (isNew) await compareCode(deps, pin, options)
-  const description = await described(deps, client, pin)
+  const description = await described(deps, client, pin, patienceMs)
   if (offer.role !== 'instance' && !knows(description, 'role')) throw tooOld()
   const { name, terms } = description
   const acceptedTerms = isNew ? await accepted(deps, options, terms) : pin.acceptedTerms
   if (acceptedTerms !== terms)
     deps.report({ event: 'warning', text: `the terms have changed since you joined: ${terms}` })
-  const standing = await untilReached(deps, () => client.join(pin, { ...offer, acceptedTerms }, deps.signal))
+  const standing = await untilReached(deps, patienceMs, () =>
+    client.join(pin, { ...offer, acceptedTerms }, deps.signal)
+  )
   const code = pairingCode(deps.host.peerId, pin.peer)
   if (standing.state === 'pending') deps.report({ event: 'pending', code, name: standing.name })
   if (unproven && !(await deps.confirm(`Does the admin of ${name} see the code ${code} too?`))) throw codesDiffer()
@@ -145,7 +152,7 @@ async function decision(
 ): Promise<OwnStanding> {
   const { certificate } = await KnownMembers.open(deps.state, pin.peer)
   if (certificate !== null && knows(description, 'present'))
-    await untilReached(deps, () => client.present(pin, certificate, deps.signal))
+    await untilReached(deps, Number.POSITIVE_INFINITY, () => client.present(pin, certificate, deps.signal))
   return client.pollStanding(pin, deps.signal)
 }
 
@@ -167,8 +174,13 @@ async function compareCode({ host }: JoiningDeps, pin: Pin, { code }: JoinOption
   if (code !== null) checkOwnCode(code, host.peerId, pin.peer)
 }
 
-async function described(deps: JoiningDeps, client: MembershipClient, pin: Coordinator): Promise<Description> {
-  const description = await untilReached(deps, () => client.describe(pin, deps.signal))
+async function described(
+  deps: JoiningDeps,
+  client: MembershipClient,
+  pin: Coordinator,
+  patienceMs: number
+): Promise<Description> {
+  const description = await untilReached(deps, patienceMs, () => client.describe(pin, deps.signal))
   const { name, terms, services } = description
   deps.report({ event: 'described', federation: name, services, terms })
   return description
@@ -182,12 +194,14 @@ async function accepted(deps: JoiningDeps, { acceptTerms }: JoinOptions, terms: 
   })
 }
 
-async function untilReached<T>(deps: JoiningDeps, work: () => Promise<T>): Promise<T> {
+async function untilReached<T>(deps: JoiningDeps, patienceMs: number, work: () => Promise<T>): Promise<T> {
+  const until = deps.clock.now() + patienceMs
   for (;;) {
     try {
       return await work()
     } catch (error) {
       if (!hasCode(error, 'OUT_OF_REACH', 'TIMED_OUT', 'CLOSED') || deps.signal.aborted) throw error
+      if (deps.clock.now() >= until) throw outOfPatience(error)
       deps.report({ event: 'unreachable', reason: messageOf(error) })
       await sleep(deps.clock, jitter(deps.random, RETRY_MS), deps.signal)
     }

@@ -133,7 +133,10 @@ export class UserRegister {
 
   #user(name: string): UserView {
     const view = this.list().find((user) => user.name === name)
-    if (view === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no user "${parse.line(name, 80)}"`)
+    if (view === undefined)
+      throw new NodeDaemonError('NOT_FOUND', `there is no user "${parse.line(name, 80)}"`, {
+        advice: 'see: node-daemon users ls'
+      })
     return view
   }
 }

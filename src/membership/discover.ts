@@ -201,7 +201,10 @@ function outOfReach(url: URL, error: unknown): NodeDaemonError {
   }
   if (NO_TLS.test(code)) return build(`${url.host} does not speak https (${text})`, `try http://${url.host}`)
   if (CERTIFICATE.test(code)) {
-    return build(`the certificate of ${url.host} is not valid (${text})`, 'ask the admin; do not join before it is')
+    return build(
+      `the certificate of ${url.host} is not valid (${text})`,
+      'ask the admin; for one of your own authority, name its file in NODE_EXTRA_CA_CERTS'
+    )
   }
   return build(`${url.host} is out of reach (${text})`, 'check the address and the network')
 }

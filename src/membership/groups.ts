@@ -28,6 +28,7 @@ const PREFIX = 'group/'
 const GROUPS_MAX = 10_000
 const MEMBERS_MAX = 10_000
 const NAMED = 'user:'
+const LIST = { advice: 'see: node-daemon groups ls' }
 
 const schema = z.object({
   name: z.custom<GroupName>((value) => typeof value === 'string' && isGroupName(value)),
@@ -94,7 +95,7 @@ export class Groups {
           advice: 'use 1 to 40 of a-z 0-9 - and begin with a letter or digit'
         })
       }
-      if (this.#groups.has(name)) throw new NodeDaemonError('NAME_TAKEN', `there is a group "${name}" already`)
+      if (this.#groups.has(name)) throw new NodeDaemonError('NAME_TAKEN', `there is a group "${name}" already`, LIST)
       if (this.#groups.size >= GROUPS_MAX) throw tooMany(`${GROUPS_MAX} groups`)
       const group = { name, createdAt: this.#deps.clock.wall(), members: new Map<string, Rights>() }
       await this.#record(by, 'add', name, {})
@@ -175,7 +176,7 @@ export class Groups {
 
   #known(name: string): Group {
     const group = isGroupName(name) ? this.#groups.get(name) : undefined
-    if (group === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no group "${parse.line(name, 80)}"`)
+    if (group === undefined) throw new NodeDaemonError('NOT_FOUND', `there is no group "${parse.line(name, 80)}"`, LIST)
     return group
   }
 

@@ -192,7 +192,9 @@ export class TokenBook<T extends TokenHolder> {
   #known(name: string): T {
     const holder = this.get(name)
     if (holder === null)
-      throw new NodeDaemonError('NOT_FOUND', `there is no ${this.#kind.word} "${parse.line(name, 80)}"`)
+      throw new NodeDaemonError('NOT_FOUND', `there is no ${this.#kind.word} "${parse.line(name, 80)}"`, {
+        advice: `see: node-daemon ${this.#kind.word}s ls`
+      })
     return holder
   }
 
@@ -203,7 +205,10 @@ export class TokenBook<T extends TokenHolder> {
         advice: 'use 1 to 64 of a-z 0-9 . _ @ - and begin with a letter or digit'
       })
     }
-    if (this.#byName.has(name)) throw new NodeDaemonError('NAME_TAKEN', `there is a ${word} "${name}" already`)
+    if (this.#byName.has(name))
+      throw new NodeDaemonError('NAME_TAKEN', `there is a ${word} "${name}" already`, {
+        advice: `see: node-daemon ${word}s ls`
+      })
     if (this.#byName.size >= countMax) {
       throw new NodeDaemonError(
         'REFUSED_BY_POLICY',

@@ -67,6 +67,9 @@ export function areCompatible(one: string, other: string): boolean {
   return first !== null && first === second
 }
 
+/** Can this version be compared with others? */
+export const isComparable = (version: string): boolean => series(version) !== null
+
 function series(version: string): string | null {
   const [, major, minor = '0'] = /^v?(\d+)(?!\w)(?:\.(\d+))?/i.exec(version) ?? []
   if (major === undefined) return null

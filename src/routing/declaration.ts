@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { NodeDaemonError } from '../core/errors.ts'
 import { type GroupName, isGroupName, isServiceName, type ServiceName } from '../core/ids.ts'
 import { parse } from '../core/parse.ts'
+import { isComparable } from '../placement/offers.ts'
 import { type AcknowledgeLevel, isServiceVersion, LEVELS } from '../wire/control.ts'
 import { checkedLabels } from '../wire/membership.ts'
 import { SCOPES, type ServiceScope } from './neighbours.ts'
@@ -52,7 +53,9 @@ export function checkedDeclaration(service: NewService): Declaration {
   const { name, scope, acknowledge, version, writers } = service
   const route = routeText(parseRoute(service.route))
   if (!isServiceName(name)) throw bad('name of a service', name, 'use 1 to 40 of a-z 0-9 -')
-  if (!isServiceVersion(version)) throw bad('version', version, 'use 1 to 40 letters, digits and . _ + -')
+  if (!isServiceVersion(version) || !isComparable(version)) {
+    throw bad('version', version, 'begin with a number, which tells what is compatible: 2.4.1')
+  }
   if (writers !== null && !isGroupName(writers)) throw bad('name of a group', writers, 'use 1 to 40 of a-z 0-9 -')
   if (writers !== null && scope !== 'service') {
     throw new NodeDaemonError('BAD_USAGE', 'writers are named where the whole service is one workspace only', {

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import { NodeDaemonError } from '../core/errors.ts'
+import { codeOf, ERRORS, NodeDaemonError } from '../core/errors.ts'
 import type { OwnerId, PeerIdText, ServiceName, WorkspaceId } from '../core/ids.ts'
 import { announcedBody, BodyBudget } from './body.ts'
 import { type Claiming, claimOf, type Disclaim } from './claim.ts'
@@ -284,7 +284,7 @@ export class FrontDoor implements AsyncDisposable {
 
   #mayBegin({ user }: Visitor, client: Client): Page | null {
     const waitMs = user?.startsWith('guest:') === true ? this.#rates.newGuest(client) : 0
-    return waitMs === 0 ? null : pages.tooMany(waitMs)
+    return waitMs === 0 ? null : pages.tooManyGuests(waitMs)
   }
 
   #mayStay(
@@ -335,7 +335,11 @@ export class FrontDoor implements AsyncDisposable {
   }
 
   #broken(arrival: Arrival, error: unknown): void {
-    this.#deps.log.error({ error }, 'a request failed unexpectedly')
+    const isOurs = ERRORS[codeOf(error)].http >= 500
+    this.#deps.log[isOurs ? 'error' : 'debug'](
+      { error },
+      isOurs ? 'a request failed unexpectedly' : 'a request was refused'
+    )
     this.#refuse(arrival, pages.errorPage(error))
   }
 }

@@ -89,6 +89,17 @@ export const tooMany = (waitMs: number): Page => ({
   retryAfterS: Math.ceil(waitMs / 1000)
 })
 
+/** `waitMs`: until somebody else may begin at their address. */
+export const tooManyGuests = (waitMs: number): Page => {
+  const minutes = Math.ceil(waitMs / 60_000)
+  return {
+    status: 429,
+    title: 'Too many new guests',
+    text: `Nobody else can begin to save as a guest from your address, which others may share, for ${minutes === 1 ? 'a minute' : `${minutes} minutes`}. Reading works, and so does saving once you have signed in.`,
+    retryAfterS: Math.ceil(waitMs / 1000)
+  }
+}
+
 export const TOO_MANY_WRONG_TOKENS: Page = {
   status: 429,
   title: 'Too many wrong tokens',

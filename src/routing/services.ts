@@ -223,7 +223,9 @@ export class Services {
   #known(name: string): Service {
     const found = this.#list.find((one) => one.name === name)
     if (found !== undefined) return found
-    throw new NodeDaemonError('NOT_FOUND', `there is no service "${parse.line(name, 80)}"`)
+    throw new NodeDaemonError('NOT_FOUND', `there is no service "${parse.line(name, 80)}"`, {
+      advice: 'see: node-daemon services ls'
+    })
   }
 
   async #keep(next: readonly Declaration[]): Promise<void> {

@@ -109,7 +109,9 @@ async function main(): Promise<number> {
   }
   const benchmark = BENCHMARKS.find((one) => one.name === name)
   if (benchmark === undefined || rest.length > 0)
-    throw new UsageError(`there is no benchmark "${positionals.join(' ')}"`)
+    throw new UsageError(
+      `there is no benchmark "${positionals.join(' ')}": there are ${BENCHMARKS.map((one) => one.name).join(', ')}`
+    )
   const dist = resolve(values.dist)
   if (!existsSync(join(dist, 'cli/main.js'))) throw new UsageError(`${dist} is not built: run "npm run build" first`)
   const { size, users, ...scale } = values.full ? SCALES.full : SCALES.daily

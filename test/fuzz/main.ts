@@ -18,15 +18,33 @@ Ends with 0 where everything was read or refused as it should be, and with 1 oth
 const MAX_FINDINGS = 10
 const SHOWN_BYTES = 2_000
 
-const { values } = parseArgs({
-  options: {
-    seconds: { type: 'string', default: '60' },
-    seed: { type: 'string', default: '1' },
-    only: { type: 'string', default: '' },
-    round: { type: 'string' },
-    help: { type: 'boolean', default: false }
+const OPTIONS = {
+  seconds: { type: 'string', default: '60' },
+  seed: { type: 'string', default: '1' },
+  only: { type: 'string', default: '' },
+  round: { type: 'string' },
+  help: { type: 'boolean', default: false }
+} as const
+
+const values = said()
+
+function said() {
+  try {
+    const { values } = parseArgs({ options: OPTIONS })
+    for (const [name, text, least] of [
+      ['seconds', values.seconds, 1],
+      ['seed', values.seed, 0],
+      ['round', values.round ?? '0', 0]
+    ] as const) {
+      if (!/^\d{1,15}$/.test(text) || Number(text) < least)
+        throw new Error(`--${name} takes a whole number from ${least}`)
+    }
+    return values
+  } catch (error) {
+    console.error(error instanceof Error ? error.message.split('\n', 1)[0] : String(error))
+    process.exit(2)
   }
-})
+}
 
 for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
   process.on(event, (error: unknown) => {

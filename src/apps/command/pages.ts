@@ -19,12 +19,7 @@ export function offerToBegin(request: IncomingMessage, response: ServerResponse)
   const text = 'there is no workspace of yours here yet: it comes into being with your first change'
   if (!asksForHtml(request)) return answer(response, 404, text)
   const form = `<form method="post" action="?${BEGIN}"><button>Begin</button></form>`
-  answer(
-    response,
-    200,
-    page('Nothing here yet', `<p>A place of your own is made when you begin.</p>${form}`),
-    'text/html'
-  )
+  answer(response, 200, page('Nothing here yet', `<p>It is made when somebody begins.</p>${form}`), 'text/html')
 }
 
 /** The app is on its way: a browser asks again by itself. */

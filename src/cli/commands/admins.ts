@@ -1,6 +1,6 @@
 import { type AdminView, type ConsoleLinkView, type NewAdminView, ROLES } from '../../console/views.ts'
 import { API_SETTINGS, command, group, onlyNow, YES } from '../command.ts'
-import { adminApi, sure } from '../context.ts'
+import { adminApi, known, sure } from '../context.ts'
 import { ago, clean, duration } from '../format.ts'
 import { value } from '../settings.ts'
 import { oneOf } from '../values.ts'
@@ -56,8 +56,10 @@ const rm = command({
   examples: ['node-daemon admins rm grace --yes'],
   exits: { 3: 'no such admin', ...EXITS, 130: true },
   async run(context, values, [name = '']) {
+    const api = adminApi(context, values)
+    if (!values.yes) await known(api, '/admins', 'admin', name)
     await sure(context, `Remove the admin ${clean(name)}?`, values.yes)
-    await adminApi(context, values).send('DELETE', `/admins/${encodeURIComponent(name)}`)
+    await api.send('DELETE', `/admins/${encodeURIComponent(name)}`)
     context.print.machine({ name, removed: true })
     context.print.say(`${clean(name)} is removed.`)
     return 0

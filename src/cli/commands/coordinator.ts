@@ -168,13 +168,13 @@ function optionsOf(
   }
 }
 
-function showReady({ print }: Context, running: RunningCoordinator): void {
+function showReady({ print }: Context, running: RunningCoordinator, publicUrl: string | null): void {
   const { ready, reachability } = running
   print.machine({ event: 'ready', ...ready })
   print.say(`The federation ${print.styled('bold', clean(running.federation))} is open.\n`)
   print.say(
     facts([
-      ['Users go to', ready.http],
+      ['Users go to', publicUrl ?? ready.http],
       ['Members reach', ready.addresses.join('  ')],
       ['Data folder', ready.data]
     ])
@@ -196,7 +196,7 @@ async function run(context: Context, values: ValuesOf<typeof SETTINGS>, recover:
     const { runCoordinator } = await import('../../daemon/coordinator.ts')
     const options = optionsOf(context, values, recover)
     const running = await runCoordinator(options, { log: context.log, signal: stopping.signal })
-    showReady(context, running)
+    showReady(context, running, values['public-url'])
     if (recover !== null) showRecovery(context, recover)
     stopping.signal.addEventListener('abort', () => context.print.say('Stopping …'))
     await Promise.race([running.closed, aborted(stopping.signal)])

@@ -1,9 +1,11 @@
 import type { GroupView } from '../../console/service-views.ts'
+import { hasCode, NodeDaemonError } from '../../core/errors.ts'
 import { RIGHTS } from '../../membership/groups.ts'
 import { API_SETTINGS, command, group, YES } from '../command.ts'
-import { adminApi, sure } from '../context.ts'
+import { adminApi, known, sure } from '../context.ts'
 import { clean, count } from '../format.ts'
-import { flagOnly, value } from '../settings.ts'
+import type { Api } from '../local-client.ts'
+import { flagOnly, toggle, value } from '../settings.ts'
 import { oneOf } from '../values.ts'
 
 const EXITS = { 4: true, 5: true } as const
@@ -57,8 +59,10 @@ const rm = command({
   examples: ['node-daemon groups rm lab --yes'],
   exits: { 3: 'no such group', 4: 'refused: it has workspaces, or you are not permitted', 5: true, 130: true },
   async run(context, values, [name = '']) {
+    const api = adminApi(context, values)
+    if (!values.yes) await known(api, '/groups', 'group', name)
     await sure(context, `Take the group ${clean(name)} away?`, values.yes)
-    await adminApi(context, values).send('DELETE', pathOf(name))
+    await api.send('DELETE', pathOf(name))
     context.print.machine({ name, removed: true })
     context.print.say(`${clean(name)} is taken away.`)
     return 0
@@ -71,13 +75,16 @@ const grant = command({
   about: 'make a user a member of a group, or change what a member may do; it holds from the next request on',
   settings: {
     ...API_SETTINGS,
-    rights: flagOnly(value('<rights>', 'read, or write (which reads too)', oneOf(...RIGHTS), 'write', 'write'))
+    rights: flagOnly(value('<rights>', 'read, or write (which reads too)', oneOf(...RIGHTS), 'write', 'write')),
+    yes: toggle('also a user who has not come yet, as by a sign-on', { flagOnly: true })
   },
   examples: ['node-daemon groups grant lab ada', 'node-daemon groups grant lab bob --rights read'],
-  exits: { 3: 'no such group', ...EXITS },
+  exits: { 3: 'no such group, or no such user', ...EXITS },
   async run(context, values, [name = '', user = '']) {
     const { rights } = values
-    const view = await adminApi(context, values).send<GroupView>('POST', `${pathOf(name)}/grant`, { user, rights })
+    const api = adminApi(context, values)
+    if (!values.yes) await checkUser(api, user)
+    const view = await api.send<GroupView>('POST', `${pathOf(name)}/grant`, { user, rights })
     context.print.machine(view)
     context.print.say(
       `${clean(user)} may ${rights} in ${clean(name)}: ${count(view.members.length, 'member', 'members')}.`
@@ -85,6 +92,16 @@ const grant = command({
     return 0
   }
 })
+
+async function checkUser(api: Api, user: string): Promise<void> {
+  try {
+    await known(api, '/users', 'user', user)
+  } catch (error) {
+    if (!hasCode(error, 'NOT_FOUND')) throw error
+    const advice = `${error.advice ?? ''}   (for one who has not come yet, as by a sign-on, say --yes)`
+    throw new NodeDaemonError('NOT_FOUND', error.message, { advice, cause: error })
+  }
+}
 
 const revoke = command({
   name: 'revoke',

@@ -219,7 +219,11 @@ export const joinCommand = command({
   async run(context, values, [coordinator]) {
     const story = new InstanceStory(context.print)
     const options = optionsOf(context, values, coordinator ?? null)
-    using requests = new StopRequests(context, { onStop: values['on-stop'], deadlineMs: values['stop-deadline'] })
+    using requests = new StopRequests(context, {
+      onStop: values['on-stop'],
+      deadlineMs: values['stop-deadline'],
+      hasServed: () => story.hasServed
+    })
     const { runInstance } = await import('../../daemon/instance.ts')
     const starting = runInstance(options, {
       log: context.log,

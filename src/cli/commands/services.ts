@@ -4,7 +4,7 @@ import { SCOPES } from '../../routing/neighbours.ts'
 import { parseRoute, routeText } from '../../routing/service-route.ts'
 import { LEVELS } from '../../wire/control.ts'
 import { API_SETTINGS, command, group, YES } from '../command.ts'
-import { adminApi, type Context, sure } from '../context.ts'
+import { adminApi, type Context, known, sure } from '../context.ts'
 import { clean, labels } from '../format.ts'
 import { flagOnly, list, maybe, value } from '../settings.ts'
 import { label, line, oneOf, pairs } from '../values.ts'
@@ -145,8 +145,10 @@ const rm = command({
   examples: ['node-daemon services rm notes --yes'],
   exits: { 3: 'no such service', 4: 'refused: it has workspaces, or you are not permitted', 5: true, 130: true },
   async run(context, values, [name = '']) {
+    const api = adminApi(context, values)
+    if (!values.yes) await known(api, '/services', 'service', name)
     await sure(context, `Take the service ${clean(name)} away?`, values.yes)
-    await adminApi(context, values).send('DELETE', `/services/${encodeURIComponent(name)}`)
+    await api.send('DELETE', `/services/${encodeURIComponent(name)}`)
     context.print.machine({ name, removed: true })
     context.print.say(`${clean(name)} is taken away.`)
     return 0

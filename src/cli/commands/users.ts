@@ -1,6 +1,6 @@
 import type { NewUserView, UserView } from '../../console/views.ts'
 import { API_SETTINGS, command, group, YES } from '../command.ts'
-import { adminApi, sure } from '../context.ts'
+import { adminApi, known, sure } from '../context.ts'
 import { ago, bytes, clean } from '../format.ts'
 import { flagOnly, maybe, toggle } from '../settings.ts'
 import { line, size } from '../values.ts'
@@ -84,8 +84,10 @@ const rm = command({
   examples: ['node-daemon users rm ada --yes'],
   exits: { 3: 'no such user', ...EXITS, 130: true },
   async run(context, values, [name = '']) {
+    const api = adminApi(context, values)
+    if (!values.yes) await known(api, '/users', 'user', name.replace(/^user:/, ''))
     await sure(context, `Remove the user ${clean(name)}?`, values.yes)
-    await adminApi(context, values).send('DELETE', `/users/${encodeURIComponent(name)}`)
+    await api.send('DELETE', `/users/${encodeURIComponent(name)}`)
     context.print.machine({ name, removed: true })
     context.print.say(`${clean(name)} is removed.`)
     return 0

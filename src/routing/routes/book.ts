@@ -1,8 +1,9 @@
 import type { Duplex } from 'node:stream'
 import type { Clock, Instant, TimerHandle } from '../../core/clock.ts'
-import { messageOf } from '../../core/errors.ts'
+import { messageOf, NodeDaemonError } from '../../core/errors.ts'
 import type { PeerIdText, UserId } from '../../core/ids.ts'
 import type { Logger } from '../../core/log.ts'
+import { parse } from '../../core/parse.ts'
 import type { Random } from '../../core/random.ts'
 import type { Session } from '../../membership/control-server.ts'
 import type { RawHeaders } from '../../wire/http.ts'
@@ -13,6 +14,15 @@ import { type TicketKey, TicketOffice } from './tickets.ts'
 
 /** The label with which an admin says which route an instance has, whatever it offers. */
 export const ROUTE_LABEL = 'route'
+
+/** @throws NodeDaemonError `BAD_USAGE` that label would say something that is no route */
+export function checkRouteLabel(labels: Readonly<Record<string, string | null>>): void {
+  const said = Object.hasOwn(labels, ROUTE_LABEL) ? (labels[ROUTE_LABEL] ?? null) : null
+  if (said === null || ROUTE_KINDS.some((kind) => kind === said)) return
+  throw new NodeDaemonError('BAD_USAGE', `"${parse.line(said, 80)}" is no route`, {
+    advice: `say one of: ${ROUTE_KINDS.map((kind) => `${ROUTE_LABEL}=${kind}`).join(', ')}; or ${ROUTE_LABEL}- for what the instance offers`
+  })
+}
 
 const CHECK_EVERY_MS = 60_000
 const KEY_MS = 60 * 60_000

@@ -347,3 +347,32 @@ test('a wrong token is told with where it was said', async () => {
   const { code, stderr } = await run(['peers', 'ls', '--api', daemon.url, '--token', 'wrong'])
   expect([code, stderr]).toEqual([4, expect.stringContaining('check --token or NODE_DAEMON_TOKEN')])
 })
+
+test.each([
+  ['users', ['users', 'rm', 'nobody']],
+  ['groups', ['groups', 'rm', 'nobody']],
+  ['admins', ['admins', 'rm', 'nobody']],
+  ['services', ['services', 'rm', 'nobody']],
+  ['users', ['groups', 'grant', 'lab', 'nobody']]
+])('what is not there is told before anybody is asked, with where to look: %s', async (list, argv) => {
+  await using daemon = await fakeDaemon({ [`GET /${list}`]: json([{ name: 'somebody' }]) })
+  const { code, stderr } = await run([...argv, '--data', daemon.data])
+  expect(code).toBe(3)
+  expect(stderr).toMatch(new RegExp(`"nobody"\n  see: node-daemon ${list} ls`))
+  expect(daemon.asked).toHaveLength(1)
+})
+
+test('a user who has not come yet becomes a member of a group with --yes', async () => {
+  await using daemon = await fakeDaemon({ 'POST /groups/lab/grant': json({ name: 'lab', members: [] }) })
+  expect((await run(['groups', 'grant', 'lab', 'ada', '--yes', '--data', daemon.data])).code).toBe(0)
+})
+
+test('an empty name is refused in words of the command', async () => {
+  const { code, stderr } = await run(['groups', 'add', ''])
+  expect(code).toBe(2)
+  expect(stderr).toBe('error BAD_USAGE: <name> is empty\n  for example: node-daemon groups add lab\n')
+})
+
+test('the example of a group of commands may be typed as it stands', async () => {
+  expect((await run(['users', '--help'])).stdout).toContain('$ node-daemon users add ada\n')
+})

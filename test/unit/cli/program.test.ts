@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { commandTree } from '../../../src/cli/program.ts'
+import { fakeDaemon, json } from './fake-daemon.ts'
 import { run } from './fake-terminal.ts'
 
 function leaves(command: Command, path: readonly string[] = []): string[][] {
@@ -82,12 +83,14 @@ test('errors keep their form with --json, on stderr', async () => {
 })
 
 test('what destroys asks first, and is refused where nobody can be asked', async () => {
+  const ada = json([{ name: 'ada' }])
+  await using daemon = await fakeDaemon({ 'GET /users': ada, 'GET /admins': ada })
   for (const argv of [['leave'], ['users', 'rm', 'ada'], ['admins', 'rm', 'ada'], ['invite', 'rm', 'x']]) {
-    const { code, stderr } = await run(argv)
+    const { code, stderr } = await run([...argv, '--data', daemon.data])
     expect(code).toBe(2)
     expect(stderr).toMatch(/^error BAD_USAGE: .*\n {2}say --yes if you are sure\n$/)
   }
-  const declined = await run(['users', 'rm', 'ada'], { answers: ['n'] })
+  const declined = await run(['users', 'rm', 'ada', '--data', daemon.data], { answers: ['n'] })
   expect(declined.code).toBe(130)
   expect(declined.stderr).toContain('Remove the user ada? [y/N]')
 })

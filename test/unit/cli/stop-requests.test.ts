@@ -32,7 +32,7 @@ function scene(): { terminal: FakeTerminal; context: Context; calls: string[]; r
 
 test('the first signal drains, the second flushes, the third ends at once', async () => {
   const { terminal, context, calls, running } = scene()
-  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 80_000 })
+  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 80_000, hasServed: () => true })
   await requests.apply(Promise.resolve(running))
   terminal.signal('SIGTERM')
   expect(calls).toEqual(['drain 80000'])
@@ -47,7 +47,7 @@ test('where nobody can take over, the first signal saves everything and stops', 
   const { terminal, context, calls, running } = scene()
   const refused = new NodeDaemonError('REFUSED_BY_POLICY', 'no other offers its service notes')
   const alone = { ...running, drain: () => Promise.reject(refused) }
-  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000 })
+  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000, hasServed: () => true })
   await requests.apply(Promise.resolve(alone))
   terminal.signal('SIGTERM')
   await expect.poll(() => calls).toEqual(['flush 1000'])
@@ -56,7 +56,7 @@ test('where nobody can take over, the first signal saves everything and stops', 
 
 test('with --on-stop flush the first signal flushes', async () => {
   const { terminal, context, calls, running } = scene()
-  using requests = new StopRequests(context, { onStop: 'flush', deadlineMs: 1000 })
+  using requests = new StopRequests(context, { onStop: 'flush', deadlineMs: 1000, hasServed: () => true })
   await requests.apply(Promise.resolve(running))
   terminal.signal('SIGTERM')
   expect(calls).toEqual(['flush 1000'])
@@ -64,7 +64,7 @@ test('with --on-stop flush the first signal flushes', async () => {
 
 test('a signal before it runs gives up, and an instance that comes late is ended', async () => {
   const { terminal, context, calls, running } = scene()
-  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000 })
+  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000, hasServed: () => true })
   const late = Promise.withResolvers<RunningInstance>()
   const applied = requests.apply(late.promise)
   terminal.signal('SIGINT')
@@ -77,7 +77,7 @@ test('a signal before it runs gives up, and an instance that comes late is ended
 
 test('an instance whose parent is gone saves everything and stops', async () => {
   const { terminal, context, calls, running } = scene()
-  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000 })
+  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000, hasServed: () => true })
   await requests.apply(Promise.resolve(running))
   terminal.orphan()
   expect(calls).toEqual(['flush 1000'])
@@ -85,7 +85,7 @@ test('an instance whose parent is gone saves everything and stops', async () => 
 
 test('a drain that is refused is told, and nothing else happens', async () => {
   const { terminal, context, running } = scene()
-  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000 })
+  using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000, hasServed: () => true })
   await requests.apply(Promise.resolve({ ...running, drain: () => Promise.reject(new Error('no room anywhere')) }))
   terminal.signal('SIGTERM')
   await expect.poll(terminal.stderr).toContain('no room anywhere')
@@ -95,7 +95,7 @@ test('a drain that is refused is told, and nothing else happens', async () => {
 test('signals are no longer taken once it has ended', async () => {
   const { terminal, context, calls, running } = scene()
   {
-    using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000 })
+    using requests = new StopRequests(context, { onStop: 'drain', deadlineMs: 1000, hasServed: () => true })
     await requests.apply(Promise.resolve(running))
   }
   terminal.signal('SIGTERM')

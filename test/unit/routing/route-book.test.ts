@@ -4,7 +4,7 @@ import { NodeDaemonError } from '../../../src/core/errors.ts'
 import type { PeerIdText } from '../../../src/core/ids.ts'
 import { silent } from '../../../src/core/log.ts'
 import { systemRandom } from '../../../src/core/random.ts'
-import { RouteBook } from '../../../src/routing/routes/book.ts'
+import { checkRouteLabel, RouteBook } from '../../../src/routing/routes/book.ts'
 import type { IngressNews, RouteKind } from '../../../src/wire/ingress.ts'
 import { ManualClock } from './federation.ts'
 
@@ -152,4 +152,9 @@ test('users may come past the front door to one that redirects, until it connect
   scene.offer = { kind: 'direct', url: URL }
   scene.book.opened(ALPHA)
   expect(scene.book.leadsPast(ALPHA)).toBe(false)
+})
+
+test('a label that says no route is refused, with those that there are', () => {
+  expect(() => checkRouteLabel({ route: 'sideways' })).toThrow('"sideways" is no route')
+  for (const route of ['tunnel', 'direct', 'redirect', null]) checkRouteLabel({ route, site: 'anywhere' })
 })

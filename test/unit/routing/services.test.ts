@@ -215,6 +215,7 @@ describe('what is said of a service', () => {
     const wrong: [Parameters<Services['change']>[1], string][] = [
       [{ route: '/' }, 'NAME_TAKEN'],
       [{ version: 'a b' }, 'BAD_USAGE'],
+      [{ version: 'abc' }, 'BAD_USAGE'],
       [{ needs: { 'a b': 'x' } }, 'BAD_USAGE'],
       [{ writers: 'club' }, 'NOT_FOUND'],
       [{ writers: 'No' }, 'BAD_USAGE']
