@@ -11,6 +11,7 @@ import { SessionCookies } from '../../../src/routing/cookie.ts'
 import { DoorServer } from '../../../src/routing/door-server.ts'
 import { FRONT_DOOR_LIMITS } from '../../../src/routing/limits.ts'
 import { RATES, Rates } from '../../../src/routing/rates.ts'
+import { tooManyGuests } from '../../../src/routing/refusals.ts'
 import { manualClock } from '../../tools/clock.ts'
 import { COOKIE_KEYS, Federation } from './federation.ts'
 
@@ -185,4 +186,10 @@ test('a connection that is not admitted is closed before anything is read', asyn
   await new Promise<void>((resolve) => socket.on('error', () => undefined).once('close', () => resolve()))
   expect(taken).toBe(0)
   await server.close()
+})
+
+test('a guest beyond the rate is told what it is about, and when', () => {
+  const page = tooManyGuests(1_169_000)
+  expect(page).toMatchObject({ status: 429, title: 'Too many new guests', retryAfterS: 1169 })
+  expect(page.text).toContain('for 20 minutes')
 })
