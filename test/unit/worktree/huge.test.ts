@@ -12,12 +12,12 @@ const MIB = 1024 ** 2
 const reader = workerReader({ log: silent })
 afterAll(() => reader.close())
 
-test('a folder of 100,000 entries is the same elsewhere, and a small write into it stays small', async () => {
+test('a folder of 30,000 entries is the same elsewhere, and a small write into it stays small', async () => {
   const at = await workspace({}, reader)
   await mkdir(join(at.folder, 'd'))
-  for (let entry = 0; entry < 100_000; entry++) writeFileSync(join(at.folder, `d/entry ${entry}`), '')
+  for (let entry = 0; entry < 30_000; entry++) writeFileSync(join(at.folder, `d/entry ${entry}`), '')
   const first = await takeAndCommit(at)
-  expect(first.files).toBe(100_000)
+  expect(first.files).toBe(30_000)
 
   writeFileSync(join(at.folder, 'd/entry 77'), 'changed')
   const changed = await takeAndCommit(at, ['d/entry 77'])
