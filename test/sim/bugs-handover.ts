@@ -70,7 +70,7 @@ export const HANDOVER_BUGS: readonly Bug[] = [
         put: '    await this.#serving().freeze()\n    await (await this.#premises()).worktree.remove()\n'
       }
     ],
-    caughtBy: 'handover/33'
+    caughtBy: 'handover/79'
   },
   {
     name: 'a frozen home thaws by itself',

@@ -11,7 +11,7 @@ export const MEMBERSHIP_BUGS: readonly Bug[] = [
         put: "  return body !== 'unread'"
       }
     ],
-    caughtBy: 'network/89'
+    caughtBy: 'network/13'
   },
   {
     name: 'a revoked peer keeps its connections',

@@ -70,7 +70,7 @@ export const REPOSITORY_BUGS: readonly Bug[] = [
   {
     name: 'blocks are not hashed when they come',
     edits: [{ file: 'store/shelf.ts', find: '  verifyBlock(block)\n  return block\n', put: '  return block\n' }],
-    caughtBy: 'rogue/18'
+    caughtBy: 'rogue/124'
   },
   {
     name: 'blocks are not hashed when they are read',
